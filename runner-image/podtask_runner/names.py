@@ -1,0 +1,31 @@
+"""Every name the runner shares with whoever starts it, spelled once.
+
+Above: `podtask.core.names` (labels, reasons, object keys). Beside: `podtask_runner.wire` (the formats).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WIRE_VERSION: Final = 1
+
+# Where an attempt finds its grants, and what it may be told besides (environment of the supervisor).
+ENV_GRANTS: Final = "PODTASK_GRANTS"
+ENV_TERMINATION_LOG: Final = "PODTASK_TERMINATION_LOG"
+ENV_RUN_NAME: Final = "PODTASK_TASK_RUN"
+ENV_ATTEMPT: Final = "PODTASK_ATTEMPT"
+
+GRANTS_DIR: Final = "/podtask/grants"
+GRANTS_FILE: Final = "grants.json"
+TERMINATION_LOG: Final = "/dev/termination-log"
+TERMINATION_LIMIT: Final = 4096
+"""Bytes the kubelet keeps of one container's termination message (Kubernetes, container lifecycle)."""
+
+INLINE_LIMIT: Final = 64 * 1024
+"""Bytes of code or of inputs that may travel inside a TaskRun."""
+VALUE_LIMIT: Final = 2 * 1024
+"""Bytes of a result or an exception that come back inside the status."""
+
+# How a payload is written. JSON stands alone so that any language reads it; a pickle starts with a header line.
+JSON: Final = "json"
+CLOUDPICKLE: Final = "cloudpickle"
