@@ -1,0 +1,96 @@
+"""Names derived from identities: pods, Secrets keys and every object in the bucket. Pure.
+
+The operator derives every object key itself from namespace, UID, attempt and digest; a spec, a termination
+message or a cache pointer carries digests and sizes, never keys. Otherwise a user could name another
+namespace's object and the operator would sign it (design: taskrun-api, Bucket layout).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The part of the bucket that belongs to one namespace: `<prefix>/<namespace>/…`."""
+
+    prefix: str
+    namespace: str
+
+    def blob(self, digest: str) -> str:
+        """Shipped code and inputs, content-addressed. Raises `ValueError` unless it is a sha256 in hex."""
+        return self._key("blobs", checked_digest(digest))
+
+    def run(self, uid: str) -> str:
+        """Everything of one TaskRun; ends with a slash."""
+        return self._key("runs", _segment(uid), "")
+
+    def attempt(self, uid: str, attempt: int) -> AttemptKeys:
+        """The objects of one attempt."""
+        return AttemptKeys(f"{self.run(uid)}{attempt}/")
+
+    def cache(self, key: str) -> str:
+        """The pointer of a cache key; hashed, because users choose keys."""
+        return self._key("cache", hashlib.sha256(key.encode()).hexdigest() + ".json")
+
+    def _key(self, *parts: str) -> str:
+        base = (
+            (self.prefix.strip("/"), _segment(self.namespace)) if self.prefix else (_segment(self.namespace),)
+        )
+        return "/".join((*base, *parts))
+
+
+@dataclass(frozen=True)
+class AttemptKeys:
+    """`…/runs/<uid>/<n>/{result,error,outcome}` and `log/<seq>`."""
+
+    base: str
+
+    @property
+    def result(self) -> str:
+        return self.base + "result"
+
+    @property
+    def error(self) -> str:
+        return self.base + "error"
+
+    @property
+    def outcome(self) -> str:
+        return self.base + "outcome"
+
+    @property
+    def log(self) -> str:
+        """Prefix of the log chunks."""
+        return self.base + "log/"
+
+
+def pod_name(task_run: str, attempt: int) -> str:
+    """`<taskrun>-<attempt>`: the API server itself refuses a second pod of the same attempt."""
+    return f"{task_run}-{attempt}"
+
+
+def secret_name(task_run: str) -> str:
+    """The Secret with the grants of all attempts of a run, one key each."""
+    return f"{task_run}-grants"
+
+
+def secret_key(attempt: int) -> str:
+    """The key of one attempt inside that Secret."""
+    return f"{attempt}.json"
+
+
+def checked_digest(digest: str) -> str:
+    """The digest itself, if it is a sha256 in lower-case hex. Raises `ValueError` otherwise."""
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError(f"not a sha256 digest: {digest[:80]!r}")
+    return digest
+
+
+def _segment(text: str) -> str:
+    if not text or "/" in text or text in (".", ".."):
+        raise ValueError(f"not one path segment: {text[:80]!r}")
+    return text

@@ -1,0 +1,135 @@
+"""What a judgement, an end and a new attempt write: the only places where a status moves on. Pure.
+
+Asked by: `podtask.core.lifecycle.rules`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from podtask.core.lifecycle.judge import Budget, Judgement
+from podtask.core.lifecycle.model import Decision, Effect, Launch, Observed, Publish, Why
+from podtask.core.lifecycle.retry import disruption_delay, user_delay
+from podtask.core.names import CacheOutcome, Cause, Ended, Reason, State
+from podtask.core.status import Attempt, CacheInfo, ErrorInfo, Status
+
+
+def record(seen: Observed, status: Status, now: datetime) -> Status:
+    """One more attempt in the status. It is written before its pod is created, and its number is used once."""
+    latest = status.latest
+    cause = Cause.FIRST
+    if latest is not None:
+        cause = Cause.DISRUPTION if latest.outcome is Ended.DISRUPTION else Cause.RETRY
+    attempt = Attempt(status.attempts_total + 1, cause, recorded_at=now)
+    first = latest is None
+    return replace(
+        status.with_new(attempt),
+        state=State.RETRYING if cause is Cause.RETRY else State.PENDING,
+        reason=Reason.SCHEDULING,
+        message=None,
+        next_attempt_at=None,
+        started_at=status.started_at or now,
+        inputs=tuple(up.result for up in seen.upstreams if up.result and up.wants_data)
+        if first
+        else status.inputs,
+        cache=_looked_up(seen) if first else status.cache,
+    )
+
+
+def end(seen: Observed, now: datetime, state: State, why: Why, error: ErrorInfo | None = None) -> Decision:
+    """The run ends here; from now on its status never changes."""
+    status = replace(
+        seen.status,
+        state=state,
+        reason=why.reason,
+        message=why.message,
+        error=error,
+        next_attempt_at=None,
+        finished_at=now,
+    )
+    return Decision(status)
+
+
+def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -> Decision:
+    """Write the judgement on the attempt; then the end of the run, or the plan for the next attempt."""
+    closed = _closed(seen, attempt, judged, now)
+    before = replace(seen, status=seen.status.with_latest(closed))
+    if judged.result is not None:
+        return _completed(before, closed, judged, now)
+    delay = None if seen.policy.cancel else _another(before, judged)
+    if delay is None:
+        return end(before, now, judged.state, judged.why, _error(judged))
+    status = replace(
+        before.status,
+        state=State.AWAITING_RETRY,
+        reason=judged.why.reason,
+        message=judged.why.message,
+        retries_used=before.status.retries_used + (judged.budget is Budget.RETRY),
+        disruptions_used=before.status.disruptions_used + (judged.budget is Budget.DISRUPTION),
+        next_attempt_at=now + delay,
+    )
+    if delay > timedelta(0) or seen.policy.suspend:
+        return Decision(status, again_at=status.next_attempt_at)
+    again = record(seen, status, now)  # without a delay the judgement and the next record are one write
+    return Decision(again, (Launch(again.attempts_total),))
+
+
+def _completed(before: Observed, attempt: Attempt, judged: Judgement, now: datetime) -> Decision:
+    status, policy = replace(before.status, result=judged.result), before.policy.cache
+    effects: tuple[Effect, ...] = ()
+    if (
+        policy is not None
+        and judged.result is not None
+        and status.cache is not None
+        and status.cache.key is not None
+    ):
+        seconds = policy.expiration_seconds
+        expires = None if seconds is None else now + timedelta(seconds=seconds)
+        status = replace(status, cache=replace(status.cache, expires_at=expires))
+        effects = (
+            (Publish(status.cache.key, attempt.number, judged.result, expires),)
+            if status.cache and status.cache.key
+            else ()
+        )
+    return replace(end(replace(before, status=status), now, judged.state, judged.why), effects=effects)
+
+
+def _another(before: Observed, judged: Judgement) -> timedelta | None:
+    """The delay before one more attempt, or None when its budget is used up."""
+    status, policy = before.status, before.policy
+    if judged.budget is Budget.RETRY and status.retries_used < policy.retries:
+        return user_delay(policy, status.retries_used + 1, before.uid, judged.delay)
+    if judged.budget is Budget.DISRUPTION and status.disruptions_used < policy.max_disruptions:
+        return disruption_delay(status.disruptions_used + 1)
+    return timedelta(0) if judged.budget is Budget.FREE else None
+
+
+def _closed(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -> Attempt:
+    pod, succeeded = seen.pod, judged.result is not None
+    return replace(
+        attempt,
+        pod_uid=pod.uid if pod else attempt.pod_uid,
+        node=pod.node if pod else attempt.node,
+        started_at=(pod.started_at if pod else None) or attempt.started_at,
+        exit_code=pod.exit_code if pod else None,
+        finished_at=now,
+        outcome=judged.ended,
+        reason=judged.why.reason,
+        message=None if succeeded else judged.why.message,
+        cure=judged.why.cure,
+    )
+
+
+def _looked_up(seen: Observed) -> CacheInfo | None:
+    """What the cache lookup before the first attempt found; None when no caching was asked for."""
+    view = seen.cache
+    if view is None:
+        return None
+    if view.key is None:
+        return CacheInfo(outcome=CacheOutcome.OFF, miss_reason=view.off_reason)
+    return CacheInfo(view.key, CacheOutcome.MISS, miss_reason=view.miss_reason)
+
+
+def _error(judged: Judgement) -> ErrorInfo:
+    return judged.error or ErrorInfo(str(judged.why.reason), judged.why.message, cure=judged.why.cure)

@@ -1,0 +1,233 @@
+"""How did the attempt end, and what does that cost? One ordered list of verdicts; the first that answers wins.
+
+    stored result > cancel > our own stop > Interrupted, disruption, deletion > OOM > the runner's outcome
+
+Exit code and pod phase alone never mean success (design: taskrun-api, Judging). Pure.
+Asked by: `podtask.core.lifecycle.rules`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from podtask.core.lifecycle.model import Observed, Presence, Why
+from podtask.core.names import Ended, Reason, State
+from podtask.core.status import MESSAGE_LIMIT, Attempt, ErrorInfo, ResultInfo
+from podtask_runner.wire import Outcome, Verdict
+
+
+class Budget(enum.Enum):
+    """Which allowance another attempt would be taken from."""
+
+    NONE = "the run ends here"
+    RETRY = "spec.retries"
+    DISRUPTION = "spec.maxDisruptions"
+    FREE = "nothing: no pod of this attempt was ever known to exist"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One attempt's end: what to write on it, the state if the run ends with it, and the budget for another."""
+
+    ended: Ended
+    state: State
+    why: Why
+    budget: Budget = Budget.NONE
+    result: ResultInfo | None = None
+    error: ErrorInfo | None = None
+    delay: float | None = None
+    """Seconds before the retry, where the task computed its own."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of an attempt that runs no more."""
+
+    seen: Observed
+    attempt: Attempt
+    said: Outcome | None
+    """The runner's answer: from the termination message, else the stored object."""
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        """The runner's error, marked with its attempt."""
+        error = self.said.error if self.said else None
+        return error and ErrorInfo(
+            type=error.type,
+            message=error.message[:MESSAGE_LIMIT],
+            traceback=error.traceback,
+            digest=error.digest,
+            size=error.size,
+            inline=error.inline,
+            attempt=self.attempt.number,
+            cure=error.cure,
+        )
+
+    def why(self, reason: Reason, otherwise: str, cure: str | None = None) -> Why:
+        """The runner's own words where it had any."""
+        error = self.said.error if self.said else None
+        return Why(
+            reason,
+            f"{error.type}: {error.message}"[:MESSAGE_LIMIT] if error else otherwise,
+            (error and error.cure) or cure,
+        )
+
+
+def judge(seen: Observed, attempt: Attempt) -> Judgement:
+    """The judgement of an attempt whose pod ended, vanished or never came to be."""
+    said = (seen.pod.outcome if seen.pod else None) or seen.stored
+    evidence = Evidence(seen, attempt, said)
+    answers = (verdict(evidence) for verdict in VERDICTS)
+    return next(answer for answer in answers if answer is not None)
+
+
+def completed(e: Evidence) -> Judgement | None:
+    """A stored result is success, whatever happened to the pod afterwards."""
+    if e.said is None or e.said.outcome is not Verdict.COMPLETED or e.said.result is None:
+        return None
+    stored = e.said.result
+    result = ResultInfo(
+        digest=stored.digest,
+        size=stored.size,
+        serializer=stored.serializer,
+        content_hash=stored.contentHash,
+        value=stored.value,
+        inline=stored.inline,
+        attempt=e.attempt.number,
+    )
+    return Judgement(
+        Ended.COMPLETED, State.COMPLETED, Why(Reason.COMPLETED, "The task completed."), result=result
+    )
+
+
+def cancelled(e: Evidence) -> Judgement | None:
+    """Cancel was asked for and no result was stored."""
+    if not e.seen.policy.cancel:
+        return None
+    return Judgement(Ended.CANCELLED, State.CANCELLED, Why(Reason.CANCELLED, "Cancelled by spec.cancel."))
+
+
+def timed_out(e: Evidence) -> Judgement | None:
+    """The runner, the operator or the kubelet ended it because its time was over."""
+    by_runner = e.said is not None and e.said.outcome is Verdict.TIMED_OUT
+    by_kubelet = e.seen.pod is not None and e.seen.pod.deadline_exceeded
+    if not (by_runner or by_kubelet or e.attempt.reason is Reason.TIMED_OUT):
+        return None
+    text = (
+        f"The attempt ran longer than its {e.seen.policy.timeout_seconds:g} s."
+        if e.seen.policy.timeout_seconds
+        else "The pod's deadline passed."
+    )
+    why = Why(Reason.TIMED_OUT, text, "Raise timeoutSeconds, or make the task do less.")
+    error = e.error or ErrorInfo("TimeoutError", text, attempt=e.attempt.number, cure=why.cure)
+    return Judgement(Ended.TIMED_OUT, State.TIMED_OUT, why, Budget.RETRY, error=error)
+
+
+def pending_timeout(e: Evidence) -> Judgement | None:
+    """Its container never started in time; the message of that moment is kept."""
+    if e.attempt.reason is not Reason.PENDING_TIMEOUT:
+        return None
+    return _disrupted(
+        Why(Reason.PENDING_TIMEOUT, e.attempt.message or "The pod did not start in time.", e.attempt.cure)
+    )
+
+
+def disrupted(e: Evidence) -> Judgement | None:
+    """The cluster ended it: never the user's retries."""
+    if e.seen.pod is not None and e.seen.pod.disruption is not None:
+        return _disrupted(e.seen.pod.disruption)
+    if e.said is not None and e.said.outcome is Verdict.INTERRUPTED:
+        return _disrupted(
+            Why(Reason.INTERRUPTED, "The pod was asked to stop (SIGTERM) before the task ended.")
+        )
+    if e.said is not None and e.said.outcome is Verdict.STORE_UNAVAILABLE:
+        why = e.why(
+            Reason.STORE_UNAVAILABLE,
+            "The pod could not reach the store.",
+            "Check the store's endpoint as pods see it.",
+        )
+        return _disrupted(why)
+    return None
+
+
+def vanished(e: Evidence) -> Judgement | None:
+    """No pod and no stored outcome: it was deleted, or a restart came between record and creation."""
+    if e.seen.presence is not Presence.ABSENT or e.said is not None:
+        return None
+    if e.attempt.pod_uid is None:
+        why = Why(Reason.LOST, "The attempt was recorded, and no pod and no outcome of it were found.")
+        return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.FREE)
+    return _disrupted(Why(Reason.POD_DELETED, "The pod was deleted before the task ended."))
+
+
+def out_of_memory(e: Evidence) -> Judgement | None:
+    """The kernel killed it; an OOM-killed container may even report exit code 0."""
+    if e.seen.pod is None or not e.seen.pod.oom_killed:
+        return None
+    text = "The task used more memory than its limit and was killed."
+    why = Why(Reason.OUT_OF_MEMORY, text, "Raise resources.limits.memory, or let the task use less.")
+    error = ErrorInfo("MemoryError", text, attempt=e.attempt.number, cure=why.cure)
+    return Judgement(Ended.OUT_OF_MEMORY, State.FAILED, why, Budget.RETRY, error=error)
+
+
+def failed(e: Evidence) -> Judgement | None:
+    """The user's code raised an exception."""
+    if e.said is None or e.said.outcome is not Verdict.FAILED:
+        return None
+    retryable = e.said.error is None or e.said.error.retryable
+    budget = Budget.RETRY if retryable else Budget.NONE
+    why = e.why(Reason.EXCEPTION, "The task raised an exception.")
+    return Judgement(
+        Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=e.said.timings.get("delay")
+    )
+
+
+def refused_by_runner(e: Evidence) -> Judgement | None:
+    """What another attempt would not change: an invalid spec, another Python, a corrupted input."""
+    endings = {
+        Verdict.INVALID_SPEC: (Ended.INVALID_SPEC, Reason.INVALID_SPEC),
+        Verdict.ENVIRONMENT_MISMATCH: (Ended.ENVIRONMENT_MISMATCH, Reason.ENVIRONMENT_MISMATCH),
+        Verdict.INPUT_CORRUPTED: (Ended.INPUT_CORRUPTED, Reason.INPUT_CORRUPTED),
+    }
+    if e.said is None or e.said.outcome not in endings:
+        return None
+    ended, reason = endings[e.said.outcome]
+    return Judgement(ended, State.FAILED, e.why(reason, str(reason)), error=e.error)
+
+
+def crashed(e: Evidence) -> Judgement:
+    """Anything else: the interpreter died, or the container ended without a word. Never retried, as in the seed."""
+    code = e.seen.pod.exit_code if e.seen.pod else None
+    text = "The container ended without an outcome" + (f" (exit code {code})." if code is not None else ".")
+    why = e.why(
+        Reason.CRASHED, text, "Read the pod's log; check that the image has Python and the podtask runner."
+    )
+    error = e.error or ErrorInfo("Crashed", why.message, attempt=e.attempt.number, cure=why.cure)
+    return Judgement(Ended.CRASHED, State.CRASHED, why, error=error)
+
+
+def _disrupted(why: Why) -> Judgement:
+    return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.DISRUPTION)
+
+
+Verdicts = Callable[[Evidence], "Judgement | None"]
+VERDICTS: tuple[Verdicts, ...] = (
+    completed,
+    cancelled,
+    timed_out,
+    pending_timeout,
+    disrupted,
+    vanished,
+    out_of_memory,
+    failed,
+    refused_by_runner,
+    crashed,
+)
+
+
+def judge_refusal(why: Why) -> Judgement:
+    """The API server will never accept the pod (422): the spec is invalid."""
+    error = ErrorInfo(str(Reason.INVALID_SPEC), why.message, cure=why.cure)
+    return Judgement(Ended.INVALID_SPEC, State.FAILED, replace(why, reason=Reason.INVALID_SPEC), error=error)

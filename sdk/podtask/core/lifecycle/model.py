@@ -1,0 +1,204 @@
+"""What the lifecycle looks at and what it answers. Plain, frozen data; no I/O, no clock.
+
+    observe (operator, local backend) ──> Observed ──> decide ──> Decision ──> apply
+
+Next on the road: `podtask.core.lifecycle.rules`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from podtask.core.names import Reason
+from podtask.core.status import ResolvedInput, ResultInfo, Status
+from podtask_runner.wire import Outcome
+
+
+@dataclass(frozen=True)
+class CachePolicy:
+    """`spec.cache` as far as the lifecycle cares; None in `Policy` means no caching was asked for."""
+
+    expiration_seconds: float | None = None
+    refresh: bool = False
+    wait_for_concurrent: bool = True
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the spec asks of the lifecycle. All times in seconds."""
+
+    retries: int = 0
+    retry_delays: tuple[float, ...] = ()
+    """Delay before retry k; the last one repeats; empty: no delay."""
+    retry_jitter: float = 0.0
+    """Each delay grows by up to this fraction of itself, never shrinks."""
+    max_disruptions: int = 5
+    timeout_seconds: float | None = None
+    pending_timeout_seconds: float = 900.0
+    grace_seconds: float = 10.0
+    suspend: bool = False
+    cancel: bool = False
+    ttl_seconds: float | None = None
+    cache: CachePolicy | None = None
+
+
+class Presence(enum.Enum):
+    """What is known of the pod of the attempt that runs."""
+
+    UNPOSTED = "recorded by this process, no POST accepted yet"
+    EXPECTED = "POST accepted, not seen by the watch yet"
+    SEEN = "seen, and ours"
+    ABSENT = "a live GET found no pod"
+    FOREIGN = "a pod of that name belongs to somebody else"
+
+
+class PodPhase(enum.Enum):
+    """The three phases that matter here."""
+
+    WAITING = "its container has not started"
+    RUNNING = "its container runs"
+    ENDED = "it will never run again"
+
+
+@dataclass(frozen=True)
+class Why:
+    """A reason with its sentence and its cure."""
+
+    reason: Reason
+    message: str
+    cure: str | None = None
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What one pod of ours says, translated from its status by whoever observes it."""
+
+    uid: str
+    phase: PodPhase
+    node: str | None = None
+    scheduled_at: datetime | None = None
+    """PodScheduled, or the first refusal to schedule; None while scheduling gates hold it (Kueue)."""
+    started_at: datetime | None = None
+    waiting: Why | None = None
+    """Why it does not run yet."""
+    stopping: bool = False
+    """Its end was asked for already, by us or by a deletion."""
+    outcome: Outcome | None = None
+    """The runner's termination message."""
+    exit_code: int | None = None
+    disruption: Why | None = None
+    """Eviction, preemption, node loss, admission: the cluster ended it, not the user's code."""
+    oom_killed: bool = False
+    deadline_exceeded: bool = False
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A run this one needs: its data (`wants_data`) or only its completion."""
+
+    task_run: str
+    found: bool
+    finished: bool = False
+    succeeded: bool = False
+    state: str = ""
+    wants_data: bool = True
+    result: ResolvedInput | None = None
+
+
+@dataclass(frozen=True)
+class CacheView:
+    """What the cache says about a run past its other gates."""
+
+    key: str | None
+    """None: caching was asked for but no key could be made; `off_reason` says why."""
+    off_reason: str | None = None
+    hit: ResultInfo | None = None
+    hit_run: str | None = None
+    expires_at: datetime | None = None
+    leader: str | None = None
+    """Another unfinished run of the same key that goes first."""
+    miss_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The API server's answer to the last POST of the pod."""
+
+    why: Why
+    final: bool
+    """True where trying again cannot help (422: the spec is invalid)."""
+    retry_at: datetime
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything one decision may depend on, read at one moment."""
+
+    uid: str
+    created_at: datetime
+    policy: Policy
+    status: Status
+    presence: Presence = Presence.ABSENT
+    pod: Pod | None = None
+    stored: Outcome | None = None
+    """Object `outcome` of the running attempt; read only where its pod cannot say how it ended."""
+    refusal: Refusal | None = None
+    invalid: Why | None = None
+    upstreams: tuple[Upstream, ...] = ()
+    cache: CacheView | None = None
+    needed: bool = False
+    """An unfinished run names this one."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Write the grants and create the pod of the recorded attempt."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End a pod gracefully and keep it: SIGTERM, grace, its outcome stays readable."""
+
+    attempt: int
+    pod_uid: str
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    """Remove a pod whose container never started."""
+
+    attempt: int
+    pod_uid: str
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Write the cache pointer of a completed attempt, before the status says Completed."""
+
+    key: str
+    attempt: int
+    result: ResultInfo
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class DeleteRun:
+    """Remove the TaskRun itself: its time to live is over."""
+
+
+Effect = Launch | Stop | DeletePod | Publish | DeleteRun
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One answer: the status as it should be, what to do, and when to look again at the latest."""
+
+    status: Status
+    effects: tuple[Effect, ...] = field(default=())
+    again_at: datetime | None = None
+    rule: str = ""
+    """Name of the rule that answered; for logs and tests."""

@@ -1,0 +1,272 @@
+"""The semantics of a TaskRun: one ordered list of rules, the first that answers wins. Pure.
+
+What runs or ended comes before what may start (design: taskrun-api, Lifecycle rules). Operator and local
+backends ask the same function. Before: observe. Next: apply. Beside: `judge` (how an attempt ended),
+`retry` (when the next may start), `ending` (what a judgement or an end writes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from podtask.core.lifecycle.ending import end, record, settle
+from podtask.core.lifecycle.judge import judge, judge_refusal
+from podtask.core.lifecycle.model import (
+    Decision,
+    DeletePod,
+    DeleteRun,
+    Launch,
+    Observed,
+    Pod,
+    PodPhase,
+    Presence,
+    Stop,
+    Why,
+)
+from podtask.core.names import CacheOutcome, Reason, State
+from podtask.core.status import Attempt, CacheInfo, ErrorInfo, Status
+
+REPORT_AFTER = timedelta(seconds=3)
+"""Short phases are not written: a run that starts and ends within seconds costs no extra status write."""
+UPSTREAM_GRACE = timedelta(seconds=60)
+"""How long an upstream that does not exist (yet) is waited for."""
+STOP_MARGIN = timedelta(seconds=5)
+"""The runner enforces the timeout itself; the operator steps in when the runner is this much late."""
+LOOK_AGAIN = timedelta(seconds=30)
+"""A pod whose POST was accepted and that no watch has shown by then is looked up by name."""
+
+Rule = Callable[[Observed, datetime], "Decision | None"]
+
+
+def decide(seen: Observed, now: datetime) -> Decision:
+    """The one answer for what was observed at `now` (timezone-aware)."""
+    answers = ((rule.__name__, rule(seen, now)) for rule in RULES)
+    name, decision = next((name, answer) for name, answer in answers if answer is not None)
+    return replace(decision, rule=name)
+
+
+def finished(seen: Observed, now: datetime) -> Decision | None:
+    """A finished run never changes; after its time to live, and when nobody needs it, it is deleted."""
+    status = seen.status
+    if status.finished_at is None:
+        return None
+    if seen.policy.ttl_seconds is None or seen.needed:
+        return Decision(status)
+    due = status.finished_at + timedelta(seconds=seen.policy.ttl_seconds)
+    return Decision(status, (DeleteRun(),)) if now >= due else Decision(status, again_at=due)
+
+
+def cancelled(seen: Observed, now: datetime) -> Decision | None:
+    """Cancel stops what runs and ends the run; a result that was stored meanwhile wins (see `ended_attempt`)."""
+    if not seen.policy.cancel:
+        return None
+    attempt = seen.status.running
+    if attempt is None:
+        return end(seen, now, State.CANCELLED, Why(Reason.CANCELLED, "Cancelled by spec.cancel."))
+    if seen.presence in (Presence.UNPOSTED, Presence.FOREIGN):
+        return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), attempt), now)
+    if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
+        return None
+    return _stop(
+        seen, attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped.")
+    )
+
+
+def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
+    """An attempt is recorded and its pod is still to be created, or accepted and not seen yet."""
+    attempt = seen.status.running
+    if attempt is None:
+        return None
+    if seen.presence is Presence.EXPECTED:
+        return Decision(seen.status, again_at=now + LOOK_AGAIN)
+    if seen.presence is Presence.FOREIGN:
+        why = Why(
+            Reason.POD_NAME_CONFLICT,
+            "A pod of the attempt's name belongs to another object; waiting for it to go.",
+        )
+        return Decision(_waiting(seen, why), again_at=now + timedelta(seconds=2))
+    if seen.presence is not Presence.UNPOSTED:
+        return None
+    if seen.refusal is None:
+        return Decision(seen.status, (Launch(attempt.number),))
+    if seen.refusal.final:
+        return settle(seen, attempt, judge_refusal(seen.refusal.why), now)
+    if _overdue(seen, attempt.recorded_at, now):
+        gone = replace(seen, presence=Presence.ABSENT)
+        return settle(gone, attempt, judge(gone, _marked(attempt, seen.refusal.why)), now)
+    launch = (Launch(attempt.number),) if now >= seen.refusal.retry_at else ()
+    return Decision(_waiting(seen, seen.refusal.why), launch, again_at=seen.refusal.retry_at)
+
+
+def waiting_pod(seen: Observed, now: datetime) -> Decision | None:
+    """The pod exists and its container has not started: say why; after the pending timeout, give the pod up."""
+    attempt, pod = seen.status.running, seen.pod
+    if attempt is None or pod is None or pod.phase is not PodPhase.WAITING:
+        return None
+    why = pod.waiting or Why(Reason.SCHEDULING, "The pod is being scheduled and started.")
+    if attempt.reason is Reason.PENDING_TIMEOUT or _overdue(seen, pod.scheduled_at, now):
+        return _stop(seen, attempt, pod, seen.status.with_latest(_marked(attempt, why)))
+    soon = (attempt.recorded_at or now) + REPORT_AFTER
+    if now < soon and pod.waiting is None:
+        return Decision(seen.status, again_at=soon)
+    return Decision(_waiting(seen, why), again_at=_deadline(seen, pod.scheduled_at))
+
+
+def running_pod(seen: Observed, now: datetime) -> Decision | None:
+    """The container runs: say so when it takes longer than a few seconds; stop it when its time is over."""
+    attempt, pod = seen.status.running, seen.pod
+    if attempt is None or pod is None or pod.phase is not PodPhase.RUNNING:
+        return None
+    started = pod.started_at or attempt.recorded_at or now
+    over = None
+    if seen.policy.timeout_seconds is not None:
+        over = (
+            started + timedelta(seconds=seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN
+        )
+        if now >= over:
+            late = replace(
+                attempt, reason=Reason.TIMED_OUT, message="The attempt ran longer than timeoutSeconds."
+            )
+            return _stop(seen, attempt, pod, seen.status.with_latest(late))
+    if now < started + REPORT_AFTER:
+        return Decision(seen.status, again_at=started + REPORT_AFTER)
+    state = State.RETRYING if seen.status.retries_used else State.RUNNING
+    known = replace(attempt, pod_uid=pod.uid, node=pod.node, started_at=pod.started_at)
+    status = replace(seen.status.with_latest(known), state=state, reason=Reason.RUNNING, message=None)
+    return Decision(status, again_at=over)
+
+
+def ended_attempt(seen: Observed, now: datetime) -> Decision | None:
+    """The attempt's pod ended or vanished: judge it, and end the run or plan the next attempt."""
+    attempt = seen.status.running
+    return None if attempt is None else settle(seen, attempt, judge(seen, attempt), now)
+
+
+def invalid(seen: Observed, now: datetime) -> Decision | None:
+    """What the schema cannot see, and no attempt would cure."""
+    return None if seen.invalid is None else end(seen, now, State.FAILED, seen.invalid, _error(seen.invalid))
+
+
+def suspended(seen: Observed, now: datetime) -> Decision | None:  # noqa: ARG001 - all rules have one shape
+    """Suspended runs start nothing; what runs already runs on."""
+    if not seen.policy.suspend:
+        return None
+    return Decision(
+        replace(seen.status, state=State.PENDING, reason=Reason.SUSPENDED, message="spec.suspend is true.")
+    )
+
+
+def upstream(seen: Observed, now: datetime) -> Decision | None:
+    """Every upstream must have completed: one that failed ends the run as NotReady, retries untouched."""
+    failed = [up for up in seen.upstreams if up.finished and not up.succeeded]
+    if failed:
+        text = f"Upstream task run '{failed[0].task_run}' did not reach a 'COMPLETED' state (it is {failed[0].state})."
+        why = Why(Reason.UPSTREAM_FAILED, text, "Repair the upstream run; then create this one again.")
+        return end(seen, now, State.NOT_READY, why, _error(why))
+    missing = [up.task_run for up in seen.upstreams if not up.found]
+    if missing and now >= seen.created_at + UPSTREAM_GRACE:
+        text = f"There is no TaskRun '{missing[0]}' in this namespace."
+        why = Why(
+            Reason.INVALID_SPEC,
+            text,
+            "Create the upstream run, or correct its name; then create this one again.",
+        )
+        return end(seen, now, State.FAILED, why, _error(why))
+    waited = [up.task_run for up in seen.upstreams if not up.succeeded]
+    if not waited:
+        return None
+    why = Why(
+        Reason.WAITING_FOR_UPSTREAM, f"Waiting for {', '.join(waited[:3])}{' …' if waited[3:] else ''}."
+    )
+    grace = seen.created_at + UPSTREAM_GRACE if missing else None
+    return _wait_quietly(seen, why, now, grace)
+
+
+def cached(seen: Observed, now: datetime) -> Decision | None:
+    """Before the first attempt: a live entry ends the run with no pod; an identical run ahead is waited for."""
+    view, policy = seen.cache, seen.policy.cache
+    if view is None or view.key is None or policy is None or policy.refresh or seen.status.attempts_total:
+        return None
+    if view.hit is not None:
+        info = CacheInfo(view.key, CacheOutcome.HIT, view.hit_run, view.expires_at)
+        why = Why(Reason.CACHED, f"The result of '{view.hit_run}' was used.")
+        return end(
+            replace(seen, status=replace(seen.status, result=view.hit, cache=info)), now, State.CACHED, why
+        )
+    if view.leader is None or not policy.wait_for_concurrent:
+        return None
+    info = CacheInfo(view.key, CacheOutcome.WAITING, view.leader)
+    why = Why(Reason.WAITING_FOR_CACHE, f"The identical run '{view.leader}' goes first.")
+    return _wait_quietly(replace(seen, status=replace(seen.status, cache=info)), why, now, None)
+
+
+def due(seen: Observed, now: datetime) -> Decision | None:
+    """Nothing is in the way: wait for the retry delay, then record the attempt and create its pod."""
+    if seen.status.next_attempt_at is not None and now < seen.status.next_attempt_at:
+        return Decision(seen.status, again_at=seen.status.next_attempt_at)
+    status = record(seen, seen.status, now)
+    return Decision(status, (Launch(status.attempts_total),))
+
+
+RULES: tuple[Rule, ...] = (
+    # what runs or ended
+    finished,
+    cancelled,
+    pod_to_come,
+    waiting_pod,
+    running_pod,
+    ended_attempt,
+    # gates: nothing is alive or unjudged
+    invalid,
+    suspended,
+    upstream,
+    cached,
+    due,
+)
+
+
+def _stop(seen: Observed, attempt: Attempt, pod: Pod, status: Status) -> Decision:
+    """End the pod, once: a container that runs is stopped and its pod kept, one that never started is deleted."""
+    verb = Stop if pod.phase is PodPhase.RUNNING else DeletePod
+    effects = () if pod.stopping else (verb(attempt.number, pod.uid),)
+    known = replace(status.latest or attempt, pod_uid=pod.uid, node=pod.node)
+    return Decision(status.with_latest(known), effects)
+
+
+def _waiting(seen: Observed, why: Why) -> Status:
+    return replace(seen.status, state=State.PENDING, reason=why.reason, message=why.message)
+
+
+def _wait_quietly(seen: Observed, why: Why, now: datetime, until: datetime | None) -> Decision:
+    """Wait for another object's event; write the reason only when it takes longer than a few seconds."""
+    soon = seen.created_at + REPORT_AFTER
+    return (
+        Decision(seen.status, again_at=soon) if now < soon else Decision(_waiting(seen, why), again_at=until)
+    )
+
+
+def _deadline(seen: Observed, since: datetime | None) -> datetime | None:
+    return since and since + timedelta(seconds=seen.policy.pending_timeout_seconds)
+
+
+def _overdue(seen: Observed, since: datetime | None, now: datetime) -> bool:
+    deadline = _deadline(seen, since)
+    return deadline is not None and now >= deadline
+
+
+def _marked(attempt: Attempt, why: Why) -> Attempt:
+    """The attempt with its pending timeout noted before its pod is removed, so that a restart judges it alike."""
+    if attempt.reason is Reason.PENDING_TIMEOUT:
+        return attempt
+    return replace(
+        attempt,
+        reason=Reason.PENDING_TIMEOUT,
+        message=f"It did not start in time: {why.message}",
+        cure=why.cure,
+    )
+
+
+def _error(why: Why) -> ErrorInfo:
+    return ErrorInfo(str(why.reason), why.message, cure=why.cure)

@@ -1,0 +1,83 @@
+"""What people and machines read off a status: conditions, texts, the Events of a transition. Pure, derived, never stored twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from podtask.core.lifecycle.model import Policy
+from podtask.core.names import CONDITION_FINISHED, CONDITION_SUCCEEDED, Ended, State
+from podtask.core.status import Status
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A Kubernetes condition (API conventions: list-map by type, True / False / Unknown, CamelCase reason)."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    last_transition_time: datetime
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the story that `kubectl describe` tells."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+def conditions(status: Status, created_at: datetime) -> tuple[Condition, ...]:
+    """`Succeeded` (Unknown while active) and `Finished`: True at every end, so that `kubectl wait` can return."""
+    since = status.finished_at or created_at
+    reason = str(status.reason or status.state)
+    message = status.message or ""
+    verdict = "Unknown" if not status.finished else "True" if status.state.succeeded else "False"
+    done = "True" if status.finished else "False"
+    return (
+        Condition(CONDITION_SUCCEEDED, verdict, reason, message, since),
+        Condition(CONDITION_FINISHED, done, str(status.state), message, since),
+    )
+
+
+def attempt_text(status: Status, policy: Policy) -> str | None:
+    """`"2/4"`: the user attempt that counts now, of how many; None before the first."""
+    return f"{status.retries_used + 1}/{policy.retries + 1}" if status.attempts_total else None
+
+
+def duration_text(status: Status) -> str | None:
+    """Time from the first attempt to the end, as kubectl writes ages: `"7s"`, `"3m10s"`, `"2h5m"`."""
+    if status.started_at is None or status.finished_at is None:
+        return None
+    seconds = int((status.finished_at - status.started_at).total_seconds())
+    hours, minutes, rest = seconds // 3600, seconds % 3600 // 60, seconds % 60
+    if hours:
+        return f"{hours}h{minutes}m"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def events(before: Status, after: Status) -> tuple[Event, ...]:
+    """What a person wants to see of one transition; nothing for what `kubectl get` shows anyway."""
+    told = []
+    known = {attempt.number: attempt for attempt in before.attempts}
+    for attempt in after.attempts:
+        was = known.get(attempt.number)
+        if was is None:
+            told.append(Event(False, "AttemptStarted", f"Attempt {attempt.number} ({attempt.cause})."))
+        if attempt.judged and attempt.outcome is not Ended.COMPLETED and not (was and was.judged):
+            told.append(
+                Event(True, f"Attempt{attempt.outcome}", f"Attempt {attempt.number}: {attempt.message}")
+            )
+    if after.finished and not before.finished:
+        told.append(Event(not after.state.succeeded, str(after.state), after.message or str(after.state)))
+    elif (
+        after.state is State.PENDING
+        and after.reason is not before.reason
+        and after.reason is not None
+        and after.message
+    ):
+        told.append(Event(True, str(after.reason), after.message))
+    return tuple(told)

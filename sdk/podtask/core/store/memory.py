@@ -1,0 +1,61 @@
+"""A dict as a store: for unit tests and for runs that need no bytes after the process.
+
+The shortest of the three; what it does is what the shared suite in `tests/unit/store` asks of all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from podtask.core.store.base import AlreadyStored, NotStored, ObjectInfo, checked_key, checked_prefix
+
+Fault = Callable[[str, str, str], None]
+"""Called with verb, key and "before" or "after"; what it raises is the store's answer. After a write: a lost answer."""
+
+
+class MemoryStore:
+    """`Store` in memory. `clock` gives seconds since the epoch; `fault` lets tests break any step."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, fault: Fault | None = None) -> None:
+        self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
+        self._lock = threading.Lock()
+        self._clock = clock
+        self.fault = fault or (lambda verb, key, moment: None)
+
+    @contextmanager
+    def _step(self, verb: str, key: str) -> Iterator[dict[str, tuple[bytes, ObjectInfo]]]:
+        self.fault(verb, key, "before")
+        with self._lock:
+            yield self._objects
+        self.fault(verb, key, "after")
+
+    def get(self, key: str) -> bytes:
+        with self._step("get", checked_key(key)) as objects:
+            if key not in objects:
+                raise NotStored(f"no object {key!r} in memory")
+            return objects[key][0]
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
+        with self._step("put", checked_key(key)) as objects:
+            if if_absent and key in objects:
+                raise AlreadyStored(f"{key!r} is in memory already")
+            info = ObjectInfo(key, len(data), hashlib.sha256(data).hexdigest(), self._clock())
+            objects[key] = (bytes(data), info)
+        return info.etag
+
+    def head(self, key: str) -> ObjectInfo | None:
+        with self._step("head", checked_key(key)) as objects:
+            return objects[key][1] if key in objects else None
+
+    def delete(self, key: str) -> None:
+        with self._step("delete", checked_key(key)) as objects:
+            objects.pop(key, None)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        with self._step("list", checked_prefix(prefix)) as objects:
+            found = [info for key, (_, info) in sorted(objects.items()) if key.startswith(prefix)]
+        return iter(found)
