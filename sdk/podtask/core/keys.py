@@ -38,9 +38,7 @@ class Bucket:
         return self._key("cache", hashlib.sha256(key.encode()).hexdigest() + ".json")
 
     def _key(self, *parts: str) -> str:
-        base = (
-            (self.prefix.strip("/"), _segment(self.namespace)) if self.prefix else (_segment(self.namespace),)
-        )
+        base = (self.prefix.strip("/"), _segment(self.namespace)) if self.prefix else (_segment(self.namespace),)
         return "/".join((*base, *parts))
 
 

@@ -26,7 +26,8 @@ LABEL_TASK_RUN: Final = f"{GROUP}/task-run"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "podtask"
-# On TaskRuns, set by the SDK: code + canonical arguments of the call, so a restarted driver never takes another call's run.
+# On TaskRuns, set by the SDK: code + canonical arguments of the call.
+# A restarted driver never takes another call's run.
 ANNOTATION_CALL_DIGEST: Final = f"{GROUP}/call-digest"
 
 CLIENT_CONFIG_MAP: Final = "podtask-client"

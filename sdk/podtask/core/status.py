@@ -60,9 +60,7 @@ class ResolvedInput:
     digest: str = field(metadata=doc("sha256 of the result object."))
     size: int = field(default=0, metadata=doc("Bytes of the result object."))
     serializer: str = field(default="cloudpickle", metadata=doc("How it is written."))
-    content_hash: str | None = field(
-        default=None, metadata=doc("Canonical hash of the value; part of cache keys.")
-    )
+    content_hash: str | None = field(default=None, metadata=doc("Canonical hash of the value; part of cache keys."))
     source_uid: str | None = field(
         default=None, metadata=doc("UID of the run that stored it, where another did (cache).")
     )
@@ -106,15 +104,9 @@ class CacheInfo:
 
     key: str | None = field(default=None, metadata=doc("The key, as composed or given."))
     outcome: CacheOutcome = field(default=CacheOutcome.OFF, metadata=doc("Hit, Miss, Waiting or Off."))
-    source_run: str | None = field(
-        default=None, metadata=doc("The TaskRun whose result was used or is awaited.")
-    )
-    expires_at: datetime | None = field(
-        default=None, metadata=doc("When the entry expires; counted from completion.")
-    )
-    miss_reason: str | None = field(
-        default=None, metadata=doc("Why nothing was found, or why the cache is off.")
-    )
+    source_run: str | None = field(default=None, metadata=doc("The TaskRun whose result was used or is awaited."))
+    expires_at: datetime | None = field(default=None, metadata=doc("When the entry expires; counted from completion."))
+    miss_reason: str | None = field(default=None, metadata=doc("Why nothing was found, or why the cache is off."))
 
 
 @dataclass(frozen=True)
@@ -157,6 +149,4 @@ class Status:
 
     def with_new(self, attempt: Attempt) -> Status:
         """This status with one more attempt; the oldest make room."""
-        return replace(
-            self, attempts=(*self.attempts, attempt)[-ATTEMPTS_KEPT:], attempts_total=attempt.number
-        )
+        return replace(self, attempts=(*self.attempts, attempt)[-ATTEMPTS_KEPT:], attempts_total=attempt.number)

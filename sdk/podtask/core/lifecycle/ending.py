@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podtask.core.lifecycle.judge import Budget, Judgement
-from podtask.core.lifecycle.model import Decision, Effect, Launch, Observed, Publish, Why
+from podtask.core.lifecycle.model import Decision, Launch, Observed, Publish, Why
 from podtask.core.lifecycle.retry import disruption_delay, user_delay
 from podtask.core.names import CacheOutcome, Cause, Ended, Reason, State
 from podtask.core.status import Attempt, CacheInfo, ErrorInfo, Status
@@ -30,9 +30,7 @@ def record(seen: Observed, status: Status, now: datetime) -> Status:
         message=None,
         next_attempt_at=None,
         started_at=status.started_at or now,
-        inputs=tuple(up.result for up in seen.upstreams if up.result and up.wants_data)
-        if first
-        else status.inputs,
+        inputs=tuple(up.result for up in seen.upstreams if up.result and up.wants_data) if first else status.inputs,
         cache=_looked_up(seen) if first else status.cache,
     )
 
@@ -56,7 +54,7 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
     closed = _closed(seen, attempt, judged, now)
     before = replace(seen, status=seen.status.with_latest(closed))
     if judged.result is not None:
-        return _completed(before, closed, judged, now)
+        return _completed(before, judged, now)
     delay = None if seen.policy.cancel else _another(before, judged)
     if delay is None:
         return end(before, now, judged.state, judged.why, _error(judged))
@@ -75,24 +73,16 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
     return Decision(again, (Launch(again.attempts_total),))
 
 
-def _completed(before: Observed, attempt: Attempt, judged: Judgement, now: datetime) -> Decision:
+def _completed(before: Observed, judged: Judgement, now: datetime) -> Decision:
+    """The end with a result; where caching was asked for, its pointer is published before the status says so."""
     status, policy = replace(before.status, result=judged.result), before.policy.cache
-    effects: tuple[Effect, ...] = ()
-    if (
-        policy is not None
-        and judged.result is not None
-        and status.cache is not None
-        and status.cache.key is not None
-    ):
-        seconds = policy.expiration_seconds
-        expires = None if seconds is None else now + timedelta(seconds=seconds)
-        status = replace(status, cache=replace(status.cache, expires_at=expires))
-        effects = (
-            (Publish(status.cache.key, attempt.number, judged.result, expires),)
-            if status.cache and status.cache.key
-            else ()
-        )
-    return replace(end(replace(before, status=status), now, judged.state, judged.why), effects=effects)
+    if policy is None or judged.result is None or status.cache is None or status.cache.key is None:
+        return end(replace(before, status=status), now, judged.state, judged.why)
+    seconds = policy.expiration_seconds
+    expires = None if seconds is None else now + timedelta(seconds=seconds)
+    publish = Publish(status.cache.key, judged.result, expires)
+    status = replace(status, cache=replace(status.cache, expires_at=expires))
+    return replace(end(replace(before, status=status), now, judged.state, judged.why), effects=(publish,))
 
 
 def _another(before: Observed, judged: Judgement) -> timedelta | None:

@@ -54,7 +54,9 @@ class Evidence:
     def error(self) -> ErrorInfo | None:
         """The runner's error, marked with its attempt."""
         error = self.said.error if self.said else None
-        return error and ErrorInfo(
+        if error is None:
+            return None
+        return ErrorInfo(
             type=error.type,
             message=error.message[:MESSAGE_LIMIT],
             traceback=error.traceback,
@@ -97,9 +99,7 @@ def completed(e: Evidence) -> Judgement | None:
         inline=stored.inline,
         attempt=e.attempt.number,
     )
-    return Judgement(
-        Ended.COMPLETED, State.COMPLETED, Why(Reason.COMPLETED, "The task completed."), result=result
-    )
+    return Judgement(Ended.COMPLETED, State.COMPLETED, Why(Reason.COMPLETED, "The task completed."), result=result)
 
 
 def cancelled(e: Evidence) -> Judgement | None:
@@ -139,9 +139,7 @@ def disrupted(e: Evidence) -> Judgement | None:
     if e.seen.pod is not None and e.seen.pod.disruption is not None:
         return _disrupted(e.seen.pod.disruption)
     if e.said is not None and e.said.outcome is Verdict.INTERRUPTED:
-        return _disrupted(
-            Why(Reason.INTERRUPTED, "The pod was asked to stop (SIGTERM) before the task ended.")
-        )
+        return _disrupted(Why(Reason.INTERRUPTED, "The pod was asked to stop (SIGTERM) before the task ended."))
     if e.said is not None and e.said.outcome is Verdict.STORE_UNAVAILABLE:
         why = e.why(
             Reason.STORE_UNAVAILABLE,
@@ -179,9 +177,7 @@ def failed(e: Evidence) -> Judgement | None:
     retryable = e.said.error is None or e.said.error.retryable
     budget = Budget.RETRY if retryable else Budget.NONE
     why = e.why(Reason.EXCEPTION, "The task raised an exception.")
-    return Judgement(
-        Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=e.said.timings.get("delay")
-    )
+    return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=e.said.timings.get("delay"))
 
 
 def refused_by_runner(e: Evidence) -> Judgement | None:
@@ -201,9 +197,7 @@ def crashed(e: Evidence) -> Judgement:
     """Anything else: the interpreter died, or the container ended without a word. Never retried, as in the seed."""
     code = e.seen.pod.exit_code if e.seen.pod else None
     text = "The container ended without an outcome" + (f" (exit code {code})." if code is not None else ".")
-    why = e.why(
-        Reason.CRASHED, text, "Read the pod's log; check that the image has Python and the podtask runner."
-    )
+    why = e.why(Reason.CRASHED, text, "Read the pod's log; check that the image has Python and the podtask runner.")
     error = e.error or ErrorInfo("Crashed", why.message, attempt=e.attempt.number, cure=why.cure)
     return Judgement(Ended.CRASHED, State.CRASHED, why, error=error)
 

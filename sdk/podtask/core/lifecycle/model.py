@@ -180,7 +180,6 @@ class Publish:
     """Write the cache pointer of a completed attempt, before the status says Completed."""
 
     key: str
-    attempt: int
     result: ResultInfo
     expires_at: datetime | None
 

@@ -69,9 +69,7 @@ def cancelled(seen: Observed, now: datetime) -> Decision | None:
         return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), attempt), now)
     if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
         return None
-    return _stop(
-        seen, attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped.")
-    )
+    return _stop(attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped."))
 
 
 def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
@@ -107,7 +105,7 @@ def waiting_pod(seen: Observed, now: datetime) -> Decision | None:
         return None
     why = pod.waiting or Why(Reason.SCHEDULING, "The pod is being scheduled and started.")
     if attempt.reason is Reason.PENDING_TIMEOUT or _overdue(seen, pod.scheduled_at, now):
-        return _stop(seen, attempt, pod, seen.status.with_latest(_marked(attempt, why)))
+        return _stop(attempt, pod, seen.status.with_latest(_marked(attempt, why)))
     soon = (attempt.recorded_at or now) + REPORT_AFTER
     if now < soon and pod.waiting is None:
         return Decision(seen.status, again_at=soon)
@@ -122,14 +120,10 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
     started = pod.started_at or attempt.recorded_at or now
     over = None
     if seen.policy.timeout_seconds is not None:
-        over = (
-            started + timedelta(seconds=seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN
-        )
+        over = started + timedelta(seconds=seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN
         if now >= over:
-            late = replace(
-                attempt, reason=Reason.TIMED_OUT, message="The attempt ran longer than timeoutSeconds."
-            )
-            return _stop(seen, attempt, pod, seen.status.with_latest(late))
+            late = replace(attempt, reason=Reason.TIMED_OUT, message="The attempt ran longer than timeoutSeconds.")
+            return _stop(attempt, pod, seen.status.with_latest(late))
     if now < started + REPORT_AFTER:
         return Decision(seen.status, again_at=started + REPORT_AFTER)
     state = State.RETRYING if seen.status.retries_used else State.RUNNING
@@ -153,9 +147,7 @@ def suspended(seen: Observed, now: datetime) -> Decision | None:  # noqa: ARG001
     """Suspended runs start nothing; what runs already runs on."""
     if not seen.policy.suspend:
         return None
-    return Decision(
-        replace(seen.status, state=State.PENDING, reason=Reason.SUSPENDED, message="spec.suspend is true.")
-    )
+    return Decision(replace(seen.status, state=State.PENDING, reason=Reason.SUSPENDED, message="spec.suspend is true."))
 
 
 def upstream(seen: Observed, now: datetime) -> Decision | None:
@@ -177,9 +169,7 @@ def upstream(seen: Observed, now: datetime) -> Decision | None:
     waited = [up.task_run for up in seen.upstreams if not up.succeeded]
     if not waited:
         return None
-    why = Why(
-        Reason.WAITING_FOR_UPSTREAM, f"Waiting for {', '.join(waited[:3])}{' …' if waited[3:] else ''}."
-    )
+    why = Why(Reason.WAITING_FOR_UPSTREAM, f"Waiting for {', '.join(waited[:3])}{' …' if waited[3:] else ''}.")
     grace = seen.created_at + UPSTREAM_GRACE if missing else None
     return _wait_quietly(seen, why, now, grace)
 
@@ -192,9 +182,7 @@ def cached(seen: Observed, now: datetime) -> Decision | None:
     if view.hit is not None:
         info = CacheInfo(view.key, CacheOutcome.HIT, view.hit_run, view.expires_at)
         why = Why(Reason.CACHED, f"The result of '{view.hit_run}' was used.")
-        return end(
-            replace(seen, status=replace(seen.status, result=view.hit, cache=info)), now, State.CACHED, why
-        )
+        return end(replace(seen, status=replace(seen.status, result=view.hit, cache=info)), now, State.CACHED, why)
     if view.leader is None or not policy.wait_for_concurrent:
         return None
     info = CacheInfo(view.key, CacheOutcome.WAITING, view.leader)
@@ -227,7 +215,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _stop(seen: Observed, attempt: Attempt, pod: Pod, status: Status) -> Decision:
+def _stop(attempt: Attempt, pod: Pod, status: Status) -> Decision:
     """End the pod, once: a container that runs is stopped and its pod kept, one that never started is deleted."""
     verb = Stop if pod.phase is PodPhase.RUNNING else DeletePod
     effects = () if pod.stopping else (verb(attempt.number, pod.uid),)
@@ -242,9 +230,7 @@ def _waiting(seen: Observed, why: Why) -> Status:
 def _wait_quietly(seen: Observed, why: Why, now: datetime, until: datetime | None) -> Decision:
     """Wait for another object's event; write the reason only when it takes longer than a few seconds."""
     soon = seen.created_at + REPORT_AFTER
-    return (
-        Decision(seen.status, again_at=soon) if now < soon else Decision(_waiting(seen, why), again_at=until)
-    )
+    return Decision(seen.status, again_at=soon) if now < soon else Decision(_waiting(seen, why), again_at=until)
 
 
 def _deadline(seen: Observed, since: datetime | None) -> datetime | None:

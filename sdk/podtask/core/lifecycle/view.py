@@ -1,4 +1,4 @@
-"""What people and machines read off a status: conditions, texts, the Events of a transition. Pure, derived, never stored twice."""
+"""What people and machines read off a status: conditions, texts, the Events of a transition. Pure and derived."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Condition:
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the story that `kubectl describe` tells."""
+    """One line of the story that `kubectl describe` tells; `type` is Normal or Warning."""
 
-    warning: bool
+    type: str
     reason: str
     message: str
 
@@ -66,18 +66,13 @@ def events(before: Status, after: Status) -> tuple[Event, ...]:
     for attempt in after.attempts:
         was = known.get(attempt.number)
         if was is None:
-            told.append(Event(False, "AttemptStarted", f"Attempt {attempt.number} ({attempt.cause})."))
+            told.append(Event("Normal", "AttemptStarted", f"Attempt {attempt.number} ({attempt.cause})."))
         if attempt.judged and attempt.outcome is not Ended.COMPLETED and not (was and was.judged):
-            told.append(
-                Event(True, f"Attempt{attempt.outcome}", f"Attempt {attempt.number}: {attempt.message}")
-            )
+            text = f"Attempt {attempt.number}: {attempt.message}"
+            told.append(Event("Warning", f"Attempt{attempt.outcome}", text))
     if after.finished and not before.finished:
-        told.append(Event(not after.state.succeeded, str(after.state), after.message or str(after.state)))
-    elif (
-        after.state is State.PENDING
-        and after.reason is not before.reason
-        and after.reason is not None
-        and after.message
-    ):
-        told.append(Event(True, str(after.reason), after.message))
+        kind = "Normal" if after.state.succeeded else "Warning"
+        told.append(Event(kind, str(after.state), after.message or str(after.state)))
+    elif after.state is State.PENDING and after.reason not in (None, before.reason) and after.message:
+        told.append(Event("Normal", str(after.reason), after.message))
     return tuple(told)
