@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any, ClassVar
 
 from podtask.core.names import CacheOutcome, Cause, Ended, Reason, State
 
@@ -18,13 +19,25 @@ MESSAGE_LIMIT = 1024
 """Characters of a message in the status."""
 
 
+def camel_case(name: str) -> str:
+    """`started_at` as Kubernetes writes it: `startedAt`; `pod_uid` as `podUID`."""
+    head, *rest = name.split("_")
+    return head + "".join("UID" if word == "uid" else word.capitalize() for word in rest)
+
+
+class Wire:
+    """Base of everything that is written as JSON: pydantic, where it is used, reads this and names fields in camelCase."""
+
+    __pydantic_config__: ClassVar[Any] = {"alias_generator": camel_case, "populate_by_name": True}
+
+
 def doc(text: str) -> dict[str, str]:
     """Field metadata that becomes `kubectl explain`."""
     return {"description": text}
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Attempt(Wire):
     """One pod, from its record to its judgement."""
 
     number: int = field(metadata=doc("Counts from 1; used once; the pod is named <taskrun>-<number>."))
@@ -51,7 +64,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class ResolvedInput:
+class ResolvedInput(Wire):
     """An upstream result, resolved once at the first launch; later attempts use only this."""
 
     task_run: str = field(metadata=doc("Name of the upstream TaskRun."))
@@ -67,7 +80,7 @@ class ResolvedInput:
 
 
 @dataclass(frozen=True)
-class ResultInfo:
+class ResultInfo(Wire):
     """The stored result that proves success."""
 
     digest: str = field(metadata=doc("sha256 of the result object."))
@@ -85,7 +98,7 @@ class ResultInfo:
 
 
 @dataclass(frozen=True)
-class ErrorInfo:
+class ErrorInfo(Wire):
     """Why the run did not succeed."""
 
     type: str = field(metadata=doc("Type of the exception, or the reason."))
@@ -99,7 +112,7 @@ class ErrorInfo:
 
 
 @dataclass(frozen=True)
-class CacheInfo:
+class CacheInfo(Wire):
     """What the cache had to do with the run."""
 
     key: str | None = field(default=None, metadata=doc("The key, as composed or given."))
@@ -110,23 +123,27 @@ class CacheInfo:
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Wire):
     """All of `TaskRun.status` that is not derived (conditions and texts are: see `podtask.core.lifecycle.view`)."""
 
-    state: State = State.PENDING
-    reason: Reason | None = None
-    message: str | None = None
-    attempts: tuple[Attempt, ...] = ()
-    attempts_total: int = 0
-    retries_used: int = 0
-    disruptions_used: int = 0
-    next_attempt_at: datetime | None = None
-    inputs: tuple[ResolvedInput, ...] = ()
-    result: ResultInfo | None = None
-    error: ErrorInfo | None = None
-    cache: CacheInfo | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    state: State = field(default=State.PENDING, metadata=doc("One word for people; machines read the conditions."))
+    reason: Reason | None = field(default=None, metadata=doc("One CamelCase word: why it is in this state."))
+    message: str | None = field(default=None, metadata=doc("A sentence for people."))
+    attempts: tuple[Attempt, ...] = field(default=(), metadata=doc("The newest 20 attempts, oldest first."))
+    attempts_total: int = field(default=0, metadata=doc("Attempts recorded; also the number of the newest one."))
+    retries_used: int = field(default=0, metadata=doc("Retries taken from spec.retries."))
+    disruptions_used: int = field(default=0, metadata=doc("Re-creations taken from spec.maxDisruptions."))
+    next_attempt_at: datetime | None = field(
+        default=None, metadata=doc("The next attempt starts at this time, never earlier.")
+    )
+    inputs: tuple[ResolvedInput, ...] = field(default=(), metadata=doc("Upstream results, resolved once."))
+    result: ResultInfo | None = field(default=None, metadata=doc("The stored result that proves success."))
+    error: ErrorInfo | None = field(default=None, metadata=doc("Why the run did not succeed."))
+    cache: CacheInfo | None = field(default=None, metadata=doc("What the cache had to do with it."))
+    started_at: datetime | None = field(default=None, metadata=doc("When the first attempt was recorded."))
+    finished_at: datetime | None = field(
+        default=None, metadata=doc("When the run ended; from then on nothing changes.")
+    )
 
     @property
     def finished(self) -> bool:

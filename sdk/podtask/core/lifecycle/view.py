@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from podtask.core.lifecycle.model import Policy
 from podtask.core.names import CONDITION_FINISHED, CONDITION_SUCCEEDED, Ended, State
-from podtask.core.status import Status
+from podtask.core.status import Status, Wire, doc
 
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(Wire):
     """A Kubernetes condition (API conventions: list-map by type, True / False / Unknown, CamelCase reason)."""
 
-    type: str
-    status: str
-    reason: str
-    message: str
-    last_transition_time: datetime
+    type: str = field(metadata=doc("Succeeded or Finished."))
+    status: str = field(metadata=doc("True, False or Unknown."))
+    reason: str = field(metadata=doc("One CamelCase word."))
+    message: str = field(metadata=doc("A sentence for people."))
+    last_transition_time: datetime = field(metadata=doc("When the status last changed."))
+
+
+@dataclass(frozen=True)
+class StatusView(Status):
+    """`TaskRun.status` as it is written: what is known, and what is derived from it."""
+
+    conditions: tuple[Condition, ...] = field(default=(), metadata=doc("Succeeded and Finished."))
+    attempt: str | None = field(default=None, metadata=doc("The user attempt that counts now, of how many: 2/4."))
+    duration: str | None = field(default=None, metadata=doc("Time from the first attempt to the end."))
+    observed_generation: int = field(default=0, metadata=doc("metadata.generation of the spec this status is about."))
+
+
+def rendered(status: Status, policy: Policy, created_at: datetime, generation: int) -> StatusView:
+    """The status with everything derived from it."""
+    known = {f.name: getattr(status, f.name) for f in fields(status)}
+    return StatusView(
+        **known,
+        conditions=conditions(status, created_at),
+        attempt=attempt_text(status, policy),
+        duration=duration_text(status),
+        observed_generation=generation,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""What the operator is told by its environment, read once at the entry point.
+
+The chart writes these variables; bucket credentials come from boto3's own chain and are no setting.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+STORE: Final = "PODTASK_STORE"
+S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"
+S3_REGION: Final = "PODTASK_S3_REGION"
+WATCH_NAMESPACES: Final = "PODTASK_WATCH_NAMESPACES"
+RUNNER_IMAGES: Final = "PODTASK_RUNNER_IMAGES"
+DEFAULT_PYTHON: Final = "PODTASK_DEFAULT_PYTHON"
+IMAGE_PULL_POLICY: Final = "PODTASK_IMAGE_PULL_POLICY"
+TASK_DEFAULTS: Final = "PODTASK_TASK_DEFAULTS"
+GRANT_SECONDS: Final = "PODTASK_GRANT_SECONDS"
+STORE_TIMEOUT_SECONDS: Final = "PODTASK_STORE_TIMEOUT_SECONDS"
+CONCURRENCY: Final = "PODTASK_CONCURRENCY"
+RESYNC_SECONDS: Final = "PODTASK_RESYNC_SECONDS"
+HEALTH_PORT: Final = "PODTASK_HEALTH_PORT"
+LOG_FORMAT: Final = "PODTASK_LOG_FORMAT"
+LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
+
+
+class SettingsError(Exception):
+    """A setting is missing or cannot be read; the text names the variable and what it should be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the operator may be told. Times in seconds."""
+
+    store: str
+    """`s3://bucket/prefix`."""
+    endpoint_url: str | None = None
+    """The S3 endpoint as pods see it: SigV4 signs the host. None: AWS."""
+    region: str = "us-east-1"
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty: all."""
+    runner_images: Mapping[str, str] = field(default_factory=dict)
+    """Python minor -> runner image."""
+    default_python: str = "3.11"
+    """The minor for runs that do not name one (the YAML door)."""
+    image_pull_policy: str = "IfNotPresent"
+    task_defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Pod defaults: resources, nodeSelector, tolerations, imagePullSecrets, priorityClassName."""
+    grant_seconds: float = 86400.0
+    """Life of the URLs in a grant; at most 7 days (SigV4)."""
+    store_timeout_seconds: float = 600.0
+    """How long a runner waits for the store before it gives up with StoreUnavailable."""
+    concurrency: int = 32
+    resync_seconds: float = 60.0
+    health_port: int = 8080
+    log_format: str = "json"
+    log_level: str = "INFO"
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Settings from environment variables. Raises `SettingsError`."""
+    store = environment.get(STORE, "")
+    if not store.startswith("s3://"):
+        raise SettingsError(
+            f"{STORE} must be s3://bucket/prefix, not {store!r}: set store.bucket in the chart's values"
+        )
+    images = _json(environment, RUNNER_IMAGES)
+    if not images:
+        raise SettingsError(f"{RUNNER_IMAGES} is empty: set runner.images in the chart's values")
+    return Settings(
+        store=store,
+        endpoint_url=environment.get(S3_ENDPOINT_URL) or None,
+        region=environment.get(S3_REGION) or Settings.region,
+        namespaces=tuple(n.strip() for n in environment.get(WATCH_NAMESPACES, "").split(",") if n.strip()),
+        runner_images=images,
+        default_python=environment.get(DEFAULT_PYTHON) or sorted(images)[-1],
+        image_pull_policy=environment.get(IMAGE_PULL_POLICY) or Settings.image_pull_policy,
+        task_defaults=_json(environment, TASK_DEFAULTS),
+        grant_seconds=_number(environment, GRANT_SECONDS, Settings.grant_seconds),
+        store_timeout_seconds=_number(environment, STORE_TIMEOUT_SECONDS, Settings.store_timeout_seconds),
+        concurrency=int(_number(environment, CONCURRENCY, Settings.concurrency)),
+        resync_seconds=_number(environment, RESYNC_SECONDS, Settings.resync_seconds),
+        health_port=int(_number(environment, HEALTH_PORT, Settings.health_port)),
+        log_format=environment.get(LOG_FORMAT) or Settings.log_format,
+        log_level=environment.get(LOG_LEVEL) or Settings.log_level,
+    )
+
+
+def _json(environment: Mapping[str, str], name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(environment.get(name) or "{}")
+    except ValueError as error:
+        raise SettingsError(f"{name} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise SettingsError(f"{name} must be a JSON object")
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name)
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise SettingsError(f"{name} must be a number, not {text!r}") from None
