@@ -50,8 +50,8 @@ def parse_store_url(
     if parts.scheme != "s3":
         raise ValueError(f"not a bucket address: {url!r}; write s3://bucket/prefix")
     if not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
-        raise ValueError(f"not a bucket address: {url!r}; a bucket is 3 to 63 of a-z, 0-9, '.' and '-', and nothing follows the prefix")
-    prefix = parts.path.strip("/")
+        raise ValueError(f"not a bucket address: {url!r}; a bucket name is 3 to 63 of a-z, 0-9, '.' and '-'")
+    prefix = parts.path.removeprefix("/").removesuffix("/")
     if prefix:
         checked_key(prefix)
     return S3Settings(parts.netloc, prefix, _endpoint(endpoint_url), _endpoint(public_endpoint_url), region)
@@ -76,7 +76,7 @@ def open_signer(url: str, endpoint_url: str | None = None, region: str | None = 
 
         return DirectorySigner(_folder(url))
     settings = _settings(url, endpoint_url, region)
-    from podtask.core.store.s3_signer import S3Signer
+    from podtask.core.store.s3 import S3Signer
 
     return S3Signer(settings)
 

@@ -23,15 +23,15 @@ class StoreError(Exception):
     """Anything a store can answer instead of the asked-for bytes."""
 
 
-class NotStored(StoreError):
+class NotStored(StoreError):  # noqa: N818 - an answer, not always an error
     """No object of that key."""
 
 
-class AlreadyStored(StoreError):
+class AlreadyStored(StoreError):  # noqa: N818 - an answer, not always an error
     """The key was taken before; nothing was replaced."""
 
 
-class StoreUnavailable(StoreError):
+class StoreUnavailable(StoreError):  # noqa: N818
     """The store did not answer in time, or refused for a reason that may pass. The text names store, key and cause.
 
     `code` is the server's own word for it (`SlowDown`), the client's (`ReadTimeoutError`) or an errno (`ENOSPC`).
@@ -64,7 +64,7 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
-        """Write the object atomically, return its ETag. With `if_absent`, raises `AlreadyStored` if the key is taken."""
+        """Write the object atomically, return its ETag. With `if_absent`, raises `AlreadyStored` for a taken key."""
         ...
 
     def head(self, key: str) -> ObjectInfo | None:

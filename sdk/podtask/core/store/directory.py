@@ -4,9 +4,10 @@ An object is a plain file at `<root>/<key>`, readable with any tool. It is writt
 moved in by one rename, or by one hard link where the key must be free: readers see all of it or nothing, and
 of many writers one wins. No fsync: after a power cut an attempt is run again.
 
-The ETag is the sha256 of the content, because size and time cannot tell a rewritten file from the old one. It is kept in
-an extended attribute together with the size and time it was computed for, so HEAD and LIST read no content;
-a file that came otherwise (the runner writes `file://` grants itself), or a file system without attributes, is hashed.
+The ETag is the sha256 of the content, because size and time cannot tell a rewritten file from the old one.
+It is kept in an extended attribute, beside the size and time it was computed for, so HEAD and LIST read no
+content; a file that came otherwise (the runner writes `file://` grants itself) is hashed once, and every
+time on a file system without attributes.
 """
 
 from __future__ import annotations
@@ -77,15 +78,15 @@ class DirectoryStore:
     def delete(self, key: str) -> None:
         path = _path(self.root, key)
         with self._asking("delete", key):
-            with suppress(*_NO_SUCH_FILE, PermissionError if path.is_dir() else FileNotFoundError):
+            if path.is_dir():  # a folder is no object
+                return
+            try:
                 path.unlink()
-            for folder in path.parents:  # folders are not objects: the last object takes its folder along
-                if folder == self.root:
-                    break
-                try:
-                    folder.rmdir()
-                except OSError:
-                    break
+            except _NO_SUCH_FILE:
+                return
+            with suppress(OSError):  # the last object takes its folders along
+                for folder in path.relative_to(self.root).parents[:-1]:
+                    (self.root / folder).rmdir()
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder, slash, start = checked_prefix(prefix).rpartition("/")
@@ -108,32 +109,36 @@ class DirectoryStore:
                 yield info
 
     def _write(self, data: bytes, etag: str) -> Path:
-        self._temp.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(self.root, self._temp)
         descriptor, name = tempfile.mkstemp(dir=self._temp)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            _remember(file.fileno(), etag)
+            _remember(file.fileno(), os.fstat(file.fileno()), etag)
         return Path(name)
 
     def _move_in(self, temporary: Path, path: Path, key: str, *, if_absent: bool) -> None:
-        for _ in range(100):  # another process may remove the empty folder between the two steps
-            try:
-                _make_folder(self.root, path.parent)
-                if if_absent:
-                    os.link(temporary, path)
-                else:
-                    temporary.replace(path)
+        for _ in range(100):
+            if self._moved(temporary, path, key, if_absent=if_absent):
                 return
-            except FileNotFoundError:
-                continue
-            except FileExistsError:
-                if path.is_file():
-                    raise AlreadyStored(f"{key!r} is in {self.root} already") from None
-                raise _folder_and_object(self.root, key) from None
-            except (IsADirectoryError, NotADirectoryError):
-                raise _folder_and_object(self.root, key) from None
         raise StoreUnavailable(f"cannot write {key!r} in {self.root}: its folder is removed again and again")
+
+    def _moved(self, temporary: Path, path: Path, key: str, *, if_absent: bool) -> bool:
+        """False: a delete elsewhere removed the empty folder in between (which mkdir may report as "exists")."""
+        try:
+            _make_folder(self.root, path.parent)
+            if if_absent:
+                os.link(temporary, path)
+            else:
+                temporary.replace(path)
+        except (FileExistsError, *_NO_SUCH_FILE):
+            if path.is_dir() or any((self.root / folder).is_file() for folder in path.relative_to(self.root).parents):
+                sentence = "one key is a folder of another, and a file is not a folder"
+                raise StoreError(f"cannot write {key!r} in {self.root}: {sentence}") from None
+            if if_absent and path.is_file():
+                raise AlreadyStored(f"{key!r} is in {self.root} already") from None
+            return False
+        return True
 
     @contextmanager
     def _asking(self, verb: str, key: str) -> Iterator[None]:
@@ -142,9 +147,9 @@ class DirectoryStore:
         except OSError as error:
             code = errno.errorcode.get(error.errno or 0, type(error).__name__)
             kind = StoreUnavailable if error.errno in _MAY_PASS else StoreRefused
-            cure = "make room on that disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (
-                "choose a folder this user may write, on a file system with hard links (PODTASK_HOME, PODTASK_STORE)"
-            )
+            cure = "choose a folder this user may write, on a file system with hard links (PODTASK_HOME, PODTASK_STORE)"
+            if error.errno in _MAY_PASS:
+                cure = "make room or free what is used up on this machine; it is worth another try then"
             raise kind(f"cannot {verb} {key!r} in {self.root}: {error.strerror or error}; {cure}", code=code) from error
 
     def _drop_leftovers(self, before: float) -> None:
@@ -191,10 +196,6 @@ def _make_folder(root: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _folder_and_object(root: Path, key: str) -> StoreError:
-    return StoreError(f"cannot write {key!r} in {root}: one key is a folder of another, and a file is not a folder")
-
-
 def _info(path: Path, key: str) -> ObjectInfo | None:
     try:
         with path.open("rb") as file:
@@ -205,14 +206,13 @@ def _info(path: Path, key: str) -> ObjectInfo | None:
                 while chunk := file.read(1 << 20):
                     digest.update(chunk)
                 etag = digest.hexdigest()
-                _remember(file.fileno(), etag)
+                _remember(file.fileno(), stat, etag)  # what was true before reading: it may still be growing
     except _NO_SUCH_FILE:
         return None
     return ObjectInfo(key, stat.st_size, etag, stat.st_mtime)
 
 
-def _remember(descriptor: int, etag: str) -> None:
-    stat = os.fstat(descriptor)
+def _remember(descriptor: int, stat: os.stat_result, etag: str) -> None:
     with suppress(OSError, AttributeError):  # no attributes on this file system; no such call on macOS
         os.setxattr(descriptor, _ATTRIBUTE, f"{stat.st_size} {stat.st_mtime_ns} {etag}".encode())
 

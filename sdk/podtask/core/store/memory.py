@@ -1,7 +1,4 @@
-"""A dict as a store: for unit tests and for runs that need no bytes after the process.
-
-The shortest of the three; what it does is what the shared suite in `tests/unit/store` asks of all.
-"""
+"""A dict as a store: for unit tests, and for runs that need no bytes after the process."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from contextlib import contextmanager
 from podtask.core.store.base import AlreadyStored, NotStored, ObjectInfo, checked_key, checked_prefix
 
 Fault = Callable[[str, str, str], None]
-"""Called with verb, key and "before" or "after"; what it raises is the store's answer. After a write: a lost answer."""
+"""Called with verb, key and "before" or "after"; what it raises is the answer. "after" a put: an answer lost."""
 
 
 class MemoryStore:
@@ -24,14 +21,14 @@ class MemoryStore:
         self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
         self._lock = threading.Lock()
         self._clock = clock
-        self.fault = fault or (lambda verb, key, moment: None)
+        self._fault = fault or (lambda *_: None)
 
     @contextmanager
     def _step(self, verb: str, key: str) -> Iterator[dict[str, tuple[bytes, ObjectInfo]]]:
-        self.fault(verb, key, "before")
+        self._fault(verb, key, "before")
         with self._lock:
             yield self._objects
-        self.fault(verb, key, "after")
+        self._fault(verb, key, "after")
 
     def get(self, key: str) -> bytes:
         with self._step("get", checked_key(key)) as objects:
@@ -43,9 +40,9 @@ class MemoryStore:
         with self._step("put", checked_key(key)) as objects:
             if if_absent and key in objects:
                 raise AlreadyStored(f"{key!r} is in memory already")
-            info = ObjectInfo(key, len(data), hashlib.sha256(data).hexdigest(), self._clock())
-            objects[key] = (bytes(data), info)
-        return info.etag
+            etag = hashlib.sha256(data).hexdigest()
+            objects[key] = (bytes(data), ObjectInfo(key, len(data), etag, self._clock()))
+        return etag
 
     def head(self, key: str) -> ObjectInfo | None:
         with self._step("head", checked_key(key)) as objects:
