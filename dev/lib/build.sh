@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# Builds the tools that no package has, from Go modules, into the per-user cache.
+# A tool's folder is named by version and by a hash of all that goes in, appears by one rename when
+# it is complete, and is never changed afterwards: clones share it and rebuild nothing.
+
+# Built by default; kwok (simulated nodes, for benchmarks of scale) is built when it is asked for.
+TOOLS=(kubernetes versitygw coredns helm pause)
+KUBERNETES_COMMANDS=(kubectl etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+
+tool_version() {
+  case $1 in
+    kubernetes) echo "$KUBERNETES_VERSION" ;;
+    versitygw) echo "$VERSITYGW_VERSION" ;;
+    coredns) echo "$COREDNS_VERSION" ;;
+    helm) echo "$HELM_VERSION" ;;
+    kwok) echo "$KWOK_VERSION" ;;
+    pause) echo 1 ;;
+    base) echo "$DEBIAN_SUITE" ;;
+    *) die "no such tool: $1 (known: ${TOOLS[*]} kwok)" ;;
+  esac
+}
+
+build_kubernetes() {
+  local version=v$KUBERNETES_VERSION
+  "$DEV/kubernetes/mkmod.sh" "$KUBERNETES_VERSION" >mod
+  mkdir module && cd module
+  mv ../mod go.mod
+  cp "$DEV/kubernetes/main.go" .
+  go mod tidy
+  go build -trimpath -o ../bin/devcluster \
+    -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/client-go/pkg/version.gitVersion=$version" .
+  cd .. && rm -r module
+  local name
+  for name in "${KUBERNETES_COMMANDS[@]}"; do ln -s devcluster "bin/$name"; done
+}
+build_versitygw() { go_install "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW_VERSION"; }
+build_coredns() { go_install "github.com/coredns/coredns@v$COREDNS_VERSION"; }
+build_helm() { go_install "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION" "-X helm.sh/helm/v4/internal/version.version=v$HELM_VERSION"; }
+build_kwok() { go_install "sigs.k8s.io/kwok/cmd/kwok@v$KWOK_VERSION"; }
+build_pause() { go build -trimpath -ldflags='-s -w' -o bin/pause "$DEV/pause/main.go"; }
+
+go_install() { GOBIN=$PWD/bin go install -trimpath -ldflags="-s -w ${2:-}" "$1"; }
+
+# What a tool's folder is named by: its build function and the files that this one reads.
+tool_dir() {
+  local version key
+  version=$(tool_version "$1")
+  key=$({ declare -f "build_$1" go_install; uname -m; cat "$DEV/$1"/* 2>/dev/null || true; } | hash_of)
+  echo "$CACHE/$1-$version-$key"
+}
+
+# build_tool NAME: returns at once when the cache has it.
+build_tool() {
+  local name=$1 dir log
+  dir=$(tool_dir "$name")
+  [ ! -d "$dir" ] || return 0
+  [ "$name" = base ] || require go "install Go 1.25 or later (https://go.dev/doc/install); $name is built with it"
+  mkdir -p "$CACHE/logs"
+  log=$CACHE/logs/$(basename "$dir").log
+  exec {lock}>"$CACHE/$name.lock"
+  flock -n "$lock" || { say "waiting for another build of $name"; flock "$lock"; }
+  if [ ! -d "$dir" ]; then
+    say "building $name $(tool_version "$name") (log: $log)"
+    ( set -euo pipefail; build_into "$dir" "build_$name" ) >"$log" 2>&1 &
+    watch_build $! "$name" || { tail -n 20 "$log" >&2; die "building $name failed. Read $log"; }
+    say "built $name"
+  fi
+  exec {lock}>&-
+}
+
+# build_into DIRECTORY FUNCTION: runs FUNCTION in a new folder that becomes DIRECTORY.
+build_into() {
+  local work
+  work=$(mktemp -d "$CACHE/.building-$(basename "$1").XXXXXX")
+  # shellcheck disable=SC2064  # the folder is known now
+  trap "rm -rf '$work'" EXIT
+  cd "$work"
+  export CGO_ENABLED=0
+  "$2"
+  chmod 755 "$work"
+  mv -T "$work" "$1"
+}
+
+# watch_build PID NAME: a line every half minute, and the build's exit status.
+watch_build() {
+  while kill -0 "$1" 2>/dev/null; do
+    timeout 30 tail --pid="$1" -s 0.2 -f /dev/null || say "still building $2"
+  done
+  wait "$1"
+}
+
+# One folder with links to every command: what a user puts on PATH.
+path_dir() {
+  local name dirs=() key dir command
+  for name in "${TOOLS[@]}" kwok; do dirs+=("$(tool_dir "$name")"); done
+  key=$(printf '%s\n' "${dirs[@]}" | hash_of)
+  dir=$CACHE/path-$key/bin
+  mkdir -p "$dir"
+  for name in "${dirs[@]}"; do
+    for command in "$name"/bin/*; do
+      [ -x "$command" ] && ln -sfn "$command" "$dir/$(basename "$command")"
+    done
+  done
+  echo "$dir"
+}
