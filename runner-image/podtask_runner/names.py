@@ -29,3 +29,10 @@ VALUE_LIMIT: Final = 2 * 1024
 # How a payload is written. JSON stands alone so that any language reads it; a pickle starts with a header line.
 JSON: Final = "json"
 CLOUDPICKLE: Final = "cloudpickle"
+
+SOURCE_MODULE: Final = "podtask_source"
+"""Name of the module that `task.source` is run in."""
+SOURCE_FILE: Final = "<task.source>"
+"""Its file name in tracebacks."""
+OUT_OF_MEMORY: Final = "OutOfMemory"
+"""`error.type` of a Crashed attempt whose child the kernel killed for memory."""

@@ -118,6 +118,8 @@ class Grants:
     upstream: tuple[Upstream, ...] = ()
     retries_left: int = 0
     """User attempts after this one; the retry condition is only asked when there is one."""
+    retries_used: int = 0
+    """User attempts before this one: disruptions count in `attempt` and not here."""
     tags: tuple[str, ...] = ()
     flow_run: str = ""
     timeout_seconds: float | None = None
@@ -144,7 +146,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Error:
-    """What went wrong: for people (`type`, `message`, `traceback`) and for machines (`digest`, `inline`, `retryable`)."""
+    """What went wrong: for people (type, message, traceback) and for machines (digest, inline, retryable)."""
 
     type: str
     message: str
@@ -174,7 +176,8 @@ class Outcome:
 
 def dump(message: Grants | Outcome) -> bytes:
     """The message as compact JSON, without empty fields."""
-    return json.dumps(_plain(message), separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(_plain(message), separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
 
 
 def dump_outcome(outcome: Outcome) -> bytes:
@@ -199,7 +202,7 @@ def load_outcome(data: bytes) -> Outcome:
 def _object(data: bytes) -> Mapping[str, Any]:
     parsed = json.loads(data)
     if not isinstance(parsed, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("not a JSON object")  # noqa: TRY004 - readers promise ValueError for bad data
     return parsed
 
 
@@ -232,7 +235,7 @@ _NESTED: dict[type, dict[str, Callable[[Any], Any]]] = {}
 def _build(cls: type[T], data: Any) -> T:
     """The dataclass from parsed JSON; nested dataclasses by their type hints. A missing field is a `ValueError`."""
     if not isinstance(data, Mapping):
-        raise ValueError(f"{cls.__name__}: expected an object, got {type(data).__name__}")
+        raise ValueError(f"{cls.__name__}: expected an object, got {type(data).__name__}")  # noqa: TRY004
     if cls not in _NESTED:
         _NESTED[cls] = {name: _converter(hint) for name, hint in get_type_hints(cls).items()}
     converters = _NESTED[cls]

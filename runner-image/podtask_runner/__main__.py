@@ -1,0 +1,17 @@
+"""`python -X utf8 -m podtask_runner`: execute the attempt whose grants file the environment names.
+
+Exit code 0 means that a Completed outcome was delivered; the others are in `podtask_runner.supervisor.EXIT_CODES`.
+"""
+
+import os
+import sys
+
+# `-m` puts the working directory first, where a file of the user's named like a standard module would be found by
+# the supervisor; the child puts it back for the user's own imports.
+if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - before anything is imported
+    del sys.path[0]
+
+from podtask_runner.supervisor import main
+
+if __name__ == "__main__":
+    sys.exit(main())

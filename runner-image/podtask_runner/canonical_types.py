@@ -1,0 +1,250 @@
+"""Canonical forms beyond the built-in types: the ordered list of questions that an object is asked.
+
+Called by `podtask_runner.canonical.Encoder`. Nothing is imported to recognise a value: if numpy is not loaded, no
+value is an array. The first handler that answers wins; the last one walks `__reduce_ex__`, so that whatever can be
+pickled by parts can be hashed by parts.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+import types
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from podtask_runner import codeid
+from podtask_runner.canonical import REGISTERED, Encoder, Unhashable, text, token
+
+Handler = Callable[[Encoder, Any], "bytes | None"]
+
+
+def encode(encoder: Encoder, value: object) -> bytes:
+    """The token of a value that is not of a built-in type. Raises `Unhashable`."""
+    for ask in _QUESTIONS:
+        answer = ask(encoder, value)
+        if answer is not None:
+            return answer
+    raise Unhashable("", f"a {type(value).__qualname__} has no stable form")  # _reduced always answers or raises
+
+
+def _registered(encoder: Encoder, value: object) -> bytes | None:
+    for kind in type(value).__mro__:
+        if kind in REGISTERED:
+            return token(b"registered", _kind(encoder, value), encoder.encode(REGISTERED[kind](value)))
+    return None
+
+
+def _own_word(encoder: Encoder, value: object) -> bytes | None:
+    """`__podtask_hash__`, defined on the class; the class object itself is not asked."""
+    method = getattr(type(value), "__podtask_hash__", None)
+    if method is None:
+        return None
+    return token(b"own", text(codeid.full_name(type(value))), encoder.encode(method(value)))
+
+
+def _code(encoder: Encoder, value: object) -> bytes | None:
+    if isinstance(value, types.FunctionType):
+        return _parts(encoder, codeid.function_parts(value))
+    if isinstance(value, type):
+        return _parts(encoder, codeid.class_parts(value))
+    if isinstance(value, types.ModuleType):
+        return _parts(encoder, codeid.module_parts(value.__name__))
+    if isinstance(value, types.CodeType):
+        return _parts(encoder, codeid.bytecode_parts(value))
+    if isinstance(value, types.MethodType):
+        return token(b"method", encoder.at(".__self__", value.__self__), encoder.encode(value.__func__))
+    if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, types.ModuleType | None):
+        return _parts(encoder, codeid.foreign_parts(value))
+    if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001 - it reduces to its name, and hides its code
+        return token(b"lru_cache", encoder.encode(value.__wrapped__))
+    return None
+
+
+def _parts(encoder: Encoder, parts: codeid.Parts) -> bytes:
+    """Static facts and live values (closures, globals) of a piece of code."""
+    live = [part for name in sorted(parts.live) for part in (text(name), encoder.at(f" → {name}", parts.live[name]))]
+    return token(parts.tag, *(text(fact) for fact in parts.facts), b"live", *live)
+
+
+def _enum(encoder: Encoder, value: object) -> bytes | None:
+    enum = sys.modules.get("enum")
+    if enum is None or not isinstance(value, enum.Enum):
+        return None
+    name = str(value._name_ or "")  # a combination of flags has no name of its own
+    return token(b"enum", text(codeid.full_name(type(value))), text(name), encoder.at(".value", value._value_))
+
+
+def _container(encoder: Encoder, value: object) -> bytes | None:
+    """Subclasses of the built-in containers, with what their instances hold besides."""
+    kind: Callable[[], bytes] = partial(_kind, encoder, value)
+    if isinstance(value, (set, frozenset)):
+        return encoder.unordered(b"setlike", value, kind(), _state(encoder, value))
+    if isinstance(value, OrderedDict):
+        return encoder.sequence(b"ordered", list(value.items()), kind(), _state(encoder, value))
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return encoder.named(b"namedtuple", zip(value._fields, value, strict=False), kind())
+    return None
+
+
+def _fields(encoder: Encoder, value: object) -> bytes | None:
+    """Dataclasses, attrs and pydantic: the class and its fields; no caches, no generated machinery."""
+    kind = type(value)
+    if hasattr(kind, "__dataclass_fields__"):
+        return encoder.named(b"dataclass", _instance(value, kind.__dataclass_fields__), _kind(encoder, value))
+    names: Any
+    if hasattr(kind, "__attrs_attrs__"):
+        names = [attribute.name for attribute in kind.__attrs_attrs__]
+        return encoder.named(b"attrs", _instance(value, names), _kind(encoder, value))
+    if hasattr(kind, "__pydantic_fields__") or hasattr(kind, "__fields_set__"):
+        names = getattr(kind, "__pydantic_fields__", None) or getattr(kind, "__fields__", {})
+        extra = getattr(value, "__pydantic_extra__", None) or {}
+        private = getattr(value, "__pydantic_private__", None) or {}
+        state = [*_instance(value, names), *extra.items(), *private.items()]
+        return encoder.named(b"pydantic", state, _kind(encoder, value))
+    return None
+
+
+def _instance(value: object, names: Any) -> list[tuple[str, object]]:
+    """The named fields and whatever else the instance was given; unset slots are skipped."""
+    found = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    state = getattr(value, "__dict__", {})
+    return [*found.items(), *((name, item) for name, item in state.items() if name not in found)]
+
+
+def _array(encoder: Encoder, value: object) -> bytes | None:
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not hasattr(numpy, "ndarray"):
+        return None
+    if isinstance(value, numpy.dtype):
+        return token(b"dtype", text(repr(value.descr)), text(str(value)))
+    scalar = isinstance(value, numpy.generic)
+    if not scalar and type(value) is not numpy.ndarray:
+        return None
+    array = numpy.asarray(value)
+    shape = text(repr(array.shape))
+    tag = b"npscalar" if scalar else b"ndarray"
+    if array.dtype.hasobject or array.dtype.names:  # references, or padding bytes that mean nothing
+        return encoder.sequence(tag, array.reshape(-1).tolist(), encoder.encode(array.dtype), shape)
+    data = numpy.ascontiguousarray(array).reshape(-1).view(numpy.uint8) if array.size else b""
+    return token(tag, encoder.encode(array.dtype), shape, hashlib.sha256(data).digest())
+
+
+def _table(encoder: Encoder, value: object) -> bytes | None:
+    """pandas: columns in order, their dtypes and values, and the index."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not hasattr(pandas, "DataFrame"):
+        return None
+    kind = type(value)
+    if kind is pandas.DataFrame:
+        frame: Any = value
+        columns = [_column(encoder, f"[{name!r}]", frame.iloc[:, at].array) for at, name in enumerate(frame.columns)]
+        axes = (encoder.at(".columns", frame.columns), encoder.at(".index", frame.index))
+        return token(b"dataframe", *axes, *columns)
+    if kind is pandas.Series:
+        series: Any = value
+        name = encoder.at(".name", series.name)
+        return token(b"series", name, encoder.at(".index", series.index), _column(encoder, "", series.array))
+    if isinstance(value, pandas.MultiIndex):
+        return encoder.sequence(b"multiindex", value.to_flat_index().tolist(), encoder.encode(list(value.names)))
+    if isinstance(value, pandas.Index):
+        index: Any = value
+        # A RangeIndex equals the same numbers written out; only dtype, name and values count.
+        return token(b"index", encoder.at(".name", index.name), _column(encoder, "", index.array))
+    return None
+
+
+def _column(encoder: Encoder, step: str, array: Any) -> bytes:
+    """One pandas array: as numpy where that is all there is, else element by element."""
+    dtype = array.dtype
+    if hasattr(dtype, "categories"):
+        categories = encoder.at(step, dtype.categories)
+        return token(b"categorical", categories, encoder.encode(array.codes), encoder.encode(bool(dtype.ordered)))
+    plain = array.to_numpy() if type(dtype).__module__.partition(".")[0] == "numpy" else array.astype(object)
+    return token(b"column", text(str(dtype)), encoder.at(step, plain if hasattr(plain, "dtype") else list(plain)))
+
+
+def _partial(encoder: Encoder, value: object) -> bytes | None:
+    if not isinstance(value, partial):
+        return None
+    return token(
+        b"partial",
+        encoder.at(".func", value.func),
+        encoder.at(".args", value.args),
+        encoder.at(".keywords", value.keywords),
+    )
+
+
+def _path(_: Encoder, value: object) -> bytes | None:
+    """A path is its text; its flavour counts (posix or windows), the concrete class does not."""
+    pathlib = sys.modules.get("pathlib")
+    if pathlib is None or not isinstance(value, pathlib.PurePath):
+        return None
+    flavour = b"windows" if isinstance(value, pathlib.PureWindowsPath) else b"posix"
+    return token(b"path", flavour, text(str(value)))
+
+
+def _moment(encoder: Encoder, value: object) -> bytes | None:
+    """datetime and time with zone and fold; the rest of the module reduces well by itself."""
+    datetime = sys.modules.get("datetime")
+    if datetime is None or type(value) not in (datetime.datetime, datetime.time):
+        return None
+    moment: Any = value
+    zone = encoder.at(".tzinfo", moment.tzinfo)
+    naive = text(moment.replace(tzinfo=None).isoformat())
+    return token(text(type(value).__name__), naive, b"%d" % moment.fold, zone)
+
+
+def _reduced(encoder: Encoder, value: object) -> bytes | None:
+    """Whatever can say how it is rebuilt: the callable, its arguments, state and items, each walked."""
+    try:
+        reduced: Any = value.__reduce_ex__(4)
+    except Exception as error:  # noqa: BLE001 - user classes may do anything here
+        why = (
+            f"a {codeid.full_name(type(value))} cannot be hashed ({error}); define __podtask_hash__ or register_hasher"
+        )
+        raise Unhashable("", why) from None
+    if isinstance(reduced, str):
+        return token(b"global", _kind(encoder, value), text(reduced))
+    function, args, *rest = reduced
+    state, items, entries = [*rest, None, None, None][:3]
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
+        state = {**(state[0] or {}), **state[1]}  # __dict__ and __slots__
+    parts = [encoder.encode(function), encoder.at("", tuple(args))]
+    if isinstance(state, dict) and all(isinstance(name, str) for name in state):
+        parts.append(encoder.named(b"state", state.items()))
+    else:
+        parts.append(encoder.encode(state))
+    if items is not None:
+        parts.append(encoder.sequence(b"items", items))
+    if entries is not None:
+        parts.append(encoder.mapping(b"entries", entries))
+    return token(b"reduce", _kind(encoder, value), *parts)
+
+
+def _state(encoder: Encoder, value: object) -> bytes:
+    return encoder.named(b"state", getattr(value, "__dict__", {}).items())
+
+
+def _kind(encoder: Encoder, value: object) -> bytes:
+    """The class by what it does: a method that changed makes another value."""
+    return encoder.encode(type(value))
+
+
+_QUESTIONS: Final[tuple[Handler, ...]] = (
+    _registered,
+    _own_word,
+    _code,
+    _enum,
+    _container,
+    _array,
+    _table,
+    _fields,
+    _partial,
+    _path,
+    _moment,
+    _reduced,
+)

@@ -1,0 +1,98 @@
+"""The process with the user's code: forked by `podtask_runner.supervisor`, it executes once and reports.
+
+Forked, not started anew: the interpreter and the wire formats are already loaded. It is a process group of its
+own (so that the supervisor can end everything the user's code has started) and it does not outlive its supervisor.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import os
+import signal
+import sys
+import types
+from contextlib import suppress
+
+from podtask_runner import context
+from podtask_runner.errors import RunnerError
+from podtask_runner.execute import execute, refusal
+from podtask_runner.handover import Handover
+from podtask_runner.transfer import Reload, Store
+from podtask_runner.wire import Error, Grants, Outcome, Verdict
+
+
+def main(grants: Grants, reload: Reload, desk: Handover, supervisor: int) -> int:
+    """Execute one attempt and leave the report; the exit code is 0 when a report is there."""
+    _settle(desk, supervisor)
+    here = os.getpid()
+    context.enter(grants)
+    try:
+        outcome = execute(grants, Store(grants, reload), desk)
+    except RunnerError as error:
+        outcome = refusal(error)
+    except BaseException as error:  # noqa: BLE001 - the runner's own mistakes get a verdict too
+        cure = "This is a defect of podtask; please report it with this message."
+        outcome = Outcome(Verdict.CRASHED, error=Error(type(error).__name__, str(error), retryable=False, cure=cure))
+    if os.getpid() != here:  # a process that user code forked and let return
+        os._exit(0)
+    _flush()
+    desk.report(outcome)
+    return 0
+
+
+def _settle(desk: Handover, supervisor: int) -> None:
+    """From a copy of the supervisor to a process that user code may take for an ordinary Python."""
+    desk.child_side()
+    _die_with(supervisor)
+    with desk.fault.open("wb", buffering=0) as words:
+        faulthandler.enable(os.dup(words.fileno()))
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    # New streams, because the old ones were made for the supervisor's descriptors (a file may have become a pipe);
+    # by lines, so that what was printed is out before the interpreter dies.
+    sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
+    # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv = [""]
+    _complete_path()
+
+
+def _text_stream(descriptor: int) -> io.TextIOWrapper:
+    binary = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+    return io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _complete_path() -> None:
+    """The working directory and PYTHONPATH first, as for `python script.py`, also under `python -I`."""
+    wanted = [str(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    for entry in reversed([_cwd(), *wanted]):
+        if entry not in sys.path:
+            sys.path.insert(0, entry)
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a string for sys.path
+    except OSError:
+        return "/"
+
+
+def _die_with(supervisor: int) -> None:
+    """Ask the kernel for SIGKILL when the supervisor dies. Process 1 takes its whole pod with it anyway."""
+    if supervisor == 1 or not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:  # it died before we asked
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed or replaced by user code
+            stream.flush()

@@ -1,0 +1,222 @@
+"""What a piece of code is: its text, and the values and helpers it uses, however far away they stand.
+
+`code_identity` answers for live functions (SDK), `source_identity` for the text of the YAML door (operator: it
+parses and never runs). The user's own code counts by what it says, transitively; modules of others count by name
+and version. Own is what is neither in the standard library nor in site-packages.
+
+`podtask_runner.canonical` walks what the `*_parts` functions here name; modules are in `podtask_runner.modules`,
+syntax trees in `podtask_runner.sources`.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from podtask_runner import modules, sources
+from podtask_runner.payload import PYTHON
+
+_GLOBAL: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_ATTRIBUTE: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A piece of code for the encoder: `facts` are text, `live` are values that it walks on its own."""
+
+    tag: bytes
+    facts: tuple[str, ...]
+    live: Mapping[str, object] = field(default_factory=dict)
+
+
+def code_identity(fn: Callable[..., Any]) -> str:
+    """`h1:` and a digest of what `fn` does: its code, defaults, closure, globals, and its helpers transitively.
+
+    Comments, layout, docstrings, and the decorators of `fn` itself do not count. Raises `Unhashable` with the path to
+    a value that has no stable form (`etl → client: ...`).
+    """
+    from podtask_runner.canonical import content_hash
+
+    return content_hash(fn, name=getattr(fn, "__qualname__", type(fn).__qualname__))
+
+
+def source_identity(source: str, function: str) -> str:
+    """`h1:` and a digest of the text of `task.source` and the name of its function. Raises `SyntaxError`."""
+    from podtask_runner.canonical import PREFIX, text, token
+
+    tree = sources.normal(sources.file_tree(source))
+    return PREFIX + hashlib.sha256(token(b"source", text(tree), text(function))).hexdigest()
+
+
+def full_name(kind: type) -> str:
+    """`module:qualified.name` of a class."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def function_parts(fn: types.FunctionType) -> Parts:
+    """Of a Python function. One of others counts by name and version; what its closure holds is walked all the same."""
+    home = str(fn.__globals__.get("__name__", ""))
+    live: dict[str, object] = {}
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        value = _cell(cell)
+        if value is not _MISSING:
+            live[name] = value
+    if not modules.is_own(home, fn.__code__.co_filename):
+        return Parts(b"foreign", (home, fn.__qualname__, modules.version(home)), live)
+    if fn.__defaults__:
+        live["(defaults)"] = fn.__defaults__
+    if fn.__kwdefaults__:
+        live["(keyword defaults)"] = fn.__kwdefaults__
+    facts = []
+    tree = sources.tree_of(fn.__code__, fn.__globals__)
+    if tree is not None:
+        facts.append(sources.normal(tree, bare=True))
+    else:
+        live["(bytecode)"] = fn.__code__
+    for code in _all_codes(fn.__code__):
+        for name, value in _globals_used(code, fn.__globals__):
+            live.setdefault(name, value)
+        facts += [fact for name in _imports(code, fn.__globals__) for fact in modules.identity(name)]
+    return Parts(b"function", tuple(facts), live)
+
+
+def bytecode_parts(code: types.CodeType) -> Parts:
+    """Of code without source: the instructions, which belong to one Python minor."""
+    constants = list(code.co_consts)
+    if constants and isinstance(constants[0], str) and code.co_flags & _IS_FUNCTION == _IS_FUNCTION:
+        constants[0] = None  # the docstring, in Pythons up to 3.13 also the place where it would be
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    facts = (PYTHON, code.co_name)
+    return Parts(b"bytecode", facts, {"code": code.co_code, "names": names, "counts": counts, "constants": constants})
+
+
+_IS_FUNCTION: Final = 0x3  # CO_OPTIMIZED and CO_NEWLOCALS
+
+
+def class_parts(kind: type) -> Parts:
+    """Of a class: its statement, bases, functions and plain data; one of others by name and version."""
+    name = full_name(kind)
+    methods = {key: tuple(_functions(member)) for key, member in vars(kind).items()}
+    files = [fn.__code__.co_filename for found in methods.values() for fn in found if _written(fn)]
+    filename = files[0] if files else modules.file_of(kind.__module__)
+    if not modules.is_own(kind.__module__, filename or ""):
+        return Parts(b"foreign", (name, modules.version(kind.__module__)))
+    tree = sources.class_tree(filename, kind.__qualname__) if filename else None
+    live: dict[str, object] = {f"(base {at})": base for at, base in enumerate(kind.__bases__) if base is not object}
+    for key, member in vars(kind).items():
+        written = [fn for fn in methods[key] if _written(fn)]
+        if written:
+            live[key] = written
+        elif not _is_dunder(key) and (_is_plain(member) or (tree is None and isinstance(member, type))):
+            live[key] = member
+    facts = (name, sources.normal(tree) if tree is not None else ",".join(sorted(_annotated(kind))))
+    return Parts(b"class", facts, live)
+
+
+def module_parts(name: str) -> Parts:
+    """Of a module that is used as a whole: the text of it and of the own modules it imports, or its version."""
+    return Parts(b"module", modules.identity(name))
+
+
+def foreign_parts(builtin: types.BuiltinFunctionType) -> Parts:
+    """Of a function without Python code."""
+    home = builtin.__module__ or getattr(builtin.__self__, "__name__", "")
+    return Parts(b"foreign", (f"{home}:{builtin.__qualname__}", modules.version(home)))
+
+
+def _globals_used(code: types.CodeType, values: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """Globals by name, and what is taken from the user's own modules by dotted name, as deep as modules go."""
+    instructions = _instructions(code)
+    for at, instruction in enumerate(instructions):
+        name = instruction.argval
+        if instruction.opname not in _GLOBAL or name not in values or _is_dunder(name):
+            continue
+        value: object = values[name]
+        while isinstance(value, types.ModuleType) and modules.is_own(
+            value.__name__, modules.file_of(value.__name__) or ""
+        ):
+            at += 1  # noqa: PLW2901 - walks along the chain of attributes
+            following = instructions[at] if at < len(instructions) else None
+            if following is None or following.opname not in _ATTRIBUTE:
+                break
+            inner = getattr(value, following.argval, _MISSING)
+            if inner is _MISSING:
+                break
+            name, value = f"{name}.{following.argval}", inner
+        yield name, value
+
+
+def _imports(code: types.CodeType, values: dict[str, Any]) -> Iterator[str]:
+    """Absolute names of the modules that a function imports when it runs."""
+    instructions = _instructions(code)
+    for at, instruction in enumerate(instructions):
+        if instruction.opname != "IMPORT_NAME":
+            continue
+        level = instructions[at - 2].argval if at >= 2 else 0
+        name = modules.absolute(str(instruction.argval), level if isinstance(level, int) else 0, values)
+        yield name
+        for following in instructions[at + 1 :]:
+            if following.opname == "IMPORT_FROM":
+                yield f"{name}.{following.argval}"
+            elif not following.opname.startswith("STORE_"):
+                break
+
+
+def _instructions(code: types.CodeType) -> list[dis.Instruction]:
+    return [instruction for instruction in dis.get_instructions(code) if instruction.opname != "EXTENDED_ARG"]
+
+
+def _all_codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _all_codes(constant)
+
+
+def _functions(member: object) -> Iterator[types.FunctionType]:
+    """The Python functions behind a member of a class."""
+    if isinstance(member, (staticmethod, classmethod)):
+        member = member.__func__
+    elif isinstance(member, functools.cached_property):
+        member = member.func
+    candidates = (member.fget, member.fset, member.fdel) if isinstance(member, property) else (member,)
+    yield from (fn for fn in candidates if isinstance(fn, types.FunctionType))
+
+
+def _written(fn: types.FunctionType) -> bool:
+    """By a person; what dataclasses and attrs generate follows from the class statement."""
+    return not (fn.__code__.co_filename == "<string>" or fn.__code__.co_filename.startswith("<attrs generated"))
+
+
+def _is_plain(value: object) -> bool:
+    kind = type(value)
+    if kind in (list, tuple, set, frozenset):
+        return all(_is_plain(item) for item in value)  # type: ignore[attr-defined]
+    if kind is dict:
+        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())  # type: ignore[attr-defined]
+    return kind in (type(None), bool, int, float, complex, str, bytes)
+
+
+def _annotated(kind: type) -> list[str]:
+    try:
+        return list(vars(kind).get("__annotations__", ()))
+    except Exception:  # noqa: BLE001 - lazily evaluated annotations run user code
+        return []
+
+
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def _cell(cell: types.CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return _MISSING

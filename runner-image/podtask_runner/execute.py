@@ -1,0 +1,240 @@
+"""The call: the user's function on the user's arguments, and one `Outcome` for whatever comes of it.
+
+Runs inside the child (`podtask_runner.child`). Before it: `podtask_runner.loading`. After it, in the supervisor:
+`podtask_runner.delivery`. Who is to blame decides the verdict: an Exception of the user's is Failed and may be
+retried; SystemExit, KeyboardInterrupt and what cannot be pickled are Crashed and are not (seed, engine.py).
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from podtask_runner import loading
+from podtask_runner.errors import InvalidSpec, RunnerError
+from podtask_runner.handover import Handover, Phase
+from podtask_runner.names import JSON, VALUE_LIMIT
+from podtask_runner.payload import check_python, digest, encode_json_exact
+from podtask_runner.transfer import Store
+from podtask_runner.wire import Error, Grants, Outcome, Result, Verdict
+
+TRACEBACK_TAIL: Final = 2048
+"""Characters of the traceback that travel in the outcome; the whole text is in the stored exception."""
+LARGEST_HASHED: Final = 64 * 1024 * 1024
+"""Bytes of payload beyond which a result gets no content hash (its digest stands in): a walk would take seconds."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What the SDK ships instead of a plain function when the task decides about its own retries.
+
+    `retry_condition(exception, attempt) -> bool` and `retry_delay(exception, attempt) -> seconds or None` are asked
+    after a failure while there is a retry left; `attempt` counts the user's attempts from 1.
+    """
+
+    fn: Callable[..., Any]
+    retry_condition: Callable[[BaseException, int], bool] | None = None
+    retry_delay: Callable[[BaseException, int], float | None] | None = None
+
+
+def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
+    """Load, call, serialize. Payloads are left on the `desk`; nothing of the user's is raised from here."""
+    started = time.monotonic()
+    shipped: Shipped | None = None
+    timings: dict[str, float] = {}
+    try:
+        check_python(grants.python)
+        desk.enter(Phase.FETCH)
+        fetched = loading.fetch(grants, store)
+        desk.enter(Phase.LOAD)
+        shipped = _as_shipped(loading.load_code(grants, fetched))
+        args, kwargs = loading.load_arguments(grants, fetched)
+        del fetched
+        timings["load"] = round(time.monotonic() - started, 4)
+        desk.enter(Phase.RUN)
+        started = time.monotonic()
+        value = _call(shipped.fn, args, kwargs, by_name=grants.inputs is None)
+        timings["run"] = round(time.monotonic() - started, 4)
+        outcome = _completed(value, desk)
+    except RunnerError as error:
+        outcome = refusal(error)
+    except BaseException as error:  # noqa: BLE001 - every end has a verdict
+        timings.setdefault("run" if "load" in timings else "load", round(time.monotonic() - started, 4))
+        outcome = _raised(error, shipped, grants, desk, timings)
+    return replace(outcome, timings=timings)
+
+
+def refusal(error: RunnerError) -> Outcome:
+    """The outcome of something that the runner itself found wrong."""
+    return Outcome(error.verdict, error=Error(type(error).__name__, str(error), retryable=False, cure=error.cure))
+
+
+def _as_shipped(code: object) -> Shipped:
+    if isinstance(code, Shipped):
+        return code
+    if type(code).__module__.partition(".")[0] == "podtask":  # a @task object: its function is what runs here
+        code = getattr(code, "fn", code)
+    if not callable(code):
+        raise InvalidSpec(f"The task's code is a {type(code).__name__}, not a function.")
+    return Shipped(code)
+
+
+def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, by_name: bool) -> Any:
+    """The value; coroutines are awaited. `by_name`: from the YAML door, where a wrong name is the manifest's fault."""
+    try:
+        value = fn(*args, **kwargs)
+    except TypeError as error:
+        inner = error.__traceback__ and error.__traceback__.tb_next
+        if by_name and inner is None:  # raised by the call itself: no line of the function has run
+            _explain_mismatch(fn, args, kwargs)
+        raise
+    if isinstance(value, Coroutine):
+        import asyncio
+
+        return asyncio.run(value)
+    return value
+
+
+def _explain_mismatch(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    import inspect
+
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        takes = ", ".join(str(parameter) for parameter in signature.parameters.values()) or "nothing"
+        given = ", ".join(kwargs) or "nothing"
+        name = getattr(fn, "__name__", "the function")
+        raise InvalidSpec(
+            f"The parameters do not fit {name}: {error}. It takes: {takes}. Given: {given}.",
+            "Correct spec.parameters or the parameter names in spec.upstream.",
+        ) from None
+
+
+def _completed(value: Any, desk: Handover) -> Outcome:
+    data, serializer = encode_json_exact(value), JSON
+    if data is None:
+        from podtask_runner import pickling
+
+        try:
+            data, serializer = pickling.serialize_result(value)
+        except Exception as error:  # noqa: BLE001 - user classes may do anything while they are pickled
+            return _crash(error, desk, f"the result ({type(value).__qualname__}) cannot be pickled", _UNPICKLABLE_CURE)
+    try:
+        desk.result.write_bytes(data)
+    except OSError as error:
+        return _crash(error, desk, f"the result ({len(data)} bytes) cannot be written to TMPDIR", _DISK_CURE)
+    small = len(data) <= VALUE_LIMIT
+    result = Result(digest(data), len(data), serializer, _content_hash(value, len(data)))
+    if small and serializer == JSON:
+        result = replace(result, value=data.decode())
+    elif small:
+        result = replace(result, inline=base64.b64encode(data).decode())
+    return Outcome(Verdict.COMPLETED, result=result)
+
+
+def _content_hash(value: Any, size: int) -> str | None:
+    if size > LARGEST_HASHED:
+        return None
+    from podtask_runner.canonical import content_hash
+
+    try:
+        return content_hash(value)
+    except Exception:  # noqa: BLE001 - the walk meets user classes; a result without a content hash is no failure
+        return None
+
+
+def _raised(
+    error: BaseException, shipped: Shipped | None, grants: Grants, desk: Handover, timings: dict[str, float]
+) -> Outcome:
+    if not isinstance(error, Exception):
+        sentence, cure = _abort(error)
+        return _crash(error, desk, sentence, cure, said_by_user=False)
+    described, picklable = _described(error, desk)
+    if not picklable:
+        cause = f"the exception ({described.type}: {described.message}) cannot be pickled"
+        return _crash(error, desk, cause, "Raise an exception that holds only plain data.")
+    if shipped is None or grants.retries_left <= 0:
+        return Outcome(Verdict.FAILED, error=described)
+    attempt = grants.retries_used + 1
+    try:
+        retryable = shipped.retry_condition is None or bool(shipped.retry_condition(error, attempt))
+        if retryable and shipped.retry_delay is not None:
+            delay = shipped.retry_delay(error, attempt)
+            if delay is not None:
+                timings["delay"] = max(0.0, float(delay))
+        return Outcome(Verdict.FAILED, error=replace(described, retryable=retryable))
+    except Exception as inner:  # noqa: BLE001 - the user's own condition may fail
+        cure = f"Not retried: the task's own retry condition or delay raised {type(inner).__name__}: {inner}."
+        return Outcome(Verdict.FAILED, error=replace(described, retryable=False, cure=cure))
+
+
+def _abort(error: BaseException) -> tuple[str, str]:
+    """What is said about an end that is no Exception, and its cure (wording after the seed, states.py)."""
+    if isinstance(error, SystemExit):
+        return (
+            f"Execution was aborted by Python system exit call: sys.exit({error.code!r}).",
+            "Return from the task, or raise an Exception when it should count as a failure and be retried.",
+        )
+    if isinstance(error, KeyboardInterrupt):
+        return "Execution was aborted by an interrupt signal.", "Nothing in the pod should send SIGINT to the task."
+    if type(error).__name__ == "CancelledError":
+        return (
+            "Execution was cancelled by the runtime environment.",
+            "The task cancelled itself; catch asyncio.CancelledError where you cancel.",
+        )
+    return (
+        f"Execution was interrupted by an unexpected exception: {type(error).__qualname__}: {error}",
+        "Derive from Exception, not from BaseException, what should be retried.",
+    )
+
+
+_UNPICKLABLE_CURE: Final = "Return plain data, or write the object somewhere and return where it is."
+_DISK_CURE: Final = "Give the pod more ephemeral storage, or return less."
+
+
+def _crash(error: BaseException, desk: Handover, why: str, cure: str, *, said_by_user: bool = True) -> Outcome:
+    described, _ = _described(error, desk)
+    if said_by_user:
+        detail = f": {described.message}" if described.message and described.message not in why else ""
+        why = f"Execution was interrupted by an unexpected exception: {why}{detail}."
+    return Outcome(Verdict.CRASHED, error=replace(described, message=why, retryable=False, cure=cure))
+
+
+def _described(error: BaseException, desk: Handover) -> tuple[Error, bool]:
+    """The error, its pickle left on the desk; and whether the exception itself could be pickled."""
+    from podtask_runner import pickling
+
+    data, picklable = pickling.carry_exception(error)
+    text = _encodable(pickling.traceback_text(error))
+    _tell(text)
+    described = Error(
+        type(error).__qualname__,
+        _encodable(pickling.message_of(error)),
+        text[-TRACEBACK_TAIL:],
+    )
+    try:
+        desk.error.write_bytes(data)
+    except OSError:
+        return described, picklable  # a full disk must not hide the user's exception
+    inline = base64.b64encode(data).decode() if len(data) <= VALUE_LIMIT else None
+    return replace(described, digest=digest(data), size=len(data), inline=inline), picklable
+
+
+def _tell(text: str) -> None:
+    """Into the task's log, as an interpreter does with what nobody caught."""
+    with suppress(Exception):  # user code may have replaced or closed its standard error
+        sys.stderr.write(text)
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which no JSON reader but Python's keeps."""
+    return text.encode("utf-8", "backslashreplace").decode()

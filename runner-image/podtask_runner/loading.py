@@ -1,0 +1,171 @@
+"""Code and arguments of one attempt: from source text, an entrypoint in the image, or a shipped function.
+
+Between `podtask_runner.transfer` (bytes, verified) and `podtask_runner.execute` (the call). What cannot be loaded
+because the TaskRun is wrong is `InvalidSpec`; what is missing in this image is `EnvironmentMismatch`; what the
+user's own code raises while it is imported is the user's exception.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import linecache
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from podtask_runner.errors import EnvironmentMismatch, InvalidSpec
+from podtask_runner.names import JSON, SOURCE_FILE, SOURCE_MODULE
+from podtask_runner.payload import PYTHON, Buffer
+from podtask_runner.transfer import Store
+from podtask_runner.wire import Blob, Grants
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The verified bytes of everything an attempt reads, before any of them is interpreted."""
+
+    code: Buffer | None
+    inputs: Buffer | None
+    upstream: tuple[Buffer, ...]
+
+
+def fetch(grants: Grants, store: Store) -> Fetched:
+    """Read all objects. Raises `InputCorrupted`, `StoreUnavailable`."""
+    return Fetched(
+        store.read(lambda now: _given(now.code.shipped), "task.code") if grants.code.shipped else None,
+        store.read(lambda now: _given(now.inputs), "inputs") if grants.inputs else None,
+        tuple(
+            store.read(lambda now, at=index: now.upstream[at].blob, f"upstream {entry.parameter or entry.ref}")  # type: ignore[misc]
+            for index, entry in enumerate(grants.upstream)
+        ),
+    )
+
+
+def load_code(grants: Grants, fetched: Fetched) -> object:
+    """The user's function, or the object that was shipped in its place."""
+    if fetched.code is not None:
+        return _unpickled(fetched.code, "task.code", None)
+    if grants.code.entrypoint is not None:
+        return _from_entrypoint(grants.code.entrypoint)
+    if grants.code.source is not None:
+        return _from_source(grants.code.source, grants.code.function)
+    raise InvalidSpec("The task has no code.", "Set one of task.source, task.entrypoint and task.code.")
+
+
+def load_arguments(grants: Grants, fetched: Fetched) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments, upstream results in their places (each is loaded once)."""
+    loaded: dict[int, Any] = {}
+    by_ref = {entry.ref: index for index, entry in enumerate(grants.upstream) if entry.ref is not None}
+
+    def result(index: int) -> Any:
+        if index not in loaded:
+            entry = grants.upstream[index]
+            what = f"the result of upstream {entry.parameter or entry.ref}"
+            loaded[index] = _deserialized(fetched.upstream[index], entry.blob.serializer, what)
+        return loaded[index]
+
+    def resolve(ref: str) -> object:
+        if ref not in by_ref:
+            known = ", ".join(sorted(by_ref)) or "none"
+            raise InvalidSpec(f"The inputs refer to the result {ref!r}, and spec.upstream has no such ref ({known}).")
+        return result(by_ref[ref])
+
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = dict(grants.parameters or {})
+    if fetched.inputs is not None:
+        pickled_args, pickled_kwargs = _unpickled(fetched.inputs, "inputs", resolve)
+        args, kwargs = tuple(pickled_args), {**kwargs, **pickled_kwargs}
+    for index, entry in enumerate(grants.upstream):
+        if entry.parameter is not None:
+            kwargs[entry.parameter] = result(index)
+    return args, kwargs
+
+
+def _from_source(source: str, name: str) -> object:
+    """Run the text in a module of its own; `linecache` gets it, so that tracebacks show its lines."""
+    linecache.cache[SOURCE_FILE] = (len(source), None, source.splitlines(keepends=True), SOURCE_FILE)
+    try:
+        code = compile(source, SOURCE_FILE, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise InvalidSpec(f"task.source does not compile: {_where(error)}", "Correct spec.task.source.") from None
+    module = types.ModuleType(SOURCE_MODULE)
+    module.__file__ = SOURCE_FILE
+    sys.modules[SOURCE_MODULE] = module
+    exec(code, module.__dict__)  # noqa: S102 - running the user's code is what we are for
+    return _attribute(module, name, "task.source", "task.function")
+
+
+def _where(error: SyntaxError | ValueError) -> str:
+    if not isinstance(error, SyntaxError):
+        return str(error)
+    line = (error.text or "").strip()
+    return f"line {error.lineno}: {error.msg}" + (f": {line}" if line else "")
+
+
+def _from_entrypoint(entrypoint: str) -> object:
+    name, colon, attribute = entrypoint.partition(":")
+    if not (name and colon and attribute):
+        raise InvalidSpec(f"task.entrypoint {entrypoint!r} is not of the form package.module:function.")
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # the module is there; something that it imports is not
+        raise InvalidSpec(
+            f"task.entrypoint: the image has no module {error.name!r}.",
+            "Install it in the image, or put it into the working directory or on PYTHONPATH.",
+        ) from None
+    return _attribute(module, attribute, f"module {name}", "task.entrypoint")
+
+
+def _attribute(module: types.ModuleType, name: str, where: str, field: str) -> object:
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, _MISSING)
+    if callable(found):
+        return found
+    own = (key for key, value in vars(module).items() if not key.startswith("_") and _is_own(value, module))
+    problem = f"defines no function {name!r}" if found is _MISSING else f"has {name!r}, but it is not callable"
+    raise InvalidSpec(f"{where} {problem}; found: {', '.join(own) or 'no function at all'}.", f"Correct {field}.")
+
+
+_MISSING = object()
+
+
+def _is_own(value: object, module: types.ModuleType) -> bool:
+    return callable(value) and getattr(value, "__module__", None) == module.__name__
+
+
+def _given(blob: Blob | None) -> Blob:
+    if blob is None:
+        raise InvalidSpec("The renewed grants lack an object that the first ones had.")
+    return blob
+
+
+def _deserialized(data: Buffer, serializer: str, what: str) -> Any:
+    if serializer == JSON:
+        return json.loads(bytes(data))
+    return _unpickled(data, what, None)
+
+
+def _unpickled(data: Buffer, what: str, resolve: Callable[[str], object] | None) -> Any:
+    from podtask_runner import pickling
+
+    try:
+        return pickling.loads(data, resolve=resolve)
+    except ModuleNotFoundError as error:
+        raise EnvironmentMismatch(
+            f"{what} needs the module {error.name!r}, which this image does not have (Python {PYTHON}).",
+            "Use an image that has it, or ship the module by value (cloudpickle.register_pickle_by_value).",
+        ) from error
+    except (AttributeError, ImportError) as error:
+        raise EnvironmentMismatch(
+            f"{what} cannot be opened here: {error}.",
+            "The image has another version of this module than the one it was pickled with.",
+        ) from error

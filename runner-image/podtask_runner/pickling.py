@@ -1,0 +1,217 @@
+"""Python objects to payloads and back; the only file that imports cloudpickle.
+
+Written by the SDK (functions, arguments) and by the child (results, exceptions); read by the child and the SDK,
+never by the supervisor or the operator. The header that is checked before unpickling: `podtask_runner.payload`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+import cloudpickle
+
+from podtask_runner import payload
+from podtask_runner.names import CLOUDPICKLE, JSON, SOURCE_MODULE
+
+Reference = Callable[[object], "str | None"]
+Resolve = Callable[[str], object]
+
+_HERE: Final = payload.Header(payload.FORMAT, payload.PYTHON, cloudpickle.__version__, payload.PLATFORM)
+
+
+class RemoteError(Exception):
+    """Stands in for an exception that could not travel: its type name, message and traceback text did."""
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(type_name, message)
+        self.type_name = type_name
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}" if self.message else self.type_name
+
+
+def dumps(obj: object, *, reference: Reference | None = None) -> bytes:
+    """Header line, then a cloudpickle of `obj`.
+
+    `reference(obj)` may answer a string for objects that are not to be pickled but named (the SDK turns futures
+    into upstream references so); `loads` asks its `resolve` for them. Raises whatever cloudpickle raises.
+    """
+    _ship_source_by_value()
+    buffer = io.BytesIO()
+    buffer.write(_HERE.line())
+    if reference is None:
+        cloudpickle.Pickler(buffer).dump(obj)
+    else:
+        _ReferringPickler(buffer, reference).dump(obj)
+    return buffer.getvalue()
+
+
+def loads(data: payload.Buffer, *, resolve: Resolve | None = None) -> Any:
+    """The object. Raises `EnvironmentMismatch` or `InputCorrupted` before a single pickle byte is interpreted."""
+    header, body = payload.split(data)
+    payload.check(header, cloudpickle.__version__)
+    return _ResolvingUnpickler(_Reader(body), resolve).load()
+
+
+def serialize_result(value: object) -> tuple[bytes, str]:
+    """The payload and the name of its serializer: JSON where it is exact, else cloudpickle."""
+    exact = payload.encode_json_exact(value)
+    return (exact, JSON) if exact is not None else (dumps(value), CLOUDPICKLE)
+
+
+def deserialize(data: payload.Buffer, serializer: str) -> Any:
+    """The value of a stored payload. Raises `ValueError` for a serializer that is not known here."""
+    if serializer == JSON:
+        return json.loads(bytes(data))
+    if serializer == CLOUDPICKLE:
+        return loads(data)
+    raise ValueError(f"no serializer named {serializer!r} (known: {JSON}, {CLOUDPICKLE})")
+
+
+def dump_exception(exc: BaseException) -> bytes:
+    """A payload that loads as the exception, with `__cause__`, `__context__`, notes and `__podtask_traceback__`.
+
+    Never fails: what cannot be pickled, or not be rebuilt, travels as `RemoteError`.
+    """
+    return carry_exception(exc)[0]
+
+
+def carry_exception(exc: BaseException) -> tuple[bytes, bool]:
+    """As `dump_exception`, and whether the exception itself could be pickled (seed: if not, the run is Crashed)."""
+    picklable = _dumps_or_none(exc) is not None
+    try:
+        return dumps(_Carried(exc, seen=set())), picklable
+    except Exception:  # noqa: BLE001 - user classes may do anything while they are pickled
+        bare = RemoteError(type(exc).__qualname__, message_of(exc))
+        return dumps(_Carried(bare, seen=set(), text=traceback_text(exc))), False
+
+
+def traceback_text(exc: BaseException) -> str:
+    """The formatted traceback with its causes, without the runner's own frames at the top."""
+    frame = exc.__traceback__
+    while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("podtask_runner."):
+        frame = frame.tb_next
+    try:
+        return "".join(traceback.format_exception(type(exc), exc, frame or exc.__traceback__))
+    except Exception as error:  # noqa: BLE001 - a __str__ or a source line of the user's may fail
+        return f"{type(exc).__qualname__} (its traceback could not be formatted: {type(error).__name__})\n"
+
+
+def message_of(exc: BaseException) -> str:
+    """`str(exc)`, even when the user's `__str__` raises."""
+    try:
+        return str(exc)
+    except Exception as error:  # noqa: BLE001 - a user's __str__ may do anything
+        return f"(its message could not be formatted: {type(error).__name__})"
+
+
+class _Carried:
+    """Pickles as a call of `_restore`, so that what exceptions lose when pickled arrives too."""
+
+    def __init__(self, exc: BaseException, seen: set[int], text: str | None = None) -> None:
+        seen.add(id(exc))
+        self.exc = exc if _survives(exc) else RemoteError(type(exc).__qualname__, message_of(exc))
+        self.text = traceback_text(exc) if text is None else text
+        self.notes = [str(note) for note in getattr(exc, "__notes__", None) or ()]
+        self.suppress = exc.__suppress_context__
+        linked = [exc.__cause__, None if exc.__suppress_context__ else exc.__context__]
+        self.links = [_Carried(link, seen) if link is not None and id(link) not in seen else None for link in linked]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.exc, self.text, self.notes, self.suppress, *self.links)
+
+
+def _restore(
+    exc: BaseException,
+    text: str,
+    notes: list[str],
+    suppress: bool,  # noqa: FBT001 - positional on the wire
+    cause: BaseException | None,
+    context: BaseException | None,
+) -> BaseException:
+    exc.__cause__, exc.__context__, exc.__suppress_context__ = cause, context, suppress
+    for name, value in (("__podtask_traceback__", text), ("__notes__", notes)):
+        if value:
+            try:
+                setattr(exc, name, value)
+            except Exception:  # noqa: BLE001, S112 - a class may refuse attributes; then only this is lost
+                continue
+    return exc
+
+
+def _survives(exc: BaseException) -> bool:
+    """Whether the exception comes back as what it was (a custom `__init__` often makes that fail)."""
+    data = _dumps_or_none(exc)
+    if data is None:
+        return False
+    try:
+        return type(loads(data)).__qualname__ == type(exc).__qualname__
+    except Exception:  # noqa: BLE001 - the user's constructor may raise anything
+        return False
+
+
+def _dumps_or_none(obj: object) -> bytes | None:
+    try:
+        return dumps(obj)
+    except Exception:  # noqa: BLE001 - user classes may do anything while they are pickled
+        return None
+
+
+class _ReferringPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def __init__(self, buffer: io.BytesIO, reference: Reference) -> None:
+        super().__init__(buffer)
+        self._reference = reference
+
+    def persistent_id(self, obj: object) -> str | None:
+        return self._reference(obj)
+
+
+class _ResolvingUnpickler(pickle.Unpickler):
+    def __init__(self, reader: _Reader, resolve: Resolve | None) -> None:
+        super().__init__(reader)
+        self._resolve = resolve
+
+    def persistent_load(self, ref: Any) -> object:
+        if self._resolve is None:
+            raise pickle.UnpicklingError(f"the payload refers to the result {ref!r}, and nobody here can resolve it")
+        return self._resolve(ref)
+
+
+class _Reader:
+    """A memoryview as the file an unpickler wants; `io.BytesIO` would copy a large payload."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._at = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        end = len(self._view) if size < 0 else self._at + size
+        chunk = self._view[self._at : end]
+        self._at += len(chunk)
+        return bytes(chunk)
+
+    def readinto(self, target: Any, /) -> int:
+        chunk = self._view[self._at : self._at + len(target)]
+        target[: len(chunk)] = chunk
+        self._at += len(chunk)
+        return len(chunk)
+
+    def readline(self, /) -> bytes:
+        rest = bytes(self._view[self._at :])
+        line = rest[: rest.find(b"\n") + 1] or rest
+        self._at += len(line)
+        return line
+
+
+def _ship_source_by_value() -> None:
+    """What `task.source` defines exists nowhere else, so it is never pickled by name."""
+    module = sys.modules.get(SOURCE_MODULE)
+    if module is not None and SOURCE_MODULE not in cloudpickle.list_registry_pickle_by_value():
+        cloudpickle.register_pickle_by_value(module)
