@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,19 +20,24 @@ from podtask.core.store.directory import DirectoryStore
 from podtask.core.store.memory import MemoryStore
 from podtask.core.store.s3 import Patience, S3Signer, S3Store
 
+BASE = f"tests/{secrets.token_hex(8)}"
+ANYONE = boto3.Session(
+    "access", "secret", region_name="us-east-1"
+)  # one for all: making clients is slow the first time
 
-@dataclass(frozen=True)
+
+@dataclass
 class Bucket:
     """A bucket and credentials for it."""
 
     settings: S3Settings
     session: boto3.Session
 
-    @property
+    @cached_property
     def store(self) -> S3Store:
         return S3Store(self.settings, session=self.session)
 
-    @property
+    @cached_property
     def signer(self) -> S3Signer:
         return S3Signer(self.settings, session=self.session)
 
@@ -44,16 +50,15 @@ def moto_bucket() -> Iterator[Bucket]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        session = boto3.Session("access", "secret", region_name="us-east-1")
         settings = S3Settings("bucket", endpoint_url=f"http://{host}:{port}")
-        session.client("s3", endpoint_url=settings.endpoint_url).create_bucket(Bucket="bucket")
-        yield Bucket(settings, session)
+        ANYONE.client("s3", endpoint_url=settings.endpoint_url).create_bucket(Bucket="bucket")
+        yield Bucket(settings, ANYONE)
     finally:
         server.stop()
 
 
 @pytest.fixture(scope="session")
-def real_bucket() -> Bucket:
+def real_bucket() -> Iterator[Bucket]:
     def variable(name: str) -> str:
         if not os.environ.get(name):
             pytest.fail(f'{name} is not set. Start the cluster and its S3 server: eval "$(dev/cluster env)"')
@@ -61,7 +66,10 @@ def real_bucket() -> Bucket:
 
     settings = parse_store_url(variable("PODTASK_STORE"), variable("PODTASK_S3_ENDPOINT_URL"))
     session = boto3.Session(variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"), region_name="us-east-1")
-    return Bucket(settings, session)
+    bucket = Bucket(settings, session)
+    yield bucket
+    for info in list(bucket.store.list(BASE)):
+        bucket.store.delete(info.key)
 
 
 BUCKETS = ["moto", pytest.param("real", marks=pytest.mark.cluster)]
@@ -84,8 +92,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 @pytest.fixture
 def at() -> Callable[[str], str]:
     """Full keys from short ones: every test has its own part of a bucket."""
-    base = f"tests/{secrets.token_hex(8)}"
-    return lambda key: f"{base}/{key}"
+    part = secrets.token_hex(8)
+    return lambda key: f"{BASE}/{part}/{key}"
 
 
 @dataclass
@@ -100,15 +108,18 @@ class Scripted:
     """Set at the end of the test: lets a handler go that says nothing."""
 
     def store(self, **patience: float) -> S3Store:
-        session = boto3.Session("access", "secret", region_name="us-east-1")
         settings = S3Settings("bucket", endpoint_url=self.url)
-        return S3Store(settings, session=session, patience=Patience(**patience), sleep=lambda _: None)  # type: ignore[arg-type]
+        return S3Store(settings, session=ANYONE, patience=Patience(**patience), sleep=lambda _: None)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))  # between its tries
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore tries again at once."""
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
 
+
+@pytest.fixture
+def scripted(no_waiting: None) -> Iterator[Scripted]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 

@@ -206,3 +206,5 @@ def test_nothing_outside_of_the_folder_is_granted(store: DirectoryStore) -> None
             sign("../../etc/passwd", 60)
     with pytest.raises(ValueError, match="not an object key"):
         signer.sign_post("../", 1, 60)
+    with pytest.raises(ValueError, match="opens the whole store"):
+        signer.sign_post("", 1, 60)

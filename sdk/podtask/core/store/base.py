@@ -121,3 +121,10 @@ def checked_prefix(prefix: str) -> str:
     if slash:
         checked_key(folder)
     return prefix
+
+
+def checked_grant_prefix(prefix: str) -> str:
+    """The prefix itself, if it may be signed: never empty, that would open everything. Raises `ValueError`."""
+    if not prefix:
+        raise ValueError("not a prefix to grant: an empty one opens the whole store")
+    return checked_prefix(prefix)

@@ -29,6 +29,7 @@ from podtask.core.store.base import (
     StoreError,
     StoreRefused,
     StoreUnavailable,
+    checked_grant_prefix,
     checked_key,
     checked_prefix,
 )
@@ -181,7 +182,7 @@ class DirectorySigner:
     def sign_post(self, prefix: str, max_bytes: int, seconds: float) -> LogPost:
         """The root folder as URL: a chunk is the file `<url>/<prefix><name>`."""
         del seconds
-        _make_folder(self.root, _path(self.root, checked_prefix(prefix) + "0").parent)
+        _make_folder(self.root, _path(self.root, checked_grant_prefix(prefix) + "0").parent)
         return LogPost(self.root.as_uri(), prefix, max_bytes)
 
 

@@ -31,6 +31,7 @@ from podtask.core.store.base import (
     AlreadyStored,
     NotStored,
     ObjectInfo,
+    checked_grant_prefix,
     checked_key,
     checked_prefix,
 )
@@ -240,8 +241,7 @@ class S3Signer:
 
     def sign_post(self, prefix: str, max_bytes: int, seconds: float) -> LogPost:
         expires = self._clock() + _checked_seconds(seconds)
-        checked_key(prefix + "0")  # also refuses the empty prefix, which would open the whole bucket
-        with self._access.asking("sign for", prefix) as s3:
+        with self._access.asking("sign for", checked_grant_prefix(prefix)) as s3:
             url = f"{s3.meta.endpoint_url.rstrip('/')}/{self._access.settings.bucket}"
             request = AWSRequest("POST", url)
             request.context["s3-presign-post-fields"] = {}

@@ -19,7 +19,8 @@ class _Cure:
     """True: it may pass without a person, so waiting and trying again is right."""
 
 
-_BUSY: Final = _Cure("The server is overloaded or restarting; it is tried again.", passes=True)
+_BUSY: Final = _Cure("The server is overloaded or restarting: it may work again in a while.", passes=True)
+_CONFLICT: Final = _Cure("Another writer of the same key is at work: try again when it is done.", passes=True)
 _AWAY: Final = _Cure("Check that the server runs and that this machine or pod reaches the endpoint.", passes=True)
 _CREDENTIALS: Final = _Cure(
     "Give boto3 credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the pod's service account.",
@@ -70,7 +71,8 @@ _CURES: Final = {
         "Check the certificate of the endpoint; a private authority goes into AWS_CA_BUNDLE.", passes=False
     ),
     "ValueError": _Cure("Correct the endpoint: http://host:port or https://host.", passes=False),
-    "ConditionalRequestConflict": _Cure("Another writer of the same key is at work; it is tried again.", passes=True),
+    "ConditionalRequestConflict": _CONFLICT,
+    "OperationAborted": _CONFLICT,
 }
 _BY_STATUS: Final = {
     301: "PermanentRedirect",
