@@ -219,6 +219,12 @@ def test_after_a_lost_answer_412_is_a_success_if_the_bytes_are_ours(scripted, th
     assert [request.split()[0] for request in scripted.requests] == ["PUT", "PUT", "HEAD", "GET"]
 
 
+def test_a_conflict_between_the_lost_answer_and_the_412_changes_nothing(scripted) -> None:
+    conflict, taken = refusal(409, "ConditionalRequestConflict"), refusal(412, "PreconditionFailed")
+    scripted.answers[:] = [reset, conflict, taken, EXISTS, GOT]
+    assert scripted.store().put("a", b"content", if_absent=True) == ETAG.strip('"')
+
+
 def test_a_412_at_the_first_try_is_never_ours(scripted) -> None:
     scripted.answers[:] = [refusal(412, "PreconditionFailed")]
     with pytest.raises(AlreadyStored, match="'a' is in bucket 'bucket' already"):

@@ -7,7 +7,8 @@ of many writers one wins. No fsync: after a power cut an attempt is run again.
 The ETag is the sha256 of the content, because size and time cannot tell a rewritten file from the old one.
 It is kept in an extended attribute, beside the size and time it was computed for, so HEAD and LIST read no
 content; a file that came otherwise (the runner writes `file://` grants itself) is hashed once, and every
-time on a file system without attributes.
+time on a file system without attributes. What a killed runner left half-written beside its target is listed
+like an object, so the sweep finds and removes it.
 """
 
 from __future__ import annotations

@@ -166,27 +166,27 @@ class S3Store:
             return _etag(s3.put_object(Bucket=self._bucket, Key=key, Body=data))
 
     def _put_if_absent(self, key: str, data: bytes) -> str:
-        conflicts = 0
+        conflicts, retried = 0, False
         with self._access.asking("write", key) as s3:
             while True:
                 try:
                     return _etag(s3.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*"))
                 except ClientError as error:
                     code, status, _ = _facts(error)
+                    retried = retried or error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+                    if status == 412 and retried and (etag := self._own_earlier_try(key, data)):
+                        return etag
                     if status == 412:
-                        return self._own_earlier_try(key, data, error)
+                        raise AlreadyStored(f"{key!r} is in bucket {self._bucket!r} already") from None
                     conflicts += 1
                     if code not in _CONFLICTS or conflicts >= self._access.patience.conflicts:
                         raise
                 self._sleep(random.uniform(0.5, 1) * min(0.05 * 2**conflicts, 1.0))  # noqa: S311 - jitter
 
-    def _own_earlier_try(self, key: str, data: bytes, error: ClientError) -> str:
-        """After botocore's own retry, 412 may mean that the first try had arrived: the same bytes are ours."""
-        if error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0):
-            info = self.head(key)
-            if info is not None and info.size == len(data) and self.get(key) == data:
-                return info.etag
-        raise AlreadyStored(f"{key!r} is in bucket {self._bucket!r} already") from None
+    def _own_earlier_try(self, key: str, data: bytes) -> str | None:
+        """After botocore's own retry, 412 may mean that the first try had arrived: then the same bytes are there."""
+        info = self.head(key)
+        return info.etag if info is not None and info.size == len(data) and self.get(key) == data else None
 
     def head(self, key: str) -> ObjectInfo | None:
         with self._access.asking("look at", checked_key(key)) as s3:
