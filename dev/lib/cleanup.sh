@@ -34,12 +34,15 @@ kill_shims() {
 
 # Files that components put at fixed places outside the state folder.
 our_strays() {
-  find /var/lib/cni/results -name 'podtask-dev-*' 2>/dev/null || true
+  grep -rlF "$RUN/" /var/lib/cni/results 2>/dev/null || true # they name the network namespace
   find /var/log/containers -type l -lname "$STATE/*" 2>/dev/null || true
+  find /var/lib/kubelet/device-plugins -name kubelet.sock 2>/dev/null || true
 }
 # Folders that are ours only if they did not exist before; removed when they are empty.
-SHARED_FOLDERS=(/var/lib/cni/results /var/lib/cni /var/log/containers /run/containerd/s /run/containerd
-  /var/lib/kubelet/device-plugins /var/lib/kubelet)
+SHARED_FOLDERS=(
+  /var/lib/cni/results /var/lib/cni /var/log/containers /var/lib/kubelet/device-plugins /var/lib/kubelet
+  /run/containerd/runc/k8s.io /run/containerd/runc /run/containerd/s /run/containerd /run/mount
+)
 remember_folders() {
   local folder
   [ -f "$STATE/made-folders" ] ||

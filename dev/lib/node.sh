@@ -102,7 +102,7 @@ cluster.local:53 in-addr.arpa:53 {
   }
 }
 Y
-  kubectl_ apply -f "$DEV/lib/dns.yaml" >/dev/null
   start_process dns "$(tool_dir coredns)/bin/coredns" -conf "$STATE/Corefile"
 }
+publish_dns() { kubectl_ apply -f "$DEV/lib/dns.yaml"; }
 ready_dns() { healthy http://127.0.0.1:18181/ready; }
