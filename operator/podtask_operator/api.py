@@ -1,0 +1,172 @@
+"""The Kubernetes API as plain dicts: the few verbs the operator has rights for, and its errors.
+
+    ApiError           the server answered with a refusal: `status`, `reason` and its sentence
+    ApiUnavailable     no answer, or one that says "later" (429, 5xx): try again with back-off
+
+Never typed client bodies: kubernetes 37 rejects fields it does not know. The official client brings
+authentication (in-cluster, kubeconfig, exec plugins) and the connection pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from podtask.core.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, VERSION
+
+Object = dict[str, Any]
+
+FIELD_MANAGER = "podtask-operator"
+PAGE = 500
+REQUEST_TIMEOUT = 30.0
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class ApiError(Exception):
+    """The API server refused. `reason` is its CamelCase word, the text its sentence."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class ApiUnavailable(Exception):
+    """No answer, or "later". Nothing is known about whether a write was applied."""
+
+
+class Api:
+    """One connection pool for all calls."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._client = api_client
+
+    @classmethod
+    async def connect(cls) -> Api:
+        """In-cluster when there is a service account, else the current kube context."""
+        try:
+            config.load_incluster_config()
+        except config.ConfigException:
+            await config.load_kube_config()
+        api_client = client.ApiClient()
+        api_client.user_agent = FIELD_MANAGER
+        return cls(api_client)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
+
+    async def get_run(self, namespace: str, name: str) -> Object | None:
+        """The live TaskRun, or None."""
+        return await self._get(_runs(namespace, name))
+
+    async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
+        """Merge-patch the status; the patch carries `metadata.resourceVersion`, so a stale one is a 409."""
+        return await self._call("PATCH", _runs(namespace, name) + "/status", patch, content=MERGE_PATCH)
+
+    async def delete_run(self, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly this TaskRun; its pods and Secret follow by owner reference."""
+        await self._delete(_runs(namespace, name), uid, propagationPolicy="Background")
+
+    async def get_pod(self, namespace: str, name: str) -> Object | None:
+        """The live pod, or None."""
+        return await self._get(_core(namespace, "pods", name))
+
+    async def create_pod(self, namespace: str, pod: Object) -> Object:
+        """POST a pod."""
+        return await self._call("POST", _core(namespace, "pods"), pod)
+
+    async def patch_pod(self, namespace: str, name: str, patch: Object) -> Object:
+        """Merge-patch a pod; with `metadata.uid` inside, another pod of that name is a 409."""
+        return await self._call("PATCH", _core(namespace, "pods", name), patch, content=MERGE_PATCH)
+
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly this pod."""
+        await self._delete(_core(namespace, "pods", name), uid)
+
+    async def apply_secret(self, namespace: str, secret: Object) -> None:
+        """Create the Secret or replace what we wrote into it, in one call and without reading it."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        path = _core(namespace, "secrets", secret["metadata"]["name"])
+        await self._call("PATCH", path, secret, content=APPLY_PATCH, query=query)
+
+    async def create_event(self, namespace: str, event: Object) -> None:
+        """POST an Event."""
+        await self._call("POST", _core(namespace, "events"), event)
+
+    def list_runs(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
+        """All TaskRuns, page by page."""
+        return self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None)
+
+    def list_pods(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
+        """All pods of ours, page by page."""
+        selector = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+        return self._list(_core(namespace, "pods"), selector, ONLY_METADATA if only_metadata else None)
+
+    async def _list(self, path: str, query: Mapping[str, str], accept: str | None) -> AsyncIterator[Object]:
+        token: str | None = ""
+        while token is not None:
+            page = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
+            answer = await self._call("GET", path, query=page, accept=accept)
+            for item in answer.get("items") or ():
+                yield item
+            token = (answer.get("metadata") or {}).get("continue") or None
+
+    async def _get(self, path: str) -> Object | None:
+        try:
+            return await self._call("GET", path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _delete(self, path: str, uid: str, **options: Any) -> None:
+        try:
+            await self._call("DELETE", path, {"preconditions": {"uid": uid}, **options})
+        except ApiError as error:
+            if error.status not in (404, 409):  # gone already, or another object took the name
+                raise
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        content: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        accept: str | None = None,
+    ) -> Object:
+        headers = {"Content-Type": content, "Accept": accept or "application/json", "User-Agent": FIELD_MANAGER}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            answer = await self._client.call_api(method, url, headers, body, _request_timeout=REQUEST_TIMEOUT)
+            data = await answer.read()
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if answer.status == 429 or answer.status >= 500:
+            raise ApiUnavailable(f"{method} {path}: {answer.status} {data[:300].decode(errors='replace')}")
+        parsed = json.loads(data) if data else {}
+        if answer.status >= 400:
+            raise ApiError(answer.status, parsed.get("reason") or "", parsed.get("message") or f"{method} {path}")
+        return parsed  # type: ignore[no-any-return]
+
+
+def _runs(namespace: str | None, name: str | None = None) -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}" + (f"/{name}" if name else "")
+
+
+def _core(namespace: str | None, plural: str, name: str | None = None) -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/api/v1{scope}/{plural}" + (f"/{name}" if name else "")

@@ -1,0 +1,187 @@
+"""A decision becomes writes, in an order that may be cut off anywhere.
+
+    cache pointer ──> one status patch (with resourceVersion) ──> Secret, pod, stop, delete ──> Events
+
+Before: `podtask.core.lifecycle.decide`. What was learned from the answers goes into `mirror`.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from podtask.core.keys import pod_name
+from podtask.core.lifecycle.model import (
+    Decision,
+    DeletePod,
+    DeleteRun,
+    Launch,
+    Presence,
+    Publish,
+    Refusal,
+    Stop,
+    Why,
+)
+from podtask.core.lifecycle.view import events, rendered
+from podtask.core.names import Reason
+from podtask.core.status import Status
+from podtask.core.store import Signer
+from podtask_operator import grants, pod, podstatus
+from podtask_operator.api import Api, ApiError
+from podtask_operator.mirror import Memory, Mirror
+from podtask_operator.objects import Objects
+from podtask_operator.queue import Key, Later
+from podtask_operator.run import TaskRun, policy
+from podtask_operator.settings import Settings
+from podtask_operator.statusjson import dump, merge_patch
+from podtask_operator.story import Story
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 30.0
+
+
+class Applier:
+    """Writes decisions."""
+
+    def __init__(
+        self, api: Api, mirror: Mirror, objects: Objects, signer: Signer, story: Story, settings: Settings
+    ) -> None:
+        self._api = api
+        self._mirror = mirror
+        self._objects = objects
+        self._signer = signer
+        self._story = story
+        self._settings = settings
+
+    async def apply(self, key: Key, run: TaskRun, decision: Decision, now: datetime) -> None:
+        """Perform one decision. Raises `Later` where the run changed meanwhile, `ApiUnavailable`, `StoreUnavailable`."""
+        memory = self._mirror.memory(key, run.uid)
+        for effect in decision.effects:
+            if isinstance(effect, Publish):
+                await self._objects.publish(run, effect, memory.components, now)
+        if decision.status != run.status:
+            run = await self._write_status(key, run, decision.status, memory)
+        for effect in decision.effects:
+            await self._perform(key, run, effect, memory, now)
+
+    async def _write_status(self, key: Key, run: TaskRun, status: Status, memory: Memory) -> TaskRun:
+        """The one status write. The stored status is what the next reader sees, or nothing happened."""
+        view = rendered(status, policy(run), run.created_at, run.generation)
+        patch = merge_patch(run.raw_status, dump(view))
+        body = {"metadata": {"resourceVersion": run.resource_version, "uid": run.uid}, "status": patch}
+        try:
+            answer = await self._api.patch_status(key.namespace, key.name, body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            await self._refresh(key)
+            raise Later(f"the TaskRun changed meanwhile ({error.status})") from error
+        if status.attempts_total > run.status.attempts_total:
+            memory.presence[status.attempts_total] = Presence.UNPOSTED
+            memory.refusal, memory.refusals = None, 0
+        if status.finished:
+            self._mirror.forget_cache_key(key)
+        before = run.status
+        self._mirror.put_run(answer)
+        written = TaskRun.parse(answer)
+        self._story.tell(written, events(before, status))
+        return written
+
+    async def _perform(self, key: Key, run: TaskRun, effect: object, memory: Memory, now: datetime) -> None:
+        if isinstance(effect, Launch):
+            await self._launch(key, effect.attempt, memory, now)
+        elif isinstance(effect, Stop):
+            patch = {"metadata": {"uid": effect.pod_uid}, "spec": {"activeDeadlineSeconds": 1}}
+            await self._change_pod(key.namespace, pod_name(run.name, effect.attempt), patch)
+        elif isinstance(effect, DeletePod):
+            await self._api.delete_pod(key.namespace, pod_name(run.name, effect.attempt), effect.pod_uid)
+        elif isinstance(effect, DeleteRun):
+            await self._api.delete_run(key.namespace, key.name, run.uid)
+
+    async def _launch(self, key: Key, attempt: int, memory: Memory, now: datetime) -> None:
+        """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still wants the attempt."""
+        live = await self._api.get_run(key.namespace, key.name)
+        if live is None or live["metadata"]["uid"] != memory.uid:
+            self._mirror.forget_run(key)
+            return
+        run = TaskRun.parse(live)
+        running = run.status.running
+        if running is None or running.number != attempt:
+            self._mirror.put_run(live)
+            raise Later("the attempt to launch is not the one that is recorded")
+        await self._grant(run, attempt, memory, now)
+        try:
+            made = await self._api.create_pod(key.namespace, pod.build(run, attempt, self._settings))
+        except ApiError as error:
+            await self._refused(key, run, attempt, memory, error, now)
+            return
+        memory.refusal, memory.refusals = None, 0
+        memory.presence[attempt], memory.expected_since = Presence.EXPECTED, now
+        self._mirror.put_pod(made)
+
+    async def renew(self, key: Key, attempt: int, memory: Memory, now: datetime) -> None:
+        """New URLs for a running attempt, before the old ones expire."""
+        live = await self._api.get_run(key.namespace, key.name)
+        if live is not None and live["metadata"]["uid"] == memory.uid:
+            await self._grant(TaskRun.parse(live), attempt, memory, now)
+
+    async def _grant(self, run: TaskRun, attempt: int, memory: Memory, now: datetime) -> None:
+        """Write the Secret with the attempt's grants."""
+        inlined = {}
+        for found in run.status.inputs:
+            held = self._mirror.runs.get(Key(run.namespace, found.task_run))
+            small = grants.small_result(held.status) if held is not None else None
+            if small is not None:
+                inlined[small[0]] = small[1]
+        bucket = self._objects.bucket(run.namespace)
+        allowed = grants.build(run, attempt, inlined, bucket, self._signer, self._settings)
+        await self._api.apply_secret(run.namespace, grants.secret(run, attempt, allowed))
+        memory.granted_at = now
+
+    async def _refused(
+        self, key: Key, run: TaskRun, attempt: int, memory: Memory, error: ApiError, now: datetime
+    ) -> None:
+        """The POST of the pod was refused: taken name, invalid pod, or something that may pass."""
+        if error.status == 409 and error.reason == "AlreadyExists":
+            live = await self._api.get_pod(key.namespace, pod_name(run.name, attempt))
+            if live is None:
+                raise Later("the pod's name was taken and is free again")
+            if podstatus.is_ours(live, run.uid):
+                memory.presence[attempt] = Presence.SEEN
+                self._mirror.put_pod(live)
+            else:
+                memory.presence[attempt] = Presence.FOREIGN
+            return
+        memory.refusals += 1
+        wait = min(LAST_RETRY, FIRST_RETRY * 2 ** (memory.refusals - 1))
+        final = error.status in (400, 422)
+        memory.refusal = Refusal(refusal(error), final=final, retry_at=now + timedelta(seconds=wait))
+
+    async def _change_pod(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
+        try:
+            self._mirror.put_pod(await self._api.patch_pod(namespace, name, patch))
+        except ApiError as error:
+            if error.status not in (404, 409):  # gone, or another pod took the name
+                raise
+
+    async def _refresh(self, key: Key) -> None:
+        live = await self._api.get_run(key.namespace, key.name)
+        if live is None:
+            self._mirror.forget_run(key)
+        else:
+            self._mirror.put_run(live)
+
+
+def refusal(error: ApiError) -> Why:
+    """The API server's sentence with the reason and cure a person needs."""
+    text = error.message
+    if error.status in (400, 422):
+        return Why(Reason.INVALID_SPEC, f"The API server refused the pod: {text}", "Correct the named field.")
+    if "exceeded quota" in text:
+        return Why(Reason.QUOTA, text, "Raise the ResourceQuota, or wait for other pods to end.")
+    if "PodSecurity" in text:
+        return Why(Reason.POD_SECURITY, text, "Remove the named field from spec.podTemplate, or relax the namespace.")
+    return Why(Reason.ADMISSION, text, "Ask the cluster's administrator; the operator goes on trying.")

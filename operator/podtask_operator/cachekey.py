@@ -1,0 +1,52 @@
+"""The cache key of a TaskRun: given, or composed from its code, arguments, upstream results and image.
+
+The SDK's runs carry their components; those of the YAML door are made here. The user's source is parsed, never run.
+Asked by: `observe`. The composition itself: `podtask.core.cache`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from podtask.core.cache import Components, NotCacheable, compose, for_manifest
+from podtask_operator.pod import image_of
+from podtask_operator.run import TaskRun
+from podtask_operator.settings import Settings
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A key with what it stands for, or why there is none."""
+
+    key: str | None = None
+    components: Components | None = None
+    off_reason: str | None = None
+
+
+def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Settings) -> Composed:
+    """The key of a run that asked for caching. `hashes`: upstream TaskRun -> content hash of its result."""
+    spec, asked = run.spec, run.spec.cache
+    if asked is None:
+        return Composed(off_reason="spec.cache is absent.")
+    if asked.key is not None:
+        return Composed(asked.key)
+    # The SDK's refs name runs of one flow run; their order is what stays the same in the next one.
+    arguments = {up.parameter or f"upstream {n}": hashes.get(up.task_run) for n, up in enumerate(spec.upstream)}
+    image = image_of(run, settings)
+    try:
+        if asked.components is not None:
+            given = Components(asked.components.code, dict(asked.components.arguments))
+            components = given.completed(arguments, image)
+        else:
+            components = for_manifest(
+                source=spec.task.source,
+                function=spec.task.function,
+                entrypoint=spec.task.entrypoint,
+                parameters=spec.parameters,
+                upstream=arguments,
+                image=image,
+            )
+    except NotCacheable as why:
+        return Composed(off_reason=str(why))
+    return Composed(compose(components), components)

@@ -1,0 +1,108 @@
+"""What one attempt may know and touch, as a Secret: presigned URLs for exactly its own objects, never credentials.
+
+`build` is pure but for signing (no network). Read by `podtask_runner.supervisor`; written by `apply`.
+Design: taskrun-api, Grants.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from podtask.core import models
+from podtask.core.keys import Bucket, secret_key, secret_name
+from podtask.core.names import LABEL_FLOW_RUN, LABEL_MANAGED_BY, LABEL_TASK_RUN, MANAGED_BY
+from podtask.core.status import ResolvedInput, Status
+from podtask.core.store import Signer
+from podtask_operator.pod import owner_reference
+from podtask_operator.run import TaskRun, policy
+from podtask_operator.settings import Settings
+from podtask_runner import names, wire
+
+LOG_CHUNK_LIMIT = 8 * 1024 * 1024
+"""Bytes of one log chunk."""
+
+
+def secret(run: TaskRun, attempt: int, grants: wire.Grants) -> dict[str, Any]:
+    """The Secret of the run with the grants of this attempt."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": secret_name(run.name),
+            "namespace": run.namespace,
+            "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_TASK_RUN: run.name},
+            "ownerReferences": [owner_reference(run)],
+        },
+        "type": "Opaque",
+        "data": {secret_key(attempt): base64.b64encode(wire.dump(grants)).decode()},
+    }
+
+
+def build(run: TaskRun, attempt: int, inlined: dict[str, bytes], bucket: Bucket, signer: Signer, settings: Settings) -> wire.Grants:
+    """The grants of one attempt of a live TaskRun. `inlined`: small results of upstreams by digest."""
+    spec, life = run.spec, settings.grant_seconds
+    keys = bucket.attempt(run.uid, attempt)
+
+    def slot(key: str) -> wire.Slot:
+        return wire.Slot(signer.sign_put(key, life), signer.sign_get(key, life))
+
+    def blob(payload: models.Payload) -> wire.Blob:
+        if payload.inline is not None:
+            raw = base64.b64decode(payload.inline)
+            return wire.Blob(hashlib.sha256(raw).hexdigest(), len(raw), names.CLOUDPICKLE, inline=payload.inline)
+        digest = payload.digest or ""
+        return wire.Blob(digest, payload.size or 0, names.CLOUDPICKLE, url=signer.sign_get(bucket.blob(digest), life))
+
+    def result(found: ResolvedInput) -> wire.Blob:
+        if found.digest in inlined:
+            text = base64.b64encode(inlined[found.digest]).decode()
+            return wire.Blob(found.digest, found.size, found.serializer, inline=text)
+        key = bucket.attempt(found.source_uid or found.uid, found.attempt).result
+        return wire.Blob(found.digest, found.size, found.serializer, url=signer.sign_get(key, life))
+
+    task, known, asked = spec.task, run.status, policy(run)
+    resolved = {found.task_run: found for found in known.inputs}
+    return wire.Grants(
+        namespace=run.namespace,
+        task_run=run.name,
+        uid=run.uid,
+        attempt=attempt,
+        task_name=task.name or run.name,
+        code=wire.Code(
+            source=task.source,
+            function=task.function,
+            entrypoint=task.entrypoint,
+            shipped=blob(task.code) if task.code else None,
+        ),
+        result=slot(keys.result),
+        error=slot(keys.error),
+        outcome=slot(keys.outcome),
+        parameters=spec.parameters,
+        inputs=blob(spec.inputs) if spec.inputs else None,
+        upstream=tuple(
+            wire.Upstream(result(resolved[up.task_run]), parameter=up.parameter, ref=up.ref)
+            for up in spec.upstream
+            if up.task_run in resolved
+        ),
+        retries_left=max(0, asked.retries - known.retries_used),
+        tags=tuple(spec.tags),
+        flow_run=run.labels.get(LABEL_FLOW_RUN, ""),
+        timeout_seconds=spec.timeout_seconds,
+        grace_seconds=asked.grace_seconds,
+        store_timeout_seconds=settings.store_timeout_seconds,
+        python=task.python,
+        logs=signer.sign_post(keys.log, LOG_CHUNK_LIMIT, life),
+    )
+
+
+def small_result(status: Status) -> tuple[str, bytes] | None:
+    """A result that its status carries whole: `(digest, bytes)`, checked, so that no download is needed."""
+    result = status.result
+    if result is None:
+        return None
+    raw = result.value.encode() if result.value is not None else base64.b64decode(result.inline) if result.inline else None
+    if raw is None or hashlib.sha256(raw).hexdigest() != result.digest:
+        return None
+    return result.digest, raw

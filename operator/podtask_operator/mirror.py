@@ -1,0 +1,163 @@
+"""What the operator holds of the cluster: TaskRuns, their pods, and what it remembers of its own writes.
+
+Fed by `handlers` (watch events), `resync` (lists) and the answers to own writes; an older resourceVersion never
+replaces a newer one. Holds projections: no managedFields, no payloads (those are read live when a pod is built).
+Read by `observe`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from podtask.core.cache import Components
+from podtask.core.lifecycle.model import Presence, Refusal
+from podtask_operator import podstatus
+from podtask_operator.queue import Key
+from podtask_operator.run import Malformed, TaskRun
+
+Object = dict[str, Any]
+
+
+@dataclass
+class Memory:
+    """What only this process knows of one TaskRun; lost at a restart, and then asked from the API server."""
+
+    uid: str
+    presence: dict[int, Presence] = field(default_factory=dict)
+    """Attempt -> what we know of its pod beyond what the watch shows."""
+    expected_since: datetime | None = None
+    refusal: Refusal | None = None
+    refusals: int = 0
+    granted_at: datetime | None = None
+    components: Components | None = None
+    cache_key: str | None = None
+
+
+@dataclass
+class Mirror:
+    """TaskRuns and pods by key, with the two indexes that wake other runs."""
+
+    runs: dict[Key, TaskRun] = field(default_factory=dict)
+    malformed: dict[Key, Malformed] = field(default_factory=dict)
+    pods: dict[Key, Object] = field(default_factory=dict)
+    _memories: dict[Key, Memory] = field(default_factory=dict)
+    _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    _same_key: dict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
+
+    def put_run(self, obj: Object) -> Key | None:
+        """Take in a TaskRun; returns its key when anything changed."""
+        meta = obj["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        held = self.runs.get(key)
+        if held is not None and held.uid == meta["uid"] and _version(held.resource_version) >= _version(meta["resourceVersion"]):
+            return None
+        try:
+            run = TaskRun.parse(projected(obj))
+        except Malformed as error:
+            self.malformed[key] = error
+            return None
+        self.malformed.pop(key, None)
+        if held is not None and held.uid != run.uid:
+            self.forget_run(key)
+        self.runs[key] = run
+        self._index(key, run)
+        return key
+
+    def forget_run(self, key: Key) -> None:
+        """The TaskRun is gone."""
+        run = self.runs.pop(key, None)
+        self.malformed.pop(key, None)
+        self.forget_cache_key(key)
+        self._memories.pop(key, None)
+        if run is not None:
+            for name in needed_names(run):
+                self._waiting[Key(key.namespace, name)].discard(key)
+
+    def put_pod(self, obj: Object) -> Key | None:
+        """Take in a pod of ours; returns the key of its TaskRun when anything changed."""
+        meta = obj["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        held = self.pods.get(key)
+        if held is not None and held["metadata"]["uid"] == meta["uid"]:
+            if _version(held["metadata"]["resourceVersion"]) >= _version(meta["resourceVersion"]):
+                return None
+        self.pods[key] = podstatus.project(obj)
+        return owner_key(obj)
+
+    def forget_pod(self, obj: Object) -> Key | None:
+        """A pod is gone; another pod that took its name stays."""
+        meta = obj["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        held = self.pods.get(key)
+        if held is not None and held["metadata"]["uid"] == meta["uid"]:
+            del self.pods[key]
+        return owner_key(obj)
+
+    def memory(self, key: Key, uid: str) -> Memory:
+        """The memory of this very TaskRun; a new object under an old name starts without one."""
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != uid:
+            memory = self._memories[key] = Memory(uid)
+        return memory
+
+    def remember_cache_key(self, key: Key, memory: Memory, cache_key: str) -> None:
+        """The run takes part in the race for `cache_key`."""
+        memory.cache_key = cache_key
+        self._same_key[key.namespace, cache_key].add(key)
+
+    def forget_cache_key(self, key: Key) -> None:
+        """The run left the race."""
+        memory = self._memories.get(key)
+        if memory is not None and memory.cache_key is not None:
+            group = self._same_key[key.namespace, memory.cache_key]
+            group.discard(key)
+            if not group:
+                del self._same_key[key.namespace, memory.cache_key]
+
+    def racing(self, key: Key, cache_key: str) -> list[Key]:
+        """Other runs of the namespace with the same cache key."""
+        return [other for other in self._same_key.get((key.namespace, cache_key), ()) if other != key]
+
+    def dependents(self, key: Key) -> list[Key]:
+        """Unfinished runs that name `key` as upstream or in waitFor."""
+        return [other for other in self._waiting.get(key, ()) if other in self.runs and not self.runs[other].status.finished]
+
+    def _index(self, key: Key, run: TaskRun) -> None:
+        for name in needed_names(run):
+            waiting = self._waiting[Key(key.namespace, name)]
+            if run.status.finished:
+                waiting.discard(key)
+            else:
+                waiting.add(key)
+
+
+def needed_names(run: TaskRun) -> tuple[str, ...]:
+    """TaskRuns this one needs, in order, each once."""
+    names = [*(up.task_run for up in run.spec.upstream), *(w.task_run for w in run.spec.wait_for)]
+    return tuple(dict.fromkeys(names))
+
+
+def owner_key(pod: Object) -> Key | None:
+    """The TaskRun a pod of ours belongs to, by its controller reference."""
+    return podstatus.owner(pod) and Key(pod["metadata"]["namespace"], podstatus.owner(pod))
+
+
+def projected(obj: Object) -> Object:
+    """The object without what only a launch needs: payloads, and source that no cache key depends on."""
+    spec = dict(obj.get("spec") or {})
+    task = dict(spec.get("task") or {})
+    if "code" in task:
+        task["code"] = {key: value for key, value in (task["code"] or {}).items() if key != "inline"}
+    if "source" in task and "cache" not in spec:
+        task["source"] = "#"
+    if "inputs" in spec:
+        spec["inputs"] = {key: value for key, value in (spec["inputs"] or {}).items() if key != "inline"}
+    spec["task"] = task
+    return {**obj, "spec": spec}
+
+
+def _version(text: str) -> int:
+    return int(text) if text.isdigit() else 0

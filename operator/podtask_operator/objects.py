@@ -1,0 +1,120 @@
+"""The operator's own use of the bucket: stored outcomes and cache pointers. Blocking calls run in threads.
+
+The operator derives every key itself and reads only JSON that the runner or it wrote; it never loads a payload.
+Used by: `observe` (reads), `apply` (pointers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from podtask.core.cache import CacheEntry, Components, Producer
+from podtask.core.keys import Bucket
+from podtask.core.lifecycle.model import Publish
+from podtask.core.status import ResultInfo
+from podtask.core.store import NotStored, Store
+from podtask_operator.run import TaskRun
+from podtask_runner.wire import Outcome, load_outcome
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What the cache holds for a key: an entry with its result, or why not."""
+
+    entry: CacheEntry | None = None
+    miss_reason: str | None = None
+
+    @property
+    def result(self) -> ResultInfo | None:
+        """The entry's result as the status of a run that did not produce it."""
+        entry = self.entry
+        return entry and ResultInfo(
+            digest=entry.digest,
+            size=entry.size,
+            serializer=entry.serializer,
+            content_hash=entry.content_hash,
+            value=entry.value,
+            inline=entry.inline,
+            attempt=entry.producer.attempt,
+            source_uid=entry.producer.uid,
+        )
+
+
+class Objects:
+    """One bucket, all namespaces."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+
+    def bucket(self, namespace: str) -> Bucket:
+        """Keys of one namespace."""
+        return Bucket(self._prefix, namespace)
+
+    async def outcome(self, run: TaskRun, attempt: int) -> Outcome | None:
+        """What the runner stored as its answer, or None. Raises `StoreUnavailable`."""
+        key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
+        try:
+            data = await asyncio.to_thread(self._store.get, key)
+            return load_outcome(data)
+        except NotStored:
+            return None
+        except ValueError:
+            log.warning("the stored outcome of %s/%s is not readable", run.namespace, run.name)
+            return None
+
+    async def lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
+        """A live entry whose result is still what it was; a broken one is dropped. Raises `StoreUnavailable`."""
+        return await asyncio.to_thread(self._lookup, namespace, cache_key, now)
+
+    async def publish(self, run: TaskRun, effect: Publish, components: Components | None, now: datetime) -> None:
+        """Write the pointer of a completed attempt. Raises `StoreUnavailable`."""
+        await asyncio.to_thread(self._publish, run, effect, components, now)
+
+    def _lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
+        bucket = self.bucket(namespace)
+        pointer = bucket.cache(cache_key)
+        try:
+            entry = CacheEntry.load(self._store.get(pointer))
+        except NotStored:
+            return Lookup(miss_reason="There is no entry for this key.")
+        except ValueError as error:
+            self._store.delete(pointer)
+            return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}")
+        if entry.key != cache_key or not entry.live(now):
+            return Lookup(miss_reason="The entry has expired." if entry.key == cache_key else "There is no entry for this key.")
+        info = self._store.head(bucket.attempt(entry.producer.uid, entry.producer.attempt).result)
+        if info is None or info.size != entry.size or info.etag != entry.etag:
+            self._store.delete(pointer)
+            what = "is gone" if info is None else "was altered"
+            return Lookup(miss_reason=f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped.")
+        return Lookup(entry)
+
+    def _publish(self, run: TaskRun, effect: Publish, components: Components | None, now: datetime) -> None:
+        bucket, result = self.bucket(run.namespace), effect.result
+        if result.attempt is None:
+            raise ValueError("a published result names its attempt")
+        info = self._store.head(bucket.attempt(run.uid, result.attempt).result)
+        if info is None or info.size != result.size:
+            log.warning("no cache entry for %s/%s: its result object is missing", run.namespace, run.name)
+            return
+        entry = CacheEntry(
+            key=effect.key,
+            digest=result.digest,
+            size=result.size,
+            etag=info.etag,
+            serializer=result.serializer,
+            content_hash=result.content_hash,
+            value=result.value,
+            inline=result.inline,
+            producer=Producer(run.name, run.uid, result.attempt),
+            components=components,
+            created_at=now,
+            expires_at=effect.expires_at,
+        )
+        self._store.put(bucket.cache(effect.key), entry.dump())

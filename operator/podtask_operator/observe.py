@@ -1,0 +1,167 @@
+"""Everything one decision depends on, read into one frozen `Observed`: caches first, live reads where they decide.
+
+Before: `queue`. Next: `podtask.core.lifecycle.decide`. The bucket is read only for cached runs and for attempts
+whose pod cannot say how it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from podtask.core.keys import pod_name
+from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Presence, Upstream
+from podtask.core.lifecycle.rules import LOOK_AGAIN, UPSTREAM_GRACE
+from podtask.core.status import ResolvedInput
+from podtask_operator import podstatus
+from podtask_operator.api import Api
+from podtask_operator.cachekey import composed_key
+from podtask_operator.mirror import Memory, Mirror, needed_names
+from podtask_operator.objects import Objects
+from podtask_operator.queue import Key
+from podtask_operator.run import TaskRun, policy
+from podtask_operator.settings import Settings
+from podtask_operator.validate import invalid
+
+
+class Observer:
+    """Reads for decisions."""
+
+    def __init__(self, api: Api, mirror: Mirror, objects: Objects, settings: Settings) -> None:
+        self._api = api
+        self._mirror = mirror
+        self._objects = objects
+        self._settings = settings
+
+    async def observe(self, key: Key, run: TaskRun, now: datetime) -> Observed:
+        """What is known of `run` at `now`. May raise `ApiUnavailable` and `StoreUnavailable`."""
+        memory = self._mirror.memory(key, run.uid)
+        asked = policy(run)
+        needed = bool(run.status.finished and self._mirror.dependents(key))
+        seen = Observed(run.uid, run.created_at, asked, run.status, needed=needed)
+        if run.status.finished:
+            return seen
+        if run.status.running is not None:
+            return await self._attempt(seen, key, run, memory, now)
+        wrong = invalid(run, self._settings)
+        upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
+        ready = wrong is None and not asked.suspend and not asked.cancel and all(up.succeeded for up in upstreams)
+        cache = await self._cache(key, run, memory, upstreams, now) if ready else None
+        return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache)
+
+    async def _attempt(self, seen: Observed, key: Key, run: TaskRun, memory: Memory, now: datetime) -> Observed:
+        attempt = run.status.running
+        if attempt is None:
+            raise AssertionError("asked only while an attempt runs")
+        presence, pod = await self._presence(key, run, memory, attempt.number, now)
+        silent = pod is not None and pod.phase is PodPhase.ENDED and pod.outcome is None
+        stored = None
+        if silent or presence is Presence.ABSENT:
+            stored = await self._objects.outcome(run, attempt.number)
+        return replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal)
+
+    async def _presence(
+        self, key: Key, run: TaskRun, memory: Memory, attempt: int, now: datetime
+    ) -> tuple[Presence, Pod | None]:
+        name = Key(key.namespace, pod_name(run.name, attempt))
+        held = self._mirror.pods.get(name)
+        if held is not None and podstatus.is_ours(held, run.uid):
+            memory.presence[attempt] = Presence.SEEN
+            return Presence.SEEN, podstatus.read(held)
+        known = memory.presence.get(attempt)
+        if known is Presence.UNPOSTED:
+            return known, None
+        since = memory.expected_since
+        if known is Presence.EXPECTED and since is not None and now < since + LOOK_AGAIN:
+            return known, None
+        live = await self._api.get_pod(name.namespace, name.name)
+        if live is not None and not podstatus.is_ours(live, run.uid):
+            return Presence.FOREIGN, None
+        if live is None:  # FOREIGN is remembered only where our own POST met that pod: then ours was never created
+            memory.presence[attempt] = Presence.UNPOSTED if known is Presence.FOREIGN else Presence.ABSENT
+            return memory.presence[attempt], None
+        self._mirror.put_pod(live)
+        memory.presence[attempt] = Presence.SEEN
+        return Presence.SEEN, podstatus.read(live)
+
+    async def _upstream(self, run: TaskRun, name: str, now: datetime) -> Upstream:
+        wants = any(up.task_run == name for up in run.spec.upstream)
+        key = Key(run.namespace, name)
+        if key not in self._mirror.runs and now >= run.created_at + UPSTREAM_GRACE:
+            live = await self._api.get_run(run.namespace, name)  # before "there is none" is said, ask
+            if live is not None:
+                self._mirror.put_run(live)
+        found = self._mirror.runs.get(key)
+        if found is None:
+            return Upstream(name, found=False, wants_data=wants)
+        status = found.status
+        done = status.finished and status.state.succeeded
+        return Upstream(
+            name,
+            found=True,
+            finished=status.finished,
+            succeeded=done,
+            state=str(status.state),
+            wants_data=wants,
+            result=resolved(found) if done else None,
+        )
+
+    async def _cache(
+        self, key: Key, run: TaskRun, memory: Memory, upstreams: tuple[Upstream, ...], now: datetime
+    ) -> CacheView | None:
+        asked = run.spec.cache
+        if asked is None or run.status.attempts_total:
+            return None
+        composed = composed_key(run, upstream_hashes(upstreams), self._settings)
+        if composed.key is None:
+            return CacheView(None, off_reason=composed.off_reason)
+        memory.components = composed.components
+        self._mirror.remember_cache_key(key, memory, composed.key)
+        if asked.refresh:
+            return CacheView(composed.key, miss_reason="spec.cache.refresh is true.")
+        found = await self._objects.lookup(run.namespace, composed.key, now)
+        if found.entry is not None:
+            producer = found.entry.producer
+            expires = found.entry.expires_at
+            return CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
+        leader = self._leader(key, run, composed.key)
+        return CacheView(composed.key, leader=leader, miss_reason=found.miss_reason)
+
+    def _leader(self, key: Key, run: TaskRun, cache_key: str) -> str | None:
+        """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""
+        others = [self._mirror.runs[other] for other in self._mirror.racing(key, cache_key) if other in self._mirror.runs]
+        active = [other for other in others if not other.status.finished and not other.spec.suspend]
+        started = [other for other in active if other.status.attempts_total]
+        ahead = started or [other for other in active if _age(other) < _age(run)]
+        return min(ahead, key=_age).name if ahead else None
+
+
+def resolved(run: TaskRun) -> ResolvedInput | None:
+    """A completed run's result as an input of another."""
+    result = run.status.result
+    return result and ResolvedInput(
+        task_run=run.name,
+        uid=run.uid,
+        attempt=result.attempt or run.status.attempts_total,
+        digest=result.digest,
+        size=result.size,
+        serializer=result.serializer,
+        content_hash=result.content_hash,
+        source_uid=result.source_uid,
+    )
+
+
+def upstream_hashes(upstreams: tuple[Upstream, ...]) -> dict[str, str | None]:
+    """Content hash of each upstream's value; None where the value has none."""
+    return {up.task_run: up.result.content_hash for up in upstreams if up.wants_data and up.result}
+
+
+def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | None:
+    """When the grants of the running attempt are to be written anew: at half of their life."""
+    attempt = run.status.running
+    since = memory.granted_at or (attempt and attempt.recorded_at)
+    return since and since + timedelta(seconds=settings.grant_seconds / 2)
+
+
+def _age(run: TaskRun) -> tuple[datetime, str]:
+    return run.created_at, run.uid

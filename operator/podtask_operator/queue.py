@@ -1,0 +1,136 @@
+"""The work queue: keys in, one reconcile per key at a time, delays and back-off kept here.
+
+Before: `handlers` (which only name what changed). Next: `reconcile`. A key that is added while it is being
+worked on is worked on once more afterwards; a key that failed comes back later and later, never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 0.2
+LAST_BACKOFF = 30.0
+
+
+class Key(NamedTuple):
+    """One TaskRun."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Later(Exception):
+    """Raised by a reconcile: nothing is wrong with the run, something it needs is away. Comes back with back-off."""
+
+
+class WorkQueue:
+    """Level-triggered: an entry says "look at this key", never what happened to it."""
+
+    def __init__(self, work: Callable[[Key], Awaitable[None]], concurrency: int) -> None:
+        self._work = work
+        self._slots = asyncio.Semaphore(concurrency)
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._queued: set[Key] = set()
+        self._active: set[Key] = set()
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._timers: list[tuple[float, int, Key]] = []
+        self._due: dict[Key, float] = {}
+        self._order = itertools.count()
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, key: Key) -> None:
+        """Look at `key` soon."""
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._queued.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Look at `key` in so many seconds, or earlier if somebody asks for it earlier. Never early."""
+        due = asyncio.get_running_loop().time() + max(0.0, seconds)
+        if self._due.get(key, float("inf")) <= due:
+            return
+        self._due[key] = due
+        heapq.heappush(self._timers, (due, next(self._order), key))
+        self._changed.set()
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait for a worker."""
+        return len(self._queued)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        timers = asyncio.create_task(self._serve_timers())
+        try:
+            while True:
+                key = await self._ready.get()
+                await self._slots.acquire()
+                self._queued.discard(key)
+                self._active.add(key)
+                task = asyncio.create_task(self._one(key))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            timers.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Let what is being worked on finish its writes; bounded."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+
+    async def _one(self, key: Key) -> None:
+        try:
+            await self._work(key)
+            self._failures.pop(key, None)
+        except Later as why:
+            self._back_off(key, why)
+        except Exception as error:  # noqa: BLE001 - one poison object must never stop the others
+            log.exception("reconcile failed", extra={"task_run": str(key)})
+            self._back_off(key, error)
+        finally:
+            self._active.discard(key)
+            self._slots.release()
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+
+    def _back_off(self, key: Key, error: Exception) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        seconds = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures - 1, 10)) * random.uniform(0.8, 1.2)  # noqa: S311
+        log.warning("%s: %s; again in %.1f s", key, error, seconds)
+        self.add_after(key, seconds)
+
+    async def _serve_timers(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            wait = None
+            while self._timers:
+                due, _, key = self._timers[0]
+                wait = due - loop.time()
+                if wait > 0:
+                    break
+                heapq.heappop(self._timers)
+                if self._due.get(key) == due:
+                    del self._due[key]
+                    self.add(key)
+                wait = None
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except asyncio.TimeoutError:
+                continue

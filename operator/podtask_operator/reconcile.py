@@ -1,0 +1,90 @@
+"""One look at one TaskRun: observe, decide, apply, and when to look again.
+
+Before: `queue`. The semantics are not here: they are `podtask.core.lifecycle.rules`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from podtask.core.lifecycle import decide
+from podtask.core.lifecycle.model import Launch
+from podtask.core.store import StoreUnavailable
+from podtask_operator.api import ApiUnavailable
+from podtask_operator.apply import Applier
+from podtask_operator.mirror import Mirror
+from podtask_operator.observe import Observer, refresh_due
+from podtask_operator.queue import Key, Later, WorkQueue
+from podtask_operator.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MARGIN = 0.005
+"""Seconds added to every wake-up, so that a delay is never found to be a hair short."""
+
+
+class Reconciler:
+    """Wires the three steps to the queue."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        observer: Observer,
+        applier: Applier,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._mirror = mirror
+        self._observer = observer
+        self._applier = applier
+        self._settings = settings
+        self._clock = clock
+        self.queue = WorkQueue(self.reconcile, settings.concurrency)
+
+    async def reconcile(self, key: Key) -> None:
+        """Bring one TaskRun one step further. Idempotent. Raises `Later` when something it needs is away."""
+        run = self._mirror.runs.get(key)
+        if run is None or run.deleting:
+            return
+        now = self._clock()
+        was_finished = run.status.finished
+        try:
+            seen = await self._observer.observe(key, run, now)
+            decision = decide(seen, now)
+            log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
+            await self._applier.apply(key, run, decision, now)
+            await self._refresh_grants(key, now)
+        except (ApiUnavailable, StoreUnavailable) as error:
+            raise Later(str(error)) from error
+        finally:
+            self._wake_others(key, was_finished=was_finished)
+        if any(isinstance(effect, Launch) for effect in decision.effects):
+            self.queue.add(key)
+        if decision.again_at is not None:
+            self.queue.add_after(key, (decision.again_at - now).total_seconds() + MARGIN)
+
+    def _wake_others(self, key: Key, *, was_finished: bool) -> None:
+        """Runs that wait for this one as upstream, or that lost the race for its cache key, look again at once."""
+        run = self._mirror.runs.get(key)
+        if run is None or was_finished or not run.status.finished:
+            return
+        for other in self._mirror.dependents(key):
+            self.queue.add(other)
+        if run.status.cache is not None and run.status.cache.key is not None:
+            for other in self._mirror.racing(key, run.status.cache.key):
+                self.queue.add(other)
+
+    async def _refresh_grants(self, key: Key, now: datetime) -> None:
+        """Long attempts get new URLs at half of the old ones' life; the runner reads them when the store says 403."""
+        run = self._mirror.runs.get(key)
+        attempt = run.status.running if run is not None else None
+        if run is None or attempt is None:
+            return
+        memory = self._mirror.memory(key, run.uid)
+        due = refresh_due(run, memory, self._settings)
+        if due is not None and now >= due:
+            await self._applier.renew(key, attempt.number, memory, now)
+        elif due is not None:
+            self.queue.add_after(key, (due - now).total_seconds())

@@ -1,0 +1,71 @@
+"""Kubernetes Events: one per transition a person wants to see. Best effort; they never hold a run up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from podtask.core import clock
+from podtask.core.lifecycle.view import Event
+from podtask.core.names import API_VERSION, KIND
+from podtask_operator.api import Api, ApiError, ApiUnavailable
+from podtask_operator.run import TaskRun
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "podtask-operator"
+MESSAGE_LIMIT = 1024
+"""Characters of an Event's message (Kubernetes API)."""
+BACKLOG = 1000
+
+
+class Story:
+    """Posts Events one after another, beside the reconciles; drops them when the API server is slow."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._pending: asyncio.Queue[tuple[str, dict[str, object]]] = asyncio.Queue(BACKLOG)
+
+    def tell(self, run: TaskRun, told: Iterable[Event]) -> None:
+        """Queue the Events of one transition."""
+        for event in told:
+            try:
+                self._pending.put_nowait((run.namespace, body(run, event)))
+            except asyncio.QueueFull:
+                log.warning("an Event was dropped: the API server takes them too slowly")
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            namespace, event = await self._pending.get()
+            try:
+                await self._api.create_event(namespace, event)
+            except (ApiError, ApiUnavailable) as error:
+                log.warning("an Event was not posted: %s", error)
+
+
+def body(run: TaskRun, event: Event) -> dict[str, object]:
+    """The v1 Event as a dict."""
+    now = clock.now().isoformat().replace("+00:00", "Z")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{run.name}-", "namespace": run.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": run.name,
+            "namespace": run.namespace,
+            "uid": run.uid,
+            "resourceVersion": run.resource_version,
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:MESSAGE_LIMIT],
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "firstTimestamp": now[:19] + "Z",
+        "lastTimestamp": now[:19] + "Z",
+        "count": 1,
+    }

@@ -1,0 +1,35 @@
+"""Parts of the process that end are started again: a watch that died must not end the operator, or leave it deaf."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 1.0
+LAST_BACKOFF = 30.0
+HEALTHY_SECONDS = 60.0
+
+
+async def forever(name: str, serve: Callable[[], Awaitable[None]], stop: asyncio.Event, *, once: bool = False) -> None:
+    """Run `serve` until `stop`, again and again with back-off; with `once`, until it succeeds."""
+    loop, failures = asyncio.get_running_loop(), 0
+    while not stop.is_set():
+        began = loop.time()
+        try:
+            await serve()
+            if once or stop.is_set():
+                return
+            why = "ended"
+        except Exception as error:  # noqa: BLE001 - whatever it was, the answer is to start it again
+            why = f"failed: {type(error).__name__}: {error}"
+        failures = 1 if loop.time() - began > HEALTHY_SECONDS else failures + 1
+        wait = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** (failures - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
+        log.warning("%s %s; again in %.1f s", name, why, wait)
+        try:
+            await asyncio.wait_for(stop.wait(), wait)
+        except asyncio.TimeoutError:
+            continue
