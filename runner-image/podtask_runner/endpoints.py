@@ -44,6 +44,11 @@ class Endpoints:
         self._timeout = timeout
         self._open: dict[tuple[str, str], http.client.HTTPConnection] = {}
 
+    def close(self) -> None:
+        """Give the connections back."""
+        while self._open:
+            self._open.popitem()[1].close()
+
     def put(self, url: str, headers: Mapping[str, str], body: Body) -> int:
         """Write one object if it does not exist; the status code. Raises `Unreachable`."""
         if url.startswith("file:"):
@@ -80,6 +85,9 @@ class Endpoints:
             if used and not isinstance(error, TimeoutError):  # the server closed an idle connection
                 return self._exchange(method, url, headers, body, consume)
             raise Unreachable(f"{method} {parts.scheme}://{parts.netloc}{parts.path}: {error!r}") from error
+        except BaseException:  # the consumer had enough; the rest of the answer must not meet the next exchange
+            connection.close()
+            raise
         self._open[place] = connection
         return status
 

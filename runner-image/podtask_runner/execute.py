@@ -11,9 +11,8 @@ import base64
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from podtask_runner import loading
 from podtask_runner.errors import InvalidSpec, RunnerError
@@ -27,6 +26,46 @@ TRACEBACK_TAIL: Final = 2048
 """Characters of the traceback that travel in the outcome; the whole text is in the stored exception."""
 LARGEST_HASHED: Final = 64 * 1024 * 1024
 """Bytes of payload beyond which a result gets no content hash (its digest stands in): a walk would take seconds."""
+
+
+class Page(Protocol):
+    """Where one payload goes."""
+
+    def write_bytes(self, data: bytes, /) -> object:
+        """Keep it. Raises `OSError` when there is no room."""
+        ...
+
+
+class Desk(Protocol):
+    """Where an answer leaves its payload: `Handover` in a pod, memory where a task runs in the driver's process."""
+
+    @property
+    def result(self) -> Page:
+        """For the value."""
+        ...
+
+    @property
+    def error(self) -> Page:
+        """For the pickled exception."""
+        ...
+
+    def tell(self, text: str) -> None:
+        """The traceback, for the task's log."""
+        ...
+
+
+class Budget(Protocol):
+    """The part of `Grants` that a retry condition may know."""
+
+    @property
+    def retries_left(self) -> int:
+        """User attempts after this one."""
+        ...
+
+    @property
+    def retries_used(self) -> int:
+        """User attempts before this one."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,14 +97,14 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         timings["load"] = round(time.monotonic() - started, 4)
         desk.enter(Phase.RUN)
         started = time.monotonic()
-        value = _call(shipped.fn, args, kwargs, by_name=grants.inputs is None)
+        value = _opened(_call(shipped.fn, args, kwargs, by_name=grants.inputs is None))
         timings["run"] = round(time.monotonic() - started, 4)
-        outcome = _completed(value, desk)
+        outcome = completed(value, desk)
     except RunnerError as error:
         outcome = refusal(error)
     except BaseException as error:  # noqa: BLE001 - every end has a verdict
         timings.setdefault("run" if "load" in timings else "load", round(time.monotonic() - started, 4))
-        outcome = _raised(error, shipped, grants, desk, timings)
+        outcome = raised(error, shipped, grants, desk, timings)
     return replace(outcome, timings=timings)
 
 
@@ -100,6 +139,12 @@ def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
     return value
 
 
+def _opened(value: Any) -> Any:
+    """A state that the task returned says how the task ended (seed). Only code that made one has loaded the SDK."""
+    states = sys.modules.get("podtask.states")
+    return value if states is None else states.open_returned(value)
+
+
 def _explain_mismatch(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     import inspect
 
@@ -119,7 +164,8 @@ def _explain_mismatch(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         ) from None
 
 
-def _completed(value: Any, desk: Handover) -> Outcome:
+def completed(value: Any, desk: Desk) -> Outcome:
+    """The outcome of a call that returned; the payload is left on the desk. What cannot be pickled crashed."""
     data, serializer = encode_json_exact(value), JSON
     if data is None:
         from podtask_runner import pickling
@@ -152,9 +198,10 @@ def _content_hash(value: Any, size: int) -> str | None:
         return None
 
 
-def _raised(
-    error: BaseException, shipped: Shipped | None, grants: Grants, desk: Handover, timings: dict[str, float]
+def raised(
+    error: BaseException, shipped: Shipped | None, budget: Budget, desk: Desk, timings: dict[str, float]
 ) -> Outcome:
+    """The outcome of a call that raised; the pickled exception is left on the desk. The task's own delay: `timings`."""
     if not isinstance(error, Exception):
         sentence, cure = _abort(error)
         return _crash(error, desk, sentence, cure, said_by_user=False)
@@ -162,9 +209,9 @@ def _raised(
     if not picklable:
         cause = f"the exception ({described.type}: {described.message}) cannot be pickled"
         return _crash(error, desk, cause, "Raise an exception that holds only plain data.")
-    if shipped is None or grants.retries_left <= 0:
+    if shipped is None or budget.retries_left <= 0:
         return Outcome(Verdict.FAILED, error=described)
-    attempt = grants.retries_used + 1
+    attempt = budget.retries_used + 1
     try:
         retryable = shipped.retry_condition is None or bool(shipped.retry_condition(error, attempt))
         if retryable and shipped.retry_delay is not None:
@@ -201,7 +248,7 @@ _UNPICKLABLE_CURE: Final = "Return plain data, or write the object somewhere and
 _DISK_CURE: Final = "Give the pod more ephemeral storage, or return less."
 
 
-def _crash(error: BaseException, desk: Handover, why: str, cure: str, *, said_by_user: bool = True) -> Outcome:
+def _crash(error: BaseException, desk: Desk, why: str, cure: str, *, said_by_user: bool = True) -> Outcome:
     described, _ = _described(error, desk)
     if said_by_user:
         detail = f": {described.message}" if described.message and described.message not in why else ""
@@ -209,13 +256,13 @@ def _crash(error: BaseException, desk: Handover, why: str, cure: str, *, said_by
     return Outcome(Verdict.CRASHED, error=replace(described, message=why, retryable=False, cure=cure))
 
 
-def _described(error: BaseException, desk: Handover) -> tuple[Error, bool]:
+def _described(error: BaseException, desk: Desk) -> tuple[Error, bool]:
     """The error, its pickle left on the desk; and whether the exception itself could be pickled."""
     from podtask_runner import pickling
 
     data, picklable = pickling.carry_exception(error)
     text = _encodable(pickling.traceback_text(error))
-    _tell(text)
+    desk.tell(text)
     described = Error(
         type(error).__qualname__,
         _encodable(pickling.message_of(error)),
@@ -227,12 +274,6 @@ def _described(error: BaseException, desk: Handover) -> tuple[Error, bool]:
         return described, picklable  # a full disk must not hide the user's exception
     inline = base64.b64encode(data).decode() if len(data) <= VALUE_LIMIT else None
     return replace(described, digest=digest(data), size=len(data), inline=inline), picklable
-
-
-def _tell(text: str) -> None:
-    """Into the task's log, as an interpreter does with what nobody caught."""
-    with suppress(Exception):  # user code may have replaced or closed its standard error
-        sys.stderr.write(text)
 
 
 def _encodable(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,6 +57,11 @@ class Handover:
         beside.write_bytes(dump(outcome))
         beside.rename(self._report)
         self.enter(Phase.REPORTED)
+
+    def tell(self, text: str) -> None:
+        """Child: into the task's log, as an interpreter does with what nobody caught."""
+        with suppress(Exception):  # user code may have replaced or closed its standard error
+            sys.stderr.write(text)
 
     def child_side(self) -> None:
         """Child: after the fork, keep the writing end only."""

@@ -84,6 +84,12 @@ class Shipper:
         self._thread.join(CLOSE_SECONDS)
 
     def _ship(self) -> None:
+        try:
+            self._ship_all()
+        finally:
+            self._endpoints.close()
+
+    def _ship_all(self) -> None:
         number = 1
         while (chunk := self._next()) is not None:
             pause = 0.1

@@ -79,6 +79,7 @@ def main() -> int:
     if bell.stopped:
         bell.on_stop()
     delivered = deliver(outcome, store, desk, tee.shipper.join if tee is not None else lambda: None)
+    store.close()
     desk.remove()
     return EXIT_CODES[delivered.outcome]
 

@@ -70,6 +70,10 @@ class Store:
         if not self.grants.outcome.put.url.startswith("file:"):
             import http.client  # noqa: F401
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._endpoints.close()
+
     def hurry(self, seconds: float) -> None:
         """From now on give up after at most `seconds`: the pod is being stopped."""
         self._latest = min(self._latest, self._clock() + seconds)

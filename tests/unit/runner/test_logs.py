@@ -1,0 +1,140 @@
+"""What a task prints: in the pod's log as it comes, and in chunks in the store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podtask_runner import logs, wire
+from podtask_runner.endpoints import Endpoints
+from tests.unit.runner.harness import Attempt
+from tests.unit.runner.s3like import S3Like
+
+
+def post(url: str, **changes: Any) -> wire.LogPost:
+    fields = {"prefix": "log/", "max_bytes": 1 << 20, "fields": {"policy": "p"}, **changes}
+    return wire.LogPost(url, **fields)
+
+
+def chunks(server: S3Like) -> list[bytes]:
+    return [data for path, data in sorted(server.objects.items()) if path.startswith("/log/")]
+
+
+def test_prints_reach_the_pods_log_and_the_store(served: Attempt, server: S3Like) -> None:
+    source = "import sys, subprocess\ndef main():\n    print('out ü')\n    print('err', file=sys.stderr)\n    subprocess.run(['echo', 'from below'])"
+    ran = served.source(source, logs=post(server.url))
+    assert ran.stdout == "out ü\nfrom below\n"
+    assert ran.stderr == "err\n"
+    kept = b"".join(chunks(server)).decode()
+    assert sorted(kept.splitlines()) == ["err", "from below", "out ü"]
+    assert list(server.objects)[-1] == "/outcome", "the log is there when the outcome says that the attempt ended"
+
+
+def test_without_a_grant_for_logs_prints_reach_the_pods_log_alone(served: Attempt, server: S3Like) -> None:
+    ran = served.source("def main():\n    print('out')")
+    assert ran.stdout == "out\n"
+    assert chunks(server) == []
+
+
+def test_the_process_backend_keeps_its_chunks_as_files(attempt: Attempt) -> None:
+    attempt.source("def main():\n    print('out')", logs=post(f"file://{attempt.root}"))
+    assert (attempt.root / "log" / "000001").read_text() == "out\n"
+
+
+def test_the_log_of_a_killed_task_ends_with_the_verdict(served: Attempt, server: S3Like) -> None:
+    source = "import os, signal\ndef main():\n    print('last words')\n    os.kill(os.getpid(), signal.SIGKILL)"
+    ran = served.source(source, logs=post(server.url))
+    kept = b"".join(chunks(server)).decode()
+    assert kept.startswith("last words\npodtask: Crashed: ")
+    assert ran.stdout == "last words\n"
+
+
+def test_a_large_output_is_cut_into_chunks_and_put_together_again(served: Attempt, server: S3Like) -> None:
+    source = "def main():\n    for n in range(60_000):\n        print(f'line {n:09d}')"
+    ran = served.source(source, logs=post(server.url, max_bytes=100_000))
+    assert b"".join(chunks(server)).decode() == ran.stdout
+    assert max(map(len, chunks(server))) <= 100_000
+    assert len(ran.stdout) == 60_000 * 15
+
+
+def test_a_store_that_refuses_logs_does_not_hold_up_the_outcome_for_long(served: Attempt, server: S3Like) -> None:
+    ran = served.source("def main():\n    print('out')\n    return 1", logs=post(server.url, fields={}))
+    assert ran.exit_code == 0
+    assert chunks(server) == []
+
+
+def test_sigterm_posts_what_there_is(served: Attempt, server: S3Like) -> None:
+    source = (
+        "import signal, threading\ndef main():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    print('ready', flush=True)\n    threading.Event().wait()"
+    )
+    arrived = threading.Event()
+
+    def arrive() -> None:
+        arrived.set()
+
+    server.answers = [arrive]
+    with served.started(served.grants(wire.Code(source=source), logs=post(server.url))) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert arrived.wait(30)
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+
+
+class TestShipper:
+    @pytest.fixture
+    def posted(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+
+        def take(self: Endpoints, url: str, fields: Any, key: str, body: bytes) -> int:
+            found.append((key, body))
+            return 204
+
+        monkeypatch.setattr(Endpoints, "post", take)
+        return found
+
+    @pytest.fixture
+    def ship(self) -> Callable[..., logs.Shipper]:
+        return lambda **changes: logs.Shipper(lambda: post("http://store", **changes), flush_seconds=1000.0)
+
+    def test_small_output_waits_for_the_end(self, posted: Any, ship: Any) -> None:
+        shipper = ship()
+        shipper.start()
+        shipper.write(b"a")
+        shipper.write(b"b")
+        shipper.finish()
+        shipper.join()
+        assert posted == [("log/000001", b"ab")]
+
+    def test_memory_is_bounded_and_the_log_says_what_it_lacks(self, posted: Any, ship: Any) -> None:
+        shipper = ship()
+        for _ in range(2 * logs.MEMORY_LIMIT // 65536):
+            shipper.write(b"x" * 65536)
+        shipper.start()
+        shipper.finish()
+        shipper.join()
+        body = b"".join(part for _, part in posted)
+        assert len(body) < logs.MEMORY_LIMIT + 200
+        assert f"{logs.MEMORY_LIMIT} bytes of output are not in this log".encode() in body
+
+    def test_nothing_printed_posts_nothing(self, posted: Any, ship: Any) -> None:
+        shipper = ship()
+        shipper.start()
+        shipper.finish()
+        shipper.join()
+        assert posted == []
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_copy(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    logs._write_all(write, b"nobody listens")
+    os.close(write)
