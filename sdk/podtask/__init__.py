@@ -1,0 +1,74 @@
+"""podtask: Python tasks on Kubernetes, one pod per attempt.
+
+    from podtask import flow, task
+
+What is here is all a flow author needs. Modules on the road of a call: `tasks` → `flowrun` → `runs` → `backends`;
+of a flow: `flows` → `engine` → `returns`. Nothing heavy is imported before the first task is called.
+"""
+
+from podtask.annotations import quote, ref, unmapped
+from podtask.context import get_run_context, get_run_logger, tags
+from podtask.errors import (
+    BackendNotInstalled,
+    FlowReplayMismatch,
+    FlowTimedOut,
+    InsideTask,
+    MappingError,
+    OutsideFlow,
+    ParameterTypeError,
+    PodtaskError,
+    RemoteError,
+    ReservedArgumentError,
+    ResultUnavailable,
+    RunError,
+    TaskCancelled,
+    TaskCrashed,
+    TaskTimedOut,
+    UnknownBackend,
+    UnpicklableArgument,
+    UpstreamNotReady,
+)
+from podtask.flows import Flow, flow
+from podtask.futures import AsyncTaskFuture, TaskFuture
+from podtask.states import State
+from podtask.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
+from podtask.tasks import Task, task, task_input_hash
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncTaskFuture",
+    "BackendNotInstalled",
+    "ConcurrentTaskRunner",
+    "Flow",
+    "FlowReplayMismatch",
+    "FlowTimedOut",
+    "InsideTask",
+    "MappingError",
+    "OutsideFlow",
+    "ParameterTypeError",
+    "PodtaskError",
+    "RemoteError",
+    "ReservedArgumentError",
+    "ResultUnavailable",
+    "RunError",
+    "SequentialTaskRunner",
+    "State",
+    "Task",
+    "TaskCancelled",
+    "TaskCrashed",
+    "TaskFuture",
+    "TaskTimedOut",
+    "UnknownBackend",
+    "UnpicklableArgument",
+    "UpstreamNotReady",
+    "flow",
+    "get_run_context",
+    "get_run_logger",
+    "quote",
+    "ref",
+    "tags",
+    "task",
+    "task_input_hash",
+    "unmapped",
+]

@@ -1,0 +1,204 @@
+"""`local`, the default: tasks run in this process, sync ones on threads, async ones on the flow's event loop.
+
+Only how an attempt is started and stopped is told here; the rest is `podtask.backends.loop`, shared with
+`process`. Sync code in this process cannot be stopped: after a timeout or a cancel its thread is left behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podtask.backends.loop import LifecycleLoop, Tracked
+from podtask.backends.shelf import Shelf
+from podtask.backends.timers import Clock, Timer, WallClock
+from podtask.backends.workers import Workers
+from podtask.execution import InProcess, Retries
+from podtask_runner.wire import Error, Outcome, Verdict
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from podtask.core.status import ErrorInfo, ResultInfo
+    from podtask.runs import TaskRun
+
+log = logging.getLogger("podtask.backends")
+THREADS = 64
+"""Sync tasks at once."""
+
+
+class LocalBackend:
+    """In-process execution; see `podtask.backends.base.Backend`."""
+
+    name = "local"
+
+    def __init__(self, home: Path, clock: Clock | None = None, threads: int = THREADS) -> None:
+        self._clock = clock or WallClock()
+        self._workers = Workers(threads)
+        self._shelf = Shelf(home, self._workers)
+        self._loop = LifecycleLoop(self, self._shelf, self._clock)
+        self._background = BackgroundLoop()
+        self._live: dict[str, Live] = {}
+
+    def submit(self, run: TaskRun) -> None:
+        self._loop.submit(run)
+
+    def cancel(self, run: TaskRun) -> None:
+        self._loop.cancel(run)
+
+    def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        return self._shelf.read_of(run, what)
+
+    def close(self) -> None:
+        self._workers.close()
+        self._background.close()
+
+    def launch(self, tracked: Tracked, attempt: int) -> None:
+        """Start the attempt on a thread or on a loop, and watch its time."""
+        retries = Retries(tracked.retries_left, tracked.status.retries_used)
+        live = Live(tracked, attempt, InProcess(tracked.run, attempt, retries), self._ended, self._workers.shrink)
+        self._live[tracked.uid] = live
+        seconds = tracked.policy.timeout_seconds
+        if seconds is not None:
+            when = self._clock.now() + timedelta(seconds=seconds)
+            live.timer = self._clock.call_at(when, partial(self._time_is_up, live, seconds))
+        if tracked.run.task.isasync:
+            loop = tracked.run.loop or self._background.get()
+            live.start_on(loop)
+        else:
+            self._workers.submit(live.run)
+
+    def stop(self, tracked: Tracked, attempt: int) -> None:
+        """End the attempt: async code is cancelled, sync code left behind."""
+        live = self._live.get(tracked.uid)
+        if live is not None and live.number == attempt:
+            self._give_up(live, Outcome(Verdict.INTERRUPTED))
+
+    def _time_is_up(self, live: Live, seconds: float) -> None:
+        text = f"The attempt exceeded timeoutSeconds ({seconds:g} s) while it ran."
+        self._give_up(live, Outcome(Verdict.TIMED_OUT, error=Error("TimedOut", text)))
+
+    def _give_up(self, live: Live, outcome: Outcome) -> None:
+        if live.cancel(outcome):
+            return
+        if live.end(outcome, None) and live.running:
+            log.warning(
+                "Task run '%s' was given up (%s), but sync code in this process cannot be stopped: its thread goes on. "
+                "The process and kubernetes backends stop it.",
+                live.tracked.run.name,
+                outcome.outcome,
+            )
+            self._workers.grow()
+
+    def _ended(self, live: Live, outcome: Outcome, payload: bytes | None) -> None:
+        tracked = live.tracked
+        if live.timer is not None:
+            live.timer.cancel()
+        if self._live.get(tracked.uid) is live:
+            del self._live[tracked.uid]
+        if outcome.result is not None and payload is not None and tracked.plan is not None and tracked.plan.key:
+            self._shelf.keep(tracked.uid, live.number, payload)
+        self._loop.ended(tracked, live.number, outcome, payload)
+
+
+class Live:
+    """One attempt under way. It ends once; what comes later is dropped."""
+
+    def __init__(
+        self,
+        tracked: Tracked,
+        number: int,
+        call: InProcess,
+        tell: Callable[[Live, Outcome, bytes | None], None],
+        returned: Callable[[], None],
+    ) -> None:
+        self.tracked = tracked
+        self.number = number
+        self.timer: Timer | None = None
+        self.running = False
+        self._call = call
+        self._tell = tell
+        self._returned = returned
+        self._lock = threading.Lock()
+        self._over = False
+        self._why: Outcome | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._on: asyncio.AbstractEventLoop | None = None
+
+    def run(self) -> None:
+        """On a worker thread: the whole attempt."""
+        with self._lock:
+            if self._over:
+                return
+            self.running = True
+        outcome, payload = self._call.run()
+        self.running = False
+        if not self.end(outcome, payload):
+            self._returned()
+
+    def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On an event loop: make a task of it, in a context of its own."""
+        self._on = loop
+        try:
+            loop.call_soon_threadsafe(self._start, loop)
+        except RuntimeError:  # the loop is closed
+            self.end(Outcome(Verdict.CRASHED, error=Error("Crashed", "The flow's event loop is closed.")), None)
+
+    def cancel(self, outcome: Outcome) -> bool:
+        """Cancel async code that has started; it ends with `outcome`. False where there is nothing to cancel."""
+        with self._lock:
+            if self._task is None or self._on is None or self._over:
+                return False
+            self._why = outcome
+            self._on.call_soon_threadsafe(self._task.cancel)
+            return True
+
+    def end(self, outcome: Outcome, payload: bytes | None) -> bool:
+        """The attempt is over; False if it was before."""
+        with self._lock:
+            if self._over:
+                return False
+            self._over = True
+        self._tell(self, outcome, payload)
+        return True
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            if not self._over:
+                self._task = Context().run(loop.create_task, self._run_async())
+
+    async def _run_async(self) -> None:
+        outcome, payload = await self._call.run_async()
+        if self._why is not None and outcome.outcome is not Verdict.COMPLETED:
+            outcome, payload = self._why, None
+        self.end(outcome, payload)
+
+
+class BackgroundLoop:
+    """An event loop on a thread of its own, for async tasks in sync flows; started by the first one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        """The running loop."""
+        import asyncio
+
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="podtask-loop", daemon=True).start()
+            return self._loop
+
+    def close(self) -> None:
+        """Stop the loop."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)

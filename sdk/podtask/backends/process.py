@@ -1,0 +1,186 @@
+"""`process`: a subprocess per attempt, through the very runner that pods use.
+
+    Launch ──> grants file with file:// slots ──> python -m podtask_runner ──> outcome file ──> ended
+
+Code and arguments travel pickled, results lie in the directory store below `PODTASK_HOME`. Timeouts, crashes and
+dead interpreters are judged as on a cluster. The rest is `podtask.backends.loop`, shared with `local`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podtask.backends.loop import LifecycleLoop, Tracked
+from podtask.backends.shelf import NAMESPACE, Shelf
+from podtask.backends.timers import Clock, WallClock
+from podtask.backends.workers import Workers
+from podtask.errors import PodtaskError
+from podtask.shipping import pickled_code
+from podtask_runner import wire
+from podtask_runner.names import ENV_GRANTS, ENV_TERMINATION_LOG
+from podtask_runner.payload import digest
+
+if TYPE_CHECKING:
+    from podtask.core.status import ErrorInfo, ResultInfo
+    from podtask.runs import TaskRun
+
+PROCESSES = max(2, os.cpu_count() or 2)
+"""Attempts at once."""
+_NO_EXPIRY = 0.0
+_GRACE_SECONDS = 5.0
+
+
+class ProcessBackend:
+    """Subprocess execution; see `podtask.backends.base.Backend`."""
+
+    name = "process"
+
+    def __init__(self, home: Path, clock: Clock | None = None, processes: int = PROCESSES) -> None:
+        self._workers = Workers(processes, "podtask-process")
+        self._helpers = Workers(4, "podtask-keys")
+        self._shelf = Shelf(home, self._helpers)
+        self._loop = LifecycleLoop(self, self._shelf, clock or WallClock())
+        self._live: dict[str, Live] = {}
+        atexit.register(self.close)  # a driver that ends early takes its subprocesses along
+
+    def submit(self, run: TaskRun) -> None:
+        run.code = pickled_code(run.task)  # now, so that what cannot travel is said at the call
+        self._loop.submit(run)
+
+    def cancel(self, run: TaskRun) -> None:
+        self._loop.cancel(run)
+
+    def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        return self._shelf.read_of(run, what)
+
+    def close(self) -> None:
+        self._workers.close()
+        self._helpers.close()
+        for live in list(self._live.values()):
+            live.stop()
+
+    def launch(self, tracked: Tracked, attempt: int) -> None:
+        """Run the attempt on one of few threads: as many subprocesses as there are processors."""
+        live = Live(attempt)
+        self._live[tracked.uid] = live
+        self._workers.submit(partial(self._attempt, tracked, live))
+
+    def stop(self, tracked: Tracked, attempt: int) -> None:
+        """SIGTERM to the supervisor, which gives the task its grace and then kills it."""
+        live = self._live.get(tracked.uid)
+        if live is not None and live.number == attempt:
+            live.stop()
+
+    def _attempt(self, tracked: Tracked, live: Live) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="podtask-"))
+        outcome: wire.Outcome | None = None
+        try:
+            grants = _grants(self._shelf, tracked, live.number, self)
+            outcome = live.run(folder, wire.dump(grants))
+        except PodtaskError as error:  # an upstream's result is gone
+            outcome = wire.Outcome(wire.Verdict.INPUT_CORRUPTED, error=wire.Error(type(error).__name__, str(error)))
+        except OSError as error:
+            why = wire.Error(type(error).__name__, f"The subprocess could not be started: {error}")
+            outcome = wire.Outcome(wire.Verdict.CRASHED, error=why)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._live.pop(tracked.uid, None)
+            self._loop.ended(tracked, live.number, outcome)
+
+
+class Live:
+    """The subprocess of one attempt."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def run(self, folder: Path, grants: bytes) -> wire.Outcome | None:
+        """Start it and wait for its end; what it said, or None."""
+        grants_file, said = folder / "grants.json", folder / "outcome"
+        grants_file.touch(mode=0o600)
+        grants_file.write_bytes(grants)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+            ENV_GRANTS: str(grants_file),
+            ENV_TERMINATION_LOG: str(said),
+        }
+        with self._lock:
+            if self._stopped:
+                return wire.Outcome(wire.Verdict.INTERRUPTED)
+            command = [sys.executable, "-X", "utf8", "-m", "podtask_runner"]
+            # A session of its own: Ctrl-C is for the driver, which then cancels what it has started.
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        self._process.wait()
+        try:
+            return wire.load_outcome(said.read_bytes())
+        except (OSError, ValueError):
+            return None  # killed from outside before it could say anything
+
+    def stop(self) -> None:
+        """Ask it to end; one that has not started never will."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None and self._process.poll() is None:
+                self._process.send_signal(signal.SIGTERM)
+
+
+def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend) -> wire.Grants:
+    """Everything the attempt may touch: its own three objects, its code and arguments, its upstreams' results."""
+    run, keys = tracked.run, shelf.bucket.attempt(tracked.uid, attempt)
+
+    def slot(key: str) -> wire.Slot:
+        return wire.Slot(shelf.signer.sign_put(key, _NO_EXPIRY), shelf.signer.sign_get(key, _NO_EXPIRY))
+
+    return wire.Grants(
+        namespace=NAMESPACE,
+        task_run=run.id,
+        uid=tracked.uid,
+        attempt=attempt,
+        code=wire.Code(shipped=_inline(run.code or pickled_code(run.task))),
+        result=slot(keys.result),
+        error=slot(keys.error),
+        outcome=slot(keys.outcome),
+        task_name=run.task.name,
+        inputs=_inline(run.inputs.payload),
+        upstream=tuple(_upstream(shelf, needed, owner) for needed in run.upstreams),
+        retries_left=tracked.retries_left,
+        retries_used=tracked.status.retries_used,
+        tags=tuple(sorted(run.tags)),
+        flow_run=run.flow.id,
+        timeout_seconds=tracked.policy.timeout_seconds,
+        grace_seconds=_GRACE_SECONDS,
+    )
+
+
+def _inline(data: bytes) -> wire.Blob:
+    return wire.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())
+
+
+def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> wire.Upstream:
+    """The result of an upstream where it lies; that of another backend's run travels inside the grants."""
+    from podtask_runner.pickling import serialize_result
+
+    info = needed.status.result
+    if needed.backend is owner and info is not None:
+        url = shelf.signer.sign_get(shelf.place(needed, info), _NO_EXPIRY)
+        return wire.Upstream(wire.Blob(info.digest, info.size, info.serializer, url=url), ref=needed.id)
+    data, serializer = serialize_result(needed.load())
+    return wire.Upstream(replace(_inline(data), serializer=serializer), ref=needed.id)

@@ -1,0 +1,191 @@
+"""The cache of this machine: who has a key, who goes first, and the pointers in the directory store.
+
+The same pointer documents and object keys as in a bucket (`podtask.core.cache`, `podtask.core.keys`), below
+`PODTASK_HOME`. Runs of this process with the same key go one after the other; other processes are not waited for.
+Asked by: `podtask.backends.loop`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from podtask.backends.workers import Workers
+from podtask.core import clock
+from podtask.core.keys import Bucket
+from podtask.core.lifecycle.model import CacheView, Publish
+from podtask.core.status import ErrorInfo, ResultInfo
+from podtask.errors import ResultUnavailable
+
+if TYPE_CHECKING:
+    from podtask.core.store import Signer, Store
+    from podtask.runs import TaskRun
+
+NAMESPACE = "local"
+"""Stands where a cluster has its namespace in object keys."""
+OFF = "cache_key_fn returned no key"
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """The cache key of one run: asked for once, after its upstreams are there (seed, engine)."""
+
+    asked: bool = False
+    key: str | None = None
+    off_reason: str | None = None
+    error: BaseException | None = None
+
+
+@dataclass
+class _Queue:
+    """Runs of one key in this process."""
+
+    leader: str
+    followers: list[str] = field(default_factory=list)
+
+
+class Shelf:
+    """Keys, pointers and results below one folder."""
+
+    def __init__(self, home: Path, workers: Workers) -> None:
+        self._home = home
+        self._workers = workers
+        self._queues: dict[str, _Queue] = {}
+        self._lock = threading.Lock()
+        self._opened: Store | None = None
+        self.bucket = Bucket("", NAMESPACE)
+
+    @property
+    def root(self) -> Path:
+        """The folder of the store."""
+        return self._home / "store"
+
+    @property
+    def store(self) -> Store:
+        """The directory store; its folder is made by the first write."""
+        from podtask.core.store.directory import DirectoryStore
+
+        if self._opened is None:
+            self._opened = DirectoryStore(self.root)
+        return self._opened
+
+    @property
+    def signer(self) -> Signer:
+        """`file://` addresses in the store, for the runner."""
+        from podtask.core.store.directory import DirectorySigner
+
+        return DirectorySigner(self.root)
+
+    def plan(self, run: TaskRun, tell: Callable[[CachePlan], None]) -> None:
+        """Ask the task for its key, on a worker thread: it is the user's code."""
+        self._workers.submit(lambda: tell(_plan(run)))
+
+    def look_up(self, run_id: str, plan: CachePlan, now: datetime) -> CacheView:
+        """What is known of the key. The first to ask leads it until `leave`."""
+        if not plan.key:
+            return CacheView(None, off_reason=plan.off_reason)
+        leader = self._follow(plan.key, run_id)
+        view = self._pointed_at(plan.key, now)
+        return replace(view, leader=leader)
+
+    def leave(self, key: str, run_id: str) -> list[str]:
+        """The run is over; if it led, the runs that waited for it."""
+        with self._lock:
+            queue = self._queues.get(key)
+            if queue is None or queue.leader != run_id:
+                return []
+            return self._queues.pop(key).followers
+
+    def publish(self, effect: Publish, run_id: str, uid: str) -> None:
+        """Write the pointer of a completed attempt; its result is stored already."""
+        from podtask.core.cache import CacheEntry, Producer
+
+        attempt = effect.result.attempt or 1
+        stored = self.store.head(self.bucket.attempt(uid, attempt).result)
+        if stored is None:
+            return  # somebody cleaned up in between; no pointer to nowhere
+        entry = CacheEntry(
+            key=effect.key,
+            digest=effect.result.digest,
+            size=effect.result.size,
+            etag=stored.etag,
+            serializer=effect.result.serializer,
+            producer=Producer(run_id, uid, attempt),
+            created_at=clock.now(),
+            content_hash=effect.result.content_hash,
+            expires_at=effect.expires_at,
+        )
+        self.store.put(self.bucket.cache(effect.key), entry.dump())
+
+    def keep(self, uid: str, attempt: int, payload: bytes) -> None:
+        """Store the result of an attempt, so that a pointer can name it."""
+        self.store.put(self.bucket.attempt(uid, attempt).result, payload)
+
+    def place(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> str:
+        """The object key of a finished run's result or error. Raises `ResultUnavailable` where nothing was stored."""
+        uid = getattr(what, "source_uid", None) or run.uid
+        if uid is None or what.attempt is None:
+            raise ResultUnavailable(f"Nothing is stored of task run '{run.name}'.")
+        keys = self.bucket.attempt(uid, what.attempt)
+        return keys.result if isinstance(what, ResultInfo) else keys.error
+
+    def read_of(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        """The bytes behind a finished run's status. Raises `ResultUnavailable`."""
+        from podtask.core.store import StoreError
+
+        try:
+            return self.store.get(self.place(run, what))
+        except StoreError as error:
+            raise ResultUnavailable(
+                f"What task run '{run.name}' stored is not in {self.root} any more ({error}); run it again, a cached "
+                f"one with refresh_cache=True."
+            ) from error
+
+    def _follow(self, key: str, run_id: str) -> str | None:
+        with self._lock:
+            queue = self._queues.setdefault(key, _Queue(run_id))
+            if queue.leader == run_id:
+                return None
+            if run_id not in queue.followers:
+                queue.followers.append(run_id)
+            return queue.leader
+
+    def _pointed_at(self, key: str, now: datetime) -> CacheView:
+        from podtask.core.cache import CacheEntry
+        from podtask.core.store import NotStored
+
+        try:
+            entry = CacheEntry.load(self.store.get(self.bucket.cache(key)))
+        except NotStored:
+            return CacheView(key, miss_reason="no entry of this key")
+        except ValueError as error:
+            return CacheView(key, miss_reason=f"the entry cannot be read: {error}")
+        if not entry.live(now):
+            return CacheView(key, miss_reason=f"the entry expired at {entry.expires_at}")
+        made_by = entry.producer
+        stored = self.store.head(self.bucket.attempt(made_by.uid, made_by.attempt).result)
+        if stored is None or stored.size != entry.size or stored.etag != entry.etag:
+            return CacheView(key, miss_reason="the stored result is gone or was changed")
+        hit = ResultInfo(
+            entry.digest,
+            entry.size,
+            entry.serializer,
+            content_hash=entry.content_hash,
+            attempt=made_by.attempt,
+            source_uid=made_by.uid,
+        )
+        return CacheView(key, hit=hit, hit_run=made_by.task_run, expires_at=entry.expires_at)
+
+
+def _plan(run: TaskRun) -> CachePlan:
+    from podtask.execution import cache_key
+
+    try:
+        key = cache_key(run)
+    except BaseException as error:  # noqa: BLE001 - a failing cache_key_fn crashes the run (seed)
+        return CachePlan(asked=True, error=error)
+    return CachePlan(asked=True, key=key or None, off_reason=None if key else OFF)

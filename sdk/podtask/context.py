@@ -1,0 +1,134 @@
+"""Where am I? The flow run and the task run around the code that asks, and the tags around a call.
+
+Context variables carry it, so threads of the user's own see nothing. Written by: `podtask.engine` (flow runs),
+`podtask.execution` (task runs). Inside a pod or a subprocess the runner's own context is read instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from podtask.errors import NoRunContext
+
+if TYPE_CHECKING:
+    from podtask.flowrun import FlowRun
+    from podtask.tasks import Task
+
+
+@dataclass(frozen=True)
+class TaskRunInfo:
+    """Identity of one task run, as its code sees it."""
+
+    id: str
+    name: str
+    flow_run_id: str
+    flow_name: str = ""
+    tags: frozenset[str] = field(default_factory=frozenset)
+    task_key: str = ""
+    dynamic_key: str = ""
+    run_count: int = 0
+    """Number of the attempt, from 1; 0 while a cache key is computed."""
+
+
+@dataclass(frozen=True)
+class TaskRunContext:
+    """What `get_run_context()` gives inside a task, and what a `cache_key_fn` receives (seed: TaskRunContext)."""
+
+    task: Task[..., Any] | None
+    task_run: TaskRunInfo
+    start_time: datetime
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def flow_run_id(self) -> str:
+        """Id of the flow run the task run belongs to."""
+        return self.task_run.flow_run_id
+
+
+@dataclass(frozen=True)
+class FlowRunInfo:
+    """Identity of one flow run. `id` is the first part of every run key, so a restarted driver finds its runs."""
+
+    id: str
+    name: str
+    flow_name: str
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True)
+class FlowRunContext:
+    """What `get_run_context()` gives inside a flow."""
+
+    flow_run: FlowRunInfo
+    start_time: datetime
+    parameters: Mapping[str, Any]
+    run: FlowRun
+
+    @property
+    def flow_run_id(self) -> str:
+        """Id of the flow run."""
+        return self.flow_run.id
+
+
+FLOW_RUN: ContextVar[FlowRunContext | None] = ContextVar("podtask_flow_run", default=None)
+TASK_RUN: ContextVar[TaskRunContext | None] = ContextVar("podtask_task_run", default=None)
+TAGS: ContextVar[frozenset[str]] = ContextVar("podtask_tags", default=frozenset())
+
+
+@contextmanager
+def tags(*names: str) -> Iterator[frozenset[str]]:
+    """Task runs made inside carry these tags besides their own; nested contexts add up (seed: `prefect.tags`)."""
+    token = TAGS.set(TAGS.get() | frozenset(names))
+    try:
+        yield TAGS.get()
+    finally:
+        TAGS.reset(token)
+
+
+def current_task_run() -> TaskRunContext | None:
+    """The task run around this code, here or inside a runner's child; None outside."""
+    return TASK_RUN.get() or _from_runner()
+
+
+def get_run_context() -> TaskRunContext | FlowRunContext:
+    """The innermost run around this code. Raises `NoRunContext` (a `RuntimeError`) outside of any."""
+    context = current_task_run() or FLOW_RUN.get()
+    if context is None:
+        raise NoRunContext("get_run_context")
+    return context
+
+
+class RunLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
+    """A stdlib logger that marks every record with its run (`record.task_run_id`, `record.flow_run_id`, …)."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+def get_run_logger() -> RunLogger:
+    """Logger `podtask.task_runs` or `podtask.flow_runs`, marked with the run. Raises `NoRunContext` outside."""
+    task = current_task_run()
+    if task is not None:
+        return task_run_logger(task.task_run)
+    flow = FLOW_RUN.get()
+    if flow is None:
+        raise NoRunContext("get_run_logger")
+    marks = {"flow_run_id": flow.flow_run.id, "flow_run_name": flow.flow_run.name, "flow_name": flow.flow_run.flow_name}
+    return RunLogger(logging.getLogger("podtask.flow_runs"), marks)
+
+
+def task_run_logger(run: TaskRunInfo) -> RunLogger:
+    """The logger of one task run."""
+    marks = {"task_run_id": run.id, "task_run_name": run.name, "flow_run_id": run.flow_run_id, "attempt": run.run_count}
+    return RunLogger(logging.getLogger("podtask.task_runs"), marks)
+
+
+def _from_runner() -> TaskRunContext | None:
+    return None

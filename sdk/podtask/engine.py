@@ -1,0 +1,182 @@
+"""Running a flow: open its run, call the body, wait for every task it submitted, and say how it ended.
+
+Sync and async flows differ in how the body is called and how waiting is spelled; everything else is one path:
+
+    start ──> body ──> wait for all task runs ──> settle (state) ──> answer (value, exception or state)
+
+Before: `podtask.flows`. Beside: `podtask.returns` (the flow result rule), `podtask.limits` (timeouts),
+`podtask.validation` (parameters).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from podtask import backends, logs, settings
+from podtask.context import FLOW_RUN, FlowRunContext, FlowRunInfo, current_task_run, get_run_logger
+from podtask.core import clock
+from podtask.core.names import State as Word
+from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
+from podtask.flowrun import FlowRun
+from podtask.futures import BaseFuture
+from podtask.limits import await_within, call_within
+from podtask.prints import prints_to
+from podtask.returns import final_state, replaced, value_of
+from podtask.states import State, StateType
+from podtask.validation import validated
+
+if TYPE_CHECKING:
+    from podtask.flows import Flow
+
+_top_level: Counter[str] = Counter()
+"""Top-level calls of this process by pinned run id and flow, so that a restarted driver counts alike."""
+
+
+@dataclass
+class Call:
+    """One call of a flow, from its arguments to its end."""
+
+    flow: Flow[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    return_state: bool
+    parent: FlowRun | None
+    run: FlowRun
+    parameters: dict[str, Any] = field(default_factory=dict)
+    returned: Any = None
+    error: BaseException | None = None
+
+
+def start(flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, return_state: bool) -> Call:
+    """Open the run of a flow call. Raises `InsideTask`, `UnknownBackend`, and `TypeError` as the function would."""
+    inside = current_task_run()
+    if inside is not None:
+        raise InsideTask("Flow", flow.name, inside.task_run.name)
+    bound = flow.signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    context = FLOW_RUN.get()
+    parent = context.run if context else None
+    if parent is not None and parent.over:
+        raise FlowTimedOut(f"Flow run timed out: '{parent.info.name}' makes no further calls, '{flow.name}' was one.")
+    logs.show_by_default()
+    backend = parent.backend if parent and flow.backend is None else backends.get(flow.backend)
+    info = _identity(flow, parent)
+    run = FlowRun(info, backend, flow.task_runner, parent=parent)
+    return Call(flow, bound.args, bound.kwargs, return_state, parent, run, dict(bound.arguments))
+
+
+def run_sync(call: Call) -> Any:
+    """A sync flow, in the caller's thread; with a timeout in a thread of its own, which may be left behind."""
+    for future in _futures_among(call):
+        future.wait()
+    if _accepts(call):
+        with _body(call):
+            limit = call.flow.timeout_seconds
+            call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
+    for run in call.run.runs:
+        run.wait()
+    return _answer(call)
+
+
+async def run_async(call: Call) -> Any:
+    """An async flow, on the caller's loop."""
+    import asyncio
+
+    call.run.loop = asyncio.get_running_loop()
+    for future in _futures_among(call):
+        await future.task_run.wait_async()
+    if _accepts(call):
+        with _body(call):
+            body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
+            call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
+    for run in call.run.runs:
+        await run.wait_async()
+    return _answer(call)
+
+
+def _futures_among(call: Call) -> list[Any]:
+    """Futures in the parameters of a subflow, found where results are put in their places (exact containers)."""
+    found: list[Any] = []
+    replaced((call.args, call.kwargs), lambda item: found.append(item) if isinstance(item, BaseFuture) else None)
+    return found
+
+
+def _accepts(call: Call) -> bool:
+    """Resolve and validate the parameters; False, and the flow has failed, where the annotations refuse them."""
+    args, kwargs = replaced((call.args, call.kwargs), _as_data)
+    try:
+        if call.flow.validate_parameters:
+            args, kwargs = validated(call.flow, args, kwargs)
+    except ParameterTypeError as error:
+        call.error = error
+        return False
+    call.args, call.kwargs = args, kwargs
+    call.parameters = dict(call.flow.signature.bind(*args, **kwargs).arguments)
+    return True
+
+
+def _as_data(item: Any) -> Any:
+    """A failed upstream of a subflow arrives as its exception (seed: resolved with raise_on_failure=False)."""
+    state = item.task_run.state if isinstance(item, BaseFuture) else item
+    return state.result if state.is_completed() else state.exception()
+
+
+def _identity(flow: Flow[..., Any], parent: FlowRun | None) -> FlowRunInfo:
+    """Who this run is. Derived from the run around it or from a pinned id where there is one, else new."""
+    pinned = parent.info.id if parent else settings.load().flow_run_id
+    if pinned is None:
+        run_id = str(uuid.uuid4())
+    else:
+        place = f"{pinned} {flow.name}"
+        number = parent.count(f"flow {flow.name}") if parent else str(_top_level[place])
+        _top_level[place] += parent is None
+        run_id = str(uuid.UUID(bytes=hashlib.sha256(f"{place} {number}".encode()).digest()[:16]))
+    return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, parent.info.id if parent else None)
+
+
+@contextmanager
+def _body(call: Call) -> Iterator[None]:
+    """Around the body: the context is entered and an exception kept; an interrupt ends the tasks and goes on."""
+    token = FLOW_RUN.set(FlowRunContext(call.run.info, clock.now(), call.parameters, call.run))
+    try:
+        with prints_to(get_run_logger()) if call.flow.log_prints else nullcontext():
+            yield
+    except Exception as error:  # noqa: BLE001 - the flow's own exception is its outcome
+        call.error = error
+    except BaseException:
+        call.run.cancel()
+        raise
+    finally:
+        FLOW_RUN.reset(token)
+
+
+def _answer(call: Call) -> Any:
+    """After everything ended: the caller's value, exception or state."""
+    crash = call.run.crash()
+    if crash is not None:
+        raise crash
+    state = _state(call)
+    if call.parent is not None:
+        call.parent.subflow_states.append(state)
+    if call.return_state:
+        return state
+    if call.error is not None:
+        raise call.error
+    return value_of(state, call.returned)
+
+
+def _state(call: Call) -> State[Any]:
+    error = call.error
+    if error is None:
+        return final_state(call.returned, call.run)
+    if isinstance(error, FlowTimedOut):
+        return State(StateType.FAILED, Word.TIMED_OUT.value, str(error), error)
+    if isinstance(error, ParameterTypeError):
+        return State(StateType.FAILED, message="Flow run received invalid parameters.", data=error)
+    return State(StateType.FAILED, message="Flow run encountered an exception.", data=error)

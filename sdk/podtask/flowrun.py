@@ -1,0 +1,145 @@
+"""One run of a flow: which calls were made, under which names, and what is left to wait for.
+
+    Task call ──> call() ──> FlowRun.submit ──> TaskRun ──> backend
+
+Before: `podtask.tasks`. Opened and closed by: `podtask.engine`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
+from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
+from podtask.futures import Submitted, TaskFuture
+from podtask.inputs import bind, prepare, runs_in
+from podtask.runs import RunKey, TaskRun
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from podtask.backends.base import Backend
+    from podtask.states import State
+    from podtask.task_runners import TaskRunner
+    from podtask.tasks import Task
+
+CRASHES_THE_FLOW = {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}
+"""Ends of a task that end its flow as well and reach the flow's caller (seed, engine)."""
+
+
+class FlowRun:
+    """The calls of one flow run. Used by the flow's thread or loop; counters are guarded for the user's threads."""
+
+    def __init__(
+        self,
+        info: FlowRunInfo,
+        backend: Backend,
+        task_runner: TaskRunner,
+        loop: asyncio.AbstractEventLoop | None = None,
+        parent: FlowRun | None = None,
+    ) -> None:
+        self.info = info
+        self.backend = backend
+        self.task_runner = task_runner
+        self.loop = loop
+        self.parent = parent
+        self.children: list[FlowRun] = []
+        self._timed_out = False
+        self.runs: list[TaskRun] = []
+        self.subflow_states: list[State[Any]] = []
+        self._by_id: dict[str, TaskRun] = {}
+        self._calls: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        if parent is not None:
+            parent.children.append(self)
+
+    @property
+    def over(self) -> bool:
+        """Whether this flow run, or one around it, is over its time."""
+        return self._timed_out or (self.parent is not None and self.parent.over)
+
+    def time_out(self) -> None:
+        """Its time is over: no further calls, and what runs is cancelled."""
+        self._timed_out = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End every unfinished task run, those of subflows included."""
+        for run in self.runs:
+            run.cancel()
+        for child in self.children:
+            child.cancel()
+
+    def count(self, key: str) -> str:
+        """How often this key was called before in this flow run: "0", "1", … (seed: dynamic key)."""
+        with self._lock:
+            self._calls[key] += 1
+            return str(self._calls[key] - 1)
+
+    def find(self, run_id: str) -> TaskRun | None:
+        """A task run of this flow run, or of one around it."""
+        return self._by_id.get(run_id) or (self.parent.find(run_id) if self.parent else None)
+
+    def submit(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+    ) -> TaskRun:
+        """Make a run of a call and hand it to the backend."""
+        if self.over:
+            raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
+        bound = bind(task.signature, args, kwargs)
+        inputs = prepare(task.name, bound, self.find)
+        run = TaskRun(
+            RunKey(self.info.id, task.task_key, self.count(task.task_key)),
+            task,
+            inputs,
+            flow=self.info,
+            backend=self.backend,
+            wait_for=runs_in(wait_for, self.find),
+            tags=TAGS.get() | task.tags,
+            loop=self.loop,
+        )
+        self.backend.submit(run)
+        self.runs.append(run)
+        self._by_id[run.id] = run
+        return run
+
+    def crash(self) -> BaseException | None:
+        """SystemExit or KeyboardInterrupt of a task, which end the flow as well."""
+        for run in self.runs:
+            kind = run.status.error.type if run.finished and run.status.error else None
+            if kind in CRASHES_THE_FLOW and run.state.is_crashed():
+                crashed = run.state.exception()
+                cause = crashed.__cause__ if crashed else None
+                return cause if isinstance(cause, (SystemExit, KeyboardInterrupt)) else CRASHES_THE_FLOW[kind]()
+        return None
+
+
+def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:
+    """What calling a task does, from the flow around the call."""
+    inside = current_task_run()
+    if inside is not None:
+        raise InsideTask("Task", task.name, inside.task_run.name)
+    context = FLOW_RUN.get()
+    if context is None:
+        raise OutsideFlow(task.name)
+    flow = context.run
+    run = flow.submit(task, args, kwargs, wait_for)
+    sequential = flow.task_runner.sequential
+    if task.isasync and flow.loop is not None and _on(flow.loop):
+        return Submitted(run, until_done=sequential)
+    if sequential:
+        run.wait()
+    return TaskFuture(run)
+
+
+def _on(loop: object) -> bool:
+    """Whether this thread is the loop's: a sync subflow inside an async flow, or a user's thread, is not async."""
+    asyncio = sys.modules["asyncio"]
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

@@ -1,0 +1,150 @@
+"""`Flow` and `@flow`: a function whose task calls are runs. Calling it gives its value, or raises.
+
+    @flow ──> Flow ──call──> podtask.engine
+
+Flows compose: a flow called inside a flow is a subflow. Seed: flows; differences are listed in the docs.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
+
+from podtask.states import State
+from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Flow", "FlowArgs", "flow"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class FlowArgs(TypedDict, total=False):
+    """Keywords of `@flow` and `with_options`; their meaning is told at `FlowOptions`."""
+
+    name: str | None
+    description: str | None
+    version: str | None
+    task_runner: TaskRunner
+    timeout_seconds: float | None
+    validate_parameters: bool
+    log_prints: bool
+    backend: str | None
+
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """Options of a flow. Raises `ValueError` for an impossible timeout."""
+
+    name: str | None = None
+    """Default: the function's name."""
+    description: str | None = None
+    """Default: the function's docstring."""
+    version: str | None = None
+    task_runner: TaskRunner = ConcurrentTaskRunner()  # noqa: RUF009 - frozen, and without fields
+    timeout_seconds: float | None = None
+    """Of one run; async bodies are cancelled, sync ones left behind."""
+    validate_parameters: bool = True
+    """Check and coerce arguments by their annotations."""
+    log_prints: bool = False
+    backend: str | None = None
+    """Beats `PODTASK_BACKEND`; subflows use that of the flow around them."""
+
+    def __post_init__(self) -> None:
+        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
+            raise ValueError(f"timeout_seconds must be a number greater than 0, not {self.timeout_seconds!r}")
+        if isinstance(self.task_runner, type):
+            object.__setattr__(self, "task_runner", self.task_runner())
+
+
+class Flow(Generic[P, R_co]):
+    """A flow definition. `fn` is the plain function. Raises `TypeError` for something that is not callable."""
+
+    def __init__(self, fn: Callable[P, R_co], **options: Unpack[FlowArgs]) -> None:
+        self._set_up(fn, FlowOptions(**options))
+
+    def _set_up(self, fn: Callable[P, R_co], options: FlowOptions) -> None:
+        if not callable(fn):
+            raise TypeError("'fn' must be callable")
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.options = options
+        self.name = options.name or getattr(fn, "__name__", None) or type(fn).__name__
+        self.description = options.description or inspect.getdoc(fn)
+        self.isasync = inspect.iscoroutinefunction(fn)
+        self.signature = inspect.signature(fn)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OPTION_NAMES:
+            return getattr(self.options, name)
+        raise AttributeError(f"Flow '{self.__dict__.get('name', '?')}' has no attribute '{name}'")
+
+    @functools.cached_property
+    def adapters(self) -> dict[str, Any]:
+        """Validators by parameter; made by the first call."""
+        from podtask.validation import adapters_of
+
+        return adapters_of(self.fn, self.signature)
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self: Flow[..., Coroutine[Any, Any, T]], *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
+    def __call__(self: Flow[..., T], *args: Any, return_state: Literal[True], **kwargs: Any) -> State[T]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the flow and give its value, or raise its exception; of an async flow a coroutine.
+
+        Futures in the returned value are replaced by their results. With `return_state=True` the final `State` is
+        given instead, by the seed's rule: None counts all task runs, futures and states count themselves, anything
+        else is completed. Every submitted task is waited for, also when the body raises.
+        """
+        from podtask.engine import run_async, run_sync, start
+
+        return_state = bool(kwargs.pop("return_state", False))
+        call = start(self, args, kwargs, return_state=return_state)
+        return run_async(call) if self.isasync else run_sync(call)
+
+    def with_options(self, **changes: Unpack[FlowArgs]) -> Flow[P, R_co]:
+        """A copy with these options changed."""
+        copy: Flow[P, R_co] = object.__new__(type(self))
+        copy._set_up(self.fn, replace(self.options, **changes))
+        return copy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), self.fn, self.options)
+
+    def __repr__(self) -> str:
+        return f"Flow({self.name!r})"
+
+
+_OPTION_NAMES = frozenset(item.name for item in fields(FlowOptions))
+
+
+@overload
+def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+@overload
+def flow(fn: None = None, /, **options: Unpack[FlowArgs]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+@overload
+def flow(fn: Callable[P, R], /, **options: Unpack[FlowArgs]) -> Flow[P, R]: ...
+def flow(fn: Any = None, /, **options: Unpack[FlowArgs]) -> Any:
+    """Make a function a `Flow`: `@flow` or `@flow(timeout_seconds=60, …)`. Options: `FlowOptions`."""
+    if fn is None:
+        return functools.partial(flow, **options)
+    return Flow(fn, **options)
+
+
+def _unpickled(kind: type[Flow[P, R]], fn: Callable[P, R], options: FlowOptions) -> Flow[P, R]:
+    found: Flow[P, R] = object.__new__(kind)
+    found._set_up(fn, options)  # noqa: SLF001 - a constructor of the class
+    return found

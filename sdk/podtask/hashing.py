@@ -1,0 +1,70 @@
+"""Identity of code and arguments: for cache keys, and for the digest that guards a replayed call.
+
+The encoding is the runner's (`podtask_runner.canonical`), the composition that of `podtask.core.cache`, so a key
+made here equals one made by the operator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from podtask.core.cache import Components, compose
+from podtask.futures import BaseFuture
+
+if TYPE_CHECKING:
+    from podtask.runs import TaskRun
+    from podtask.tasks import Task
+
+log = logging.getLogger("podtask.cache")
+
+
+def components(task: Task[..., Any], arguments: Mapping[str, Any]) -> Components:
+    """Code identity and a content hash per argument. Raises `Unhashable`, a `TypeError` that leads to the culprit."""
+    from podtask_runner.canonical import content_hash
+
+    return Components(
+        content_hash(task.fn, name=task.name),
+        {name: content_hash(value, name=name) for name, value in arguments.items()},
+    )
+
+
+def input_key(task: Task[..., Any] | None, arguments: Mapping[str, Any]) -> str | None:
+    """The composed key, or None, and the log says why."""
+    if task is None:
+        return None
+    try:
+        return compose(components(task, arguments))
+    except TypeError as error:
+        log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", task.name, error)
+        return None
+
+
+def upstream_components(run: TaskRun) -> tuple[Components, dict[str, TaskRun]] | None:
+    """For `task_input_hash` without waiting: components of what is known, and which run each future argument is.
+
+    None where a future is inside another value: its content hash cannot stand for the whole argument.
+    """
+    direct = {name: value for name, value in run.inputs.parameters.items() if isinstance(value, BaseFuture)}
+    if {future.run_id for future in direct.values()} != {upstream.id for upstream in run.upstreams}:
+        return None
+    known = {name: value for name, value in run.inputs.parameters.items() if name not in direct}
+    return components(run.task, known), {name: future.task_run for name, future in direct.items()}
+
+
+def call_digest(run: TaskRun) -> str:
+    """sha256 over code and arguments of the call, futures by their run ids; guards a re-attached run.
+
+    What has no canonical form does not count: an unstable digest would refuse runs that are the same.
+    """
+    from podtask_runner.canonical import content_hash
+
+    parts = [run.task.name]
+    for value in (run.task.fn, *run.inputs.parameters.items()):
+        try:
+            parts.append(content_hash(value))
+        except TypeError:
+            parts.append("")
+    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()

@@ -1,0 +1,144 @@
+"""From a call's arguments to what travels: bound, iterators materialised, futures turned into references.
+
+A future or a state of a run is named by its run id wherever the pickler meets it (persistent ids), so a
+backend can start nothing before these upstreams are done, and never has to download what it only passes on.
+Before: `podtask.tasks`. Next on the road: `podtask.runs`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from podtask.annotations import quote
+from podtask.errors import UnpicklableArgument
+from podtask.futures import BaseFuture
+from podtask.states import State
+
+if TYPE_CHECKING:
+    from podtask.runs import TaskRun
+
+Find = Callable[[str], "TaskRun | None"]
+_ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The arguments of one call."""
+
+    parameters: Mapping[str, Any]
+    """By parameter name, defaults included, `*args` as a tuple and `**kwargs` as a dict; futures still inside."""
+    payload: bytes
+    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future."""
+    upstreams: tuple[TaskRun, ...] = ()
+    """Runs whose data is needed, in the order met."""
+    blocked_by: State[Any] | None = None
+    """A state made by hand, or of another flow, that is not completed: the task will not run."""
+
+
+def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+    """The call's arguments with defaults. Raises `TypeError` as the plain function would."""
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound
+
+
+def prepare(task_name: str, bound: inspect.BoundArguments, find: Find) -> Inputs:
+    """Everything about the arguments of one call. Raises `UnpicklableArgument` that names the parameter."""
+    from podtask_runner.pickling import dumps
+
+    seen = _Met(find)
+    for name, value in bound.arguments.items():
+        bound.arguments[name] = seen.visit(value)
+    try:
+        payload = dumps((bound.args, bound.kwargs), reference=seen.reference)
+    except Exception as error:
+        raise _culprit(task_name, bound, seen, error) from error
+    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by)
+
+
+def runs_in(value: Any, find: Find) -> tuple[TaskRun, ...]:
+    """The runs of futures and states in `wait_for`, nested lists included. Raises `TypeError` for anything else."""
+    found: dict[str, TaskRun] = {}
+    for item in _flat(value):
+        if isinstance(item, BaseFuture):
+            run: TaskRun | None = item.task_run
+        elif isinstance(item, State):
+            run = find(item.run_id or "")
+        else:
+            raise TypeError(f"wait_for takes task futures, not {type(item).__name__}; pass values as arguments")
+        if run is not None:
+            found[run.id] = run
+    return tuple(found.values())
+
+
+@dataclass
+class _Met:
+    """What one walk over the arguments met."""
+
+    find: Find
+    runs: dict[str, TaskRun] = field(default_factory=dict)
+    blocked_by: State[Any] | None = None
+
+    def reference(self, obj: object) -> str | None:
+        """The pickler asks this of every object: the run id for futures and states of runs, None for the rest."""
+        if isinstance(obj, BaseFuture):
+            run: TaskRun | None = obj.task_run
+        elif isinstance(obj, State) and obj.run_id:
+            run = self.find(obj.run_id)
+        else:
+            return None
+        if run is None:
+            return None
+        self.runs[run.id] = run
+        return run.id
+
+    def visit(self, value: Any) -> Any:
+        """Materialise iterators and open states that belong to no run; exact containers only, as in the seed."""
+        kind = type(value)
+        if kind in _ATOMS or kind is quote:
+            return value
+        if isinstance(value, State):
+            return self._open(value)
+        if kind in (list, tuple, set):
+            if set(map(type, value)) <= _ATOMS:
+                return value
+            return kind(map(self.visit, value))
+        if kind in (dict, OrderedDict):
+            return kind((self.visit(key), self.visit(item)) for key, item in value.items())
+        if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
+            return [self.visit(item) for item in value]
+        return value
+
+    def _open(self, state: State[Any]) -> Any:
+        if state.run_id and self.find(state.run_id):
+            return state  # the pickler makes it a reference
+        if state.is_completed():
+            return state.result
+        self.blocked_by = self.blocked_by or state
+        return None
+
+
+def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: Exception) -> UnpicklableArgument:
+    from podtask_runner.pickling import dumps
+
+    for name, value in bound.arguments.items():
+        try:
+            dumps(value, reference=seen.reference)
+        except Exception as own:  # noqa: BLE001 - as above
+            return UnpicklableArgument(task_name, name, f"{type(own).__name__}: {own}")
+    return UnpicklableArgument(task_name, ", ".join(bound.arguments), f"{type(error).__name__}: {error}")
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if value is None:
+        return
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, BaseFuture)):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value

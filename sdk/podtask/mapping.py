@@ -1,0 +1,58 @@
+"""`.map`: from arguments with iterables inside to the arguments of one call each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from podtask.annotations import quote, unmapped
+from podtask.errors import MappingError
+from podtask.futures import AsyncTaskFuture, BaseFuture, TaskFuture
+
+if TYPE_CHECKING:
+    from podtask.tasks import Task
+
+_WHOLE = (str, bytes, bytearray, dict, unmapped, quote)
+
+
+def elements(
+    task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Positional and keyword arguments of each call. Raises `MappingError`."""
+    places = [*range(len(args)), *kwargs]
+    given = [_opened(task, value) for value in (*args, *kwargs.values())]
+    mapped = {place: list(value) for place, value in zip(places, given, strict=True) if _is_mapped(value)}
+    if not mapped:
+        raise MappingError(
+            f"{task.name}.map needs at least one iterable argument; for a single run call {task.name}(...) instead."
+        )
+    lengths = {place: len(values) for place, values in mapped.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{place}: {length}" for place, length in lengths.items())
+        raise MappingError(
+            f"{task.name}.map got iterables of different lengths ({told}); wrap what is the same for all in unmapped()."
+        )
+    same = {place: _bare(value) for place, value in zip(places, given, strict=True) if place not in mapped}
+    for index in range(next(iter(lengths.values()))):
+        row = {place: mapped[place][index] if place in mapped else same[place] for place in places}
+        yield tuple(row[place] for place in range(len(args))), {name: row[name] for name in kwargs}
+
+
+def _opened(task: Task[..., Any], value: Any) -> Any:
+    """How many elements a future has is known when it is finished."""
+    if isinstance(value, TaskFuture):
+        return value.result()
+    if isinstance(value, AsyncTaskFuture):
+        raise MappingError(
+            f"{task.name}.map cannot wait for '{value.name}' in an async flow; map over 'await future.result()', or "
+            f"pass it whole with unmapped(future)."
+        )
+    return value
+
+
+def _is_mapped(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (*_WHOLE, BaseFuture))
+
+
+def _bare(value: Any) -> Any:
+    return value.value if isinstance(value, unmapped) else value

@@ -1,0 +1,152 @@
+"""From a finished run to a value or an exception: bytes are checked, then unpickled, anew for every reader.
+
+Before: `podtask.runs`. The bytes come with the report, inside the status, or from `Backend.read`.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from podtask.core.names import State as Word
+from podtask.core.status import ErrorInfo, ResultInfo
+from podtask.errors import (
+    RemoteError,
+    ResultUnavailable,
+    RunError,
+    TaskCancelled,
+    TaskCrashed,
+    TaskTimedOut,
+    UpstreamNotReady,
+)
+
+if TYPE_CHECKING:
+    from podtask.runs import TaskRun
+
+
+def load(run: TaskRun) -> Any:
+    """The value of a completed run. Otherwise raises the task's exception, or a `RunError` that says what happened."""
+    if run.status.state.succeeded:
+        return _value(run)
+    raise failure(run)
+
+
+def failure(run: TaskRun) -> BaseException:
+    """The exception of a finished run that did not complete."""
+    message, word = run.status.message or "", run.status.state
+    text = f"Task run '{run.name}' ({run.id}) {_ENDED.get(word, 'failed')}: {message}"
+    cure = run.status.error.cure if run.status.error else None
+    text = f"{text.rstrip(': ')} {cure}" if cure and cure not in text else text
+    if word is Word.NOT_READY:
+        return _caused(UpstreamNotReady(text), _upstream_failure(run))
+    if word is Word.CANCELLED:
+        return TaskCancelled(text)
+    if word is Word.TIMED_OUT:
+        return TaskTimedOut(text)
+    cause = _exception(run)
+    if word is Word.CRASHED:
+        return _caused(TaskCrashed(text), cause)
+    return cause if cause is not None else RemoteError(text)
+
+
+_ENDED = {
+    Word.NOT_READY: "did not run",
+    Word.CANCELLED: "was cancelled",
+    Word.TIMED_OUT: "timed out",
+    Word.CRASHED: "crashed",
+    Word.FAILED: "failed",
+}
+
+
+class RemoteTraceback(Exception):
+    """Shows the traceback of where the task ran, as the cause of its exception (as `concurrent.futures` does)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text.rstrip()}\n"""'
+
+
+def _value(run: TaskRun) -> Any:
+    from podtask_runner.pickling import deserialize
+
+    info = run.status.result
+    if info is None:
+        raise ResultUnavailable(f"Task run '{run.name}' completed without telling where its result is; see {run.id}.")
+    data = _bytes(run, info)
+    try:
+        return deserialize(data, info.serializer)
+    except Exception as error:
+        raise ResultUnavailable(
+            f"The result of task run '{run.name}' cannot be read here: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _bytes(run: TaskRun, info: ResultInfo) -> bytes:
+    if run.payload is not None:
+        return run.payload
+    if info.value is not None:
+        return info.value.encode()
+    if info.inline is not None:
+        return base64.b64decode(info.inline)
+    return _checked(run, run.backend.read(run, info), info.digest)
+
+
+def _exception(run: TaskRun) -> BaseException | None:
+    """The task's own exception as it was raised, with the traceback of where it was raised as its cause."""
+    from podtask_runner.pickling import RemoteError as Unpicklable
+    from podtask_runner.pickling import loads
+
+    error = run.status.error
+    if error is None:
+        return None
+    try:
+        data = _error_bytes(run, error)
+        found = None if data is None else loads(data)
+    except Exception as problem:  # noqa: BLE001 - whatever keeps it from being rebuilt, its words are known
+        return _caused(RemoteError(f"{error.message}\n{error.traceback or ''}".rstrip()), problem)
+    if isinstance(found, Unpicklable):
+        return RemoteError(f"{found}\n{error.traceback or ''}".rstrip())
+    if not isinstance(found, BaseException):
+        return None
+    text = getattr(found, "__podtask_traceback__", None)
+    if text and found.__cause__ is None and found.__context__ is None:
+        found.__cause__ = RemoteTraceback(text)
+    return found
+
+
+def _error_bytes(run: TaskRun, error: ErrorInfo) -> bytes | None:
+    if run.payload is not None:
+        return run.payload
+    if error.inline is not None:
+        return base64.b64decode(error.inline)
+    if error.digest is None:
+        return None
+    return _checked(run, run.backend.read(run, error), error.digest)
+
+
+def _checked(run: TaskRun, data: bytes, digest: str) -> bytes:
+    from podtask_runner.payload import digest as digest_of
+
+    if digest_of(data) != digest:
+        raise ResultUnavailable(
+            f"What is stored for task run '{run.name}' is not what it stored (sha256 differs); run the task again."
+        )
+    return data
+
+
+def _upstream_failure(run: TaskRun) -> BaseException | None:
+    """The exception at the root of a NotReady: of the first upstream that did not complete."""
+    if run.inputs.blocked_by is not None:
+        return run.inputs.blocked_by.exception()
+    for needed in run.needs:
+        if needed.finished and not needed.status.state.succeeded:
+            return failure(needed)
+    return None
+
+
+def _caused(error: RunError, cause: BaseException | None) -> RunError:
+    error.__cause__ = cause
+    return error

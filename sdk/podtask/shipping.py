@@ -1,0 +1,45 @@
+"""The task's code as the runner takes it: the function, and what the task itself decides about retries.
+
+Used by every backend, so that a task is executed by the same rules everywhere. Next: `podtask_runner.execute`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from podtask.errors import PodtaskError
+
+if TYPE_CHECKING:
+    from podtask.tasks import Task
+    from podtask_runner.execute import Shipped
+
+
+class UnpicklableTask(PodtaskError, TypeError):
+    """The task's function refers to something that cannot travel."""
+
+    def __init__(self, task_name: str, why: str) -> None:
+        super().__init__(
+            f"The function of task '{task_name}' cannot be pickled ({why}). It refers to something that exists only in "
+            f"this process (a lock, a connection, an open file); make it inside the function."
+        )
+
+
+def shipped(task: Task[..., Any]) -> Shipped:
+    """The function with its retry condition and its own delays."""
+    from podtask_runner.execute import Shipped
+
+    options = task.options
+    delay = options.retry_delay_seconds
+    return Shipped(task.fn, options.retry_condition_fn, delay if callable(delay) else None)
+
+
+def pickled_code(task: Task[..., Any]) -> bytes:
+    """The payload for `Grants.code.shipped`. Raises `UnpicklableTask`."""
+    from podtask_runner.pickling import dumps
+
+    code = shipped(task)
+    plain = code.retry_condition is None and code.retry_delay is None
+    try:
+        return dumps(task.fn if plain else code)
+    except Exception as error:
+        raise UnpicklableTask(task.name, f"{type(error).__name__}: {error}") from error

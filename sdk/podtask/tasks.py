@@ -1,0 +1,192 @@
+"""`Task` and `@task`: a function that a flow can submit. Module and names are the seed's (prefect.tasks).
+
+    @task ──> Task ──call in a flow──> TaskFuture
+
+Options live in `podtask.options`. Next on the road: `podtask.flowrun`, which makes a run of a call.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from podtask.context import TaskRunContext
+from podtask.errors import ReservedArgumentError
+from podtask.futures import AsyncTaskFuture, TaskFuture
+from podtask.options import TaskArgs, TaskOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Task", "task", "task_input_hash"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)  # covariant: otherwise pyright misses the overload for async functions
+T = TypeVar("T")
+
+WAIT_FOR = "wait_for"
+
+
+class Task(Generic[P, R_co]):
+    """A function with the options of its runs. Calling it inside a flow submits a run and gives its future.
+
+    `fn` is the plain function, callable anywhere. Raises `TypeError` for something that is not callable,
+    `ReservedArgumentError` for a parameter named `wait_for`, `ValueError` for impossible options.
+    """
+
+    def __init__(self, fn: Callable[P, R_co], **options: Unpack[TaskArgs]) -> None:
+        self._set_up(fn, TaskOptions.of(options))
+
+    def _set_up(self, fn: Callable[P, R_co], options: TaskOptions) -> None:
+        if not callable(fn):
+            raise TypeError("'fn' must be callable")
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.options = options
+        self.name = options.name or _name_of(fn)
+        self.description = options.description or inspect.getdoc(_function_of(fn))
+        self.tags: set[str] = set(options.tags)
+        self.isasync = inspect.iscoroutinefunction(_function_of(fn))
+        self.signature = inspect.signature(fn)
+        if WAIT_FOR in self.signature.parameters:
+            raise ReservedArgumentError(self.name)
+        self.task_key = _stable_hash(self.name, _qualified_name(fn), *sorted(self.tags))
+        self._dynamic_key = 0
+
+    # The seed's attributes, read off the one place where options live.
+
+    @property
+    def retries(self) -> int:
+        """Attempts after the first."""
+        return self.options.retries
+
+    @property
+    def retry_delay_seconds(self) -> Any:
+        """As given: one number, a tuple or a callable."""
+        delays = self.options.retry_delay_seconds
+        return delays[0] if isinstance(delays, tuple) and len(delays) == 1 else delays
+
+    @property
+    def cache_key_fn(self) -> Any:
+        """The function that makes cache keys, or None."""
+        return self.options.cache_key_fn
+
+    @property
+    def cache_expiration(self) -> Any:
+        """How long a cached result may be used, or None for ever."""
+        return self.options.cache_expiration
+
+    # The overloads overlap, since a coroutine is also any T; type checkers take the first that fits, as is meant.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[AsyncTaskFuture[T]]: ...
+    @overload
+    def __call__(self: Task[P, T], *args: P.args, **kwargs: P.kwargs) -> TaskFuture[T]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self: Task[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any
+    ) -> Awaitable[AsyncTaskFuture[T]]: ...
+    @overload
+    def __call__(self: Task[..., T], *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> TaskFuture[T]: ...
+    def __call__(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
+        """Submit a run with these arguments; futures among them are upstreams, `wait_for` orders without data.
+
+        Gives a `TaskFuture`; for an async task in an async flow an awaitable that gives an `AsyncTaskFuture`.
+        Blocks for the submission only, with `SequentialTaskRunner` until the run is finished. Raises
+        `OutsideFlow`, `InsideTask`, `FlowTimedOut`, `UnpicklableArgument`, and `TypeError` as `fn` would.
+        """
+        from podtask.flowrun import call
+
+        return call(self, args, kwargs, wait_for)
+
+    submit = __call__
+
+    def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
+        """One run per element: iterable arguments advance together, `unmapped(x)` and plain values stay.
+
+        Gives a list of what calls give. Texts, bytes and dicts are plain values. A future of a collection is waited
+        for. Raises `MappingError` where there is nothing to iterate over or lengths differ.
+        """
+        from podtask.mapping import elements
+
+        return [self(*one, wait_for=wait_for, **named) for one, named in elements(self, args, kwargs)]
+
+    def with_options(self, **changes: Unpack[TaskArgs]) -> Task[P, R_co]:
+        """A copy with these options changed. What is not given stays; 0, [] and "" reset. `tags` replace."""
+        copy: Task[P, R_co] = object.__new__(type(self))
+        copy._set_up(self.fn, self.options.changed(changes))
+        return copy
+
+    def get_and_update_dynamic_key(self) -> str:
+        """A number unique to a call of this object, "0" first (seed). Runs use a counter per flow run instead."""
+        key = str(self._dynamic_key)
+        self._dynamic_key += 1
+        return key
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (type(self), self.fn, self.options)
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r})"
+
+
+@overload
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(fn: None = None, /, **options: Unpack[TaskArgs]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+@overload
+def task(fn: Callable[P, R], /, **options: Unpack[TaskArgs]) -> Task[P, R]: ...
+def task(fn: Any = None, /, **options: Unpack[TaskArgs]) -> Any:
+    """Make a function a `Task`: `@task` or `@task(retries=3, …)`. Options: `podtask.options.TaskOptions`."""
+    if fn is None:
+        return functools.partial(task, **options)
+    return Task(fn, **options)
+
+
+def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str | None:
+    """A cache key of the task's code and all its arguments, for `@task(cache_key_fn=task_input_hash)`.
+
+    The code counts with its constants, globals, closures and local helpers, values by a canonical encoding, so
+    the key is the same in every process. None where an argument has no stable form: the task then runs uncached.
+    """
+    from podtask.hashing import input_key
+
+    return input_key(context.task, arguments)
+
+
+def _unpickled(kind: type[Task[P, R]], fn: Callable[P, R], options: TaskOptions) -> Task[P, R]:
+    found: Task[P, R] = object.__new__(kind)
+    found._set_up(fn, options)  # noqa: SLF001 - a constructor of the class
+    return found
+
+
+def _function_of(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """What is behind partials and callable instances."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    if inspect.isroutine(fn) or inspect.isclass(fn):
+        return fn
+    return getattr(type(fn), "__call__", fn)  # noqa: B004 - the method is what runs
+
+
+def _name_of(fn: Callable[..., Any]) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def _qualified_name(fn: Callable[..., Any]) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    named = fn if hasattr(fn, "__qualname__") else type(fn)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _stable_hash(*parts: str) -> str:
+    """sha256 with length prefixes, so that no two lists of parts share an encoding."""
+    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
