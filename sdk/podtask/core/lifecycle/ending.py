@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 
 from podtask.core.lifecycle.judge import Budget, Judgement
 from podtask.core.lifecycle.model import Decision, Launch, Observed, Publish, Why
-from podtask.core.lifecycle.retry import disruption_delay, user_delay
+from podtask.core.lifecycle.retry import disruption_delay, later, user_delay
 from podtask.core.names import CacheOutcome, Cause, Ended, Reason, State
-from podtask.core.status import Attempt, CacheInfo, ErrorInfo, Status
+from podtask.core.status import MESSAGE_LIMIT, Attempt, CacheInfo, ErrorInfo, Status
 
 
 def record(seen: Observed, status: Status, now: datetime) -> Status:
@@ -79,7 +79,7 @@ def _completed(before: Observed, judged: Judgement, now: datetime) -> Decision:
     if policy is None or judged.result is None or status.cache is None or status.cache.key is None:
         return end(replace(before, status=status), now, judged.state, judged.why)
     seconds = policy.expiration_seconds
-    expires = None if seconds is None else now + timedelta(seconds=seconds)
+    expires = None if seconds is None else later(now, seconds)
     publish = Publish(status.cache.key, judged.result, expires)
     status = replace(status, cache=replace(status.cache, expires_at=expires))
     return replace(end(replace(before, status=status), now, judged.state, judged.why), effects=(publish,))
@@ -92,14 +92,20 @@ def _another(before: Observed, judged: Judgement) -> timedelta | None:
         return user_delay(policy, status.retries_used + 1, before.uid, judged.delay)
     if judged.budget is Budget.DISRUPTION and status.disruptions_used < policy.max_disruptions:
         return disruption_delay(status.disruptions_used + 1)
-    return timedelta(0) if judged.budget is Budget.FREE else None
+    return disruption_delay(max(1, _lost_in_a_row(status))) if judged.budget is Budget.FREE else None
+
+
+def _lost_in_a_row(status: Status) -> int:
+    """What costs nothing must not spin either."""
+    others = (k for k, attempt in enumerate(reversed(status.attempts)) if attempt.reason is not Reason.LOST)
+    return next(others, len(status.attempts))
 
 
 def _closed(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -> Attempt:
     pod, succeeded = seen.pod, judged.result is not None
     return replace(
         attempt,
-        pod_uid=pod.uid if pod else attempt.pod_uid,
+        pod_uid=pod.uid if pod else attempt.pod_uid or seen.known_uid,
         node=pod.node if pod else attempt.node,
         started_at=(pod.started_at if pod else None) or attempt.started_at,
         exit_code=pod.exit_code if pod else None,
@@ -119,6 +125,24 @@ def _looked_up(seen: Observed) -> CacheInfo | None:
     if view.key is None:
         return CacheInfo(outcome=CacheOutcome.OFF, miss_reason=view.off_reason)
     return CacheInfo(view.key, CacheOutcome.MISS, miss_reason=view.miss_reason)
+
+
+def within_limits(status: Status) -> Status:
+    """The status with no text longer than the API server takes; what does not fit would stop the run for ever."""
+    latest, error = status.latest, status.error
+    if latest is not None and _too_long(latest.message, latest.cure):
+        status = status.with_latest(replace(latest, message=_short(latest.message), cure=_short(latest.cure)))
+    if error is not None and _too_long(error.message, error.cure):
+        status = replace(status, error=replace(error, message=error.message[:MESSAGE_LIMIT], cure=_short(error.cure)))
+    return replace(status, message=_short(status.message)) if _too_long(status.message) else status
+
+
+def _too_long(*texts: str | None) -> bool:
+    return any(text is not None and len(text) > MESSAGE_LIMIT for text in texts)
+
+
+def _short(text: str | None) -> str | None:
+    return text and text[:MESSAGE_LIMIT]
 
 
 def _error(judged: Judgement) -> ErrorInfo:

@@ -1,6 +1,6 @@
 """How did the attempt end, and what does that cost? One ordered list of verdicts; the first that answers wins.
 
-    stored result > cancel > our own stop > Interrupted, disruption, deletion > OOM > the runner's outcome
+    stored result > cancel > a stop for time > Interrupted, disruption, deletion > OOM > the runner's outcome
 
 Exit code and pod phase alone never mean success (design: taskrun-api, Judging). Pure.
 Asked by: `podtask.core.lifecycle.rules`.
@@ -12,9 +12,11 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from podtask.core.lifecycle.claims import own_delay, plausible
 from podtask.core.lifecycle.model import Observed, Presence, Why
 from podtask.core.names import Ended, Reason, State
 from podtask.core.status import MESSAGE_LIMIT, Attempt, ErrorInfo, ResultInfo
+from podtask_runner.names import OUT_OF_MEMORY
 from podtask_runner.wire import Outcome, Verdict
 
 
@@ -24,7 +26,7 @@ class Budget(enum.Enum):
     NONE = "the run ends here"
     RETRY = "spec.retries"
     DISRUPTION = "spec.maxDisruptions"
-    FREE = "nothing: no pod of this attempt was ever known to exist"
+    FREE = "nothing: no pod of this attempt was ever known to exist; only the delay grows"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Evidence:
             return None
         return ErrorInfo(
             type=error.type,
-            message=error.message[:MESSAGE_LIMIT],
+            message=error.message,
             traceback=error.traceback,
             digest=error.digest,
             size=error.size,
@@ -80,7 +82,7 @@ class Evidence:
 def judge(seen: Observed, attempt: Attempt) -> Judgement:
     """The judgement of an attempt whose pod ended, vanished or never came to be."""
     said = (seen.pod.outcome if seen.pod else None) or seen.stored
-    evidence = Evidence(seen, attempt, said)
+    evidence = Evidence(seen, attempt, plausible(said) if said else None)
     answers = (verdict(evidence) for verdict in VERDICTS)
     return next(answer for answer in answers if answer is not None)
 
@@ -109,12 +111,18 @@ def cancelled(e: Evidence) -> Judgement | None:
     return Judgement(Ended.CANCELLED, State.CANCELLED, Why(Reason.CANCELLED, "Cancelled by spec.cancel."))
 
 
-def timed_out(e: Evidence) -> Judgement | None:
-    """The runner, the operator or the kubelet ended it because its time was over."""
-    by_runner = e.said is not None and e.said.outcome is Verdict.TIMED_OUT
+def stopped(e: Evidence) -> Judgement | None:
+    """The operator or the kubelet ended it because its time was over."""
     by_kubelet = e.seen.pod is not None and e.seen.pod.deadline_exceeded
-    if not (by_runner or by_kubelet or e.attempt.reason is Reason.TIMED_OUT):
-        return None
+    return _timed_out(e) if by_kubelet or e.attempt.reason is Reason.TIMED_OUT else None
+
+
+def timed_out(e: Evidence) -> Judgement | None:
+    """The runner itself ended it because its time was over."""
+    return _timed_out(e) if e.said is not None and e.said.outcome is Verdict.TIMED_OUT else None
+
+
+def _timed_out(e: Evidence) -> Judgement:
     text = (
         f"The attempt ran longer than its {e.seen.policy.timeout_seconds:g} s."
         if e.seen.policy.timeout_seconds
@@ -126,8 +134,8 @@ def timed_out(e: Evidence) -> Judgement | None:
 
 
 def pending_timeout(e: Evidence) -> Judgement | None:
-    """Its container never started in time; the message of that moment is kept."""
-    if e.attempt.reason is not Reason.PENDING_TIMEOUT:
+    """Its container never started in time; the message of that moment is kept. A runner's word says that it did."""
+    if e.attempt.reason is not Reason.PENDING_TIMEOUT or e.said is not None:
         return None
     return _disrupted(
         Why(Reason.PENDING_TIMEOUT, e.attempt.message or "The pod did not start in time.", e.attempt.cure)
@@ -152,17 +160,19 @@ def disrupted(e: Evidence) -> Judgement | None:
 
 def vanished(e: Evidence) -> Judgement | None:
     """No pod and no stored outcome: it was deleted, or a restart came between record and creation."""
-    if e.seen.presence is not Presence.ABSENT or e.said is not None:
+    if e.seen.presence not in (Presence.ABSENT, Presence.FOREIGN, Presence.UNPOSTED) or e.said is not None:
         return None
-    if e.attempt.pod_uid is None:
+    if e.attempt.pod_uid is None and e.seen.known_uid is None:
         why = Why(Reason.LOST, "The attempt was recorded, and no pod and no outcome of it were found.")
         return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.FREE)
     return _disrupted(Why(Reason.POD_DELETED, "The pod was deleted before the task ended."))
 
 
 def out_of_memory(e: Evidence) -> Judgement | None:
-    """The kernel killed it; an OOM-killed container may even report exit code 0."""
-    if e.seen.pod is None or not e.seen.pod.oom_killed:
+    """The kernel killed it, or only its child; an OOM-killed container may even report exit code 0."""
+    of_container = e.seen.pod is not None and e.seen.pod.oom_killed
+    crash = e.said.error if e.said is not None and e.said.outcome is Verdict.CRASHED else None
+    if not of_container and (crash is None or crash.type != OUT_OF_MEMORY):
         return None
     text = "The task used more memory than its limit and was killed."
     why = Why(Reason.OUT_OF_MEMORY, text, "Raise resources.limits.memory, or let the task use less.")
@@ -177,7 +187,7 @@ def failed(e: Evidence) -> Judgement | None:
     retryable = e.said.error is None or e.said.error.retryable
     budget = Budget.RETRY if retryable else Budget.NONE
     why = e.why(Reason.EXCEPTION, "The task raised an exception.")
-    return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=e.said.timings.get("delay"))
+    return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=own_delay(e.said))
 
 
 def refused_by_runner(e: Evidence) -> Judgement | None:
@@ -210,12 +220,13 @@ Verdicts = Callable[[Evidence], "Judgement | None"]
 VERDICTS: tuple[Verdicts, ...] = (
     completed,
     cancelled,
-    timed_out,
+    stopped,
     pending_timeout,
     disrupted,
     vanished,
     out_of_memory,
     failed,
+    timed_out,
     refused_by_runner,
     crashed,
 )
@@ -225,3 +236,9 @@ def judge_refusal(why: Why) -> Judgement:
     """The API server will never accept the pod (422): the spec is invalid."""
     error = ErrorInfo(str(Reason.INVALID_SPEC), why.message, cure=why.cure)
     return Judgement(Ended.INVALID_SPEC, State.FAILED, replace(why, reason=Reason.INVALID_SPEC), error=error)
+
+
+def judge_suspended() -> Judgement:
+    """Suspended before its pod was accepted: the attempt is given up, so that nothing starts until the run resumes."""
+    why = Why(Reason.SUSPENDED, "The run was suspended before the attempt's pod was created.")
+    return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.FREE)

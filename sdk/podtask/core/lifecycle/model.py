@@ -47,7 +47,7 @@ class Policy:
 class Presence(enum.Enum):
     """What is known of the pod of the attempt that runs."""
 
-    UNPOSTED = "recorded by this process, no POST accepted yet"
+    UNPOSTED = "recorded by this process; no POST was accepted, and none is in doubt"
     EXPECTED = "POST accepted, not seen by the watch yet"
     SEEN = "seen, and ours"
     ABSENT = "a live GET found no pod"
@@ -89,7 +89,7 @@ class Pod:
     """The runner's termination message."""
     exit_code: int | None = None
     disruption: Why | None = None
-    """Eviction, preemption, node loss, admission: the cluster ended it, not the user's code."""
+    """Eviction, preemption, node loss, admission, a deletion before its end: not the user's code ended it."""
     oom_killed: bool = False
     deadline_exceeded: bool = False
 
@@ -142,6 +142,8 @@ class Observed:
     status: Status
     presence: Presence = Presence.ABSENT
     pod: Pod | None = None
+    known_uid: str | None = None
+    """UID of the running attempt's pod where this process knew it (answer to its POST, watch), though it be gone."""
     stored: Outcome | None = None
     """Object `outcome` of the running attempt; read only where its pod cannot say how it ended."""
     refusal: Refusal | None = None

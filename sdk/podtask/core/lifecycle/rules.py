@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from podtask.core.lifecycle.ending import end, record, settle
-from podtask.core.lifecycle.judge import judge, judge_refusal
+from podtask.core.lifecycle.ending import end, record, settle, within_limits
+from podtask.core.lifecycle.judge import judge, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import (
     Decision,
     DeletePod,
@@ -25,6 +25,7 @@ from podtask.core.lifecycle.model import (
     Stop,
     Why,
 )
+from podtask.core.lifecycle.retry import later
 from podtask.core.names import CacheOutcome, Reason, State
 from podtask.core.status import Attempt, CacheInfo, ErrorInfo, Status
 
@@ -44,7 +45,7 @@ def decide(seen: Observed, now: datetime) -> Decision:
     """The one answer for what was observed at `now` (timezone-aware)."""
     answers = ((rule.__name__, rule(seen, now)) for rule in RULES)
     name, decision = next((name, answer) for name, answer in answers if answer is not None)
-    return replace(decision, rule=name)
+    return replace(decision, status=within_limits(decision.status), rule=name)
 
 
 def finished(seen: Observed, now: datetime) -> Decision | None:
@@ -54,7 +55,7 @@ def finished(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.policy.ttl_seconds is None or seen.needed:
         return Decision(status)
-    due = status.finished_at + timedelta(seconds=seen.policy.ttl_seconds)
+    due = later(status.finished_at, seen.policy.ttl_seconds)
     return Decision(status, (DeleteRun(),)) if now >= due else Decision(status, again_at=due)
 
 
@@ -79,6 +80,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.presence is Presence.EXPECTED:
         return Decision(seen.status, again_at=now + LOOK_AGAIN)
+    if attempt.pod_uid or seen.known_uid:
+        return None  # its pod was there once: whoever has its name now, the number is used
     if seen.presence is Presence.FOREIGN:
         why = Why(
             Reason.POD_NAME_CONFLICT,
@@ -87,6 +90,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return Decision(_waiting(seen, why), again_at=now + timedelta(seconds=2))
     if seen.presence is not Presence.UNPOSTED:
         return None
+    if seen.policy.suspend:
+        return settle(seen, attempt, judge_suspended(), now)
     if seen.refusal is None:
         return Decision(seen.status, (Launch(attempt.number),))
     if seen.refusal.final:
@@ -106,10 +111,11 @@ def waiting_pod(seen: Observed, now: datetime) -> Decision | None:
     why = pod.waiting or Why(Reason.SCHEDULING, "The pod is being scheduled and started.")
     if attempt.reason is Reason.PENDING_TIMEOUT or _overdue(seen, pod.scheduled_at, now):
         return _stop(attempt, pod, seen.status.with_latest(_marked(attempt, why)))
-    soon = (attempt.recorded_at or now) + REPORT_AFTER
+    soon, deadline = (attempt.recorded_at or now) + REPORT_AFTER, _deadline(seen, pod.scheduled_at)
     if now < soon and pod.waiting is None:
-        return Decision(seen.status, again_at=soon)
-    return Decision(_waiting(seen, why), again_at=_deadline(seen, pod.scheduled_at))
+        return Decision(seen.status, again_at=min(soon, deadline or soon))
+    known = replace(attempt, pod_uid=pod.uid, node=pod.node)
+    return Decision(_waiting(seen, why).with_latest(known), again_at=deadline)
 
 
 def running_pod(seen: Observed, now: datetime) -> Decision | None:
@@ -120,7 +126,7 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
     started = pod.started_at or attempt.recorded_at or now
     over = None
     if seen.policy.timeout_seconds is not None:
-        over = started + timedelta(seconds=seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN
+        over = later(started, seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN
         if now >= over:
             late = replace(attempt, reason=Reason.TIMED_OUT, message="The attempt ran longer than timeoutSeconds.")
             return _stop(attempt, pod, seen.status.with_latest(late))
@@ -128,6 +134,8 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
         return Decision(seen.status, again_at=started + REPORT_AFTER)
     state = State.RETRYING if seen.status.retries_used else State.RUNNING
     known = replace(attempt, pod_uid=pod.uid, node=pod.node, started_at=pod.started_at)
+    if attempt.reason is Reason.PENDING_TIMEOUT:  # it started after all, before it was deleted
+        known = replace(known, reason=None, message=None, cure=None)
     status = replace(seen.status.with_latest(known), state=state, reason=Reason.RUNNING, message=None)
     return Decision(status, again_at=over)
 
@@ -151,7 +159,9 @@ def suspended(seen: Observed, now: datetime) -> Decision | None:  # noqa: ARG001
 
 
 def upstream(seen: Observed, now: datetime) -> Decision | None:
-    """Every upstream must have completed: one that failed ends the run as NotReady, retries untouched."""
+    """Before the first attempt: every upstream must have completed; one that failed ends the run as NotReady."""
+    if seen.status.attempts_total:  # its results were resolved then, and later attempts use only those
+        return None
     failed = [up for up in seen.upstreams if up.finished and not up.succeeded]
     if failed:
         text = f"Upstream task run '{failed[0].task_run}' did not reach a 'COMPLETED' state (it is {failed[0].state})."
@@ -185,15 +195,18 @@ def cached(seen: Observed, now: datetime) -> Decision | None:
         return end(replace(seen, status=replace(seen.status, result=view.hit, cache=info)), now, State.CACHED, why)
     if view.leader is None or not policy.wait_for_concurrent:
         return None
-    info = CacheInfo(view.key, CacheOutcome.WAITING, view.leader)
     why = Why(Reason.WAITING_FOR_CACHE, f"The identical run '{view.leader}' goes first.")
-    return _wait_quietly(replace(seen, status=replace(seen.status, cache=info)), why, now, None)
+    info = CacheInfo(view.key, CacheOutcome.WAITING, view.leader)
+    return _wait_quietly(seen, why, now, None, info)
 
 
 def due(seen: Observed, now: datetime) -> Decision | None:
     """Nothing is in the way: wait for the retry delay, then record the attempt and create its pod."""
     if seen.status.next_attempt_at is not None and now < seen.status.next_attempt_at:
-        return Decision(seen.status, again_at=seen.status.next_attempt_at)
+        status, last = seen.status, seen.status.latest
+        if last is not None and status.state is not State.AWAITING_RETRY:  # resumed
+            status = replace(status, state=State.AWAITING_RETRY, reason=last.reason, message=last.message)
+        return Decision(status, again_at=status.next_attempt_at)
     status = record(seen, seen.status, now)
     return Decision(status, (Launch(status.attempts_total),))
 
@@ -227,14 +240,18 @@ def _waiting(seen: Observed, why: Why) -> Status:
     return replace(seen.status, state=State.PENDING, reason=why.reason, message=why.message)
 
 
-def _wait_quietly(seen: Observed, why: Why, now: datetime, until: datetime | None) -> Decision:
+def _wait_quietly(
+    seen: Observed, why: Why, now: datetime, until: datetime | None, cache: CacheInfo | None = None
+) -> Decision:
     """Wait for another object's event; write the reason only when it takes longer than a few seconds."""
     soon = seen.created_at + REPORT_AFTER
-    return Decision(seen.status, again_at=soon) if now < soon else Decision(_waiting(seen, why), again_at=until)
+    if now < soon:
+        return Decision(seen.status, again_at=soon)
+    return Decision(replace(_waiting(seen, why), cache=cache or seen.status.cache), again_at=until)
 
 
 def _deadline(seen: Observed, since: datetime | None) -> datetime | None:
-    return since and since + timedelta(seconds=seen.policy.pending_timeout_seconds)
+    return since and later(since, seen.policy.pending_timeout_seconds)
 
 
 def _overdue(seen: Observed, since: datetime | None, now: datetime) -> bool:

@@ -33,7 +33,7 @@ class StatusView(Status):
 
 def rendered(status: Status, policy: Policy, created_at: datetime, generation: int) -> StatusView:
     """The status with everything derived from it."""
-    known = {f.name: getattr(status, f.name) for f in fields(status)}
+    known = {f.name: getattr(status, f.name) for f in fields(Status)}
     return StatusView(
         **known,
         conditions=conditions(status, created_at),
