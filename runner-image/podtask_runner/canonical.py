@@ -30,7 +30,7 @@ _ATOM: Final = 40
 """Payloads up to this many bytes stand in the token as they are, longer ones by digest."""
 
 
-class Unhashable(TypeError):  # noqa: N818 - says what is the case
+class Unhashable(TypeError):
     """The value has no stable form. `path` leads to the culprit (`[3].lock`), `why` says what is wrong with it."""
 
     def __init__(self, path: str, why: str) -> None:

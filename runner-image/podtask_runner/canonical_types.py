@@ -7,6 +7,7 @@ pickled by parts can be hashed by parts.
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import hashlib
 import sys
@@ -201,7 +202,8 @@ def _moment(encoder: Encoder, value: object) -> bytes | None:
 def _reduced(encoder: Encoder, value: object) -> bytes | None:
     """Whatever can say how it is rebuilt: the callable, its arguments, state and items, each walked."""
     try:
-        reduced: Any = value.__reduce_ex__(4)
+        registered = copyreg.dispatch_table.get(type(value))  # as pickle asks: re.Pattern is there
+        reduced: Any = registered(value) if registered is not None else value.__reduce_ex__(4)
     except Exception as error:  # noqa: BLE001 - user classes may do anything here
         why = (
             f"a {codeid.full_name(type(value))} cannot be hashed ({error}); define __podtask_hash__ or register_hasher"

@@ -33,7 +33,7 @@ _SOCKET_TIMEOUT: Final = 60.0
 """Seconds without a byte after which an exchange is given up and tried again."""
 
 
-class Unreachable(Exception):  # noqa: N818 - says what is the case
+class Unreachable(Exception):
     """No answer, or half of one; worth another try."""
 
 

@@ -27,31 +27,31 @@ class RunnerError(Exception):
         self.cure = cure
 
 
-class InvalidSpec(RunnerError):  # noqa: N818 - the word of the API
+class InvalidSpec(RunnerError):
     """The TaskRun cannot be executed as it is written; trying again does not help."""
 
     verdict = Verdict.INVALID_SPEC
 
 
-class EnvironmentMismatch(RunnerError):  # noqa: N818 - the word of the API
+class EnvironmentMismatch(RunnerError):
     """The payload belongs to another interpreter or to other packages than the ones that are here."""
 
     verdict = Verdict.ENVIRONMENT_MISMATCH
 
 
-class InputCorrupted(RunnerError):  # noqa: N818 - the word of the API
+class InputCorrupted(RunnerError):
     """An object is missing, or its bytes do not have the digest that was recorded for it."""
 
     verdict = Verdict.INPUT_CORRUPTED
 
 
-class StoreUnavailable(RunnerError):  # noqa: N818 - the word of the API
+class StoreUnavailable(RunnerError):
     """The store did not answer, or refused, for longer than `store_timeout_seconds`."""
 
     verdict = Verdict.STORE_UNAVAILABLE
 
 
-class AlreadyStored(RunnerError):  # noqa: N818 - says what is the case
+class AlreadyStored(RunnerError):
     """The object was written before with other bytes. `digest`, `size` and `head` describe what is there."""
 
     def __init__(self, message: str, digest: str = "", size: int = 0, head: bytes = b"") -> None:

@@ -37,7 +37,7 @@ _MAY_PASS: Final = frozenset({400, FORBIDDEN, NOT_FOUND, 408, 409, 425, 429})
 _HOPELESS_TRIES: Final = 3
 
 
-class _Refused(Exception):  # noqa: N818 - says what is the case
+class _Refused(Exception):
     def __init__(self, status: int, doing: str) -> None:
         super().__init__(f"{doing}: the store answered {status}")
         self.status = status

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.unit.runner.harness import Attempt
 from tests.unit.runner.s3like import S3Like
 

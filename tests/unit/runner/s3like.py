@@ -1,4 +1,4 @@
-"""A store for tests that behaves like S3 under the runner's grants: PUT once, GET, POST of log chunks; and its bad days."""
+"""A store for tests that behaves like S3 under the runner's grants: PUT once, GET, POST of logs; and its bad days."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@ import signal
 from typing import Any
 
 import pytest
+from tests.unit.runner.harness import Attempt, Ran, inline, stored
 
 from podtask_runner import payload, pickling, wire
 from podtask_runner.execute import Shipped
 from podtask_runner.names import TERMINATION_LIMIT, VALUE_LIMIT
 from podtask_runner.supervisor import EXIT_CODES
 from podtask_runner.wire import Verdict
-from tests.unit.runner.harness import Attempt, Ran, inline, stored
 
 
 def verdict(ran: Ran, expected: Verdict) -> Ran:
@@ -185,7 +185,7 @@ class TestFailed:
         def fail() -> None:
             raise ValueError("busy")
 
-        ran = attempt.call(Shipped(fail, retry_delay=lambda exc, attempt: 10.0 * attempt), options={"retries_left": 1})
+        ran = attempt.call(Shipped(fail, retry_delay=lambda _, attempt: 10.0 * attempt), options={"retries_left": 1})
         assert ran.outcome.timings["delay"] == 10.0
 
     def test_a_retry_condition_that_fails_itself_ends_the_retries_and_says_so(self, attempt: Attempt) -> None:
@@ -206,7 +206,10 @@ class TestFailed:
         assert ran.error.type == "ValueError"
 
     def test_an_exception_that_cannot_be_rebuilt_is_still_a_failure_that_may_be_retried(self, attempt: Attempt) -> None:
-        source = "class Odd(Exception):\n    def __init__(self, a, b):\n        super().__init__('odd')\ndef main():\n    raise Odd(1, 2)"
+        source = (
+            "class Odd(Exception):\n    def __init__(self, a, b):\n        super().__init__('odd')\n"
+            "def main():\n    raise Odd(1, 2)"
+        )
         ran = verdict(attempt.source(source), Verdict.FAILED)
         assert ran.error.retryable
         kept = pickling.loads(attempt.path("error").read_bytes())
@@ -294,7 +297,8 @@ class TestStopped:
     def test_work_that_is_finished_within_the_grace_time_counts(self, attempt: Attempt) -> None:
         body = (
             "import signal, threading\ndone = threading.Event()\n"
-            "signal.signal(signal.SIGTERM, lambda *_: done.set())\nprint('ready', flush=True)\ndone.wait()\nreturn 'saved'"
+            "signal.signal(signal.SIGTERM, lambda *_: done.set())\nprint('ready', flush=True)\n"
+            "done.wait()\nreturn 'saved'"
         )
         assert verdict(self.stop(attempt, body), Verdict.COMPLETED).result.value == '"saved"'
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.runner.harness import Attempt
 
 from podtask_runner import wire
 from podtask_runner.wire import Verdict
-from tests.unit.runner.harness import Attempt
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.runner.harness import Attempt
+from tests.unit.runner.s3like import S3Like
 
 from podtask_runner import logs, wire
 from podtask_runner.endpoints import Endpoints
-from tests.unit.runner.harness import Attempt
-from tests.unit.runner.s3like import S3Like
 
 
 def post(url: str, **changes: Any) -> wire.LogPost:
@@ -27,7 +27,10 @@ def chunks(server: S3Like) -> list[bytes]:
 
 
 def test_prints_reach_the_pods_log_and_the_store(served: Attempt, server: S3Like) -> None:
-    source = "import sys, subprocess\ndef main():\n    print('out ü')\n    print('err', file=sys.stderr)\n    subprocess.run(['echo', 'from below'])"
+    source = (
+        "import sys, subprocess\ndef main():\n    print('out ü')\n    print('err', file=sys.stderr)\n"
+        "    subprocess.run(['echo', 'from below'])"
+    )
     ran = served.source(source, logs=post(server.url))
     assert ran.stdout == "out ü\nfrom below\n"
     assert ran.stderr == "err\n"

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.runner.harness import Attempt
+from tests.unit.runner.s3like import CUT, S3Like
 
 from podtask_runner import wire
 from podtask_runner.errors import AlreadyStored, InputCorrupted, StoreUnavailable
 from podtask_runner.payload import digest
 from podtask_runner.transfer import Store, file_digest
 from podtask_runner.wire import Verdict
-from tests.unit.runner.harness import Attempt
-from tests.unit.runner.s3like import CUT, S3Like
 
 DATA = b"payload " * 300_000
 

@@ -1,0 +1,315 @@
+"""Which values are equal for the canonical encoder, and which are not."""
+
+from __future__ import annotations
+
+import collections
+import copy
+import dataclasses
+import datetime as dt
+import decimal
+import functools
+import math
+import pathlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.runner.sample import Access, Colour, Pair, Plain, Point, Words, cyclic
+
+from podtask_runner import canonical
+from podtask_runner.canonical import Unhashable, content_hash, register_hasher
+
+UTC = dt.timezone.utc
+PLUS1 = dt.timezone(dt.timedelta(hours=1))
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.decimals(allow_nan=False)
+    | st.dates()
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=5) | st.tuples(inner, inner) | st.dictionaries(LEAVES, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+def built_at_run_time(word: str) -> str:
+    return "".join(list(word))
+
+
+def shuffled(mapping: dict[Any, Any]) -> dict[Any, Any]:
+    return dict(reversed(list(mapping.items())))
+
+
+def _loop(to: int) -> list[Any]:
+    outer: list[Any] = []
+    inner: list[Any] = []
+    outer.append(inner)
+    inner.append((outer, inner)[to])
+    return outer
+
+
+shared = [1, 2]
+
+EQUAL: dict[str, tuple[Any, Any]] = {
+    "dicts in another order": ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+    "dicts with mixed keys in another order": ({1: 1, "1": 2, None: 3}, {None: 3, "1": 2, 1: 1}),
+    "sets in another order": ({"a", "b", "c"}, {"c", "b", "a"}),
+    "the same list twice, and two equal lists": ([shared, shared], [[1, 2], [1, 2]]),
+    "strings that are not the same object": ("abc", built_at_run_time("abc")),
+    "all NaNs": (math.nan, -math.nan),
+    "copies of an object": (Plain(a=[1]), copy.deepcopy(Plain(a=[1]))),
+    "attributes set in another order": (Plain(a=1, b=2), Plain(b=2, a=1)),
+    "cycles of the same shape": (cyclic(), cyclic()),
+    "paths that are spelled alike": (pathlib.Path("a//b"), pathlib.PurePosixPath("a/b")),
+    "defaultdicts in another order": (collections.defaultdict(int, a=1, b=2), collections.defaultdict(int, b=2, a=1)),
+    "equal partials": (functools.partial(Plain, a=1, b=2), functools.partial(Plain, b=2, a=1)),
+}
+
+DIFFERENT: dict[str, list[Any]] = {
+    "numbers that are equal for Python": [1, 1.0, True, 1 + 0j, decimal.Decimal(1)],
+    "zeros": [0, 0.0, -0.0, False, None, "", b"", (), [], {}, set(), frozenset()],
+    "sequences": [(1, 2), [1, 2], {1, 2}, frozenset({1, 2}), range(1, 3), Pair(1, 2), collections.deque([1, 2])],
+    "keys": [{1: 0}, {"1": 0}, {1.0: 0}, {True: 0}, {(1,): 0}, {None: 0}],
+    "text and bytes": ["a", b"a", bytearray(b"a")],
+    "where the border runs": [["ab", "c"], ["a", "bc"], ["abc"], ["a", "b", "c"], [["a"], "bc"], [["a", "bc"]]],
+    "keys and values": [{"a": "b"}, {"b": "a"}, {"a": "b", "b": "a"}, ["a", "b"]],
+    "long strings": ["x" * 1000, "x" * 1001, b"x" * 1000],
+    "decimals that print differently": [decimal.Decimal("1.0"), decimal.Decimal("1.00")],
+    "moments": [
+        dt.datetime(2024, 1, 1),  # noqa: DTZ001 - without a zone on purpose
+        dt.datetime(2024, 1, 1, tzinfo=UTC),
+        dt.datetime(2024, 1, 1, 1, tzinfo=PLUS1),
+        dt.datetime(2024, 1, 1, fold=1),  # noqa: DTZ001
+        dt.date(2024, 1, 1),
+    ],
+    "paths": [pathlib.PurePosixPath("a"), pathlib.PureWindowsPath("a"), "a"],
+    "enums": [Colour.RED, Colour.BLUE, Access.READ, Access.READ | Access.WRITE, 1],
+    "objects": [Plain(a=1), Plain(a=2), Plain(b=1), Plain(), {"a": 1}],
+    "dataclasses": [Point(1), Point(2), Point(1, {"a"})],
+    "order where order counts": [
+        collections.OrderedDict(a=1, b=2),
+        collections.OrderedDict(b=2, a=1),
+        {"a": 1, "b": 2},
+    ],
+    "subclasses": [{1}, Words({1})],
+    "slices": [slice(1), slice(None, 1, 1), slice(1, None)],
+    "cycles": [cyclic(), [1, {"self": [1]}], [1, {"self": cyclic()}]],
+    "where a cycle returns to": [_loop(0), _loop(1)],
+    "types": [int, float, Point, Plain],
+    "functions": [len, max, sorted, Point.far],
+    "maxlen of a deque": [collections.deque([1], 2), collections.deque([1], 3)],
+}
+
+
+@pytest.mark.parametrize("case", EQUAL)
+def test_equal_are(case: str) -> None:
+    one, other = EQUAL[case]
+    assert content_hash(one) == content_hash(other)
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_different_are(case: str) -> None:
+    hashes = [content_hash(value) for value in DIFFERENT[case]]
+    assert len(set(hashes)) == len(hashes)
+    assert all(found.startswith("h1:") and len(found) == 3 + 64 for found in hashes)
+
+
+def typed(value: Any) -> Any:
+    """A value that is equal to another one exactly when the types are, too."""
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(typed(item) for item in value)
+    if isinstance(value, dict):
+        return dict, frozenset((typed(key), typed(item)) for key, item in value.items())
+    return type(value), repr(value)
+
+
+@given(VALUES, VALUES)
+def test_hashes_are_equal_exactly_when_values_and_types_are(one: Any, other: Any) -> None:
+    assert (content_hash(one) == content_hash(other)) == (typed(one) == typed(other))
+
+
+@given(VALUES)
+def test_copies_are_equal(value: Any) -> None:
+    assert content_hash(copy.deepcopy(value)) == content_hash(value)
+
+
+@given(st.dictionaries(LEAVES, VALUES), st.sets(LEAVES), st.randoms(use_true_random=False))
+def test_order_does_not_count_where_there_is_none(mapping: dict[Any, Any], items: set[Any], random: Any) -> None:
+    keys, members = list(mapping), list(items)
+    random.shuffle(keys)
+    random.shuffle(members)
+    assert content_hash({key: mapping[key] for key in keys}) == content_hash(mapping)
+    assert content_hash(set(members)) == content_hash(items)
+
+
+def test_sharing_does_not_cost_exponential_time() -> None:
+    value: list[Any] = []
+    for _ in range(100):
+        value = [value, value]
+    assert content_hash(value) == content_hash(value)
+
+
+LOCK = threading.Lock()
+
+
+class Holder:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        pytest.param({"df": [1, 2, 3, Holder()]}, "args['df'][3].lock", id="inside containers and objects"),
+        pytest.param(Point(threading.Lock()), "args.x", id="in a field"),  # type: ignore[arg-type]
+        pytest.param((x for x in ()), "args", id="at the top"),
+        pytest.param(functools.partial(len, threading.Lock()), "args.args[0]", id="in a partial"),
+        pytest.param(lambda lock=LOCK: lock, "args → (defaults)[0]", id="in a default"),
+    ],
+)
+def test_what_cannot_be_hashed_is_named_with_the_path_to_it(value: object, path: str) -> None:
+    with pytest.raises(Unhashable) as caught:
+        content_hash(value, name="args")
+    assert caught.value.path == path
+    assert "cannot be hashed" in caught.value.why
+    assert str(caught.value).startswith(path)
+
+
+def test_nesting_beyond_the_stack_is_unhashable() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(Unhashable, match="too deeply"):
+        content_hash(value)
+
+
+def test_a_class_may_say_what_stands_for_it() -> None:
+    class Model:
+        def __init__(self, version: int) -> None:
+            self.version, self.lock = version, threading.Lock()
+
+        def __podtask_hash__(self) -> object:
+            return self.version
+
+    assert content_hash(Model(1)) == content_hash(Model(1))
+    assert content_hash(Model(1)) != content_hash(Model(2))
+    assert content_hash(Model(1)) != content_hash(1)
+    assert content_hash(Model) == content_hash(Model)
+
+
+@pytest.fixture
+def registry() -> Iterator[None]:
+    before = dict(canonical.REGISTERED)
+    yield
+    canonical.REGISTERED.clear()
+    canonical.REGISTERED.update(before)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_hasher_may_be_registered_for_a_class_of_others() -> None:
+    with pytest.raises(Unhashable):
+        content_hash(Holder())
+    register_hasher(Holder, lambda _: "always the same")
+    assert content_hash(Holder()) == content_hash(Holder())
+
+
+def test_a_method_that_changed_makes_another_value() -> None:
+    def make(answer: int) -> Any:
+        class Thing:
+            def ask(self) -> int:
+                return answer
+
+        return Thing()
+
+    assert content_hash(make(1)) != content_hash(make(2))
+    assert content_hash(make(1)) == content_hash(make(1))
+
+
+class TestLibraries:
+    def test_arrays(self) -> None:
+        np = pytest.importorskip("numpy")
+        array = np.arange(12, dtype="int32").reshape(3, 4)
+        assert content_hash(array) == content_hash(np.asfortranarray(array))
+        assert content_hash(array) == content_hash(np.arange(24, dtype="int32")[::2].reshape(3, 4) // 2)
+        others = [array.T, array.astype("int64"), array.astype(">i4"), array.reshape(4, 3), array.tolist(), array + 1]
+        assert len({content_hash(value) for value in [array, *others]}) == 7
+
+    def test_arrays_of_other_kinds(self) -> None:
+        np = pytest.importorskip("numpy")
+        values = [
+            np.float64(1),
+            np.int64(1),
+            1,
+            np.array(1.0),
+            np.array([]),
+            np.array([], dtype="int8"),
+            np.array(["a", None, {1}], dtype=object),
+            np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
+            np.array([(1, 2.0)], dtype=[("a", "i4"), ("c", "f8")]),
+            np.array(["2024-01-01"], dtype="datetime64[D]"),
+            np.array(["a", "b"]),
+            np.dtype("int8"),
+        ]
+        assert len({content_hash(value) for value in values}) == len(values)
+
+    def test_tables(self) -> None:
+        pd = pytest.importorskip("pandas")
+        table = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+        halves = pd.concat([table.iloc[:1], table.iloc[1:]])
+        assert content_hash(table) == content_hash(halves)
+        others = [
+            table[["b", "a"]],
+            table.iloc[::-1],
+            table.astype({"a": "Int64"}),
+            table.astype({"b": "category"}),
+            table.set_index("a"),
+            table.rename(columns={"a": "c"}),
+            table["a"],
+            table["a"].rename("z"),
+            table.index,
+            pd.MultiIndex.from_tuples([(1, "a"), (2, "b")]),
+            pd.to_datetime(pd.Series(["2024-01-01"])).dt.tz_localize("UTC"),
+            pd.to_datetime(pd.Series(["2024-01-01"])),
+            pd.Timestamp("2024-01-01"),
+        ]
+        assert len({content_hash(value) for value in [table, *others]}) == len(others) + 1
+
+    def test_attrs(self) -> None:
+        attrs = pytest.importorskip("attrs")
+
+        @attrs.define
+        class Item:
+            names: Any
+
+        assert content_hash(Item({"a", "b"})) == content_hash(Item({"b", "a"}))
+        assert content_hash(Item(1)) != content_hash(Item(2))
+
+    def test_pydantic(self) -> None:
+        pydantic = pytest.importorskip("pydantic")
+
+        class Item(pydantic.BaseModel):  # type: ignore[name-defined, misc]
+            names: Any
+            _cache: int = pydantic.PrivateAttr(default=0)
+
+        assert content_hash(Item(names={"a", "b"})) == content_hash(Item(names={"b", "a"}))
+        assert content_hash(Item(names=1)) != content_hash(Item(names=2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    children: tuple[Any, ...] = ()
+
+
+@given(st.recursive(st.just(Node()), lambda inner: st.lists(inner, max_size=3).map(lambda found: Node(tuple(found)))))
+def test_trees_of_dataclasses(tree: Node) -> None:
+    assert content_hash(tree) == content_hash(copy.deepcopy(tree))
+    assert content_hash(Node((tree,))) != content_hash(tree)
