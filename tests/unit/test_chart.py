@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 import yaml
-from podtask_operator import settings
 
 from podtask.core import names
+from podtask_operator import settings
 
 TOP = Path(__file__).parents[2]
 CHART = TOP / "charts" / "podtask"
@@ -47,7 +47,7 @@ def helm() -> str:
         answer = subprocess.run([TOP / "dev" / "tools", "path"], capture_output=True, text=True, check=False)
         found = shutil.which("helm", path=answer.stdout.strip() or os.devnull)
     if not found:
-        pytest.fail("these tests need helm (3.14 or later) on PATH; dev/tools helm builds one", pytrace=False)
+        pytest.fail("these tests need helm (3.17 or later) on PATH; dev/tools helm builds one", pytrace=False)
     return found
 
 
