@@ -116,9 +116,7 @@ def test_what_went_wrong_is_a_sentence_and_the_run_is_deleted(server: Server, se
 
 def test_a_refused_creation_gives_the_servers_sentence() -> None:
     server = Server(create=refused(404, "the server could not find the requested resource"))
-    with pytest.raises(
-        SmokeError, match="in namespace podtask-system was refused: the server could"
-    ):
+    with pytest.raises(SmokeError, match="in namespace podtask-system was refused: the server could"):
         run(server, 240)
     assert server.deleted == []
 
