@@ -75,7 +75,7 @@ def _enum(encoder: Encoder, value: object) -> bytes | None:
     enum = sys.modules.get("enum")
     if enum is None or not isinstance(value, enum.Enum):
         return None
-    name = str(value._name_ or "")  # a combination of flags has no name of its own
+    name = "" if isinstance(value, enum.Flag) else str(value._name_)  # Pythons name combined flags differently
     return token(b"enum", text(codeid.full_name(type(value))), text(name), encoder.at(".value", value._value_))
 
 
@@ -199,6 +199,16 @@ def _moment(encoder: Encoder, value: object) -> bytes | None:
     return token(text(type(value).__name__), naive, b"%d" % moment.fold, zone)
 
 
+def _number(encoder: Encoder, value: object) -> bytes | None:
+    """Decimal and Fraction; they reduce differently in different Pythons."""
+    decimal, fractions = sys.modules.get("decimal"), sys.modules.get("fractions")
+    if decimal is not None and type(value) is decimal.Decimal:
+        return token(b"decimal", text(str(value)))
+    if fractions is not None and type(value) is fractions.Fraction:
+        return encoder.sequence(b"fraction", (value.numerator, value.denominator))
+    return None
+
+
 def _reduced(encoder: Encoder, value: object) -> bytes | None:
     """Whatever can say how it is rebuilt: the callable, its arguments, state and items, each walked."""
     try:
@@ -248,5 +258,6 @@ _QUESTIONS: Final[tuple[Handler, ...]] = (
     _partial,
     _path,
     _moment,
+    _number,
     _reduced,
 )

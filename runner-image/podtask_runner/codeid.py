@@ -23,6 +23,7 @@ from podtask_runner.payload import PYTHON
 
 _GLOBAL: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _ATTRIBUTE: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_GENERATORS: Final = frozenset({"dataclasses", "reprlib"})
 _MISSING: Final = object()
 
 
@@ -192,7 +193,9 @@ def _functions(member: object) -> Iterator[types.FunctionType]:
 
 def _written(fn: types.FunctionType) -> bool:
     """By a person; what dataclasses and attrs generate follows from the class statement."""
-    return not (fn.__code__.co_filename == "<string>" or fn.__code__.co_filename.startswith("<attrs generated"))
+    filename = fn.__code__.co_filename
+    generated = filename == "<string>" or filename.startswith("<attrs generated")
+    return not generated and fn.__globals__.get("__name__") not in _GENERATORS
 
 
 def _is_plain(value: object) -> bool:

@@ -80,7 +80,7 @@ class Code:
 class Upstream:
     """The result of another run: bound to a keyword `parameter`, or to every placeholder named `ref` in the inputs.
 
-    `error` is set instead of `blob` where a failed upstream is passed as data (subflow parameters).
+    Where a failed upstream is passed as data (subflow parameters), the blob is its stored, pickled exception.
     """
 
     blob: Blob

@@ -15,6 +15,26 @@ from tests.unit.runner.harness import RUNNER
 
 from podtask_runner.canonical import content_hash
 
+RECORDED = {
+    "none": "1a566744f1e5",
+    "ints": "c45f09ce2a8b",
+    "floats": "940b5d0bc678",
+    "strings": "6cc3ac7723cb",
+    "set": "c6c6941c5d27",
+    "frozenset in dict": "2f33abdf6dcc",
+    "dict": "28d1d9168d7a",
+    "ordered": "62c4b01efd04",
+    "deque": "30885b13a190",
+    "numbers": "0c84fc991060",
+    "times": "327b7c45e0f0",
+    "paths": "edd878928f84",
+    "uuid": "4faec2d3ebf6",
+    "range and slice": "915f2ba4a0c8",
+    "pattern": "7b9f24373876",
+    "cycle": "d58581197653",
+}
+"""Caches outlive releases and Python minors: who changes one of these changes `canonical.PREFIX` with it."""
+
 
 def hashes(seed: str, interpreter: str = sys.executable) -> dict[str, str]:
     done = subprocess.run(
@@ -34,6 +54,11 @@ def test_hash_seeds_do_not_matter() -> None:
     assert len(set(first.values())) == len(first), "different values, different hashes"
     for other in others:
         assert other == first
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_releases_and_python_minors_do_not_matter(name: str) -> None:
+    assert content_hash(sample.VALUES[name]).startswith(f"h1:{RECORDED[name]}")
 
 
 @pytest.mark.parametrize("name", sorted(set(sample.VALUES) - {"module"}))
