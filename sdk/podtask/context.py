@@ -7,6 +7,7 @@ Context variables carry it, so threads of the user's own see nothing. Written by
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from podtask.core import clock
 from podtask.errors import NoRunContext
 
 if TYPE_CHECKING:
@@ -131,4 +133,16 @@ def task_run_logger(run: TaskRunInfo) -> RunLogger:
 
 
 def _from_runner() -> TaskRunContext | None:
-    return None
+    """Inside a pod or a subprocess. The function itself is what travels, so `task` and `parameters` stay empty."""
+    runner = sys.modules.get("podtask_runner.context")
+    found = runner.current() if runner is not None else None
+    if found is None:
+        return None
+    run = TaskRunInfo(
+        found.task_run,
+        found.task_name or found.task_run,
+        found.flow_run,
+        tags=frozenset(found.tags),
+        run_count=found.attempt,
+    )
+    return TaskRunContext(None, run, clock.now())

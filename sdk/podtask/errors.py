@@ -28,9 +28,21 @@ A task's own exception is raised as itself, never wrapped.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PodtaskError(Exception):
-    """Base of everything podtask raises on its own account."""
+    """Base of everything podtask raises on its own account. Travels between processes with its text."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args)
+
+
+def _rebuilt(kind: type[PodtaskError], args: tuple[Any, ...]) -> PodtaskError:
+    """Without asking the constructor, which takes the parts of the sentence."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class ReservedArgumentError(PodtaskError, TypeError):

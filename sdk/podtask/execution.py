@@ -110,10 +110,19 @@ class InProcess:
         from podtask.shipping import shipped
         from podtask_runner import execute
 
+        _forget_own_frames(error)
         desk = _Desk()
         timings: dict[str, float] = {}
         outcome = execute.raised(error, shipped(self.run_.task), self.retries, desk, timings)
         return replace(outcome, timings=timings), desk.error.data
+
+
+def _forget_own_frames(error: BaseException) -> None:
+    """The traceback begins where the user's code does."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
+        trace = trace.tb_next
+    error.__traceback__ = trace or error.__traceback__
 
 
 def arguments(run: TaskRun) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from podtask.backends.shelf import CachePlan, Shelf
 from podtask.backends.timers import Clock, Timer
+from podtask.context import task_run_logger
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.ending import end
 from podtask.core.lifecycle.model import (
@@ -37,7 +38,7 @@ from podtask.core.lifecycle.model import (
     Upstream,
     Why,
 )
-from podtask.core.names import Reason, State
+from podtask.core.names import Ended, Reason, State
 from podtask.core.status import ErrorInfo, Status
 from podtask.runs import TaskRun
 from podtask_runner.wire import Outcome
@@ -185,6 +186,7 @@ class LifecycleLoop:
             self._as_running(tracked)
         if tracked.status.finished:
             self._forget(tracked)
+        _log_failure(tracked.run, before, tracked.status)
         if tracked.status != before:
             tracked.run.report(tracked.status, tracked.payload if tracked.status.finished else None)
         for effect in decision.effects:
@@ -238,6 +240,16 @@ class LifecycleLoop:
         tracked.payload = _pickled(error)
         why = Why(Reason.CRASHED, f"Execution was interrupted by an unexpected exception: {text}")
         self._apply(tracked, end(self._observe(tracked), now, State.CRASHED, why, info))
+
+
+def _log_failure(run: TaskRun, before: Status, after: Status) -> None:
+    """One line per attempt that did not complete; the traceback comes with the exception that is raised."""
+    for attempt in after.attempts[-2:]:
+        known = next((old for old in before.attempts if old.number == attempt.number), None)
+        if attempt.judged and attempt.outcome is not Ended.COMPLETED and not (known and known.judged):
+            info = replace(run.info, run_count=attempt.number)
+            what_next = "" if after.finished else "; it is tried again"
+            task_run_logger(info).warning("Attempt %d: %s%s", attempt.number, attempt.message, what_next)
 
 
 def policy_of(run: TaskRun) -> Policy:

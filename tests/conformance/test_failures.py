@@ -1,0 +1,366 @@
+"""Failures, retries, crashes, timeouts and what they do downstream (design: task-semantics §§3, 4, 8, 9)."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from tests.conformance.suite import EVERY_STATE, REMOTE
+
+from podtask import TaskCrashed, TaskTimedOut, UpstreamNotReady, flow, get_run_context, task
+from podtask.states import Completed, Failed
+
+
+@pytest.mark.usefixtures("backend")
+class TestFailures:
+    def test_the_tasks_own_exception_is_raised_by_result_and_by_state_result(self) -> None:
+        @task
+        def fail():
+            raise ValueError("no luck", 7)
+
+        @flow
+        def failing():
+            future = fail()
+            with pytest.raises(ValueError, match="no luck") as caught:
+                future.result()
+            assert caught.value.args == ("no luck", 7)
+            state = future.wait()
+            assert state.is_failed()
+            assert str(state.message).startswith("Task run encountered an exception.")
+            with pytest.raises(ValueError, match="no luck"):
+                _ = state.result
+            assert isinstance(future.result(raise_on_failure=False), ValueError)
+            return "survived"
+
+        assert failing() == "survived"
+
+    def test_the_traceback_of_where_it_was_raised_is_the_cause(self) -> None:
+        @task
+        def fail():
+            {}["nothing"]
+
+        @flow
+        def failing():
+            return fail()
+
+        with pytest.raises(KeyError) as caught:
+            failing()
+        assert '{}["nothing"]' in str(caught.value.__cause__) or "in fail" in str(caught.value.__cause__)
+
+    def test_causes_of_an_exception_travel_with_it(self) -> None:
+        @task
+        def fail():
+            try:
+                raise KeyError("inner")
+            except KeyError as error:
+                raise RuntimeError("outer") from error
+
+        @flow
+        def failing():
+            return fail()
+
+        with pytest.raises(RuntimeError, match="outer") as caught:
+            failing()
+        assert isinstance(caught.value.__cause__, KeyError)
+
+    def test_a_returned_failed_state_is_a_failure_and_a_returned_completed_state_a_success(self) -> None:
+        @task
+        def verdict(which):
+            return {"failed": Failed("on purpose"), "completed": Completed(5), "both": [Completed(1), Failed("x")]}[
+                which
+            ]
+
+        @flow
+        def judging():
+            failed, completed, both = verdict("failed").wait(), verdict("completed").wait(), verdict("both").wait()
+            return [failed.name, failed.message, completed.name, completed.result, both.name, both.message]
+
+        assert judging() == ["Failed", "on purpose", "Completed", 5, "Failed", "1/2 states failed."]
+
+
+@pytest.mark.usefixtures("backend")
+class TestRetries:
+    def test_retries_3_means_up_to_four_attempts(self) -> None:
+        @task(retries=3)
+        def stubborn():
+            if get_run_context().task_run.run_count < 4:
+                raise ValueError("not yet")
+            return get_run_context().task_run.run_count
+
+        @flow
+        def trying():
+            return stubborn()
+
+        assert trying() == 4
+
+    def test_after_the_last_retry_the_run_is_failed(self) -> None:
+        @task(retries=1)
+        def hopeless():
+            raise ValueError(f"attempt {get_run_context().task_run.run_count}")
+
+        @flow
+        def trying():
+            return hopeless()
+
+        with pytest.raises(ValueError, match="attempt 2"):
+            trying()
+
+    @pytest.mark.parametrize("backend", EVERY_STATE, indirect=True)
+    def test_states_go_from_running_over_awaiting_retry_and_retrying_to_the_end(self) -> None:
+        @task(retries=1)
+        def second_time_lucky():
+            if get_run_context().task_run.run_count == 1:
+                raise ValueError("first")
+
+        @flow
+        def trying():
+            future = second_time_lucky()
+            future.wait()
+            return [state.name for state in future.history]
+
+        assert trying() == ["Pending", "Running", "AwaitingRetry", "Retrying", "Completed"]
+
+    def test_a_retry_waits_for_its_delay_and_never_starts_early(self) -> None:
+        @task(retries=1, retry_delay_seconds=0.3)
+        def delayed():
+            if get_run_context().task_run.run_count == 1:
+                raise ValueError("first")
+
+        @flow
+        def trying():
+            future = delayed()
+            future.wait()
+            first, second = future.task_run.status.attempts
+            return (second.recorded_at - first.finished_at).total_seconds()
+
+        assert trying() >= 0.3
+
+    def test_the_retry_condition_decides_with_the_exception_and_the_attempt(self) -> None:
+        @task(retries=5, retry_condition_fn=lambda error, number: "again" in str(error) and number < 3)
+        def picky():
+            raise ValueError(f"again {get_run_context().task_run.run_count}")
+
+        @flow
+        def trying():
+            return picky()
+
+        with pytest.raises(ValueError, match="again 3"):
+            trying()
+
+    def test_a_callable_delay_sees_the_exception_and_the_attempt(self) -> None:
+        @task(retries=2, retry_delay_seconds=lambda error, number: float(str(error)) * number)
+        def computed():
+            if get_run_context().task_run.run_count < 3:
+                raise ValueError("0.1")
+
+        @flow
+        def trying():
+            future = computed()
+            future.wait()
+            one, two, three = future.task_run.status.attempts
+            return [(b.recorded_at - a.finished_at).total_seconds() for a, b in ((one, two), (two, three))]
+
+        delays = trying()
+        assert 0.1 <= delays[0] < 0.2 <= delays[1]
+
+    def test_every_attempt_gets_fresh_arguments(self) -> None:
+        @task(retries=1)
+        def spoil(items):
+            items.append("spoiled")
+            if get_run_context().task_run.run_count == 1:
+                raise ValueError("first")
+            return items
+
+        @flow
+        def trying():
+            return spoil(["fresh"])
+
+        assert trying() == ["fresh", "spoiled"]
+
+    def test_a_returned_failed_state_is_retried_exactly_like_an_exception(self) -> None:
+        @task(retries=2)
+        def returning():
+            return Failed("not yet") if get_run_context().task_run.run_count < 3 else "done"
+
+        @flow
+        def trying():
+            return returning()
+
+        assert trying() == "done"
+
+
+@pytest.mark.usefixtures("backend")
+class TestCrashes:
+    def test_an_unpicklable_result_is_crashed_and_not_retried(self) -> None:
+        @task(retries=3)
+        def generating():
+            return (n for n in range(3))
+
+        @flow
+        def crashing():
+            future = generating()
+            state = future.wait()
+            assert state.is_crashed()
+            assert state.is_failed()
+            with pytest.raises(TaskCrashed, match="cannot be pickled"):
+                future.result()
+            return future.task_run.status.attempts_total
+
+        assert crashing() == 1
+
+    def test_system_exit_is_crashed_not_retried_and_reaches_the_flows_caller(self) -> None:
+        names = []
+
+        @task(retries=3)
+        def leave():
+            raise SystemExit(3)
+
+        @flow
+        def leaving():
+            future = leave()
+            names.append(future.wait().name)
+            names.append(future.task_run.status.attempts_total)
+            return "not reached by the caller"
+
+        with pytest.raises(SystemExit) as caught:
+            leaving()
+        assert caught.value.code == 3
+        assert names == ["Crashed", 1]
+
+    def test_a_base_exception_of_the_users_is_crashed_and_does_not_crash_the_flow(self) -> None:
+        @task(retries=3)
+        def odd():
+            class Odd(BaseException):
+                pass
+
+            raise Odd("odd")
+
+        @flow
+        def crashing():
+            state = odd().wait()
+            return [state.name, "unexpected exception" in state.message]
+
+        assert crashing() == ["Crashed", True]
+
+    @pytest.mark.parametrize("backend", REMOTE, indirect=True)
+    def test_a_dead_interpreter_is_crashed(self) -> None:
+        @task
+        def die():
+            os.kill(os.getpid(), 9)
+
+        @flow
+        def crashing():
+            return die().wait().name
+
+        assert crashing() == "Crashed"
+
+
+@pytest.mark.usefixtures("backend")
+class TestTimeouts:
+    def test_an_attempt_over_its_timeout_is_timed_out(self) -> None:
+        @task(timeout_seconds=0.3)
+        def slow():
+            time.sleep(20)
+
+        @flow
+        def waiting():
+            future = slow()
+            state = future.wait()
+            assert state.is_failed()
+            with pytest.raises(TaskTimedOut):
+                future.result()
+            with pytest.raises(TimeoutError):
+                future.result()
+            return state.name
+
+        assert waiting() == "TimedOut"
+
+    def test_a_timeout_uses_retries(self) -> None:
+        @task(timeout_seconds=1.5, retries=1)
+        def slow_once():
+            if get_run_context().task_run.run_count == 1:
+                time.sleep(20)
+            return "second"
+
+        @flow
+        def waiting():
+            return slow_once()
+
+        assert waiting() == "second"
+
+    def test_waiting_has_a_timeout_of_its_own(self) -> None:
+        @task
+        def slow():
+            time.sleep(1)
+            return "done"
+
+        @flow
+        def impatient():
+            future = slow()
+            assert future.wait(timeout=0.01) is None
+            with pytest.raises(TimeoutError, match="not finished after"):
+                future.result(timeout=0.01)
+            return future.result()
+
+        assert impatient() == "done"
+
+
+@pytest.mark.usefixtures("backend")
+class TestUpstreams:
+    def test_a_failed_upstream_makes_a_chain_not_ready_and_nothing_of_it_runs(self) -> None:
+        @task
+        def fail():
+            raise ValueError("the root")
+
+        @task(retries=3)
+        def after(x):
+            return x
+
+        @flow
+        def chaining():
+            a = fail()
+            b = after([a])
+            c = after(b)
+            states = [f.wait() for f in (b, c)]
+            assert [state.name for state in states] == ["NotReady", "NotReady"]
+            assert all(state.is_pending() for state in states)
+            assert states[0].message.startswith(f"Upstream task run '{a.run_id}' did not reach a 'COMPLETED' state")
+            with pytest.raises(UpstreamNotReady) as caught:
+                c.result()
+            assert isinstance(caught.value.__cause__, UpstreamNotReady)
+            assert isinstance(caught.value.__cause__.__cause__, ValueError)
+            return [f.task_run.status.attempts_total for f in (b, c)]
+
+        assert chaining() == [0, 0]
+
+    def test_a_failed_run_in_wait_for_makes_not_ready_too(self) -> None:
+        @task
+        def fail():
+            raise ValueError("no")
+
+        @task
+        def after():
+            return 1
+
+        @flow
+        def ordering():
+            return after(wait_for=[fail()]).wait().name
+
+        assert ordering() == "NotReady"
+
+    def test_a_long_chain_is_followed_to_its_end(self, backend: str) -> None:
+        length = 300 if backend == "local" else 5
+
+        @task
+        def more(x):
+            return x + 1
+
+        @flow
+        def chain():
+            x = more(0)
+            for _ in range(length - 1):
+                x = more(x)
+            return x
+
+        assert chain() == length
