@@ -30,9 +30,7 @@ DRAIN_SECONDS = 20.0
 async def operate(told: settings.Settings) -> None:
     """Serve until SIGTERM or SIGINT; then finish the writes in flight."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+    take_signals(stop)
     api = await Api.connect()
     mirror, story = Mirror(), Story(api)
     address = parse_store_url(told.store)
@@ -43,10 +41,15 @@ async def operate(told: settings.Settings) -> None:
     applier = Applier(api, mirror, objects, signer, story, told)
     reconciler = Reconciler(mirror, observer, applier, told, clock.now)
     queue, resync, pulse = reconciler.queue, Resync(api, mirror, told), health.Pulse()
-    watches = handlers.registry(mirror, queue.add, pulse.beat)
+    watches = handlers.registry(mirror, queue.add)
 
     async def watch() -> None:
-        await handlers.watch(told, watches, stop)
+        try:
+            pulse.watching(up=True)
+            await handlers.watch(told, watches, stop)
+        finally:
+            pulse.watching(up=False)
+            take_signals(stop)
 
     async def fill() -> None:
         await resync.fill()
@@ -67,6 +70,12 @@ async def operate(told: settings.Settings) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await api.close()
+
+
+def take_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT end the process in order; taken again whenever kopf, which takes them too, has ended."""
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
 
 
 def main() -> int:

@@ -159,7 +159,7 @@ class Api:
         parsed = json.loads(data) if data else {}
         if answer.status >= 400:
             raise ApiError(answer.status, parsed.get("reason") or "", parsed.get("message") or f"{method} {path}")
-        return parsed  # type: ignore[no-any-return]
+        return dict(parsed)
 
 
 def _runs(namespace: str | None, name: str | None = None) -> str:

@@ -7,6 +7,7 @@ Before: `podtask.core.lifecycle.decide`. What was learned from the answers goes 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,7 +58,7 @@ class Applier:
         self._settings = settings
 
     async def apply(self, key: Key, run: TaskRun, decision: Decision, now: datetime) -> None:
-        """Perform one decision. Raises `Later` where the run changed meanwhile, `ApiUnavailable`, `StoreUnavailable`."""
+        """Perform one decision. Raises `Later` where the run changed, `ApiUnavailable`, `StoreUnavailable`."""
         memory = self._mirror.memory(key, run.uid)
         for effect in decision.effects:
             if isinstance(effect, Publish):
@@ -102,7 +103,7 @@ class Applier:
             await self._api.delete_run(key.namespace, key.name, run.uid)
 
     async def _launch(self, key: Key, attempt: int, memory: Memory, now: datetime) -> None:
-        """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still wants the attempt."""
+        """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it wants the attempt still."""
         live = await self._api.get_run(key.namespace, key.name)
         if live is None or live["metadata"]["uid"] != memory.uid:
             self._mirror.forget_run(key)
@@ -137,7 +138,8 @@ class Applier:
             if small is not None:
                 inlined[small[0]] = small[1]
         bucket = self._objects.bucket(run.namespace)
-        allowed = grants.build(run, attempt, inlined, bucket, self._signer, self._settings)
+        # signing needs no network, but credentials that are due may be fetched anew
+        allowed = await asyncio.to_thread(grants.build, run, attempt, inlined, bucket, self._signer, self._settings)
         await self._api.apply_secret(run.namespace, grants.secret(run, attempt, allowed))
         memory.granted_at = now
 

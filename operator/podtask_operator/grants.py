@@ -15,7 +15,7 @@ from podtask.core.keys import Bucket, secret_key, secret_name
 from podtask.core.names import LABEL_FLOW_RUN, LABEL_MANAGED_BY, LABEL_TASK_RUN, MANAGED_BY
 from podtask.core.status import ResolvedInput, Status
 from podtask.core.store import Signer
-from podtask_operator.pod import owner_reference
+from podtask_operator import ownership
 from podtask_operator.run import TaskRun, policy
 from podtask_operator.settings import Settings
 from podtask_runner import names, wire
@@ -33,14 +33,16 @@ def secret(run: TaskRun, attempt: int, grants: wire.Grants) -> dict[str, Any]:
             "name": secret_name(run.name),
             "namespace": run.namespace,
             "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_TASK_RUN: run.name},
-            "ownerReferences": [owner_reference(run)],
+            "ownerReferences": [ownership.reference(run)],
         },
         "type": "Opaque",
         "data": {secret_key(attempt): base64.b64encode(wire.dump(grants)).decode()},
     }
 
 
-def build(run: TaskRun, attempt: int, inlined: dict[str, bytes], bucket: Bucket, signer: Signer, settings: Settings) -> wire.Grants:
+def build(
+    run: TaskRun, attempt: int, inlined: dict[str, bytes], bucket: Bucket, signer: Signer, settings: Settings
+) -> wire.Grants:
     """The grants of one attempt of a live TaskRun. `inlined`: small results of upstreams by digest."""
     spec, life = run.spec, settings.grant_seconds
     keys = bucket.attempt(run.uid, attempt)
@@ -102,7 +104,13 @@ def small_result(status: Status) -> tuple[str, bytes] | None:
     result = status.result
     if result is None:
         return None
-    raw = result.value.encode() if result.value is not None else base64.b64decode(result.inline) if result.inline else None
+    raw = (
+        result.value.encode()
+        if result.value is not None
+        else base64.b64decode(result.inline)
+        if result.inline
+        else None
+    )
     if raw is None or hashlib.sha256(raw).hexdigest() != result.digest:
         return None
     return result.digest, raw

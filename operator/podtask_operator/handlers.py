@@ -54,13 +54,16 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Keep nothing."""
 
 
-def registry(mirror: Mirror, wake: Callable[[Key], None], beat: Callable[[], None]) -> kopf.OperatorRegistry:
-    """The two watches. `wake` puts a key on the queue, `beat` notes that the watch is alive."""
+def registry(mirror: Mirror, wake: Callable[[Key], None]) -> kopf.OperatorRegistry:
+    """The two watches; `wake` puts a key on the queue."""
     handlers = kopf.OperatorRegistry()
 
-    @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)  # type: ignore[arg-type]
+    @kopf.on.login(registry=handlers)
+    async def login(**told: Any) -> Any:
+        return kopf.login_with_service_account(**told) or kopf.login_with_kubeconfig(**told)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def task_run(event: Any, **_: Any) -> None:
-        beat()
         obj = event["object"]
         key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
         if event["type"] == DELETED:
@@ -74,9 +77,8 @@ def registry(mirror: Mirror, wake: Callable[[Key], None], beat: Callable[[], Non
         elif mirror.put_run(obj) is not None:
             wake(key)
 
-    @kopf.on.event("", "v1", "pods", labels={LABEL_MANAGED_BY: MANAGED_BY}, registry=handlers)  # type: ignore[arg-type]
+    @kopf.on.event("", "v1", "pods", labels={LABEL_MANAGED_BY: MANAGED_BY}, registry=handlers)
     async def pod(event: Any, **_: Any) -> None:
-        beat()
         take = mirror.forget_pod if event["type"] == DELETED else mirror.put_pod
         key = take(event["object"])
         if key is not None:
@@ -85,7 +87,7 @@ def registry(mirror: Mirror, wake: Callable[[Key], None], beat: Callable[[], Non
     return handlers
 
 
-def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+def kopf_settings() -> kopf.OperatorSettings:
     """kopf as an event source: no posting, no storages, pods selected by the server."""
     ours = kopf.OperatorSettings()
     ours.posting.enabled = False
@@ -99,12 +101,16 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
 
 
 async def watch(settings: Settings, handlers: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
-    """Run kopf until it ends; the caller supervises (a watch error that is not a 410 ends it)."""
+    """Run kopf until it ends; the caller supervises (a watch error that is not a 410 ends it).
+
+    While it runs, kopf takes SIGTERM and SIGINT for itself and returns on them: then everything stops.
+    """
     await kopf.operator(
         registry=handlers,
-        settings=kopf_settings(settings),
+        settings=kopf_settings(),
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=list(settings.namespaces),
         stop_flag=stop,
     )
+    stop.set()

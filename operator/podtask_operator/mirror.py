@@ -15,6 +15,7 @@ from typing import Any
 from podtask.core.cache import Components
 from podtask.core.lifecycle.model import Presence, Refusal
 from podtask_operator import podstatus
+from podtask_operator.ownership import owner_key
 from podtask_operator.queue import Key
 from podtask_operator.run import Malformed, TaskRun
 
@@ -52,7 +53,7 @@ class Mirror:
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
         held = self.runs.get(key)
-        if held is not None and held.uid == meta["uid"] and _version(held.resource_version) >= _version(meta["resourceVersion"]):
+        if held is not None and held.uid == meta["uid"] and not _newer(meta, held.resource_version):
             return None
         try:
             run = TaskRun.parse(projected(obj))
@@ -81,9 +82,9 @@ class Mirror:
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
         held = self.pods.get(key)
-        if held is not None and held["metadata"]["uid"] == meta["uid"]:
-            if _version(held["metadata"]["resourceVersion"]) >= _version(meta["resourceVersion"]):
-                return None
+        same = held is not None and held["metadata"]["uid"] == meta["uid"]
+        if held is not None and same and not _newer(meta, held["metadata"]["resourceVersion"]):
+            return None
         self.pods[key] = podstatus.project(obj)
         return owner_key(obj)
 
@@ -123,7 +124,9 @@ class Mirror:
 
     def dependents(self, key: Key) -> list[Key]:
         """Unfinished runs that name `key` as upstream or in waitFor."""
-        return [other for other in self._waiting.get(key, ()) if other in self.runs and not self.runs[other].status.finished]
+        return [
+            other for other in self._waiting.get(key, ()) if other in self.runs and not self.runs[other].status.finished
+        ]
 
     def _index(self, key: Key, run: TaskRun) -> None:
         for name in needed_names(run):
@@ -140,11 +143,6 @@ def needed_names(run: TaskRun) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def owner_key(pod: Object) -> Key | None:
-    """The TaskRun a pod of ours belongs to, by its controller reference."""
-    return podstatus.owner(pod) and Key(pod["metadata"]["namespace"], podstatus.owner(pod))
-
-
 def projected(obj: Object) -> Object:
     """The object without what only a launch needs: payloads, and source that no cache key depends on."""
     spec = dict(obj.get("spec") or {})
@@ -159,5 +157,7 @@ def projected(obj: Object) -> Object:
     return {**obj, "spec": spec}
 
 
-def _version(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+def _newer(meta: Object, held: str) -> bool:
+    """resourceVersions of one resource are comparable numbers (KEP-5504); anything else counts as newer."""
+    version = str(meta["resourceVersion"])
+    return int(version) > int(held) if version.isdigit() and held.isdigit() else version != held

@@ -33,7 +33,9 @@ class Lookup:
     def result(self) -> ResultInfo | None:
         """The entry's result as the status of a run that did not produce it."""
         entry = self.entry
-        return entry and ResultInfo(
+        if entry is None:
+            return None
+        return ResultInfo(
             digest=entry.digest,
             size=entry.size,
             serializer=entry.serializer,
@@ -87,12 +89,16 @@ class Objects:
             self._store.delete(pointer)
             return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}")
         if entry.key != cache_key or not entry.live(now):
-            return Lookup(miss_reason="The entry has expired." if entry.key == cache_key else "There is no entry for this key.")
+            return Lookup(
+                miss_reason="The entry has expired." if entry.key == cache_key else "There is no entry for this key."
+            )
         info = self._store.head(bucket.attempt(entry.producer.uid, entry.producer.attempt).result)
         if info is None or info.size != entry.size or info.etag != entry.etag:
             self._store.delete(pointer)
             what = "is gone" if info is None else "was altered"
-            return Lookup(miss_reason=f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped.")
+            return Lookup(
+                miss_reason=f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped."
+            )
         return Lookup(entry)
 
     def _publish(self, run: TaskRun, effect: Publish, components: Components | None, now: datetime) -> None:

@@ -129,7 +129,9 @@ class Observer:
 
     def _leader(self, key: Key, run: TaskRun, cache_key: str) -> str | None:
         """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""
-        others = [self._mirror.runs[other] for other in self._mirror.racing(key, cache_key) if other in self._mirror.runs]
+        others = [
+            self._mirror.runs[other] for other in self._mirror.racing(key, cache_key) if other in self._mirror.runs
+        ]
         active = [other for other in others if not other.status.finished and not other.spec.suspend]
         started = [other for other in active if other.status.attempts_total]
         ahead = started or [other for other in active if _age(other) < _age(run)]
@@ -139,7 +141,9 @@ class Observer:
 def resolved(run: TaskRun) -> ResolvedInput | None:
     """A completed run's result as an input of another."""
     result = run.status.result
-    return result and ResolvedInput(
+    if result is None:
+        return None
+    return ResolvedInput(
         task_run=run.name,
         uid=run.uid,
         attempt=result.attempt or run.status.attempts_total,
@@ -159,7 +163,7 @@ def upstream_hashes(upstreams: tuple[Upstream, ...]) -> dict[str, str | None]:
 def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | None:
     """When the grants of the running attempt are to be written anew: at half of their life."""
     attempt = run.status.running
-    since = memory.granted_at or (attempt and attempt.recorded_at)
+    since = memory.granted_at or (attempt.recorded_at if attempt is not None else None)
     return since and since + timedelta(seconds=settings.grant_seconds / 2)
 
 

@@ -76,7 +76,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         region=environment.get(S3_REGION) or Settings.region,
         namespaces=tuple(n.strip() for n in environment.get(WATCH_NAMESPACES, "").split(",") if n.strip()),
         runner_images=images,
-        default_python=environment.get(DEFAULT_PYTHON) or sorted(images)[-1],
+        default_python=environment.get(DEFAULT_PYTHON) or max(images, key=_minor),
         image_pull_policy=environment.get(IMAGE_PULL_POLICY) or Settings.image_pull_policy,
         task_defaults=_json(environment, TASK_DEFAULTS),
         grant_seconds=_number(environment, GRANT_SECONDS, Settings.grant_seconds),
@@ -87,6 +87,10 @@ def load(environment: Mapping[str, str]) -> Settings:
         log_format=environment.get(LOG_FORMAT) or Settings.log_format,
         log_level=environment.get(LOG_LEVEL) or Settings.log_level,
     )
+
+
+def _minor(python: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in python.split(".") if part.isdigit())
 
 
 def _json(environment: Mapping[str, str], name: str) -> dict[str, Any]:
