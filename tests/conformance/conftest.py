@@ -7,6 +7,7 @@ tasks are defined inside the cases, so they travel by value, and learn the attem
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,11 @@ from podtask import backends
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The backend under test is the default one, with a store of its own."""
     name: str = request.param
     monkeypatch.setenv("PODTASK_BACKEND", name)
     monkeypatch.setenv("PODTASK_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    request.addfinalizer(backends.get().close)
-    return name
+    yield name
+    backends.get().close()

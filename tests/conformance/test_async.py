@@ -111,7 +111,7 @@ class TestAsync:
         assert asyncio.run(flowing()) == [True, True]
 
     def test_async_subflows_are_awaited_sync_subflows_called(self) -> None:
-        later, now = tasks()
+        later, _ = tasks()
 
         @flow
         async def inner(x):

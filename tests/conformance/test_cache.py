@@ -59,11 +59,11 @@ class TestCache:
         assert computing() == [2, 3]
 
     def test_a_key_of_the_users_own_is_shared_by_different_tasks_and_flows(self) -> None:
-        @task(cache_key_fn=lambda context, parameters: f"shared-{parameters['x']}")
+        @task(cache_key_fn=lambda _, parameters: f"shared-{parameters['x']}")
         def left(x):
             return "left"
 
-        @task(cache_key_fn=lambda context, parameters: f"shared-{parameters['x']}")
+        @task(cache_key_fn=lambda _, parameters: f"shared-{parameters['x']}")
         def right(x):
             return "right"
 
@@ -101,7 +101,7 @@ class TestCache:
 
     @pytest.mark.parametrize("key", [None, ""])
     def test_no_key_means_no_lookup_and_no_entry(self, key: str | None) -> None:
-        @task(cache_key_fn=lambda context, parameters: key)
+        @task(cache_key_fn=lambda *_: key)
         def computed():
             return get_run_context().task_run.id
 
@@ -112,7 +112,7 @@ class TestCache:
         assert computing() != computing()
 
     def test_refresh_cache_runs_and_replaces_the_entry(self) -> None:
-        @task(cache_key_fn=lambda context, parameters: "key")
+        @task(cache_key_fn=lambda *_: "key")
         def computed():
             return get_run_context().task_run.id
 
@@ -125,7 +125,7 @@ class TestCache:
         assert computing(False) == second
 
     def test_an_expired_entry_is_a_miss(self) -> None:
-        @task(cache_key_fn=lambda context, parameters: "key", cache_expiration=timedelta(seconds=-1))
+        @task(cache_key_fn=lambda *_: "key", cache_expiration=timedelta(seconds=-1))
         def computed():
             return get_run_context().task_run.id
 
@@ -136,7 +136,7 @@ class TestCache:
         assert computing() != computing()
 
     def test_a_failure_is_not_cached_a_success_after_retries_is(self) -> None:
-        @task(cache_key_fn=lambda context, parameters: "key", retries=1)
+        @task(cache_key_fn=lambda *_: "key", retries=1)
         def computed(lucky):
             if not lucky or get_run_context().task_run.run_count == 1:
                 raise ValueError("no luck")
@@ -151,7 +151,7 @@ class TestCache:
         assert computing(True) == computing(True)
 
     def test_a_key_function_that_raises_crashes_the_run_before_any_attempt(self) -> None:
-        @task(cache_key_fn=lambda context, parameters: 1 / 0, retries=3)
+        @task(cache_key_fn=lambda *_: 1 / 0, retries=3)
         def computed():
             return 1
 
@@ -174,7 +174,7 @@ class TestCache:
         assert len(set(computing())) == 1
 
     def test_identical_runs_at_the_same_time_may_be_let_run(self) -> None:
-        @task(cache_key_fn=lambda context, parameters: "key", cache_concurrent="run", refresh_cache=True)
+        @task(cache_key_fn=lambda *_: "key", cache_concurrent="run", refresh_cache=True)
         def computed(x):
             return get_run_context().task_run.id
 

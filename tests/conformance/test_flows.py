@@ -27,7 +27,7 @@ def tasks():
 @pytest.mark.usefixtures("backend")
 class TestFlowResult:
     def test_any_other_value_is_completed_whatever_the_tasks_did(self) -> None:
-        good, bad = tasks()
+        _, bad = tasks()
 
         @flow
         def careless():
