@@ -205,7 +205,8 @@ def _number(encoder: Encoder, value: object) -> bytes | None:
     if decimal is not None and type(value) is decimal.Decimal:
         return token(b"decimal", text(str(value)))
     if fractions is not None and type(value) is fractions.Fraction:
-        return encoder.sequence(b"fraction", (value.numerator, value.denominator))
+        fraction: Any = value
+        return encoder.sequence(b"fraction", (fraction.numerator, fraction.denominator))
     return None
 
 
