@@ -1,0 +1,272 @@
+"""`kubernetes`: every call of a task becomes a TaskRun, and the operator does the rest.
+
+    submit ──> (values, if a user's cache_key_fn wants them) ──> manifest ──POST──> cluster
+    report <── logs <── watch <── status of the TaskRun <── operator
+
+One POST per call and nothing else; futures among the arguments become upstream references, so dependents are
+submitted at once as well. A call waits here, in the background, only for what the cluster cannot know: values for
+a user's `cache_key_fn`, results of runs of another backend, and TaskRuns that wait so themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from podtask.backends.kubernetes import caching, local_ends, manifest, statuses
+from podtask.backends.kubernetes.bucket import BucketAccess, NoBucket
+from podtask.backends.kubernetes.client import Api, Object, connect
+from podtask.backends.kubernetes.logs import NoLogs, PodLogs
+from podtask.backends.kubernetes.references import with_values
+from podtask.backends.kubernetes.refusals import ClusterRefused
+from podtask.backends.kubernetes.watch import Watch, Watcher
+from podtask.backends.workers import Workers
+from podtask.core.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, PLURAL, State
+from podtask.core.status import ResultInfo
+from podtask.errors import FlowReplayMismatch, PodtaskError, ResultUnavailable, SettingsError
+from podtask.hashing import call_digest
+from podtask.shipping import pickled_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from podtask.core.status import ErrorInfo, Status
+    from podtask.runs import TaskRun
+    from podtask.settings import Settings
+
+LATE_THREADS = 8
+"""For submissions that waited for something."""
+TRIES = 3
+"""Of a POST whose name was taken and free again a moment later."""
+
+
+class KubernetesBackend:
+    """Tasks on a cluster; see `podtask.backends.base.Backend`."""
+
+    name = "kubernetes"
+
+    def __init__(self, settings: Settings, api: Api | None = None) -> None:
+        self._api = api or connect()
+        self.namespace = settings.namespace or self._api.namespace
+        published = partial(self._api.config_map, name=CLIENT_CONFIG_MAP)
+        self._bucket = BucketAccess(self.namespace, published, settings.store, settings.s3_endpoint_url)
+        self._logs = PodLogs(partial(self._api.pod_log, self.namespace)) if shows_logs(settings) else NoLogs()
+        self._late = Workers(LATE_THREADS, "podtask-submit")
+        self._watchers: dict[str, Watcher] = {}
+        self._uids: weakref.WeakKeyDictionary[TaskRun, str] = weakref.WeakKeyDictionary()
+        self._waiting: dict[str, list[Callable[[], None]]] = {}
+        """Runs that have no TaskRun yet, and whom to tell when that changes."""
+        self._lock = threading.Lock()
+
+    def submit(self, run: TaskRun) -> None:
+        if run.inputs.blocked_by is not None:
+            run.report(local_ends.not_ready("given state", run.inputs.blocked_by.name))
+            return
+        latch = _Latch(lambda: self._late.submit(lambda: self._submit_late(run)))
+        with self._lock:
+            unfinished = self._to_wait_for(run, latch)
+            late = bool(latch.left > 1 or unfinished) or caching.needs_values(run)
+            if late:
+                self._waiting[run.id] = []
+        if not late:
+            self._post(run)
+            return
+        for needed in unfinished:
+            needed.on_finished(latch.one_more())
+        latch.count_down()
+
+    def cancel(self, run: TaskRun) -> None:
+        with self._lock:
+            waits = run.id in self._waiting
+        if waits:
+            run.report(local_ends.cancelled())
+            self._has_taskrun_or_end(run)
+        else:
+            self._api.cancel_run(self.namespace, run.id)
+
+    def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        kind = "result" if isinstance(what, ResultInfo) else "error"
+        uid = (what.source_uid if isinstance(what, ResultInfo) else None) or self._uids.get(run)
+        attempt = what.attempt or run.status.attempts_total
+        if uid is None or not attempt:
+            raise ResultUnavailable(f"Nothing is stored of task run '{run.name}' ({self.namespace}/{run.id}).")
+        try:
+            whose = f"The {kind} of task run '{run.name}' ({self.namespace}/{run.id})"
+            return self._bucket.read(uid, attempt, kind, whose, what.size or 0)
+        except NoBucket as why:
+            raise ResultUnavailable(str(why)) from why
+
+    def close(self) -> None:
+        for watcher in self._watchers.values():
+            watcher.close()
+        self._logs.close()
+        self._late.close()
+        self._api.close()
+
+    def _to_wait_for(self, run: TaskRun, latch: _Latch) -> list[TaskRun]:
+        """Runs that must finish before this run's POST; those that only must be submitted get the latch at once."""
+        unfinished = []
+        for needed in {needed.id: needed for needed in run.needs}.values():
+            if needed.finished:
+                continue
+            if needed.backend is not self or caching.needs_values(run):
+                unfinished.append(needed)
+            elif needed.id in self._waiting:
+                self._waiting[needed.id].append(latch.one_more())
+        return unfinished
+
+    def _submit_late(self, run: TaskRun) -> None:
+        """On a thread of its own: whatever goes wrong is the end of the run."""
+        try:
+            if not run.finished:
+                self._post(run)
+        except BaseException as error:  # noqa: BLE001 - a user's cache_key_fn may raise anything
+            local_ends.crash(run, error)
+        finally:
+            self._has_taskrun_or_end(run)
+
+    def _has_taskrun_or_end(self, run: TaskRun) -> None:
+        with self._lock:
+            told = self._waiting.pop(run.id, [])
+        for tell in told:
+            tell()
+
+    def _post(self, run: TaskRun) -> None:
+        """Create the TaskRun and follow it. Raises `FlowReplayMismatch`, and `PodtaskError` as a sentence."""
+        elsewhere = [needed for needed in run.needs if needed.finished and needed not in self._uids]
+        failed = next((needed for needed in elsewhere if not needed.status.state.succeeded), None)
+        if failed is not None:
+            run.report(local_ends.not_ready(failed.id, failed.status.state))
+            return
+        body = self._manifest(run, {needed.id for needed in elsewhere})
+        watcher = self._watcher(run.key.flow_run_id)
+        watcher.watch.expect(run)
+        try:
+            obj = self._create(run, body)
+        except BaseException:
+            watcher.watch.drop(run)
+            raise
+        self._uids[run] = obj["metadata"]["uid"]
+        known = statuses.read(obj)
+        if known.finished:  # a restarted driver: its prints were shown before
+            watcher.watch.drop(run)
+            run.report(known)
+            return
+        watcher.watch.posted(run, obj)
+        watcher.wake()
+        if run.finished and run.status.attempts_total == 0 and run.status.state is State.CANCELLED:
+            self._api.cancel_run(self.namespace, run.id)  # cancelled here, while it was submitted
+
+    def _manifest(self, run: TaskRun, elsewhere: set[str]) -> Object:
+        """The POST body. `elsewhere`: runs without a TaskRun; their results travel by value."""
+        name = run.task.name
+        plan = self._cache_plan(run)
+        payload = with_values(run, elsewhere) if elsewhere else run.inputs.payload
+        return manifest.build(
+            run,
+            namespace=self.namespace,
+            digest=call_digest(run),
+            code=self._bucket.carry(pickled_code(run.task), f"The code of task '{name}'"),
+            inputs=self._bucket.carry(payload, f"The arguments of task '{name}'"),
+            upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
+            wait_for=[up.id for up in run.wait_for if up.id not in elsewhere],
+            cache=plan,
+        )
+
+    def _cache_plan(self, run: TaskRun) -> Object | None:
+        """None also where a failed upstream leaves no values for a key: the operator will say NotReady."""
+        if caching.needs_values(run) and not all(needed.status.state.succeeded for needed in run.needs):
+            return None
+        return caching.plan(run)
+
+    def _create(self, run: TaskRun, body: Object) -> Object:
+        """The TaskRun: a new one, or that of an earlier try or driver, if it belongs to the same call."""
+        for _ in range(TRIES):
+            try:
+                return self._api.create_run(self.namespace, body)
+            except ClusterRefused as no:
+                if no.reason != "AlreadyExists":
+                    raise
+            found = self._api.get_run(self.namespace, run.id)
+            if found is not None:
+                check_same_call(run, found, body)
+                return found
+        raise PodtaskError(f"{PLURAL} {self.namespace}/{run.id} is created and deleted by somebody else all the time.")
+
+    def _watcher(self, flow_run_id: str) -> Watcher:
+        with self._lock:
+            if flow_run_id not in self._watchers:
+                for key in [key for key, old in self._watchers.items() if old.watch.idle]:
+                    del self._watchers[key]
+                source = Selected(self._api, self.namespace, manifest.selector(flow_run_id))
+                watch = Watch(source, self._news, time.monotonic)
+                self._watchers[flow_run_id] = Watcher(watch, f"podtask-watch-{flow_run_id[:8]}")
+            return self._watchers[flow_run_id]
+
+    def _news(self, run: TaskRun, status: Status) -> None:
+        self._logs.update(run, status, lambda: run.report(status))
+
+
+class Selected:
+    """`watch.Source` of one namespace and one selector."""
+
+    def __init__(self, api: Api, namespace: str, selector: str) -> None:
+        self._api = api
+        self._where = (namespace, selector)
+
+    def list(self) -> tuple[list[Object], str]:
+        """See `watch.Source`."""
+        return self._api.list_runs(*self._where)
+
+    def watch(self, version: str, seconds: int) -> Iterator[Object]:
+        """See `watch.Source`."""
+        return self._api.watch_runs(*self._where, version, seconds)
+
+
+class _Latch:
+    """Calls `then` when everything it waits for has counted it down; starts at one, for who sets it up."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self.left = 1
+        self._then = then
+        self._lock = threading.Lock()
+
+    def one_more(self) -> Callable[[], None]:
+        """Wait for one thing more; what to call when it happened."""
+        with self._lock:
+            self.left += 1
+        return self.count_down
+
+    def count_down(self) -> None:
+        """One thing happened."""
+        with self._lock:
+            self.left -= 1
+            last = self.left == 0
+        if last:
+            self._then()
+
+
+def shows_logs(settings: Settings) -> bool:
+    """PODTASK_REMOTE_LOGS. Raises `SettingsError`."""
+    word = settings.remote_logs.lower()
+    if word not in ("on", "off"):
+        raise SettingsError(f"PODTASK_REMOTE_LOGS must be on or off, not '{settings.remote_logs}'")
+    return word == "on"
+
+
+def check_same_call(run: TaskRun, found: Object, body: Object) -> None:
+    """Raises `FlowReplayMismatch` that names both calls, unless code and arguments are the same."""
+    was, asked = _digest(found), _digest(body)
+    if was != asked:
+        meta = found["metadata"]
+        name = found.get("spec", {}).get("task", {}).get("name") or meta["name"]
+        existing = f"task '{name}' with call digest {was[:12] or '(none)'}, created {meta.get('creationTimestamp')}"
+        raise FlowReplayMismatch(run.id, existing, f"task '{run.task.name}' with call digest {asked[:12]}")
+
+
+def _digest(obj: dict[str, Any]) -> str:
+    return str((obj["metadata"].get("annotations") or {}).get(ANNOTATION_CALL_DIGEST, ""))

@@ -1,0 +1,134 @@
+"""The cluster's bucket as the SDK needs it: for what is too large for a TaskRun or for its status.
+
+Which bucket: PODTASK_STORE (with PODTASK_S3_ENDPOINT_URL) where it is set, else what the chart publishes in the
+ConfigMap `podtask-client` of the own namespace or of `podtask-system`. Credentials: boto3's own chain. Small flows
+never get here. Used by: `backend`. Keys are spelled by `podtask.core.keys`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from podtask.core.keys import Bucket
+from podtask.core.names import CLIENT_CONFIG_MAP
+from podtask.errors import PodtaskError
+from podtask_runner.names import INLINE_LIMIT
+
+if TYPE_CHECKING:
+    from podtask.core.store import Store
+
+OPERATOR_NAMESPACE = "podtask-system"
+"""Where the documentation installs the operator."""
+
+Published = Callable[[str], "Mapping[str, str] | None"]
+"""Namespace -> data of its ConfigMap `podtask-client`."""
+
+
+class NoBucket(PodtaskError):
+    """Something is too large to travel without the bucket, and the bucket cannot be used from here."""
+
+
+class BucketAccess:
+    """Opened on first need. Thread-safe."""
+
+    def __init__(self, namespace: str, published: Published, store: str | None, endpoint_url: str | None) -> None:
+        self._namespace = namespace
+        self._published = published
+        self._store = store
+        self._endpoint_url = endpoint_url
+        self._opened: tuple[Store, Bucket] | None = None
+        self._uploaded: set[str] = set()
+        self._lock = threading.Lock()
+
+    def carry(self, data: bytes, what: str) -> dict[str, Any]:
+        """The bytes as a field of a TaskRun: inline up to 64 KiB, else uploaded under their digest.
+
+        Raises `NoBucket` that names `what` and its size.
+        """
+        if len(data) <= INLINE_LIMIT:
+            return {"inline": b64encode(data).decode()}
+        digest = hashlib.sha256(data).hexdigest()
+        with self._lock:
+            known = digest in self._uploaded
+        if not known:
+            self._upload(digest, data, what)
+            with self._lock:
+                self._uploaded.add(digest)
+        return {"digest": digest, "size": len(data)}
+
+    def read(self, uid: str, attempt: int, kind: str, what: str, size: int) -> bytes:
+        """The object `result` or `error` of an attempt. Raises `NoBucket`."""
+        from podtask.core.store import NotStored, StoreError
+
+        because = f"{what}: {human(size)}, which is in the cluster's bucket"
+        store, bucket = self._open(because, "return less, or pass the future on to the task that needs it")
+        keys = bucket.attempt(uid, attempt)
+        key = keys.result if kind == "result" else keys.error
+        try:
+            return store.get(key)
+        except NotStored:
+            raise NoBucket(f"{because}, but not there any more ({key}); run the task again.") from None
+        except StoreError as error:
+            raise NoBucket(_unusable(because, error)) from error
+
+    def _upload(self, digest: str, data: bytes, what: str) -> None:
+        from podtask.core.store import AlreadyStored, StoreError
+
+        because = f"{what}: {human(len(data))}, and a TaskRun carries at most {human(INLINE_LIMIT)}"
+        store, bucket = self._open(because, "pass less: where the data is instead of the data itself")
+        key = bucket.blob(digest)
+        try:
+            if store.head(key) is None:
+                store.put(key, data, if_absent=True)
+        except AlreadyStored:
+            return
+        except StoreError as error:
+            raise NoBucket(_unusable(because, error)) from error
+
+    def _open(self, because: str, instead: str) -> tuple[Store, Bucket]:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._find()
+            if self._opened is None:
+                raise NoBucket(
+                    f"{because}; which bucket that is nobody said here. Set PODTASK_STORE=s3://bucket/prefix (with "
+                    f"PODTASK_S3_ENDPOINT_URL and AWS credentials), or let the operator's chart publish it: ConfigMap "
+                    f"{CLIENT_CONFIG_MAP} in this namespace or in {OPERATOR_NAMESPACE}. Or {instead}."
+                )
+            return self._opened
+
+    def _find(self) -> tuple[Store, Bucket] | None:
+        from podtask.core.store import key_prefix, open_store
+
+        url, endpoint, region = self._store, self._endpoint_url, None
+        if url is None:
+            names = dict.fromkeys((self._namespace, OPERATOR_NAMESPACE))
+            data = next((found for name in names if (found := self._published(name)) and found.get("bucket")), None)
+            if data is None:
+                return None
+            url = "/".join(part for part in (f"s3://{data['bucket']}", data.get("prefix", "")) if part)
+            endpoint, region = endpoint or data.get("endpoint") or None, data.get("region") or None
+        try:
+            return open_store(url, endpoint, region), Bucket(key_prefix(url), self._namespace)
+        except ValueError as error:
+            raise NoBucket(
+                f"The bucket cannot be opened: {error} (PODTASK_STORE or ConfigMap {CLIENT_CONFIG_MAP})."
+            ) from error
+
+
+def human(size: int) -> str:
+    """`3.4 MiB`."""
+    number, unit = float(size), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if number < 1024:
+            break
+        number, unit = number / 1024, larger
+    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+
+
+def _unusable(because: str, error: Exception) -> str:
+    return f"{because}, which cannot be used from here: {error}"

@@ -1,0 +1,87 @@
+"""What a call asks of the cluster's cache: `spec.cache`, or nothing.
+
+`task_input_hash` needs no values: code and arguments are hashed here, a future stands as its place among the
+upstreams, and the operator adds their content hashes as `upstream 0`, `upstream 1`, … A user's own `cache_key_fn`
+sees values, so it is asked when the upstreams are there. Before: `backend`. Next: `manifest`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from podtask.tasks import task_input_hash
+
+if TYPE_CHECKING:
+    from podtask.options import TaskOptions
+    from podtask.runs import TaskRun
+
+log = logging.getLogger("podtask.cache")
+Object = dict[str, Any]
+
+
+class Place:
+    """Stands where an upstream's result will be; hashes as its place in `spec.upstream`."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __podtask_hash__(self) -> tuple[str, int]:
+        return "upstream", self.number
+
+
+def needs_values(run: TaskRun) -> bool:
+    """Whether the key comes from user code that sees the values of upstreams."""
+    key_fn = run.task.options.cache_key_fn
+    return key_fn is not None and key_fn is not task_input_hash
+
+
+def plan(run: TaskRun) -> Object | None:
+    """`spec.cache` of the run. Raises whatever a user's `cache_key_fn` raises."""
+    from podtask.execution import cache_key
+
+    options = run.task.options
+    if options.cache_key_fn is None:
+        return None
+    if needs_values(run):
+        key = cache_key(run)
+        return {"key": key, **_how(options)} if key else None
+    components = _components(run)
+    return {"components": components, **_how(options)} if components else None
+
+
+def _components(run: TaskRun) -> Object | None:
+    """Code identity and a hash per argument, or None, and the log says why."""
+    from podtask.hashing import components
+
+    try:
+        found = components(run.task, _with_places(run))
+    except TypeError as error:
+        log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", run.task.name, error)
+        return None
+    return {"code": found.code, "arguments": dict(found.arguments)}
+
+
+def _with_places(run: TaskRun) -> Mapping[str, Any]:
+    """The arguments with a `Place` wherever a future is, as deep as it may be: the pickle knows them all."""
+    if not run.upstreams:
+        return run.inputs.parameters
+    from podtask.execution import named
+    from podtask_runner.pickling import loads
+
+    places = {upstream.id: Place(number) for number, upstream in enumerate(run.upstreams)}
+    args, kwargs = loads(run.inputs.payload, resolve=places.__getitem__)
+    return named(run, tuple(args), dict(kwargs))
+
+
+def _how(options: TaskOptions) -> Object:
+    how: Object = {}
+    if options.cache_expiration is not None:
+        # A negative one never hits (seed); the schema's least is 0, which has the same effect.
+        how["expirationSeconds"] = max(0.0, options.cache_expiration.total_seconds())
+    if options.refresh_cache:
+        how["refresh"] = True
+    if options.cache_concurrent == "run":
+        how["onConcurrent"] = "Run"
+    return how

@@ -1,0 +1,45 @@
+"""Ends of runs that never had a TaskRun: what they needed did not complete, or their submission failed.
+
+The words are those of `podtask.core.lifecycle`, so that a flow reads the same on every backend. Used by: `backend`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from podtask.core import clock
+from podtask.core.names import Reason, State
+from podtask.core.status import ErrorInfo, Status
+
+if TYPE_CHECKING:
+    from podtask.runs import TaskRun
+
+
+def not_ready(upstream: str, state: str) -> Status:
+    """An upstream did not complete."""
+    text = f"Upstream task run '{upstream}' did not reach a 'COMPLETED' state (it is {state})."
+    cure = "Repair the upstream run; then create this one again."
+    error = ErrorInfo(str(Reason.UPSTREAM_FAILED), text, cure=cure)
+    return Status(State.NOT_READY, Reason.UPSTREAM_FAILED, text, error=error, finished_at=clock.now())
+
+
+def cancelled() -> Status:
+    """Cancelled while it waited here."""
+    return Status(
+        State.CANCELLED, Reason.CANCELLED, "The run was cancelled before it was submitted.", finished_at=clock.now()
+    )
+
+
+def crash(run: TaskRun, error: BaseException) -> None:
+    """The end of a run whose `cache_key_fn`, or whose late submission, failed: never retried (seed)."""
+    from podtask_runner.pickling import dump_exception
+
+    text = f"{type(error).__name__}: {error}"
+    status = Status(
+        State.CRASHED,
+        Reason.CRASHED,
+        f"Execution was interrupted by an unexpected exception: {text}",
+        error=ErrorInfo(type(error).__name__, text),
+        finished_at=clock.now(),
+    )
+    run.report(status, dump_exception(error))

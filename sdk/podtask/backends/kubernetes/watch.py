@@ -1,0 +1,288 @@
+"""One watch per flow run: status changes of its TaskRuns, as long as any of them is in flight.
+
+    client.watch_runs ──event──> Watch.round ──tell(run, status)──> backend ──> run.report
+
+It starts at the version of the first POST, so nothing is listed; after a gap too long for the server (410 Gone) it
+lists once, which also shows what was deleted meanwhile. `round` holds all of the logic and waits for nothing but
+the source; the thread that calls it is `Watcher`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from podtask.backends.kubernetes import statuses
+from podtask.backends.kubernetes.refusals import ClusterRefused, ClusterUnreachable
+from podtask.core import clock
+from podtask.core.names import Reason, State
+from podtask.core.status import ErrorInfo, Status
+
+if TYPE_CHECKING:
+    from podtask.runs import TaskRun
+
+log = logging.getLogger("podtask.backends")
+Object = dict[str, Any]
+
+ROUND_SECONDS = 55
+"""Life of one watch connection: a dead one is noticed about so late."""
+SILENCE_SECONDS = 15
+"""After so long without a word of the operator, people want to know."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+REFUSALS = 6
+"""Refusals in a row after which nothing can be known any more; a missing right does not come back by waiting."""
+GONE = 410
+REFUSED_FOR_GOOD = frozenset({401, 403, 404})
+
+
+class Source(Protocol):
+    """Where events come from: `client.Api`, bound to one namespace and one selector."""
+
+    def list(self) -> tuple[list[Object], str]:
+        """All objects, and the version to watch from."""
+        ...
+
+    def watch(self, version: str, seconds: int) -> Iterator[Object]:
+        """Events after `version`, for at most `seconds`. Raises `ClusterRefused`, `ClusterUnreachable`."""
+        ...
+
+
+@dataclass
+class Followed:
+    """A run in flight."""
+
+    run: TaskRun
+    uid: str | None = None
+    """Of its TaskRun; None until the POST was answered."""
+    since: float = 0.0
+    """When it was answered, by the monotonic clock."""
+    heard: bool = False
+    """Whether the operator has written any status."""
+    early: Object | None = None
+    """News that came before the answer: perhaps of another call's TaskRun of this name."""
+
+
+Tell = Callable[["TaskRun", Status], None]
+
+
+class Watch:
+    """The runs of one flow run that are in flight, and what is known of them."""
+
+    def __init__(self, source: Source, tell: Tell, monotonic: Callable[[], float]) -> None:
+        self._source = source
+        self._tell = tell
+        self._monotonic = monotonic
+        self._open: dict[str, Followed] = {}
+        self._version: str | None = None
+        self._pause = SHORTEST_PAUSE
+        self._refusals = 0
+        self._warned = False
+        self._complained = False
+        self.lock = threading.RLock()
+
+    def expect(self, run: TaskRun) -> None:
+        """Follow the run; before its POST, so that no event is missed."""
+        with self.lock:
+            self._open[run.id] = Followed(run)
+
+    def posted(self, run: TaskRun, obj: Object) -> None:
+        """The TaskRun exists, as in `obj`."""
+        meta = obj["metadata"]
+        with self.lock:
+            followed = self._open.get(run.id)
+            if followed is None:
+                return
+            followed.uid, followed.since = meta["uid"], self._monotonic()
+            # With another POST under way its object may be the older one; then the first round lists.
+            if self._version is None and all(other.uid is not None for other in self._open.values()):
+                self._version = str(meta["resourceVersion"])
+        self.take(obj)
+        if followed.early is not None and followed.early["metadata"]["uid"] == followed.uid:
+            self.take(followed.early)
+
+    def drop(self, run: TaskRun) -> None:
+        """The run is not in flight after all."""
+        with self.lock:
+            self._open.pop(run.id, None)
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing is in flight."""
+        return not self._open
+
+    def round(self) -> float | None:
+        """One connection, until it ends. Answers the pause before the next, None when nothing is in flight."""
+        try:
+            self._follow()
+        except ClusterRefused as no:
+            if no.status == GONE:
+                self._version = None
+                return None if self.idle else 0.0
+            return self._refused(no)
+        except ClusterUnreachable as error:
+            return self._later(error)
+        self._warn_of_silence()
+        return None if self.idle else 0.0
+
+    def take(self, obj: Object) -> None:
+        """News of one object."""
+        with self.lock:
+            followed = self._open.get(obj["metadata"]["name"])
+            if followed is None:
+                return
+            if followed.uid is None:
+                followed.early = obj
+                return
+        if obj["metadata"]["uid"] != followed.uid:
+            self._end(followed, deleted(followed.run, "was deleted, and another one has its name now"))
+            return
+        try:
+            status = statuses.read(obj)
+        except ValueError as error:
+            log.warning("The status of TaskRun %s cannot be read: %s", followed.run.id, error)
+            return
+        if status.finished:
+            self._end(followed, status)
+        elif obj.get("status"):
+            followed.heard = True
+            self._tell(followed.run, status)
+
+    def _follow(self) -> None:
+        if self._version is None:
+            self._list()
+        seconds = SILENCE_SECONDS if self._unheard() and not self._warned else ROUND_SECONDS
+        events = self._source.watch(self._version or "", seconds)
+        try:
+            for event in events:
+                self._recovered()
+                self._event(event)
+                if self.idle:
+                    return
+        finally:
+            close = getattr(events, "close", None)
+            if close is not None:
+                close()
+        self._recovered()
+
+    def _event(self, event: Object) -> None:
+        obj = event["object"]
+        self._version = str(obj["metadata"]["resourceVersion"])
+        kind = event["type"]
+        if kind in ("ADDED", "MODIFIED"):
+            self.take(obj)
+        elif kind == "DELETED":
+            self.take(obj)  # its last status may be an end
+            self._deleted([obj["metadata"]["name"]])
+
+    def _list(self) -> None:
+        with self.lock:
+            known = [name for name, followed in self._open.items() if followed.uid is not None]
+        items, version = self._source.list()
+        for obj in items:
+            self.take(obj)
+        there = {obj["metadata"]["name"] for obj in items}
+        self._deleted([name for name in known if name not in there])
+        self._version = version
+
+    def _deleted(self, names: list[str]) -> None:
+        for name in names:
+            with self.lock:
+                followed = self._open.get(name)
+            if followed is not None and followed.uid is not None:
+                self._end(followed, deleted(followed.run, "was deleted before it finished"))
+
+    def _end(self, followed: Followed, status: Status) -> None:
+        with self.lock:
+            if self._open.pop(followed.run.id, None) is None:
+                return
+        self._tell(followed.run, status)
+
+    def _recovered(self) -> None:
+        self._pause, self._refusals, self._complained = SHORTEST_PAUSE, 0, False
+
+    def _refused(self, no: ClusterRefused) -> float | None:
+        self._refusals += no.status in REFUSED_FOR_GOOD
+        if self._refusals < REFUSALS:
+            return self._later(no)
+        with self.lock:
+            lost = list(self._open.values())
+        for followed in lost:
+            self._end(followed, lost_sight(followed.run, no))
+        return None
+
+    def _later(self, error: Exception) -> float | None:
+        if self._pause >= LONGEST_PAUSE and not self._complained:
+            self._complained = True
+            log.warning("The cluster's news cannot be followed; trying on. %s", error)
+        pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
+        return None if self.idle else pause
+
+    def _unheard(self) -> list[Followed]:
+        with self.lock:
+            return [followed for followed in self._open.values() if followed.uid is not None and not followed.heard]
+
+    def _warn_of_silence(self) -> None:
+        now = self._monotonic()
+        silent = [followed for followed in self._unheard() if now - followed.since >= SILENCE_SECONDS]
+        if silent and not self._warned:
+            self._warned = True
+            log.warning(
+                "Nothing has happened to TaskRun %s for %d s: is the operator running? "
+                "kubectl get pods -A -l app.kubernetes.io/name=podtask",
+                silent[0].run.id,
+                now - silent[0].since,
+            )
+
+
+class Watcher:
+    """The thread of a `Watch`: there while something is in flight."""
+
+    def __init__(self, watch: Watch, name: str) -> None:
+        self.watch = watch
+        self._name = name
+        self._running = False
+        self._closed = threading.Event()
+
+    def wake(self) -> None:
+        """Something is in flight: see to it that the thread is there."""
+        with self.watch.lock:
+            if not self._running and not self.watch.idle:
+                self._running = True
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def close(self) -> None:
+        """End after the present connection."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            try:
+                pause = self.watch.round()
+            except Exception:
+                log.exception("podtask could not read the cluster's news; trying on")
+                pause = LONGEST_PAUSE
+            with self.watch.lock:
+                if pause is None and self.watch.idle:
+                    self._running = False
+                    return
+            self._closed.wait(pause or 0.0)
+
+
+def deleted(run: TaskRun, how: str) -> Status:
+    """The end of a run whose TaskRun somebody removed."""
+    text = f"TaskRun {run.id} {how}; run the flow again."
+    return replace(
+        run.status, state=State.CANCELLED, reason=Reason.CANCELLED, message=text, error=None, finished_at=clock.now()
+    )
+
+
+def lost_sight(run: TaskRun, why: Exception) -> Status:
+    """The end of a run that may go on in the cluster, but not for this process."""
+    text = f"TaskRun {run.id} cannot be followed any more: {why}"
+    error = ErrorInfo(type(why).__name__, text)
+    return replace(
+        run.status, state=State.CRASHED, reason=Reason.CRASHED, message=text, error=error, finished_at=clock.now()
+    )
