@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from podtask.core.cache import Components, compose
-from podtask.futures import BaseFuture
 
 if TYPE_CHECKING:
     from podtask.runs import TaskRun
@@ -40,18 +39,6 @@ def input_key(task: Task[..., Any] | None, arguments: Mapping[str, Any]) -> str 
     except TypeError as error:
         log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", task.name, error)
         return None
-
-
-def upstream_components(run: TaskRun) -> tuple[Components, dict[str, TaskRun]] | None:
-    """For `task_input_hash` without waiting: components of what is known, and which run each future argument is.
-
-    None where a future is inside another value: its content hash cannot stand for the whole argument.
-    """
-    direct = {name: value for name, value in run.inputs.parameters.items() if isinstance(value, BaseFuture)}
-    if {future.run_id for future in direct.values()} != {upstream.id for upstream in run.upstreams}:
-        return None
-    known = {name: value for name, value in run.inputs.parameters.items() if name not in direct}
-    return components(run.task, known), {name: future.task_run for name, future in direct.items()}
 
 
 def call_digest(run: TaskRun) -> str:
