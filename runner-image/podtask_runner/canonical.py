@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -46,14 +46,15 @@ class Unhashable(TypeError):
         return Unhashable(step + self.path, self.why)
 
 
-def content_hash(value: object, *, name: str = "") -> str:
+def content_hash(value: object, *, name: str = "", limit: int | None = None) -> str:
     """`h1:` and the sha256 of the value's canonical form. `name` (such as `args['df']`) begins error paths.
 
     A class may define `__podtask_hash__(self)`, which returns a value that stands for the object; for classes of
-    others there is `register_hasher`. Raises `Unhashable`.
+    others there is `register_hasher`. A walk costs about a microsecond and 100 bytes per element (arrays count as one);
+    with a `limit`, a value of more elements is `Unhashable` too. Raises `Unhashable`.
     """
     try:
-        return PREFIX + hashlib.sha256(Encoder().encode(value)).hexdigest()
+        return PREFIX + hashlib.sha256(Encoder(limit).encode(value)).hexdigest()
     except Unhashable as found:
         raise (found.within(name) if name else found) from None
     except RecursionError:
@@ -87,7 +88,8 @@ def text(value: str) -> bytes:
 class Encoder:
     """One walk. Handlers get the encoder and the value, and answer its token."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self._left = float("inf") if limit is None else limit
         self._ancestors: dict[int, int] = {}
         self._done: dict[int, tuple[object, bytes]] = {}
         self._reaches = _NOWHERE
@@ -128,6 +130,7 @@ class Encoder:
 
     def sequence(self, tag: bytes, items: Iterable[object], *before: bytes) -> bytes:
         """Items in their order."""
+        self._spend(items)
         parts, index = list(before), 0
         try:
             for index, item in enumerate(items):  # noqa: B007 - the error path needs it
@@ -138,10 +141,12 @@ class Encoder:
 
     def unordered(self, tag: bytes, items: Iterable[object], *before: bytes) -> bytes:
         """Items sorted by their tokens."""
+        self._spend(items)
         return token(tag, *before, *sorted(self.at("{…}", item) for item in items))
 
     def mapping(self, tag: bytes, items: Iterable[tuple[object, object]], *before: bytes) -> bytes:
         """Entries sorted by the tokens of their keys."""
+        self._spend(items)
         entries = []
         for key, value in items:
             step = f"[{key!r}]" if type(key) in _SCALARS else "[…]"
@@ -153,6 +158,11 @@ class Encoder:
         """Attributes, sorted by name."""
         parts = [part for name, value in sorted(items, key=_name) for part in (text(name), self.at(f".{name}", value))]
         return token(tag, *before, *parts)
+
+    def _spend(self, items: object) -> None:
+        self._left -= len(items) if isinstance(items, Sized) else 1
+        if self._left < 0:
+            raise Unhashable("", "it has more elements than may be walked")
 
     def _other(self, value: object) -> bytes:
         from podtask_runner import canonical_types

@@ -25,47 +25,9 @@ from podtask_runner.wire import Error, Grants, Outcome, Result, Verdict
 TRACEBACK_TAIL: Final = 2048
 """Characters of the traceback that travel in the outcome; the whole text is in the stored exception."""
 LARGEST_HASHED: Final = 64 * 1024 * 1024
-"""Bytes of payload beyond which a result gets no content hash (its digest stands in): a walk would take seconds."""
-
-
-class Page(Protocol):
-    """Where one payload goes."""
-
-    def write_bytes(self, data: bytes, /) -> object:
-        """Keep it. Raises `OSError` when there is no room."""
-        ...
-
-
-class Desk(Protocol):
-    """Where an answer leaves its payload: `Handover` in a pod, memory where a task runs in the driver's process."""
-
-    @property
-    def result(self) -> Page:
-        """For the value."""
-        ...
-
-    @property
-    def error(self) -> Page:
-        """For the pickled exception."""
-        ...
-
-    def tell(self, text: str) -> None:
-        """The traceback, for the task's log."""
-        ...
-
-
-class Budget(Protocol):
-    """The part of `Grants` that a retry condition may know."""
-
-    @property
-    def retries_left(self) -> int:
-        """User attempts after this one."""
-        ...
-
-    @property
-    def retries_used(self) -> int:
-        """User attempts before this one."""
-        ...
+MOST_HASHED: Final = 500_000
+"""Bytes of payload and elements beyond which a result gets no content hash (its digest stands in): the walk may not
+take longer than half a second, nor memory that the task does not have."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +155,7 @@ def _content_hash(value: Any, size: int) -> str | None:
     from podtask_runner.canonical import content_hash
 
     try:
-        return content_hash(value)
+        return content_hash(value, limit=MOST_HASHED)
     except Exception:  # noqa: BLE001 - the walk meets user classes; a result without a content hash is no failure
         return None
 

@@ -54,6 +54,10 @@ class TestCompleted:
         assert ran.result.inline is None
         assert ran.result.size == attempt.path("result").stat().st_size == 5_000_002
 
+    def test_a_result_of_very_many_elements_gets_no_content_hash(self, attempt: Attempt) -> None:
+        ran = verdict(attempt.source("def main():\n    return list(range(600_000))"), Verdict.COMPLETED)
+        assert ran.result.contentHash is None
+
     def test_a_value_of_many_quotes_still_fits_the_termination_message(self, attempt: Attempt) -> None:
         ran = verdict(attempt.source("def main():\n    return '\"' * 1000"), Verdict.COMPLETED)
         assert len(ran.termination) <= TERMINATION_LIMIT

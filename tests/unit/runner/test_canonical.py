@@ -192,6 +192,13 @@ def test_nesting_beyond_the_stack_is_unhashable() -> None:
         content_hash(value)
 
 
+@pytest.mark.parametrize("value", [[1] * 101, {"a": [[1] * 60, [2] * 60]}, dict.fromkeys(range(101)), set(range(101))])
+def test_a_walk_may_be_limited(value: object) -> None:
+    content_hash(value)
+    with pytest.raises(Unhashable, match="more elements"):
+        content_hash(value, limit=100)
+
+
 def test_a_class_may_say_what_stands_for_it() -> None:
     class Model:
         def __init__(self, version: int) -> None:
