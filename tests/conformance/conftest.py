@@ -11,17 +11,61 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conformance import cluster
 from tests.conformance.suite import BACKENDS
 
 from podtask import backends
 
+TOGETHER = pytest.StashKey[cluster.Together]()
+
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The backend under test is the default one, with a store of its own."""
+    """The backend under test is the default one, with a store (on a cluster: a namespace) of its own."""
     name: str = request.param
+    if name == cluster.KUBERNETES:
+        shared = cluster.is_straight(request.node)
+        monkeypatch.setenv(
+            "PODTASK_NAMESPACE", request.getfixturevalue("shared_namespace" if shared else "own_namespace")
+        )
     monkeypatch.setenv("PODTASK_BACKEND", name)
     monkeypatch.setenv("PODTASK_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     yield name
     backends.get().close()
+
+
+@pytest.fixture(scope="session")
+def shared_namespace() -> Iterator[str]:
+    """For the straight cases, which run at the same time."""
+    with cluster.namespace() as name:
+        yield name
+
+
+@pytest.fixture
+def own_namespace() -> Iterator[str]:
+    """For one of the other cases: a cache of its own."""
+    with cluster.namespace() as name:
+        yield name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On a cluster, every case that is not straight is long."""
+    for item in items:
+        if cluster.on_cluster(item) and not cluster.is_straight(item):
+            item.add_marker(pytest.mark.long)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is left after all deselection runs together."""
+    chosen = [item for item in session.items if isinstance(item, pytest.Function) and cluster.is_straight(item)]
+    session.stash[TOGETHER] = cluster.Together(chosen)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A straight case tells its outcome instead of running alone."""
+    if not cluster.is_straight(pyfuncitem):
+        return None
+    pyfuncitem.session.stash[TOGETHER].tell(pyfuncitem)
+    return True
