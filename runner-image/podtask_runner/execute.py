@@ -30,6 +30,46 @@ MOST_HASHED: Final = 500_000
 take longer than half a second, nor memory that the task does not have."""
 
 
+class Page(Protocol):
+    """Where one payload goes."""
+
+    def write_bytes(self, data: bytes, /) -> object:
+        """Keep it. Raises `OSError` when there is no room."""
+        ...
+
+
+class Desk(Protocol):
+    """Where an answer leaves its payload: `Handover` in a pod, memory where a task runs in the driver's process."""
+
+    @property
+    def result(self) -> Page:
+        """For the value."""
+        ...
+
+    @property
+    def error(self) -> Page:
+        """For the pickled exception."""
+        ...
+
+    def tell(self, text: str) -> None:
+        """The traceback, for the task's log."""
+        ...
+
+
+class Budget(Protocol):
+    """The part of `Grants` that a retry condition may know."""
+
+    @property
+    def retries_left(self) -> int:
+        """User attempts after this one."""
+        ...
+
+    @property
+    def retries_used(self) -> int:
+        """User attempts before this one."""
+        ...
+
+
 @dataclass(frozen=True)
 class Shipped:
     """What the SDK ships instead of a plain function when the task decides about its own retries.
