@@ -1,0 +1,179 @@
+"""How the cluster tests look at the world: kubectl as a person would use it, and one watch that keeps the history.
+
+Nothing sleeps: `until` waits on what the watches bring, bounded, and says what it waited for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = "taskruns.podtask.dev"
+
+
+class Refused(Exception):
+    """kubectl said no; the text is its answer."""
+
+
+def kubectl(*arguments: str, given: str | None = None) -> str:
+    """Run kubectl; its answer, or `Refused` with its complaint."""
+    done = subprocess.run(
+        ["kubectl", *arguments], input=given, text=True, capture_output=True, check=False, timeout=120
+    )
+    if done.returncode:
+        raise Refused(done.stderr.strip())
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One watch event."""
+
+    at: float
+    type: str
+    object: Object
+
+
+class World:
+    """One namespace, watched from before the first object on."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.runs: dict[str, Object] = {}
+        self.pods: dict[str, Object] = {}
+        self.history: list[Seen] = []
+        self._changed = threading.Condition()
+        self._readers: list[threading.Thread] = []
+        self._watches = [self._watch(RUNS, self.runs), self._watch("pods", self.pods)]
+
+    def close(self) -> None:
+        """End the watches."""
+        for watch in self._watches:
+            watch.kill()
+            watch.wait()
+        for reader in self._readers:
+            reader.join(10)
+
+    def kubectl(self, *arguments: str, given: str | None = None) -> str:
+        """kubectl in this namespace."""
+        return kubectl("--namespace", self.namespace, *arguments, given=given)
+
+    def apply(self, *manifests: Object) -> None:
+        """`kubectl apply` with strict validation."""
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
+        self.kubectl("apply", "--validate=strict", "-f", "-", given=json.dumps(listed))
+
+    def patch(self, name: str, **spec: Any) -> None:
+        """Change the spec of a TaskRun."""
+        self.kubectl("patch", RUNS, name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def until(self, what: str, seen: Callable[[], T | None], seconds: float = 90) -> T:
+        """Wait for something that the watches show. Fails with `what` and the state of all runs."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                found = seen()
+                if found is not None and found is not False:
+                    return found
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise AssertionError(f"gave up after {seconds:g} s waiting until {what}; {self._told()}")
+                self._changed.wait(left)
+
+    def finished(self, name: str, seconds: float = 90) -> Object:
+        """The TaskRun, once it has ended."""
+
+        def ended() -> Object | None:
+            run = self.runs.get(name)
+            return run if run and run.get("status", {}).get("finishedAt") else None
+
+        return self.until(f"{name} has ended", ended, seconds)
+
+    def in_state(self, name: str, state: str, reason: str | None = None, seconds: float = 60) -> Object:
+        """The TaskRun, once its status says so."""
+
+        def there() -> Object | None:
+            status = self.runs.get(name, {}).get("status", {})
+            return self.runs[name] if status.get("state") == state and reason in (None, status.get("reason")) else None
+
+        return self.until(f"{name} is {state}/{reason or '*'}", there, seconds)
+
+    def pods_of(self, name: str) -> list[str]:
+        """Names of all pods the run ever had, in order of their first appearance."""
+        names = [
+            seen.object["metadata"]["name"]
+            for seen in self.history
+            if seen.object["kind"] == "Pod"
+            and seen.object["metadata"].get("labels", {}).get("podtask.dev/task-run") == name
+        ]
+        return list(dict.fromkeys(names))
+
+    def _watch(self, resource: str, held: dict[str, Object]) -> subprocess.Popen[str]:
+        command = [
+            "kubectl",
+            "--namespace",
+            self.namespace,
+            "get",
+            resource,
+            "--watch",
+            "--output-watch-events",
+            "-o",
+            "json",
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        reader = threading.Thread(target=self._take, args=(process, held), daemon=True)
+        reader.start()
+        self._readers.append(reader)
+        return process
+
+    def _take(self, process: subprocess.Popen[str], held: dict[str, Object]) -> None:
+        assert process.stdout is not None
+        with process.stdout as stream:
+            for line in stream:
+                event = json.loads(line)
+                self._put(event["type"], event["object"], held)
+
+    def _put(self, kind: str, obj: Object, held: dict[str, Object]) -> None:
+        with self._changed:
+            self.history.append(Seen(time.time(), kind, obj))
+            if kind == "DELETED":
+                held.pop(obj["metadata"]["name"], None)
+            else:
+                held[obj["metadata"]["name"]] = obj
+            self._changed.notify_all()
+
+    def _told(self) -> str:
+        lines = [f"{name}: {json.dumps(run.get('status', {}))[:600]}" for name, run in self.runs.items()]
+        return "\n".join(["the runs are", *lines])
+
+
+def task_run(name: str, source: str, **spec: Any) -> Object:
+    """A manifest with inline source."""
+    task = {"source": source, **spec.pop("task", {})}
+    return {
+        "apiVersion": "podtask.dev/v1alpha1",
+        "kind": "TaskRun",
+        "metadata": {"name": name},
+        "spec": {"task": task, **spec},
+    }
+
+
+def needed(variable: str) -> str:
+    """An environment variable the cluster tests cannot do without."""
+    value = os.environ.get(variable)
+    if not value:
+        raise AssertionError(
+            f'{variable} is not set: run these tests by `make test-cluster`, or first: eval "$(dev/cluster env)"'
+        )
+    return value
