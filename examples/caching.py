@@ -6,7 +6,7 @@ below PODTASK_HOME here, in the bucket on a cluster. Run it twice: the second ti
 
 from datetime import timedelta
 
-from podtask import flow, task, task_input_hash
+from podtask import flow, ref, task, task_input_hash
 
 
 @task(cache_key_fn=task_input_hash, cache_expiration=timedelta(days=1))
@@ -24,7 +24,7 @@ def total(numbers: list[int]) -> int:
 @flow
 def report(limit: int = 1000) -> int:
     numbers = squares(limit)
-    result = total(numbers)
+    result = total(ref(numbers))  # `ref` tells type checkers that a future stands for its result
     print(numbers.wait(), result.wait())
     return result.result()
 

@@ -4,7 +4,7 @@ Every attempt is recorded; on a cluster each one is a pod of its own. The condit
 where the task runs, so they see the exception itself.
 """
 
-from podtask import flow, get_run_context, task
+from podtask import flow, get_run_context, ref, task
 
 
 class RateLimited(Exception):
@@ -37,7 +37,7 @@ def crawl(pages: int = 3) -> list[int]:
     texts = [fetch(page) for page in range(pages)]
     for text in texts:
         print(text.result())
-    return [parse(text).result() for text in texts]
+    return [parse(ref(text)).result() for text in texts]
 
 
 if __name__ == "__main__":

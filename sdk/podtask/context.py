@@ -77,6 +77,11 @@ class FlowRunContext:
         """Id of the flow run."""
         return self.flow_run.id
 
+    @property
+    def task_run(self) -> TaskRunInfo:
+        """Only tasks have one: raises `NoRunContext`."""
+        raise NoRunContext("get_run_context().task_run")
+
 
 FLOW_RUN: ContextVar[FlowRunContext | None] = ContextVar("podtask_flow_run", default=None)
 TASK_RUN: ContextVar[TaskRunContext | None] = ContextVar("podtask_task_run", default=None)

@@ -79,7 +79,8 @@ class NoRunContext(PodtaskError, RuntimeError):
 
     def __init__(self, function: str) -> None:
         super().__init__(
-            f"{function}() was called outside of any run; call it inside a function decorated with @task or @flow."
+            f"{function} was asked for where there is none; use it inside a function decorated with "
+            f"{'@task' if 'task_run' in function else '@task or @flow'}."
         )
 
 

@@ -32,13 +32,31 @@ def load(run: TaskRun) -> Any:
 
 
 def failure(run: TaskRun) -> BaseException:
-    """The exception of a finished run that did not complete."""
-    message, word = run.status.message or "", run.status.state
-    text = f"Task run '{run.name}' ({run.id}) {_ENDED.get(word, 'failed')}: {message}"
-    cure = run.status.error.cure if run.status.error else None
-    text = f"{text.rstrip(': ')} {cure}" if cure and cure not in text else text
+    """The exception of a finished run that did not complete; NotReady is chained down to what failed first."""
+    chain = [run]
+    while (needed := _failed_upstream(chain[-1])) is not None:
+        chain.append(needed)
+    *not_ready, root = chain
+    blocked = root.inputs.blocked_by
+    error = _caused(UpstreamNotReady(_text(root)), blocked.exception()) if blocked is not None else _own_failure(root)
+    if len(not_ready) > 2 * _LINKS:  # a traceback of a thousand links helps nobody, and printing it recurses
+        not_ready = not_ready[:_LINKS] + not_ready[-_LINKS:]
+    for link in reversed(not_ready):
+        error = _caused(UpstreamNotReady(_text(link)), error)
+    return error
+
+
+def _failed_upstream(run: TaskRun) -> TaskRun | None:
+    """The first upstream that kept a run from starting."""
+    if run.status.state is not Word.NOT_READY or run.inputs.blocked_by is not None:
+        return None
+    return next((up for up in run.needs if up.finished and not up.status.state.succeeded), None)
+
+
+def _own_failure(run: TaskRun) -> BaseException:
+    word, text = run.status.state, _text(run)
     if word is Word.NOT_READY:
-        return _caused(UpstreamNotReady(text), _upstream_failure(run))
+        return UpstreamNotReady(text)
     if word is Word.CANCELLED:
         return TaskCancelled(text)
     if word is Word.TIMED_OUT:
@@ -49,6 +67,13 @@ def failure(run: TaskRun) -> BaseException:
     return cause if cause is not None else RemoteError(text)
 
 
+def _text(run: TaskRun) -> str:
+    message, cure = run.status.message or "", run.status.error.cure if run.status.error else None
+    text = f"Task run '{run.name}' ({run.id}) {_ENDED.get(run.status.state, 'failed')}: {message}".rstrip(": ")
+    return f"{text} {cure}" if cure and cure not in text else text
+
+
+_LINKS = 5
 _ENDED = {
     Word.NOT_READY: "did not run",
     Word.CANCELLED: "was cancelled",
@@ -135,16 +160,6 @@ def _checked(run: TaskRun, data: bytes, digest: str) -> bytes:
             f"What is stored for task run '{run.name}' is not what it stored (sha256 differs); run the task again."
         )
     return data
-
-
-def _upstream_failure(run: TaskRun) -> BaseException | None:
-    """The exception at the root of a NotReady: of the first upstream that did not complete."""
-    if run.inputs.blocked_by is not None:
-        return run.inputs.blocked_by.exception()
-    for needed in run.needs:
-        if needed.finished and not needed.status.state.succeeded:
-            return failure(needed)
-    return None
 
 
 def _caused(error: RunError, cause: BaseException | None) -> RunError:
