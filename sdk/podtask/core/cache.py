@@ -28,7 +28,7 @@ POINTER_LIMIT: Final = 256 * 1024
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-class NotCacheable(Exception):  # noqa: N818 - says what is the case
+class NotCacheable(Exception):
     """No key can be made, and the text says why and what to do: `status.cache.missReason` of an uncached run."""
 
 

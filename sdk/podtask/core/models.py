@@ -178,7 +178,7 @@ class Toleration(Model):
 
 
 class TaskRunSpec(Model):
-    """One call of one task: what to run, with which arguments, and how hard to try. Immutable but for the last three."""
+    """One call of one task: what to run, with which arguments, how hard to try. Immutable but for the last three."""
 
     task: Task
     """What to run."""

@@ -26,7 +26,7 @@ def camel_case(name: str) -> str:
 
 
 class Wire:
-    """Base of everything that is written as JSON: pydantic, where it is used, reads this and names fields in camelCase."""
+    """Base of everything written as JSON: pydantic, where it is used, reads this and names fields in camelCase."""
 
     __pydantic_config__: ClassVar[Any] = {"alias_generator": camel_case, "populate_by_name": True}
 

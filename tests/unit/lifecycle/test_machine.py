@@ -1,0 +1,344 @@
+"""The lifecycle against a hostile world: whatever happens, invariants I1 to I5 and I7 of the design hold.
+
+Hypothesis chooses what happens: refused and lost launches, pods that end in every way, restarts of the operator,
+cancel, suspend, upstreams, an identical run ahead. At the end the faults stop, and the run must finish (I4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.lifecycle_builders import HIT, UID, said_, upstream
+from tests.unit.lifecycle.world import Cluster, Operator
+
+from podtask.core.lifecycle.model import CachePolicy, CacheView, PodPhase, Policy, Why
+from podtask.core.lifecycle.retry import disruption_delay, user_delay
+from podtask.core.names import Cause, Ended, Reason, State
+from podtask.core.status import Attempt, Status
+from podtask_runner.wire import Verdict
+
+FAULTS = ("conflict", "dies before the patch", "dies after the patch", "dies after the effects")
+POLICIES = st.builds(
+    Policy,
+    retries=st.integers(0, 3),
+    retry_delays=st.sampled_from([(), (5.0,), (0.5, 40.0)]),
+    retry_jitter=st.sampled_from([0.0, 0.5]),
+    max_disruptions=st.integers(0, 3),
+    timeout_seconds=st.sampled_from([None, 30.0]),
+    pending_timeout_seconds=st.sampled_from([20.0, 900.0]),
+    cache=st.sampled_from([None, CachePolicy(), CachePolicy(expiration_seconds=60), CachePolicy(refresh=True)]),
+    ttl_seconds=st.sampled_from([None, 0.0, 60.0]),
+)
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """One TaskRun, one operator at a time."""
+
+    @initialize(
+        policy=POLICIES,
+        needs=st.sampled_from([None, None, None, State.RUNNING]),
+        health=st.sampled_from(["pods start and end", "pods start and end", "pods never start", "pods never end"]),
+        people=st.sampled_from(["", "", "suspend", "cancel"]),
+    )
+    def begin(self, policy: Policy, needs: State | None, health: str, people: str) -> None:
+        self.cluster = Cluster(policy)
+        self.health = health
+        self.people = people
+        self.operator = Operator(self.cluster)
+        self.attempts: dict[int, Attempt] = {}
+        self.end: Status | None = None
+        self.forgiven = 0
+        if needs is not None:
+            self.cluster.upstreams = (upstream(state=needs),)
+        if policy.cache is not None:
+            self.cluster.cache = CacheView("k1:abc", miss_reason="no entry")
+
+    # the operator
+
+    @rule()
+    def reconcile(self) -> None:
+        before = self.cluster.status
+        decision = self.operator.reconcile()
+        idle = not decision.effects and decision.status == before
+        assert not idle or decision.again_at is None or decision.again_at > self.cluster.now, "a busy loop"
+
+    @rule(fault=st.sampled_from(FAULTS))
+    def reconcile_badly(self, fault: str) -> None:
+        self.operator.reconcile(fault)
+        if fault != "conflict":
+            self.restart()
+
+    @rule()
+    def restart(self) -> None:
+        self.forgiven += 1
+        self.operator = Operator(self.cluster)
+
+    @rule(ending=st.sampled_from([*Verdict, *[Verdict.FAILED, Verdict.INTERRUPTED, None] * 5]), patient=st.booleans())
+    def an_attempt_takes_its_course(self, ending: Verdict | None, patient: bool) -> None:
+        """Without it, chance alone would rarely see a second attempt, let alone the end of a budget."""
+        for _ in range(8):
+            decision = self.operator.reconcile()
+            self._check()
+            if self.phase() is PodPhase.RUNNING:
+                self.cluster.finish(self.cluster.alive[0], ending and said_(ending), oom_killed=ending is None)
+                if patient and self.people == "cancel":
+                    self.cancel()
+                self.operator.reconcile()
+                return
+            if not self._progress() and patient and decision.again_at is not None:
+                self.cluster.now = max(self.cluster.now, decision.again_at)
+
+    # the cluster
+
+    @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 4.0, 25.0, 120.0, 1000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.cluster.now += timedelta(seconds=seconds)
+
+    @rule(posts=st.sampled_from(["accept", "refuse", "refuse for ever"]))
+    def the_api_server_changes_its_mind(self, posts: str) -> None:
+        self.cluster.posts = posts
+
+    @rule()
+    def another_pod_takes_the_name(self) -> None:
+        number = self.cluster.status.attempts_total + (self.cluster.status.running is None)
+        if number not in self.cluster.pods:
+            self.cluster.foreign.add(number)
+
+    @rule()
+    def the_other_pod_goes(self) -> None:
+        self.cluster.foreign.clear()
+
+    @precondition(lambda self: self.cluster.pods)
+    @rule()
+    def the_watch_catches_up(self) -> None:
+        self.cluster.shown |= self.cluster.pods.keys()
+
+    @precondition(lambda self: self.phase() is PodPhase.WAITING)
+    @rule(why=st.sampled_from([None, Why(Reason.UNSCHEDULABLE, "no node")]))
+    def the_pod_is_looked_at_by_the_scheduler(self, why: Why | None) -> None:
+        self.cluster.change(self.cluster.alive[0], scheduled_at=self.cluster.now, waiting=why)
+
+    @precondition(lambda self: self.phase() is PodPhase.WAITING)
+    @rule()
+    def the_container_starts(self) -> None:
+        self.cluster.start(self.cluster.alive[0])
+
+    @precondition(lambda self: self.phase() is PodPhase.RUNNING)
+    @rule(verdict=st.sampled_from(list(Verdict)), told=st.booleans())
+    def the_runner_ends(self, verdict: Verdict, told: bool) -> None:
+        self.cluster.finish(self.cluster.alive[0], said_(verdict), told=told)
+
+    @precondition(lambda self: self.phase() is PodPhase.RUNNING)
+    @rule(facts=st.sampled_from([{}, {"oom_killed": True}, {"disruption": Why(Reason.EVICTED, "evicted")}]))
+    def the_container_dies_without_a_word(self, facts: dict[str, Any]) -> None:
+        self.cluster.finish(self.cluster.alive[0], None, **facts)
+
+    @precondition(lambda self: self.cluster.pods)
+    @rule()
+    def somebody_deletes_the_pod(self) -> None:
+        self.cluster.remove(max(self.cluster.pods))
+
+    # people and other runs
+
+    @precondition(lambda self: self.people == "cancel")
+    @rule()
+    def cancel(self) -> None:
+        self.cluster.policy = replace(self.cluster.policy, cancel=True)
+
+    @precondition(lambda self: self.people == "suspend")
+    @rule(suspend=st.booleans())
+    def suspend_or_resume(self, suspend: bool) -> None:
+        self.forgiven += suspend
+        self.cluster.policy = replace(self.cluster.policy, suspend=suspend)
+
+    @precondition(lambda self: self.cluster.upstreams)
+    @rule(state=st.sampled_from([None, State.RUNNING, State.COMPLETED, State.FAILED]))
+    def the_upstream_changes(self, state: State | None) -> None:
+        self.cluster.upstreams = (upstream(state=state),)
+
+    @precondition(lambda self: self.cluster.cache is not None)
+    @rule(leader=st.sampled_from([None, "first"]), hit=st.sampled_from([None, None, HIT]))
+    def the_cache_changes(self, leader: str | None, hit: Any) -> None:
+        self.cluster.cache = CacheView("k1:abc", leader=leader, hit=hit, hit_run=hit and "earlier")
+
+    def phase(self) -> PodPhase | None:
+        alive = self.cluster.alive
+        return self.cluster.pods[alive[0]].phase if alive else None
+
+    # what must hold
+
+    @invariant()
+    def i1_one_pod_at_a_time_and_only_of_the_newest_attempt(self) -> None:
+        alive, running = self.cluster.alive, self.cluster.status.running
+        assert not alive or (running is not None and alive == [running.number])
+        assert len(set(self.cluster.created)) == len(self.cluster.created)
+
+    @invariant()
+    def i2_budgets_are_kept_and_numbers_are_used_once(self) -> None:
+        status, policy = self.cluster.status, self.cluster.policy
+        assert status.retries_used <= policy.retries
+        assert status.disruptions_used <= policy.max_disruptions
+        assert status.attempts_total <= 1 + status.retries_used + status.disruptions_used + self.forgiven
+        numbers = [attempt.number for attempt in status.attempts]
+        assert numbers == list(range(status.attempts_total - len(numbers) + 1, status.attempts_total + 1))
+        judged = [attempt.outcome for attempt in self.attempts.values() if attempt.judged]
+        assert sum(end in (Ended.FAILED, Ended.TIMED_OUT, Ended.OUT_OF_MEMORY) for end in judged) <= policy.retries + 1
+        assert all(attempt.judged for attempt in status.attempts[:-1])
+
+    @invariant()
+    def i2_a_judged_attempt_never_changes(self) -> None:
+        for attempt in self.cluster.status.attempts:
+            known = self.attempts.get(attempt.number)
+            assert known is None or not known.judged or known == attempt
+            assert known is None or known.recorded_at == attempt.recorded_at
+            self.attempts[attempt.number] = attempt
+
+    @invariant()
+    def i3_an_end_is_written_once_and_success_has_a_result(self) -> None:
+        status = self.cluster.status
+        assert status.finished is status.state.finished
+        assert self.end is None or status == self.end
+        if not status.finished:
+            return
+        self.end = status
+        assert status.running is None
+        assert status.next_attempt_at is None
+        if status.state is State.COMPLETED:
+            assert status.result is not None
+            assert status.result.attempt == status.attempts_total
+            stored = self.cluster.stored[status.attempts_total].result
+            assert stored is not None
+            assert stored.digest == status.result.digest
+        if status.state is State.CACHED:
+            assert not self.cluster.created
+
+    @invariant()
+    def i3_a_stored_result_of_the_newest_attempt_is_never_thrown_away(self) -> None:
+        status = self.cluster.status
+        for number, said in self.cluster.stored.items():
+            if said.outcome is Verdict.COMPLETED and (status.finished or number < status.attempts_total):
+                assert status.state is State.COMPLETED
+                assert number == status.attempts_total
+
+    @invariant()
+    def i5_nothing_starts_before_its_delay(self) -> None:
+        retries = disruptions = 0
+        for number in sorted(self.attempts)[1:]:
+            before, attempt = self.attempts[number - 1], self.attempts[number]
+            assert before.finished_at is not None
+            assert attempt.recorded_at is not None
+            assert self.cluster.ends.get(number - 1, before.finished_at) <= before.finished_at, "an early end"
+            delay = timedelta(0)
+            if attempt.cause is Cause.RETRY:
+                retries += 1
+                delay = user_delay(self.cluster.policy, retries, UID)
+            elif before.reason not in (Reason.LOST, Reason.SUSPENDED):
+                disruptions += 1
+                delay = disruption_delay(disruptions)
+            assert attempt.recorded_at >= before.finished_at + delay
+
+    @invariant()
+    def i7_user_code_starts_at_most_once_per_attempt(self) -> None:
+        assert len(set(self.cluster.started)) == len(self.cluster.started)
+        assert set(self.cluster.created) <= set(range(1, self.cluster.status.attempts_total + 1))
+
+    @invariant()
+    def i9_only_results_are_published_and_only_when_asked_for(self) -> None:
+        assert not self.cluster.published or self.cluster.policy.cache is not None
+
+    @invariant()
+    def a_run_is_deleted_only_after_its_time_to_live(self) -> None:
+        if self.cluster.deleted:
+            assert self.end is not None
+            assert self.end.finished_at is not None
+            assert self.cluster.policy.ttl_seconds is not None
+            assert self.cluster.now >= self.end.finished_at + timedelta(seconds=self.cluster.policy.ttl_seconds)
+
+    def teardown(self) -> None:
+        """I4: the faults end; by its own timers and the cluster's ordinary progress alone the run finishes."""
+        if not hasattr(self, "cluster"):
+            return
+        cluster = self.cluster
+        cluster.posts = "accept"
+        cluster.foreign.clear()
+        cluster.policy = replace(cluster.policy, suspend=False)
+        if cluster.upstreams:
+            cluster.upstreams = (upstream(),)
+        if cluster.cache is not None:
+            cluster.cache = CacheView("k1:abc")
+        for _ in range(120):
+            before = cluster.status
+            decision = self.operator.reconcile()
+            self._check()
+            if cluster.status.finished:
+                return
+            if cluster.status != before or self._progress(self.health):
+                continue
+            if decision.again_at is None and not decision.effects and self.health == "pods never end":
+                assert cluster.policy.timeout_seconds is None
+                assert cluster.status.state in (State.RUNNING, State.RETRYING)
+                return
+            assert decision.effects or decision.again_at is not None, f"it waits for nothing: {decision}"
+            cluster.now = max(cluster.now, decision.again_at or cluster.now)
+        raise AssertionError(f"it does not finish: {cluster.status}")
+
+    def _progress(self, health: str = "") -> bool:
+        """What a healthy cluster does next: the watch tells, pods start and end, deleted pods go."""
+        cluster = self.cluster
+        if cluster.pods.keys() - cluster.shown:
+            cluster.shown |= cluster.pods.keys()
+        elif self.phase() is PodPhase.WAITING and cluster.pods[cluster.alive[0]].stopping:
+            cluster.remove(cluster.alive[0])
+        elif self.phase() is PodPhase.WAITING and health == "pods never start":
+            if cluster.pods[cluster.alive[0]].scheduled_at is not None:
+                return False
+            cluster.change(cluster.alive[0], scheduled_at=cluster.now)
+        elif self.phase() is PodPhase.WAITING:
+            cluster.start(cluster.alive[0])
+        elif self.phase() is PodPhase.RUNNING:
+            stopping = cluster.pods[cluster.alive[0]].stopping
+            if health == "pods never end" and not stopping:
+                return False
+            cluster.finish(cluster.alive[0], said_(Verdict.INTERRUPTED if stopping else Verdict.COMPLETED))
+        else:
+            return False
+        return True
+
+    def _check(self) -> None:
+        for name in dir(type(self)):
+            if name.startswith(("i1_", "i2_", "i3_", "i5_", "i7_", "i9_")):
+                getattr(self, name)()
+
+
+def _settings(examples: int, steps: int) -> settings:
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_invariants() -> None:
+    run_state_machine_as_test(Lifecycle, settings=_settings(600, 30))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_invariants_for_long() -> None:
+    run_state_machine_as_test(Lifecycle, settings=_settings(10_000, 60))

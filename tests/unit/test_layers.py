@@ -1,0 +1,106 @@
+"""The layers of the design, kept by import-linter, and the rules about imports and clocks that it cannot express."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {
+    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(), str(path))
+    for folder in ("sdk", "operator", "runner-image")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+CLOCKS = {
+    "sdk/podtask/core/clock.py",
+    "sdk/podtask/states.py",  # the time stamp of a State that a user makes by hand
+}
+"""Entry points: everybody below gets `now` as a parameter."""
+PURE = tuple(f"sdk/podtask/core/{name}" for name in ("lifecycle/", "status.py", "keys.py", "cache.py"))
+CLIENTS = {"boto3", "kubernetes", "kopf", "cloudpickle"}
+ALLOWED = {
+    # top-level module: the folders and files that may import it
+    "boto3": ("sdk/podtask/core/store/s3.py",),
+    "kopf": ("operator/podtask_operator/",),
+    "kubernetes": ("operator/podtask_operator/", "sdk/podtask/backends/kubernetes"),
+    "kubernetes_asyncio": (),
+    "pydantic": ("sdk/podtask/", "operator/podtask_operator/"),
+    "prometheus_client": ("operator/podtask_operator/",),
+    "cloudpickle": ("runner-image/podtask_runner/", "sdk/podtask/"),
+    "pickle": ("runner-image/podtask_runner/", "sdk/podtask/"),
+    "moto": (),
+    "pytest": (),
+}
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported, also inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "." * node.level
+
+
+def test_import_linter_finds_its_contracts_kept() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    assert linter.exists(), "import-linter is missing: install the dependency group `lint`"
+    done = subprocess.run(
+        [linter, "--config", ROOT / "pyproject.toml", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_operators_folder_does_not_shadow_the_standard_library() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    assert not (ROOT / "runner-image" / "__init__.py").exists()
+    assert not (ROOT / "sdk" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("module", ALLOWED)
+def test_who_may_import(module: str) -> None:
+    users = [path for path, tree in SOURCES.items() if any(name.split(".")[0] == module for name in imported(tree))]
+    assert [path for path in users if not path.startswith(ALLOWED[module] or ("nobody",))] == []
+
+
+def test_nobody_asks_the_clock_for_a_date_below_the_entry_points() -> None:
+    askers = {
+        path
+        for path, tree in SOURCES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("now", "utcnow", "today")
+        if isinstance(node.value, ast.Name) and node.value.id in ("datetime", "date")
+    }
+    assert askers <= CLOCKS
+
+
+@pytest.mark.parametrize("module", ["time", "random", "os", "threading", "asyncio", "uuid", "secrets"])
+def test_the_lifecycle_has_no_clock_no_chance_and_no_environment(module: str) -> None:
+    users = [path for path, tree in SOURCES.items() if path.startswith(PURE) and module in imported(tree)]
+    assert users == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        (
+            "import podtask.core.lifecycle, podtask.core.cache",
+            {"pydantic", "boto3", "kubernetes", "kopf", "cloudpickle"},
+        ),
+        ("import podtask_runner.wire, podtask_runner.canonical", {"podtask", "pydantic", "boto3", "urllib.request"}),
+        ("import podtask.core.models", CLIENTS),
+    ],
+)
+def test_what_an_import_brings_along(statement: str, absent: set[str]) -> None:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not absent & set(done.stdout.split())
