@@ -103,7 +103,7 @@ class Applier:
             await self._api.delete_run(key.namespace, key.name, run.uid)
 
     async def _launch(self, key: Key, attempt: int, memory: Memory, now: datetime) -> None:
-        """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it wants the attempt still."""
+        """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still is as decided."""
         live = await self._api.get_run(key.namespace, key.name)
         if live is None or live["metadata"]["uid"] != memory.uid:
             self._mirror.forget_run(key)

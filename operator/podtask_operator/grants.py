@@ -89,6 +89,7 @@ def build(
             if up.task_run in resolved
         ),
         retries_left=max(0, asked.retries - known.retries_used),
+        retries_used=known.retries_used,
         tags=tuple(spec.tags),
         flow_run=run.labels.get(LABEL_FLOW_RUN, ""),
         timeout_seconds=spec.timeout_seconds,

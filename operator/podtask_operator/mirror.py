@@ -144,17 +144,24 @@ def needed_names(run: TaskRun) -> tuple[str, ...]:
 
 
 def projected(obj: Object) -> Object:
-    """The object without what only a launch needs: payloads, and source that no cache key depends on."""
-    spec = dict(obj.get("spec") or {})
-    task = dict(spec.get("task") or {})
-    if "code" in task:
-        task["code"] = {key: value for key, value in (task["code"] or {}).items() if key != "inline"}
+    """The object without what only a launch needs: payloads, and source that no cache key depends on.
+
+    Whatever is not of the expected shape is left as it is, for `TaskRun.parse` to complain about.
+    """
+    spec = obj.get("spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("task"), dict):
+        return obj
+    task = _without_inline(spec["task"], "code")
     if "source" in task and "cache" not in spec:
         task["source"] = "#"
-    if "inputs" in spec:
-        spec["inputs"] = {key: value for key, value in (spec["inputs"] or {}).items() if key != "inline"}
-    spec["task"] = task
-    return {**obj, "spec": spec}
+    return {**obj, "spec": {**_without_inline(spec, "inputs"), "task": task}}
+
+
+def _without_inline(holder: Object, name: str) -> Object:
+    payload = holder.get(name)
+    if not isinstance(payload, dict):
+        return dict(holder)
+    return {**holder, name: {key: value for key, value in payload.items() if key != "inline"}}
 
 
 def _newer(meta: Object, held: str) -> bool:

@@ -16,8 +16,9 @@ from podtask.core.keys import Bucket
 from podtask.core.lifecycle.model import Publish
 from podtask.core.status import ResultInfo
 from podtask.core.store import NotStored, Store
+from podtask_operator import outcome
 from podtask_operator.run import TaskRun
-from podtask_runner.wire import Outcome, load_outcome
+from podtask_runner.wire import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +64,12 @@ class Objects:
         key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
         try:
             data = await asyncio.to_thread(self._store.get, key)
-            return load_outcome(data)
         except NotStored:
             return None
-        except ValueError:
+        said = outcome.parse(data)
+        if said is None:
             log.warning("the stored outcome of %s/%s is not readable", run.namespace, run.name)
-            return None
+        return said
 
     async def lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
         """A live entry whose result is still what it was; a broken one is dropped. Raises `StoreUnavailable`."""

@@ -156,8 +156,9 @@ def resolved(run: TaskRun) -> ResolvedInput | None:
 
 
 def upstream_hashes(upstreams: tuple[Upstream, ...]) -> dict[str, str | None]:
-    """Content hash of each upstream's value; None where the value has none."""
-    return {up.task_run: up.result.content_hash for up in upstreams if up.wants_data and up.result}
+    """What identifies each upstream's value: its content hash, else the digest of its bytes."""
+    results = {up.task_run: up.result for up in upstreams if up.wants_data and up.result}
+    return {name: result.content_hash or f"sha256:{result.digest}" for name, result in results.items()}
 
 
 def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | None:

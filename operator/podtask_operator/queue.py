@@ -99,7 +99,7 @@ class WorkQueue:
             self._failures.pop(key, None)
         except Later as why:
             self._back_off(key, why)
-        except Exception as error:  # noqa: BLE001 - one poison object must never stop the others
+        except Exception as error:
             log.exception("reconcile failed", extra={"task_run": str(key)})
             self._back_off(key, error)
         finally:

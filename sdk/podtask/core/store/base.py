@@ -23,15 +23,15 @@ class StoreError(Exception):
     """Anything a store can answer instead of the asked-for bytes."""
 
 
-class NotStored(StoreError):  # noqa: N818 - an answer, not always an error
+class NotStored(StoreError):
     """No object of that key."""
 
 
-class AlreadyStored(StoreError):  # noqa: N818 - an answer, not always an error
+class AlreadyStored(StoreError):
     """The key was taken before; nothing was replaced."""
 
 
-class StoreUnavailable(StoreError):  # noqa: N818
+class StoreUnavailable(StoreError):
     """The store did not answer in time, or refused for a reason that may pass. The text names store, key and cause.
 
     `code` is the server's own word for it (`SlowDown`), the client's (`ReadTimeoutError`) or an errno (`ENOSPC`).
