@@ -1,0 +1,10 @@
+"""`make bench`: every table, one after another."""
+
+from __future__ import annotations
+
+import runpy
+
+BENCHES = ("bench_runner", "bench_store", "bench_cluster")
+
+for name in BENCHES:
+    runpy.run_module(f"tests.bench.{name}", run_name="__main__")
