@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from podtask import logs
 from podtask.core import clock
 from podtask.errors import NoRunContext
 
@@ -123,6 +124,7 @@ def get_run_logger() -> RunLogger:
     """Logger `podtask.task_runs` or `podtask.flow_runs`, marked with the run. Raises `NoRunContext` outside."""
     task = current_task_run()
     if task is not None:
+        logs.show_by_default()  # inside a pod nobody else has
         return task_run_logger(task.task_run)
     flow = FLOW_RUN.get()
     if flow is None:

@@ -24,7 +24,7 @@ from podtask.core import clock
 from podtask.core.names import State as Word
 from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
 from podtask.flowrun import FlowRun
-from podtask.futures import BaseFuture
+from podtask.futures import BaseFuture, block_on
 from podtask.limits import await_within, call_within
 from podtask.prints import prints_to
 from podtask.returns import final_state, replaced, value_of
@@ -74,13 +74,14 @@ def start(flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *
 def run_sync(call: Call) -> Any:
     """A sync flow, in the caller's thread; with a timeout in a thread of its own, which may be left behind."""
     for future in _futures_among(call):
-        future.wait()
-    if _accepts(call):
-        with _body(call):
-            limit = call.flow.timeout_seconds
-            call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
-    for run in call.run.runs:
-        run.wait()
+        block_on(future.task_run)
+    with _ending_tasks(call.run):
+        if _accepts(call):
+            with _body(call):
+                limit = call.flow.timeout_seconds
+                call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
+        for run in call.run.runs:
+            block_on(run)
     return _answer(call)
 
 
@@ -91,12 +92,13 @@ async def run_async(call: Call) -> Any:
     call.run.loop = asyncio.get_running_loop()
     for future in _futures_among(call):
         await future.task_run.wait_async()
-    if _accepts(call):
-        with _body(call):
-            body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
-            call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
-    for run in call.run.runs:
-        await run.wait_async()
+    with _ending_tasks(call.run):
+        if _accepts(call):
+            with _body(call):
+                body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
+                call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
+        for run in call.run.runs:
+            await run.wait_async()
     return _answer(call)
 
 
@@ -141,17 +143,24 @@ def _identity(flow: Flow[..., Any], parent: FlowRun | None) -> FlowRunInfo:
 
 
 @contextmanager
+def _ending_tasks(run: FlowRun) -> Iterator[None]:
+    """An interrupt, in the body or while its tasks are waited for, ends the tasks and goes on to the caller."""
+    try:
+        yield
+    except BaseException:
+        run.cancel()
+        raise
+
+
+@contextmanager
 def _body(call: Call) -> Iterator[None]:
-    """Around the body: the context is entered and an exception kept; an interrupt ends the tasks and goes on."""
+    """Around the body: the context is entered, and an exception of the flow's own is kept for its end."""
     token = FLOW_RUN.set(FlowRunContext(call.run.info, clock.now(), call.parameters, call.run))
     try:
         with prints_to(get_run_logger()) if call.flow.log_prints else nullcontext():
             yield
     except Exception as error:  # noqa: BLE001 - the flow's own exception is its outcome
         call.error = error
-    except BaseException:
-        call.run.cancel()
-        raise
     finally:
         FLOW_RUN.reset(token)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
 from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
-from podtask.futures import Submitted, TaskFuture
+from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.inputs import bind, prepare, runs_in
 from podtask.runs import RunKey, TaskRun
 
@@ -132,7 +132,7 @@ def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wa
     if task.isasync and flow.loop is not None and _on(flow.loop):
         return Submitted(run, until_done=sequential)
     if sequential:
-        run.wait()
+        block_on(run)
     return TaskFuture(run)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from podtask.context import FLOW_RUN
 from podtask.errors import BlockingCall
 from podtask.states import State
 
@@ -99,15 +100,13 @@ class TaskFuture(BaseFuture[R_co]):
 
     def wait(self, timeout: float | None = None) -> State[R_co] | None:
         """The final state, or None when it is not there after `timeout` seconds."""
-        _refuse_deadlock(self._run)
-        return self._run.state if self._run.wait(timeout) else None
+        return self._run.state if _block_and_warn(self._run, timeout) else None
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:  # noqa: FBT001, FBT002 - seed
         """The value. Raises the task's exception (returned instead with `raise_on_failure=False`), a
         `podtask.errors.RunError` where it has none, and `TimeoutError` after `timeout` seconds.
         """
-        _refuse_deadlock(self._run)
-        if not self._run.wait(timeout):
+        if not _block_and_warn(self._run, timeout):
             raise _elapsed(self._run, timeout)
         return _outcome(self._run, raise_on_failure)  # type: ignore[no-any-return]
 
@@ -164,10 +163,32 @@ def _elapsed(run: TaskRun, timeout: float | None) -> TimeoutError:
     return TimeoutError(f"Task run '{run.name}' was not finished after {timeout:g} s; it is {run.state}.")
 
 
-def _refuse_deadlock(run: TaskRun) -> None:
-    """Blocking the event loop's thread: a warning; for what only this loop can finish, an error."""
-    if run.finished or (loop := _running_loop()) is None:
-        return
+def block_on(run: TaskRun, timeout: float | None = None) -> bool:
+    """Wait in this thread; whether the run is finished. Raises `BlockingCall` where that could never be.
+
+    For what means to block, also on a running loop: a sync flow in a notebook cell, a sync subflow, a sequential call.
+    """
+    loop = _running_loop()
+    if loop is not None and not run.finished:
+        _refuse_deadlock(run, loop)
+    return run.wait(timeout)
+
+
+def _block_and_warn(run: TaskRun, timeout: float | None) -> bool:
+    """As `block_on`, for the user's own waits: in the body of an async flow there is a better way."""
+    context = FLOW_RUN.get()
+    if (
+        context is not None
+        and context.run.loop is not None
+        and context.run.loop is _running_loop()
+        and not run.finished
+    ):
+        _refuse_deadlock(run, context.run.loop)
+        warnings.warn(f"Waiting for '{run.name}' blocks the event loop; write 'await future'.", stacklevel=3)
+    return block_on(run, timeout)
+
+
+def _refuse_deadlock(run: TaskRun, loop: object) -> None:
     pending, seen = [run], {run.id}
     while pending:
         current = pending.pop()
@@ -178,7 +199,6 @@ def _refuse_deadlock(run: TaskRun) -> None:
         fresh = [needed for needed in current.needs if needed.id not in seen]
         seen.update(needed.id for needed in fresh)
         pending += fresh
-    warnings.warn(f"Waiting for '{run.name}' blocks the event loop; write 'await future'.", stacklevel=3)
 
 
 def _running_loop() -> object | None:

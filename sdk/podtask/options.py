@@ -83,7 +83,7 @@ class TaskOptions:
     timeout_seconds: float | None = None
     """Per attempt."""
     log_prints: bool = False
-    """`print` inside the task goes to the run's logger."""
+    """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
     image: str | None = None
     """Container image; from here on: the cluster's business, other backends ignore it."""
     resources: Mapping[str, Any] | None = None

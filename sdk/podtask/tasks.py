@@ -106,6 +106,14 @@ class Task(Generic[P, R_co]):
 
     submit = __call__
 
+    @overload
+    def map(  # pyright: ignore[reportOverlappingOverload]
+        self: Task[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> list[Awaitable[AsyncTaskFuture[T]]]: ...
+    @overload
+    def map(
+        self: Task[..., T], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> list[TaskFuture[T]]: ...
     def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
         """One run per element: iterable arguments advance together, `unmapped(x)` and plain values stay.
 

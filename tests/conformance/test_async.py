@@ -190,6 +190,34 @@ class TestOnTheFlowsLoop:
         asyncio.run(flowing())
         assert seen[0] is seen[1]
 
+    def test_a_sync_subflow_that_needs_the_blocked_loop_is_refused_and_does_not_hang(self) -> None:
+        later, now = tasks()
+
+        @flow
+        def plain(x):
+            return now(x)
+
+        @flow
+        async def flowing():
+            future = await later(1)
+            with pytest.raises(BlockingCall):
+                plain(future)
+            return plain(await future.result())
+
+        assert asyncio.run(flowing()) == 1
+
+    def test_a_sync_flow_on_a_running_loop_blocks_it_without_a_warning_as_in_a_notebook(self) -> None:
+        later, now = tasks()
+
+        @flow
+        def plain():
+            return now(later(1)).result()
+
+        async def cell():
+            return plain()
+
+        assert asyncio.run(cell()) == 1
+
     def test_a_wait_that_could_never_end_is_refused_with_the_cure(self) -> None:
         later, now = tasks()
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from tests.conformance.suite import EVERY_STATE, REMOTE
 
-from podtask import TaskCrashed, TaskTimedOut, UpstreamNotReady, flow, get_run_context, task
+from podtask import TaskCancelled, TaskCrashed, TaskTimedOut, UpstreamNotReady, flow, get_run_context, task
 from podtask.states import Completed, Failed
 
 
@@ -304,6 +304,38 @@ class TestTimeouts:
             return future.result()
 
         assert impatient() == "done"
+
+
+@pytest.mark.usefixtures("backend")
+class TestCancel:
+    def test_a_cancelled_run_ends_as_cancelled_and_is_not_retried(self) -> None:
+        @task(retries=3)
+        def slow():
+            time.sleep(20)
+
+        @flow
+        def cancelling():
+            future = slow()
+            future.cancel()
+            with pytest.raises(TaskCancelled):
+                future.result()
+            return future.wait().name
+
+        assert cancelling() == "Cancelled"
+
+    def test_cancelling_what_is_finished_changes_nothing(self) -> None:
+        @task
+        def one():
+            return 1
+
+        @flow
+        def cancelling():
+            future = one()
+            future.wait()
+            future.cancel()
+            return future
+
+        assert cancelling() == 1
 
 
 @pytest.mark.usefixtures("backend")

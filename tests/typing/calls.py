@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import assert_type
 
-from podtask import AsyncTaskFuture, Flow, State, Task, TaskFuture, flow, ref, task
+from podtask import AsyncTaskFuture, Flow, State, Task, TaskFuture, flow, ref, task, unmapped
 
 
 @task
@@ -42,6 +42,7 @@ def of_calls(names: list[str]) -> int:
     assert_type(add(ref(future)), TaskFuture[int])
     assert_type(add(1, wait_for=[future]), TaskFuture[int])
     assert_type(nothing(), TaskFuture[None])
+    assert_type(add.map([1, 2], unmapped(3)), list[TaskFuture[int]])
     add("1")  # type: ignore[call-overload]
     add(1, z=3)  # type: ignore[call-overload]
     return len(names)

@@ -55,6 +55,8 @@ class Tracked:
         self.created_at = now
         self.policy = policy_of(run)
         self.status = Status()
+        self.missing: set[str] = set()
+        """Upstreams still to come; the lifecycle looks for itself, this only says when."""
         self.pod: Pod | None = None
         self.payload: bytes | None = None
         self.plan = CachePlan() if self.policy.cache else None
@@ -93,10 +95,17 @@ class LifecycleLoop:
         """Follow the run from now on."""
         tracked = Tracked(run, self._clock.now())
         self._runs[run.id] = tracked
-        for needed in {needed.id: needed for needed in run.needs}.values():
-            if not needed.finished:
-                needed.on_finished(lambda: self.poke(tracked))
+        missing = {needed.id: needed for needed in run.needs if not needed.finished}
+        tracked.missing.update(missing)
+        for needed in missing.values():
+            needed.on_finished(partial(self._arrived, tracked, needed))
         self.poke(tracked)
+
+    def _arrived(self, tracked: Tracked, needed: TaskRun) -> None:
+        """Only the last upstream, or one that failed, is worth a decision: a fan-in of n is not looked at n times."""
+        tracked.missing.discard(needed.id)
+        if not tracked.missing or not needed.status.state.succeeded:
+            self.poke(tracked)
 
     def cancel(self, run: TaskRun) -> None:
         """Ask for the run's end."""

@@ -39,4 +39,4 @@ def test_a_flow_without_annotations_never_loads_pydantic_nor_a_local_task_asynci
         "@flow\ndef flowing(): return one()\n"
         "assert flowing() == 1"
     )
-    assert not modules & {"pydantic", "kubernetes", "boto3", "asyncio", "subprocess"}
+    assert not modules & {"pydantic", "kubernetes", "boto3", "asyncio"}
