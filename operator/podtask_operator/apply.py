@@ -29,7 +29,7 @@ from podtask.core.names import Reason
 from podtask.core.status import Status
 from podtask.core.store import Signer
 from podtask_operator import grants, pod, podstatus
-from podtask_operator.api import Api, ApiError
+from podtask_operator.api import Api, ApiError, ApiUnavailable
 from podtask_operator.mirror import Memory, Mirror
 from podtask_operator.objects import Objects
 from podtask_operator.queue import Key, Later
@@ -82,7 +82,7 @@ class Applier:
             raise Later(f"the TaskRun changed meanwhile ({error.status})") from error
         if status.attempts_total > run.status.attempts_total:
             memory.presence[status.attempts_total] = Presence.UNPOSTED
-            memory.refusal, memory.refusals = None, 0
+            memory.refusal, memory.refusals, memory.in_doubt = None, 0, False
         if status.finished:
             self._mirror.forget_cache_key(key)
         before = run.status
@@ -119,8 +119,12 @@ class Applier:
         except ApiError as error:
             await self._refused(key, run, attempt, memory, error, now)
             return
-        memory.refusal, memory.refusals = None, 0
+        except ApiUnavailable:  # to be looked up by name before anything else is decided
+            memory.presence[attempt], memory.expected_since, memory.in_doubt = Presence.EXPECTED, None, True
+            raise
+        memory.refusal, memory.refusals, memory.in_doubt = None, 0, False
         memory.presence[attempt], memory.expected_since = Presence.EXPECTED, now
+        memory.pod_uid[attempt] = made["metadata"]["uid"]
         self._mirror.put_pod(made)
 
     async def renew(self, key: Key, attempt: int, memory: Memory, now: datetime) -> None:

@@ -29,7 +29,11 @@ class Memory:
     uid: str
     presence: dict[int, Presence] = field(default_factory=dict)
     """Attempt -> what we know of its pod beyond what the watch shows."""
+    pod_uid: dict[int, str] = field(default_factory=dict)
+    """Attempt -> UID of its pod, from the answer to our POST or from the watch."""
     expected_since: datetime | None = None
+    in_doubt: bool = False
+    """The last POST of a pod had no answer: it may have been applied, or still be."""
     refusal: Refusal | None = None
     refusals: int = 0
     granted_at: datetime | None = None

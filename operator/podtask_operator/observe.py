@@ -16,7 +16,7 @@ from podtask.core.status import ResolvedInput
 from podtask_operator import podstatus
 from podtask_operator.api import Api
 from podtask_operator.cachekey import composed_key
-from podtask_operator.mirror import Memory, Mirror, needed_names
+from podtask_operator.mirror import Memory, Mirror, Object, needed_names
 from podtask_operator.objects import Objects
 from podtask_operator.queue import Key
 from podtask_operator.run import TaskRun, policy
@@ -58,7 +58,8 @@ class Observer:
         stored = None
         if silent or presence is Presence.ABSENT:
             stored = await self._objects.outcome(run, attempt.number)
-        return replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal)
+        known = memory.pod_uid.get(attempt.number)
+        return replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal, known_uid=known)
 
     async def _presence(
         self, key: Key, run: TaskRun, memory: Memory, attempt: int, now: datetime
@@ -66,8 +67,7 @@ class Observer:
         name = Key(key.namespace, pod_name(run.name, attempt))
         held = self._mirror.pods.get(name)
         if held is not None and podstatus.is_ours(held, run.uid):
-            memory.presence[attempt] = Presence.SEEN
-            return Presence.SEEN, podstatus.read(held)
+            return self._seen(memory, attempt, held)
         known = memory.presence.get(attempt)
         if known is Presence.UNPOSTED:
             return known, None
@@ -77,12 +77,19 @@ class Observer:
         live = await self._api.get_pod(name.namespace, name.name)
         if live is not None and not podstatus.is_ours(live, run.uid):
             return Presence.FOREIGN, None
-        if live is None:  # FOREIGN is remembered only where our own POST met that pod: then ours was never created
-            memory.presence[attempt] = Presence.UNPOSTED if known is Presence.FOREIGN else Presence.ABSENT
+        if live is None:
+            # FOREIGN is remembered only where our own POST met that pod: then ours was never created.
+            # A POST in doubt is sent again under the same name: whichever of the two comes second is refused.
+            again = known is Presence.FOREIGN or (memory.in_doubt and attempt not in memory.pod_uid)
+            memory.presence[attempt] = Presence.UNPOSTED if again else Presence.ABSENT
             return memory.presence[attempt], None
         self._mirror.put_pod(live)
-        memory.presence[attempt] = Presence.SEEN
-        return Presence.SEEN, podstatus.read(live)
+        return self._seen(memory, attempt, live)
+
+    def _seen(self, memory: Memory, attempt: int, pod: Object) -> tuple[Presence, Pod]:
+        read = podstatus.read(pod)
+        memory.presence[attempt], memory.pod_uid[attempt], memory.in_doubt = Presence.SEEN, read.uid, False
+        return Presence.SEEN, read
 
     async def _upstream(self, run: TaskRun, name: str, now: datetime) -> Upstream:
         wants = any(up.task_run == name for up in run.spec.upstream)
