@@ -101,7 +101,7 @@ class KubernetesBackend:
             raise ResultUnavailable(str(why)) from why
 
     def close(self) -> None:
-        for watcher in self._watchers.values():
+        for watcher in list(self._watchers.values()):
             watcher.close()
         self._logs.close()
         self._late.close()
@@ -171,7 +171,7 @@ class KubernetesBackend:
             namespace=self.namespace,
             digest=call_digest(run),
             code=self._bucket.carry(pickled_code(run.task), f"The code of task '{name}'"),
-            inputs=self._bucket.carry(payload, f"The arguments of task '{name}'"),
+            inputs=self._bucket.carry(payload, f"What task '{name}' is called with"),
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
             wait_for=[up.id for up in run.wait_for if up.id not in elsewhere],
             cache=plan,

@@ -64,22 +64,26 @@ class BucketAccess:
         """The object `result` or `error` of an attempt. Raises `NoBucket`."""
         from podtask.core.store import NotStored, StoreError
 
-        because = f"{what}: {human(size)}, which is in the cluster's bucket"
-        store, bucket = self._open(because, "return less, or pass the future on to the task that needs it")
+        because = f"{what} ({human(size)}) is in the cluster's bucket"
+        instead = "return less, or pass the future on to the task that needs it"
+        store, bucket = self._open(because, instead)
         keys = bucket.attempt(uid, attempt)
         key = keys.result if kind == "result" else keys.error
         try:
             return store.get(key)
         except NotStored:
-            raise NoBucket(f"{because}, but not there any more ({key}); run the task again.") from None
+            raise NoBucket(f"{because} no more: there is no {key}; run the task again.") from None
         except StoreError as error:
-            raise NoBucket(_unusable(because, error)) from error
+            raise NoBucket(f"{because}, which cannot be used from here: {error} Or {instead}.") from error
 
     def _upload(self, digest: str, data: bytes, what: str) -> None:
         from podtask.core.store import AlreadyStored, StoreError
 
-        because = f"{what}: {human(len(data))}, and a TaskRun carries at most {human(INLINE_LIMIT)}"
-        store, bucket = self._open(because, "pass less: where the data is instead of the data itself")
+        because = (
+            f"{what} ({human(len(data))}) needs the cluster's bucket: a TaskRun carries at most {human(INLINE_LIMIT)}"
+        )
+        instead = "pass less: where the data is, instead of the data itself"
+        store, bucket = self._open(because, instead)
         key = bucket.blob(digest)
         try:
             if store.head(key) is None:
@@ -87,7 +91,7 @@ class BucketAccess:
         except AlreadyStored:
             return
         except StoreError as error:
-            raise NoBucket(_unusable(because, error)) from error
+            raise NoBucket(f"{because}, and it cannot be used from here: {error} Or {instead}.") from error
 
     def _open(self, because: str, instead: str) -> tuple[Store, Bucket]:
         with self._lock:
@@ -95,7 +99,7 @@ class BucketAccess:
                 self._opened = self._find()
             if self._opened is None:
                 raise NoBucket(
-                    f"{because}; which bucket that is nobody said here. Set PODTASK_STORE=s3://bucket/prefix (with "
+                    f"{because}, and nobody said here which one that is. Set PODTASK_STORE=s3://bucket/prefix (with "
                     f"PODTASK_S3_ENDPOINT_URL and AWS credentials), or let the operator's chart publish it: ConfigMap "
                     f"{CLIENT_CONFIG_MAP} in this namespace or in {OPERATOR_NAMESPACE}. Or {instead}."
                 )
@@ -127,8 +131,4 @@ def human(size: int) -> str:
         if number < 1024:
             break
         number, unit = number / 1024, larger
-    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
-
-
-def _unusable(because: str, error: Exception) -> str:
-    return f"{because}, which cannot be used from here: {error}"
+    return f"{number:.1f}".removesuffix(".0") + f" {unit}"

@@ -246,10 +246,10 @@ def connect() -> Api:
         else:
             config.load_kube_config(client_configuration=settings)
             namespace = config.list_kube_config_contexts()[1].get("context", {}).get("namespace") or ""
-    except (config.ConfigException, OSError) as error:
-        where = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    except Exception as error:  # not found, not YAML, not understood: the client has no word for all of it
+        where, why = os.environ.get("KUBECONFIG") or "~/.kube/config", " ".join(str(error).split()).rstrip(".")
         raise ClusterUnreachable(
-            f"There is no usable kube config ({where}): {error}. Set KUBECONFIG to the cluster's file, or run "
+            f"There is no usable kube config ({where}): {why}. Set KUBECONFIG to the cluster's file, or run "
             f"without a cluster: PODTASK_BACKEND=local."
         ) from error
     api_client = client.ApiClient(configuration=settings)  # pyright: ignore[reportAttributeAccessIssue]
