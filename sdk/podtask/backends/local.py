@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from contextvars import Context
 from datetime import timedelta
 from functools import partial
@@ -19,6 +18,7 @@ from podtask.backends.loop import LifecycleLoop, Tracked
 from podtask.backends.shelf import Shelf
 from podtask.backends.timers import Clock, Timer, WallClock
 from podtask.backends.workers import Workers
+from podtask.core.store.base import StoreError
 from podtask.execution import InProcess, Retries
 from podtask_runner.wire import Error, Outcome, Verdict
 
@@ -60,14 +60,10 @@ class LocalBackend:
         self._background.close()
 
     def launch(self, tracked: Tracked, attempt: int) -> None:
-        """Start the attempt on a thread or on a loop, and watch its time."""
+        """Start the attempt on a thread or on a loop, as soon as there is one."""
         retries = Retries(tracked.retries_left, tracked.status.retries_used)
-        live = Live(tracked, attempt, InProcess(tracked.run, attempt, retries), self._ended, self._workers.shrink)
+        live = Live(tracked, attempt, InProcess(tracked.run, attempt, retries), self)
         self._live[tracked.uid] = live
-        seconds = tracked.policy.timeout_seconds
-        if seconds is not None:
-            when = self._clock.now() + timedelta(seconds=seconds)
-            live.timer = self._clock.call_at(when, partial(self._time_is_up, live, seconds))
         if tracked.run.task.isasync:
             loop = tracked.run.loop or self._background.get()
             live.start_on(loop)
@@ -79,6 +75,20 @@ class LocalBackend:
         live = self._live.get(tracked.uid)
         if live is not None and live.number == attempt:
             self._give_up(live, Outcome(Verdict.INTERRUPTED))
+
+    def began(self, live: Live) -> bool:
+        """An attempt has its thread: from now on its time is watched. False when it was given up meanwhile."""
+        if not self._loop.began(live.tracked, live.number):
+            return False
+        seconds = live.tracked.policy.timeout_seconds
+        if seconds is not None:
+            when = self._clock.now() + timedelta(seconds=seconds)
+            live.timer = self._clock.call_at(when, partial(self._time_is_up, live, seconds))
+        return True
+
+    def came_back(self) -> None:
+        """A thread that was left behind is free again."""
+        self._workers.shrink()
 
     def _time_is_up(self, live: Live, seconds: float) -> None:
         text = f"The attempt exceeded timeoutSeconds ({seconds:g} s) while it ran."
@@ -96,14 +106,18 @@ class LocalBackend:
             )
             self._workers.grow()
 
-    def _ended(self, live: Live, outcome: Outcome, payload: bytes | None) -> None:
+    def ended(self, live: Live, outcome: Outcome, payload: bytes | None) -> None:
+        """An attempt is over; a result that is to be cached is stored first, as in a pod."""
         tracked = live.tracked
         if live.timer is not None:
             live.timer.cancel()
         if self._live.get(tracked.uid) is live:
             del self._live[tracked.uid]
         if outcome.result is not None and payload is not None and tracked.plan is not None and tracked.plan.key:
-            self._shelf.keep(tracked.uid, live.number, payload)
+            try:
+                self._shelf.keep(tracked.uid, live.number, payload)
+            except StoreError as error:
+                log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
         self._loop.ended(tracked, live.number, outcome, payload)
 
 
@@ -115,16 +129,14 @@ class Live:
         tracked: Tracked,
         number: int,
         call: InProcess,
-        tell: Callable[[Live, Outcome, bytes | None], None],
-        returned: Callable[[], None],
+        owner: LocalBackend,
     ) -> None:
         self.tracked = tracked
         self.number = number
         self.timer: Timer | None = None
         self.running = False
         self._call = call
-        self._tell = tell
-        self._returned = returned
+        self._owner = owner
         self._lock = threading.Lock()
         self._over = False
         self._why: Outcome | None = None
@@ -133,6 +145,8 @@ class Live:
 
     def run(self) -> None:
         """On a worker thread: the whole attempt."""
+        if not self._owner.began(self):
+            return
         with self._lock:
             if self._over:
                 return
@@ -140,7 +154,7 @@ class Live:
         outcome, payload = self._call.run()
         self.running = False
         if not self.end(outcome, payload):
-            self._returned()
+            self._owner.came_back()
 
     def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """On an event loop: make a task of it, in a context of its own."""
@@ -165,10 +179,12 @@ class Live:
             if self._over:
                 return False
             self._over = True
-        self._tell(self, outcome, payload)
+        self._owner.ended(self, outcome, payload)
         return True
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._owner.began(self):
+            return
         with self._lock:
             if not self._over:
                 self._task = Context().run(loop.create_task, self._run_async())

@@ -18,32 +18,32 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
+from podtask.backends.observing import log_failure, policy_of, upstreams_of
 from podtask.backends.shelf import CachePlan, Shelf
 from podtask.backends.timers import Clock, Timer
-from podtask.context import task_run_logger
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.ending import end
 from podtask.core.lifecycle.model import (
-    CachePolicy,
     Decision,
+    DeletePod,
     Effect,
     Launch,
     Observed,
     Pod,
     PodPhase,
-    Policy,
     Presence,
     Publish,
     Stop,
-    Upstream,
     Why,
 )
-from podtask.core.names import Ended, Reason, State
+from podtask.core.names import Reason, State
 from podtask.core.status import ErrorInfo, Status
+from podtask.core.store.base import StoreError
 from podtask.runs import TaskRun
 from podtask_runner.wire import Outcome
 
 log = logging.getLogger("podtask.backends")
+_QUEUED = Why(Reason.QUEUED, "Waiting for a free worker of this process.")
 
 
 class Tracked:
@@ -70,7 +70,7 @@ class Tracked:
 
 
 class Launcher(Protocol):
-    """Starts and stops attempts; both return at once, and `LifecycleLoop.ended` is told of every end."""
+    """Starts and stops attempts; both return at once, and tell `LifecycleLoop.began` and `ended` of every one."""
 
     def launch(self, tracked: Tracked, attempt: int) -> None:
         """Start the attempt."""
@@ -114,6 +114,23 @@ class LifecycleLoop:
             with tracked.lock:
                 tracked.policy = replace(tracked.policy, cancel=True)
             self.poke(tracked)
+
+    def began(self, tracked: Tracked, attempt: int) -> bool:
+        """The attempt has its worker and starts now; False when it was given up meanwhile."""
+        with tracked.lock:
+            status, pod = tracked.status, tracked.pod
+            if status.running is None or status.running.number != attempt or pod is None or pod.stopping:
+                return False
+            now = self._clock.now()
+            tracked.pod = replace(pod, phase=PodPhase.RUNNING, started_at=now, waiting=None)
+            tracked.status = replace(
+                status.with_latest(replace(status.running, started_at=now)),
+                state=State.RETRYING if status.retries_used else State.RUNNING,
+                reason=Reason.RUNNING,
+                message=None,
+            )
+            tracked.run.report(tracked.status)
+            return True
 
     def ended(self, tracked: Tracked, attempt: int, outcome: Outcome | None, payload: bytes | None = None) -> None:
         """An attempt is over; None: without a word. Late news of an attempt that was given up are ignored."""
@@ -188,14 +205,14 @@ class LifecycleLoop:
         before, tracked.status = tracked.status, decision.status
         for effect in decision.effects:
             if isinstance(effect, Publish):
-                self._shelf.publish(effect, tracked.run.id, tracked.uid)
+                self._publish(tracked, effect)
         starts = any(isinstance(effect, Launch) for effect in decision.effects)
         if starts:
             self._tell_between(tracked, before)
-            self._as_running(tracked)
+            self._as_queued(tracked)
         if tracked.status.finished:
             self._forget(tracked)
-        _log_failure(tracked.run, before, tracked.status)
+        log_failure(tracked.run, before, tracked.status)
         if tracked.status != before:
             tracked.run.report(tracked.status, tracked.payload if tracked.status.finished else None)
         for effect in decision.effects:
@@ -203,28 +220,31 @@ class LifecycleLoop:
         if not tracked.status.finished and decision.again_at is not None:
             self._look_again(tracked, decision.again_at)
 
+    def _publish(self, tracked: Tracked, effect: Publish) -> None:
+        """A cache that cannot be written costs the next run its hit, and this one nothing."""
+        try:
+            self._shelf.publish(effect, tracked.run.id, tracked.uid)
+        except StoreError as error:
+            log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
+
     def _tell_between(self, tracked: Tracked, before: Status) -> None:
         """Without a delay the lifecycle goes from one attempt to the next in one step; people see both (seed)."""
         if before.running is not None and before.attempts_total:
             tracked.run.report(replace(tracked.status, state=State.AWAITING_RETRY))
 
-    def _as_running(self, tracked: Tracked) -> None:
-        """An attempt in this process runs as soon as it is launched, so the status says so at once."""
-        now, status = self._clock.now(), tracked.status
-        assert status.latest is not None
-        state = State.RETRYING if status.retries_used else State.RUNNING
+    def _as_queued(self, tracked: Tracked) -> None:
+        """The pod of this attempt is a worker that is still to come free."""
+        latest = tracked.status.latest
+        assert latest is not None
         tracked.payload = None
-        tracked.pod = Pod(f"{tracked.uid}-{status.latest.number}", PodPhase.RUNNING, started_at=now)
-        tracked.status = replace(
-            status.with_latest(replace(status.latest, pod_uid=tracked.pod.uid, started_at=now)),
-            state=state,
-            reason=Reason.RUNNING,
-        )
+        tracked.pod = Pod(f"{tracked.uid}-{latest.number}", PodPhase.WAITING, waiting=_QUEUED)
+        known = tracked.status.with_latest(replace(latest, pod_uid=tracked.pod.uid))
+        tracked.status = replace(known, reason=_QUEUED.reason, message=_QUEUED.message)
 
     def _perform(self, tracked: Tracked, effect: Effect) -> None:
         if isinstance(effect, Launch):
             self._launcher.launch(tracked, effect.attempt)
-        elif isinstance(effect, Stop) and tracked.pod is not None:
+        elif isinstance(effect, (Stop, DeletePod)) and tracked.pod is not None:
             tracked.pod = replace(tracked.pod, stopping=True)
             self._launcher.stop(tracked, effect.attempt)
 
@@ -249,55 +269,6 @@ class LifecycleLoop:
         tracked.payload = _pickled(error)
         why = Why(Reason.CRASHED, f"Execution was interrupted by an unexpected exception: {text}")
         self._apply(tracked, end(self._observe(tracked), now, State.CRASHED, why, info))
-
-
-def _log_failure(run: TaskRun, before: Status, after: Status) -> None:
-    """One line per attempt that did not complete; the traceback comes with the exception that is raised."""
-    for attempt in after.attempts[-2:]:
-        known = next((old for old in before.attempts if old.number == attempt.number), None)
-        if attempt.judged and attempt.outcome is not Ended.COMPLETED and not (known and known.judged):
-            info = replace(run.info, run_count=attempt.number)
-            what_next = "" if after.finished else "; it is tried again"
-            task_run_logger(info).warning("Attempt %d: %s%s", attempt.number, attempt.message, what_next)
-
-
-def policy_of(run: TaskRun) -> Policy:
-    """The task's options as the lifecycle reads them."""
-    options = run.task.options
-    cache = None
-    if options.cache_key_fn is not None:
-        expiration = options.cache_expiration
-        cache = CachePolicy(
-            expiration_seconds=None if expiration is None else expiration.total_seconds(),
-            refresh=options.refresh_cache,
-            wait_for_concurrent=options.cache_concurrent == "wait",
-        )
-    policy = Policy(
-        retries=options.retries,
-        retry_delays=options.delays,
-        retry_jitter=options.retry_jitter_factor,
-        timeout_seconds=options.timeout_seconds,
-        cache=cache,
-    )
-    return policy if options.max_disruptions is None else replace(policy, max_disruptions=options.max_disruptions)
-
-
-def upstreams_of(run: TaskRun) -> tuple[Upstream, ...]:
-    """What the run needs, as the lifecycle reads it."""
-    blocked = run.inputs.blocked_by
-    given = () if blocked is None else (Upstream("given state", found=True, finished=True, state=blocked.name),)
-    wanted = {needed.id for needed in run.upstreams}
-    return given + tuple(
-        Upstream(
-            needed.id,
-            found=True,
-            finished=needed.finished,
-            succeeded=needed.finished and needed.status.state.succeeded,
-            state=str(needed.status.state),
-            wants_data=needed.id in wanted,
-        )
-        for needed in run.needs
-    )
 
 
 def _pickled(error: BaseException) -> bytes:

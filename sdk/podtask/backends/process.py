@@ -87,6 +87,9 @@ class ProcessBackend:
         folder = Path(tempfile.mkdtemp(prefix="podtask-"))
         outcome: wire.Outcome | None = None
         try:
+            if not self._loop.began(tracked, live.number):
+                outcome = wire.Outcome(wire.Verdict.INTERRUPTED)
+                return
             grants = _grants(self._shelf, tracked, live.number, self)
             outcome = live.run(folder, wire.dump(grants))
         except PodtaskError as error:  # an upstream's result is gone

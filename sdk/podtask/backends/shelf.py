@@ -156,13 +156,13 @@ class Shelf:
 
     def _pointed_at(self, key: str, now: datetime) -> CacheView:
         from podtask.core.cache import CacheEntry
-        from podtask.core.store import NotStored
+        from podtask.core.store import NotStored, StoreError
 
         try:
             entry = CacheEntry.load(self.store.get(self.bucket.cache(key)))
         except NotStored:
             return CacheView(key, miss_reason="no entry of this key")
-        except ValueError as error:
+        except (ValueError, StoreError) as error:
             return CacheView(key, miss_reason=f"the entry cannot be read: {error}")
         if not entry.live(now):
             return CacheView(key, miss_reason=f"the entry expired at {entry.expires_at}")

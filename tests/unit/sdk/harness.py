@@ -80,12 +80,16 @@ class Paper:
     def __init__(self) -> None:
         self.loop: LifecycleLoop
         self.launched: list[tuple[str, int]] = []
+        self.free = True
+        """Whether there is a worker for what is launched."""
         self.stopped: list[tuple[str, int]] = []
         self._tracked: dict[str, Tracked] = {}
 
     def launch(self, tracked: Tracked, attempt: int) -> None:
         self.launched.append((tracked.run.id, attempt))
         self._tracked[tracked.run.id] = tracked
+        if self.free:
+            self.loop.began(tracked, attempt)
 
     def stop(self, tracked: Tracked, attempt: int) -> None:
         self.stopped.append((tracked.run.id, attempt))

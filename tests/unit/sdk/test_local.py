@@ -98,6 +98,31 @@ def test_a_stuck_thread_does_not_take_the_place_of_another(tmp_path) -> None:
     gate.set()
 
 
+def test_the_time_of_an_attempt_starts_with_the_attempt_and_not_in_the_queue() -> None:
+    from podtask import backends
+
+    backends.register("narrow", lambda given: LocalBackend(given.home, threads=1))
+    gate = threading.Event()
+
+    @task
+    def first():
+        gate.wait(30)
+
+    @task(timeout_seconds=0.2)
+    def second():
+        return "in time"
+
+    @flow(backend="narrow")
+    def queueing():
+        first()
+        future = second()
+        assert future.wait(timeout=0.4) is None
+        gate.set()
+        return future
+
+    assert queueing() == "in time"
+
+
 def test_a_cancelled_async_task_sees_the_cancellation() -> None:
     seen: list[str] = []
     started = threading.Event()

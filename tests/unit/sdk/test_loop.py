@@ -9,7 +9,8 @@ import pytest
 from tests.unit.sdk.harness import Stage
 
 from podtask import TaskFuture, UpstreamNotReady, task
-from podtask.core.names import Cause
+from podtask.core.names import Cause, Reason
+from podtask.core.store import ObjectInfo, StoreUnavailable
 from podtask_runner.wire import Verdict
 
 
@@ -115,6 +116,34 @@ def test_cancel_stops_the_attempt_and_its_end_is_cancelled(stage: Stage) -> None
     assert stage.paper.stopped == [(run.id, 1)]
     stage.paper.fails(run, verdict=Verdict.INTERRUPTED)
     assert run.state.is_cancelled()
+
+
+def test_an_attempt_without_a_free_worker_is_pending_and_queued(stage: Stage) -> None:
+    stage.paper.free = False
+    run = stage.run(plain)
+    stage.clock.advance(5)
+    assert (run.state.name, run.status.reason) == ("Pending", Reason.QUEUED)
+
+
+def test_cancel_while_it_is_queued_takes_the_attempt_back(stage: Stage) -> None:
+    stage.paper.free = False
+    run = stage.run(plain)
+    run.cancel()
+    assert stage.paper.stopped == [(run.id, 1)]
+    stage.paper.fails(run, verdict=Verdict.INTERRUPTED)
+    assert run.state.is_cancelled()
+
+
+def test_a_cache_that_cannot_be_written_costs_the_run_nothing(stage: Stage, monkeypatch, caplog) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise StoreUnavailable("no space left")
+
+    monkeypatch.setattr("podtask.core.store.directory.DirectoryStore.put", full)
+    monkeypatch.setattr("podtask.core.store.directory.DirectoryStore.head", lambda *_: ObjectInfo("", 1, "e", 0))
+    run = stage.run(plain.with_options(cache_key_fn=lambda *_: "key"))
+    stage.paper.returns(run, 1)
+    assert run.state.is_completed()
+    assert "was not cached: no space left" in caplog.text
 
 
 def test_a_result_that_is_there_when_cancel_comes_wins(stage: Stage) -> None:
