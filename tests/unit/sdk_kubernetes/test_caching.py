@@ -48,6 +48,15 @@ def test_a_future_stands_as_its_place_whatever_run_it_is() -> None:
     assert arguments(first, second) != arguments(first, first)
 
 
+def test_an_argument_that_is_a_future_names_the_upstream_one_that_holds_it_is_hashed() -> None:
+    first, second = future("0"), future("1")
+    found = arguments([second], first)
+    assert found["x"].startswith("h1:")
+    assert found["y"] == "upstream 1", "met as the second"
+    both = arguments([first], first)
+    assert both["y"].startswith("h1:"), "its place inside of x must not be mistaken for another"
+
+
 def test_the_users_own_key_is_sent_as_it_is_and_no_key_means_no_cache() -> None:
     assert caching.plan(run_of(Task(add, cache_key_fn=sum_key), 1)) == {"key": "sum-1"}
     assert caching.plan(run_of(Task(add, cache_key_fn=no_key), 1)) is None

@@ -21,13 +21,20 @@ log = logging.getLogger("podtask.cache")
 Object = dict[str, Any]
 
 
+UPSTREAM = "upstream {}"
+"""What stands for the result of `spec.upstream[n]` in the components of a key (operator: `cachekey`)."""
+
+
 class Place:
     """Stands where an upstream's result will be; hashes as its place in `spec.upstream`."""
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.inside = False
+        """Whether it was met inside of another value."""
 
     def __podtask_hash__(self) -> tuple[str, int]:
+        self.inside = True
         return "upstream", self.number
 
 
@@ -52,15 +59,24 @@ def plan(run: TaskRun) -> Object | None:
 
 
 def _components(run: TaskRun) -> Object | None:
-    """Code identity and a hash per argument, or None, and the log says why."""
-    from podtask.hashing import components
+    """Code identity and a hash per argument, or None, and the log says why.
 
+    An argument that is a future as a whole names its upstream instead, so that the operator can count it as the
+    value it will be. Not if the same future is also inside of another argument: there only its place can count,
+    and two places may not be mistaken for each other.
+    """
+    from podtask.hashing import components
+    from podtask_runner.canonical import content_hash
+
+    given = _with_places(run)
+    whole = {name: value for name, value in given.items() if isinstance(value, Place)}
     try:
-        found = components(run.task, _with_places(run))
+        found = components(run.task, {name: value for name, value in given.items() if name not in whole})
     except TypeError as error:
         log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", run.task.name, error)
         return None
-    return {"code": found.code, "arguments": dict(found.arguments)}
+    named = {name: content_hash(at) if at.inside else UPSTREAM.format(at.number) for name, at in whole.items()}
+    return {"code": found.code, "arguments": {**found.arguments, **named}}
 
 
 def _with_places(run: TaskRun) -> Mapping[str, Any]:
