@@ -16,6 +16,7 @@ from podtask.core.status import ResolvedInput
 from podtask_operator import podstatus
 from podtask_operator.api import Api
 from podtask_operator.cachekey import composed_key
+from podtask_operator.cycles import Circles
 from podtask_operator.mirror import Memory, Mirror, Object, needed_names
 from podtask_operator.objects import Objects
 from podtask_operator.queue import Key
@@ -32,6 +33,7 @@ class Observer:
         self._mirror = mirror
         self._objects = objects
         self._settings = settings
+        self._circles = Circles(mirror)
 
     async def observe(self, key: Key, run: TaskRun, now: datetime) -> Observed:
         """What is known of `run` at `now`. May raise `ApiUnavailable` and `StoreUnavailable`."""
@@ -45,6 +47,8 @@ class Observer:
             return await self._attempt(seen, key, run, memory, now)
         wrong = invalid(run, self._settings)
         upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
+        if wrong is None and not run.status.attempts_total and not all(up.succeeded for up in upstreams):
+            wrong = self._circles.invalid(key, run.created_at, now)
         ready = wrong is None and not asked.suspend and not asked.cancel and all(up.succeeded for up in upstreams)
         cache = await self._cache(key, run, memory, upstreams, now) if ready else None
         return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache)

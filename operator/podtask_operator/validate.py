@@ -97,7 +97,7 @@ def upstreams_go_somewhere(run: TaskRun, _: Settings) -> Why | None:
 
 
 def needs_others(run: TaskRun, _: Settings) -> Why | None:
-    """The shortest cycle; longer ones are seen where all runs are."""
+    """The shortest circle; longer ones are seen where all runs are (`cycles`)."""
     named = [u.task_run for u in run.spec.upstream] + [w.task_run for w in run.spec.wait_for]
     if run.name not in named:
         return None

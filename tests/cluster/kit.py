@@ -10,7 +10,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,14 +55,15 @@ class World:
         self.pods: dict[str, Object] = {}
         self.history: list[Seen] = []
         self._changed = threading.Condition()
-        self._readers: list[threading.Thread] = []
-        self._watches = [self._watch(RUNS, self.runs), self._watch("pods", self.pods)]
+        self._closed = threading.Event()
+        self._watches: dict[str, subprocess.Popen[str]] = {}
+        self._readers = [self._read(RUNS, self.runs), self._read("pods", self.pods)]
 
     def close(self) -> None:
         """End the watches."""
-        for watch in self._watches:
+        self._closed.set()
+        for watch in self._watches.values():
             watch.kill()
-            watch.wait()
         for reader in self._readers:
             reader.join(10)
 
@@ -119,30 +121,25 @@ class World:
         ]
         return list(dict.fromkeys(names))
 
-    def _watch(self, resource: str, held: dict[str, Object]) -> subprocess.Popen[str]:
-        command = [
-            "kubectl",
-            "--namespace",
-            self.namespace,
-            "get",
-            resource,
-            "--watch",
-            "--output-watch-events",
-            "-o",
-            "json",
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        reader = threading.Thread(target=self._take, args=(process, held), daemon=True)
+    def _read(self, resource: str, held: dict[str, Object]) -> threading.Thread:
+        reader = threading.Thread(target=self._follow, args=(resource, held), daemon=True)
         reader.start()
-        self._readers.append(reader)
-        return process
+        return reader
 
-    def _take(self, process: subprocess.Popen[str], held: dict[str, Object]) -> None:
-        assert process.stdout is not None
-        with process.stdout as stream:
-            for line in stream:
-                event = json.loads(line)
-                self._put(event["type"], event["object"], held)
+    def _follow(self, resource: str, held: dict[str, Object]) -> None:
+        """One kubectl after another: a watch ends when the API server is away for a moment."""
+        words = ["get", resource, "--watch", "--output-watch-events", "-o", "json"]
+        while not self._closed.is_set():
+            command = ["kubectl", "--namespace", self.namespace, *words]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self._watches[resource] = process
+            assert process.stdout is not None
+            with process.stdout as stream:
+                for line in stream:
+                    event = json.loads(line)
+                    self._put(event["type"], event["object"], held)
+            process.wait()
+            self._closed.wait(0.5)
 
     def _put(self, kind: str, obj: Object, held: dict[str, Object]) -> None:
         with self._changed:
@@ -167,6 +164,22 @@ def task_run(name: str, source: str, **spec: Any) -> Object:
         "metadata": {"name": name},
         "spec": {"task": task, **spec},
     }
+
+
+def sentence(command: Callable[[], object]) -> str:
+    """What kubectl answers to something it should refuse."""
+    try:
+        command()
+    except Refused as refusal:
+        return str(refusal)
+    return "it was accepted"
+
+
+def together(commands: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+    """Answers to many independent calls, made at the same time."""
+    with ThreadPoolExecutor(8) as pool:
+        asked = {name: pool.submit(command) for name, command in commands.items()}
+        return {name: answer.result() for name, answer in asked.items()}
 
 
 def needed(variable: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from podtask.core.lifecycle.view import StatusView
 from podtask.core.models import MUTABLE, TaskRunSpec
 from podtask.core.names import CATEGORY, CRD_NAME, GROUP, KIND, NAME_LIMIT, PLURAL, SHORT_NAME, VERSION
+from podtask.core.status import ATTEMPTS_KEPT
 
 Schema = dict[str, Any]
 
@@ -88,6 +89,7 @@ def _root() -> Schema:
         holder["x-kubernetes-validations"] = [payload]
     _list_map(status["properties"]["conditions"], "type")
     _list_map(status["properties"]["attempts"], "number")
+    status["properties"]["attempts"]["maxItems"] = ATTEMPTS_KEPT
     status["properties"]["attempts"]["items"]["x-kubernetes-validations"] = [
         _rule(
             "!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",
@@ -144,6 +146,14 @@ def _root_rules() -> list[Schema]:
             "self.status.attemptsTotal >= oldSelf.status.attemptsTotal",
         ]
     )
+    listed = "has(oldSelf.status) && has(oldSelf.status.attempts)"
+    stays = " && ".join(
+        [
+            "has(self.status) && has(self.status.attempts) && has(self.status.attemptsTotal)",
+            f"oldSelf.status.attempts.all(old, old.number <= self.status.attemptsTotal - {ATTEMPTS_KEPT}"
+            " || self.status.attempts.exists(new, new.number == old.number))",
+        ]
+    )
     return [
         _rule(
             f"self.metadata.name.size() <= {NAME_LIMIT}",
@@ -151,6 +161,7 @@ def _root_rules() -> list[Schema]:
         ),
         _rule(f"!({ended}) || ({keep})", "a finished TaskRun never changes its end"),
         _rule(f"!({counted}) || ({grows})", "attempts are appended, never removed"),
+        _rule(f"!({listed}) || ({stays})", "attempts are appended, never removed"),
     ]
 
 
