@@ -10,7 +10,7 @@ import sys
 
 from podtask.core import clock
 from podtask.core.store.address import open_signer, open_store, parse_store_url
-from podtask_operator import handlers, health, settings
+from podtask_operator import handlers, health, settings, watches
 from podtask_operator.api import Api
 from podtask_operator.apply import Applier
 from podtask_operator.logs import configure
@@ -41,15 +41,14 @@ async def operate(told: settings.Settings) -> None:
     applier = Applier(api, mirror, objects, signer, story, told)
     reconciler = Reconciler(mirror, observer, applier, told, clock.now)
     queue, resync, pulse = reconciler.queue, Resync(api, mirror, told), health.Pulse()
-    watches = handlers.registry(mirror, queue.add)
+    intake = handlers.Intake(mirror, queue.add)
 
     async def watch() -> None:
         try:
             pulse.watching(up=True)
-            await handlers.watch(told, watches, stop)
+            await watches.serve(told, intake, stop)
         finally:
             pulse.watching(up=False)
-            take_signals(stop)
 
     async def fill() -> None:
         await resync.fill()
@@ -73,7 +72,7 @@ async def operate(told: settings.Settings) -> None:
 
 
 def take_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT end the process in order; taken again whenever kopf, which takes them too, has ended."""
+    """SIGTERM and SIGINT end the process in order."""
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
 

@@ -1,7 +1,7 @@
 """The Kubernetes API as plain dicts: the few verbs the operator has rights for, and its errors.
 
     ApiError           the server answered with a refusal: `status`, `reason` and its sentence
-    ApiUnavailable     no answer, or one that says "later" (429, 5xx): try again with back-off
+    ApiUnavailable     no answer, or one that says "later" (401, 429, 5xx): try again with back-off
 
 Never typed client bodies: kubernetes 37 rejects fields it does not know. The official client brings
 authentication (in-cluster, kubeconfig, exec plugins) and the connection pool.
@@ -154,7 +154,7 @@ class Api:
             data = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
-        if answer.status == 429 or answer.status >= 500:
+        if answer.status in (401, 429) or answer.status >= 500:  # 401: our token is being exchanged
             raise ApiUnavailable(f"{method} {path}: {answer.status} {data[:300].decode(errors='replace')}")
         parsed = json.loads(data) if data else {}
         if answer.status >= 400:

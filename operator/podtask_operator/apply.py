@@ -18,6 +18,7 @@ from podtask.core.lifecycle.model import (
     DeletePod,
     DeleteRun,
     Launch,
+    PodPhase,
     Presence,
     Publish,
     Refusal,
@@ -73,18 +74,17 @@ class Applier:
         view = rendered(status, policy(run), run.created_at, run.generation)
         patch = merge_patch(run.raw_status, dump(view))
         body = {"metadata": {"resourceVersion": run.resource_version, "uid": run.uid}, "status": patch}
+        memory.claimed = memory.claimed or status.attempts_total > run.status.attempts_total
         try:
             answer = await self._api.patch_status(key.namespace, key.name, body)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
-            await self._refresh(key)
+            await self._refresh(key, run.uid)
             raise Later(f"the TaskRun changed meanwhile ({error.status})") from error
         if status.attempts_total > run.status.attempts_total:
             memory.presence[status.attempts_total] = Presence.UNPOSTED
             memory.refusal, memory.refusals, memory.in_doubt = None, 0, False
-        if status.finished:
-            self._mirror.forget_cache_key(key)
         before = run.status
         self._mirror.put_run(answer)
         written = TaskRun.parse(answer)
@@ -106,14 +106,18 @@ class Applier:
         """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still is as decided."""
         live = await self._api.get_run(key.namespace, key.name)
         if live is None or live["metadata"]["uid"] != memory.uid:
-            self._mirror.forget_run(key)
+            self._mirror.forget_run(key, memory.uid)
             return
         run = TaskRun.parse(live)
         running = run.status.running
-        if running is None or running.number != attempt:
+        if run.deleting or running is None or running.number != attempt:
             self._mirror.put_run(live)
             raise Later("the attempt to launch is not the one that is recorded")
-        await self._grant(run, attempt, memory, now)
+        try:
+            await self._grant(run, attempt, memory, now)
+        except ApiError as error:
+            _remember_refusal(memory, error, "Secret with the grants", now)
+            return
         try:
             made = await self._api.create_pod(key.namespace, pod.build(run, attempt, self._settings))
         except ApiError as error:
@@ -160,11 +164,9 @@ class Applier:
                 self._mirror.put_pod(live)
             else:
                 memory.presence[attempt] = Presence.FOREIGN
+            memory.refusal, memory.refusals = None, 0
             return
-        memory.refusals += 1
-        wait = min(LAST_RETRY, FIRST_RETRY * 2 ** (memory.refusals - 1))
-        final = error.status in (400, 422)
-        memory.refusal = Refusal(refusal(error), final=final, retry_at=now + timedelta(seconds=wait))
+        _remember_refusal(memory, error, "pod", now)
 
     async def _change_pod(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         try:
@@ -173,19 +175,38 @@ class Applier:
             if error.status not in (404, 409):  # gone, or another pod took the name
                 raise
 
-    async def _refresh(self, key: Key) -> None:
+    async def reap(self, key: Key) -> None:
+        """Delete pods of attempts that are judged already and yet live: a POST that took effect late made them."""
+        run = self._mirror.runs.get(key)
+        for attempt in run.status.attempts if run is not None else ():
+            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
+            if run is None or held is None or not attempt.judged or not podstatus.is_ours(held, run.uid):
+                continue
+            found = podstatus.read(held)
+            if found.phase is not PodPhase.ENDED and "deletionTimestamp" not in held["metadata"]:
+                log.warning("%s: attempt %d is judged and its pod lives; it is deleted", key, attempt.number)
+                await self._api.delete_pod(key.namespace, pod_name(key.name, attempt.number), found.uid)
+
+    async def _refresh(self, key: Key, uid: str) -> None:
         live = await self._api.get_run(key.namespace, key.name)
         if live is None:
-            self._mirror.forget_run(key)
+            self._mirror.forget_run(key, uid)
         else:
             self._mirror.put_run(live)
 
 
-def refusal(error: ApiError) -> Why:
+def _remember_refusal(memory: Memory, error: ApiError, what: str, now: datetime) -> None:
+    memory.refusals += 1
+    wait = min(LAST_RETRY, FIRST_RETRY * 2 ** (memory.refusals - 1))
+    final = error.status in (400, 422)
+    memory.refusal = Refusal(refusal(error, what), final=final, retry_at=now + timedelta(seconds=wait))
+
+
+def refusal(error: ApiError, what: str = "pod") -> Why:
     """The API server's sentence with the reason and cure a person needs."""
     text = error.message
     if error.status in (400, 422):
-        return Why(Reason.INVALID_SPEC, f"The API server refused the pod: {text}", "Correct the named field.")
+        return Why(Reason.INVALID_SPEC, f"The API server refused the {what}: {text}", "Correct the named field.")
     if "exceeded quota" in text:
         return Why(Reason.QUOTA, text, "Raise the ResourceQuota, or wait for other pods to end.")
     if "PodSecurity" in text:

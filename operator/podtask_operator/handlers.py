@@ -1,12 +1,12 @@
 """kopf's events, and nothing else: each handler takes the object in and names the TaskRun to look at.
 
 No branch on create, update or delete beyond "gone"; no finalizers, no annotations: both kopf storages are no-ops.
-Next: `queue`.
+Before: `watches` (the thread kopf lives in). Next: `queue`.
 """
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +15,45 @@ import kopf
 from podtask.core.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, VERSION
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import Key
-from podtask_operator.settings import Settings
+
+log = logging.getLogger(__name__)
 
 DELETED = "DELETED"
+
+Event = dict[str, Any]
+
+
+class Intake:
+    """Takes events into the mirror; `wake` puts a key on the queue. Runs in the operator's own loop."""
+
+    def __init__(self, mirror: Mirror, wake: Callable[[Key], None]) -> None:
+        self._mirror = mirror
+        self._wake = wake
+
+    def task_run(self, event: Event) -> None:
+        """A TaskRun is there, changed or gone."""
+        try:
+            self._task_run(event["type"], event["object"])
+        except Exception:  # one poison object must never stop the others
+            log.exception("an event of a TaskRun could not be read")
+
+    def pod(self, event: Event) -> None:
+        """A pod of ours is there, changed or gone."""
+        try:
+            take = self._mirror.forget_pod if event["type"] == DELETED else self._mirror.put_pod
+            key = take(event["object"])
+            if key is not None:
+                self._wake(key)
+        except Exception:
+            log.exception("an event of a pod could not be read")
+
+    def _task_run(self, kind: str | None, obj: Any) -> None:
+        key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        if kind == DELETED:
+            for other in (key, *self._mirror.forget_run(key, obj["metadata"]["uid"])):
+                self._wake(other)
+        elif self._mirror.put_run(obj) is not None:
+            self._wake(key)
 
 
 class NoProgress(kopf.ProgressStorage):
@@ -54,8 +90,8 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Keep nothing."""
 
 
-def registry(mirror: Mirror, wake: Callable[[Key], None]) -> kopf.OperatorRegistry:
-    """The two watches; `wake` puts a key on the queue."""
+def registry(task_run: Callable[[Event], None], pod: Callable[[Event], None]) -> kopf.OperatorRegistry:
+    """The two watches, each with whom to tell."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=handlers)
@@ -63,26 +99,12 @@ def registry(mirror: Mirror, wake: Callable[[Key], None]) -> kopf.OperatorRegist
         return kopf.login_with_service_account(**told) or kopf.login_with_kubeconfig(**told)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
-    async def task_run(event: Any, **_: Any) -> None:
-        obj = event["object"]
-        key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
-        if event["type"] == DELETED:
-            waiting = mirror.dependents(key)
-            held = mirror.runs.get(key)
-            if held is None or held.uid == obj["metadata"]["uid"]:
-                mirror.forget_run(key)
-            wake(key)
-            for other in waiting:
-                wake(other)
-        elif mirror.put_run(obj) is not None:
-            wake(key)
+    async def on_task_run(event: Any, **_: Any) -> None:
+        task_run(event)
 
     @kopf.on.event("", "v1", "pods", labels={LABEL_MANAGED_BY: MANAGED_BY}, registry=handlers)
-    async def pod(event: Any, **_: Any) -> None:
-        take = mirror.forget_pod if event["type"] == DELETED else mirror.put_pod
-        key = take(event["object"])
-        if key is not None:
-            wake(key)
+    async def on_pod(event: Any, **_: Any) -> None:
+        pod(event)
 
     return handlers
 
@@ -98,19 +120,3 @@ def kopf_settings() -> kopf.OperatorSettings:
     ours.scanning.disabled = True
     ours.networking.request_timeout = 60
     return ours
-
-
-async def watch(settings: Settings, handlers: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
-    """Run kopf until it ends; the caller supervises (a watch error that is not a 410 ends it).
-
-    While it runs, kopf takes SIGTERM and SIGINT for itself and returns on them: then everything stops.
-    """
-    await kopf.operator(
-        registry=handlers,
-        settings=kopf_settings(),
-        standalone=True,
-        clusterwide=not settings.namespaces,
-        namespaces=list(settings.namespaces),
-        stop_flag=stop,
-    )
-    stop.set()

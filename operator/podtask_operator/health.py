@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -19,6 +20,8 @@ LAG_LIMIT = 15.0
 """Seconds the loop may be behind before the process counts as stuck."""
 DOWN_LIMIT = 120.0
 """Seconds without watches before a restart of the process is worth a try."""
+LASTING = 20.0
+"""Seconds after which watches that are up count as up."""
 TICK = 1.0
 
 
@@ -27,16 +30,23 @@ class Pulse:
     """How far the loop is behind, and since when there are no watches."""
 
     lag: float = 0.0
-    down_since: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    _down_since: float | None = None
+    _up_since: float | None = None
 
     def watching(self, *, up: bool) -> None:
         """The watches came up, or went down."""
-        self.down_since = None if up else time.monotonic()
+        down = self.down
+        now = self.clock()
+        self._up_since = now if up else None
+        self._down_since = now - down if down or not up else None
 
     @property
     def down(self) -> float:
-        """Seconds without watches."""
-        return 0.0 if self.down_since is None else time.monotonic() - self.down_since
+        """Seconds since there were watches that lasted: those that fail again and again at once are none."""
+        now = self.clock()
+        lasted = self._up_since is not None and now - self._up_since >= LASTING
+        return 0.0 if self._down_since is None or lasted else now - self._down_since
 
     @property
     def alive(self) -> bool:

@@ -39,6 +39,10 @@ class Memory:
     granted_at: datetime | None = None
     components: Components | None = None
     cache_key: str | None = None
+    claimed: bool = False
+    """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""
+    announced: bool = False
+    """Its end was told to the runs that wait for it."""
 
 
 @dataclass
@@ -57,11 +61,12 @@ class Mirror:
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
         held = self.runs.get(key)
-        if held is not None and held.uid == meta["uid"] and not _newer(meta, held.resource_version):
+        if held is not None and not _newer(meta, held.resource_version):
             return None
         try:
             run = TaskRun.parse(projected(obj))
         except Malformed as error:
+            self.forget_run(key)
             self.malformed[key] = error
             return None
         self.malformed.pop(key, None)
@@ -71,23 +76,26 @@ class Mirror:
         self._index(key, run)
         return key
 
-    def forget_run(self, key: Key) -> None:
-        """The TaskRun is gone."""
-        run = self.runs.pop(key, None)
+    def forget_run(self, key: Key, uid: str | None = None) -> list[Key]:
+        """The TaskRun is gone; one that took its name meanwhile stays. Returns the runs to look at because of that."""
+        run = self.runs.get(key)
+        if run is not None and uid not in (None, run.uid):
+            return []
+        concerned = self.concerned(key)
+        self.runs.pop(key, None)
         self.malformed.pop(key, None)
         self.forget_cache_key(key)
         self._memories.pop(key, None)
         if run is not None:
-            for name in needed_names(run):
-                self._waiting[Key(key.namespace, name)].discard(key)
+            self._unindex(key, run)
+        return concerned
 
     def put_pod(self, obj: Object) -> Key | None:
         """Take in a pod of ours; returns the key of its TaskRun when anything changed."""
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
         held = self.pods.get(key)
-        same = held is not None and held["metadata"]["uid"] == meta["uid"]
-        if held is not None and same and not _newer(meta, held["metadata"]["resourceVersion"]):
+        if held is not None and not _newer(meta, held["metadata"]["resourceVersion"]):
             return None
         self.pods[key] = podstatus.project(obj)
         return owner_key(obj)
@@ -121,6 +129,7 @@ class Mirror:
             group.discard(key)
             if not group:
                 del self._same_key[key.namespace, memory.cache_key]
+            memory.cache_key = None
 
     def racing(self, key: Key, cache_key: str) -> list[Key]:
         """Other runs of the namespace with the same cache key."""
@@ -132,13 +141,33 @@ class Mirror:
             other for other in self._waiting.get(key, ()) if other in self.runs and not self.runs[other].status.finished
         ]
 
+    def concerned(self, key: Key) -> list[Key]:
+        """Runs whose decision may be another one once `key` has ended or is gone.
+
+        Those that need it, those that raced it for a cache key, and finished ones that stayed because it needs them.
+        """
+        memory, run = self._memories.get(key), self.runs.get(key)
+        raced = self.racing(key, memory.cache_key) if memory is not None and memory.cache_key is not None else []
+        needed = [Key(key.namespace, name) for name in needed_names(run)] if run is not None else []
+        stayed = [other for other in needed if other in self.runs and self.runs[other].status.finished]
+        return [*self.dependents(key), *raced, *stayed]
+
     def _index(self, key: Key, run: TaskRun) -> None:
+        if run.status.finished:
+            self._unindex(key, run)
+            return
         for name in needed_names(run):
-            waiting = self._waiting[Key(key.namespace, name)]
-            if run.status.finished:
-                waiting.discard(key)
-            else:
-                waiting.add(key)
+            self._waiting[Key(key.namespace, name)].add(key)
+        if run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
+            self.remember_cache_key(key, self.memory(key, run.uid), run.status.cache.key)
+
+    def _unindex(self, key: Key, run: TaskRun) -> None:
+        for name in needed_names(run):
+            needed = Key(key.namespace, name)
+            if needed in self._waiting:
+                self._waiting[needed].discard(key)
+                if not self._waiting[needed]:
+                    del self._waiting[needed]
 
 
 def needed_names(run: TaskRun) -> tuple[str, ...]:
@@ -171,4 +200,4 @@ def _without_inline(holder: Object, name: str) -> Object:
 def _newer(meta: Object, held: str) -> bool:
     """resourceVersions of one resource are comparable numbers (KEP-5504); anything else counts as newer."""
     version = str(meta["resourceVersion"])
-    return int(version) > int(held) if version.isdigit() and held.isdigit() else version != held
+    return int(version) > int(held) if version.isdecimal() and held.isdecimal() else version != held

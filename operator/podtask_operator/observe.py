@@ -19,7 +19,7 @@ from podtask_operator.cachekey import composed_key
 from podtask_operator.cycles import Circles
 from podtask_operator.mirror import Memory, Mirror, Object, needed_names
 from podtask_operator.objects import Objects
-from podtask_operator.queue import Key
+from podtask_operator.queue import Key, Later
 from podtask_operator.run import TaskRun, policy
 from podtask_operator.settings import Settings
 from podtask_operator.validate import invalid
@@ -100,8 +100,8 @@ class Observer:
         key = Key(run.namespace, name)
         if key not in self._mirror.runs and now >= run.created_at + UPSTREAM_GRACE:
             live = await self._api.get_run(run.namespace, name)  # before "there is none" is said, ask
-            if live is not None:
-                self._mirror.put_run(live)
+            if live is not None and key not in self._mirror.malformed:
+                raise Later(f"the watch has not told of '{name}' yet")
         found = self._mirror.runs.get(key)
         if found is None:
             return Upstream(name, found=False, wants_data=wants)
@@ -135,7 +135,7 @@ class Observer:
             producer = found.entry.producer
             expires = found.entry.expires_at
             return CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
-        leader = self._leader(key, run, composed.key)
+        leader = None if memory.claimed else self._leader(key, run, composed.key)
         return CacheView(composed.key, leader=leader, miss_reason=found.miss_reason)
 
     def _leader(self, key: Key, run: TaskRun, cache_key: str) -> str | None:
@@ -143,8 +143,8 @@ class Observer:
         others = [
             self._mirror.runs[other] for other in self._mirror.racing(key, cache_key) if other in self._mirror.runs
         ]
-        active = [other for other in others if not other.status.finished and not other.spec.suspend]
-        started = [other for other in active if other.status.attempts_total]
+        active = [o for o in others if not (o.status.finished or o.spec.suspend or o.deleting)]
+        started = [o for o in active if o.status.attempts_total or self._mirror.memory(_key(o), o.uid).claimed]
         ahead = started or [other for other in active if _age(other) < _age(run)]
         return min(ahead, key=_age).name if ahead else None
 
@@ -177,6 +177,10 @@ def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | 
     attempt = run.status.running
     since = memory.granted_at or (attempt.recorded_at if attempt is not None else None)
     return since and since + timedelta(seconds=settings.grant_seconds / 2)
+
+
+def _key(run: TaskRun) -> Key:
+    return Key(run.namespace, run.name)
 
 
 def _age(run: TaskRun) -> tuple[datetime, str]:

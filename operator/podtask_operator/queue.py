@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.2
 LAST_BACKOFF = 30.0
+STALE_TIMERS = 1000
+"""Timers that were overtaken are dropped when there are more of them than this: some would lie there for a day."""
 
 
 class Key(NamedTuple):
@@ -50,6 +52,7 @@ class WorkQueue:
         self._order = itertools.count()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
 
     def add(self, key: Key) -> None:
         """Look at `key` soon."""
@@ -60,12 +63,18 @@ class WorkQueue:
             self._ready.put_nowait(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Look at `key` in so many seconds, or earlier if somebody asks for it earlier. Never early."""
+        """Look at `key` in so many seconds, or earlier if somebody asks for it earlier. Never early.
+
+        Any look at the key ends this: every reconcile says anew when it wants to look again.
+        """
         due = asyncio.get_running_loop().time() + max(0.0, seconds)
         if self._due.get(key, float("inf")) <= due:
             return
         self._due[key] = due
         heapq.heappush(self._timers, (due, next(self._order), key))
+        if len(self._timers) > 2 * len(self._due) + STALE_TIMERS:
+            self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[0]]
+            heapq.heapify(self._timers)
         self._changed.set()
 
     @property
@@ -80,6 +89,8 @@ class WorkQueue:
             while True:
                 key = await self._ready.get()
                 await self._slots.acquire()
+                if self._draining:
+                    return
                 self._queued.discard(key)
                 self._active.add(key)
                 task = asyncio.create_task(self._one(key))
@@ -89,11 +100,13 @@ class WorkQueue:
             timers.cancel()
 
     async def drain(self, seconds: float) -> None:
-        """Let what is being worked on finish its writes; bounded."""
+        """Take on nothing more, and let what is being worked on finish its writes; bounded."""
+        self._draining = True
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)
 
     async def _one(self, key: Key) -> None:
+        self._due.pop(key, None)
         try:
             await self._work(key)
             self._failures.pop(key, None)

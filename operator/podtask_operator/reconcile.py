@@ -48,33 +48,41 @@ class Reconciler:
         run = self._mirror.runs.get(key)
         if run is None or run.deleting:
             return
-        now = self._clock()
-        was_finished = run.status.finished
+        now, concerned = self._clock(), self._mirror.concerned(key)
         try:
             seen = await self._observer.observe(key, run, now)
             decision = decide(seen, now)
             log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
             await self._applier.apply(key, run, decision, now)
             await self._refresh_grants(key, now)
+            await self._applier.reap(key)
         except (ApiUnavailable, StoreUnavailable) as error:
             raise Later(str(error)) from error
         finally:
-            self._wake_others(key, was_finished=was_finished)
+            self._wake_others(key, concerned)
         if any(isinstance(effect, Launch) for effect in decision.effects):
             self.queue.add(key)
         if decision.again_at is not None:
             self.queue.add_after(key, (decision.again_at - now).total_seconds() + MARGIN)
 
-    def _wake_others(self, key: Key, *, was_finished: bool) -> None:
-        """Runs that wait for this one as upstream, or that lost the race for its cache key, look again at once."""
+    def _wake_others(self, key: Key, concerned: list[Key]) -> None:
+        """Once a run has ended or is gone, whoever told us, those that wait for it look again at once.
+
+        A suspended run leads no race for a cache key: the others of the race must not wait for it.
+        """
         run = self._mirror.runs.get(key)
-        if run is None or was_finished or not run.status.finished:
-            return
-        for other in self._mirror.dependents(key):
+        memory = self._mirror.memory(key, run.uid) if run is not None else None
+        others: list[Key] = []
+        if run is None or memory is None:
+            others = concerned
+        elif run.status.finished and not memory.announced:
+            others = self._mirror.concerned(key)
+            memory.announced = True
+            self._mirror.forget_cache_key(key)
+        elif run.spec.suspend and memory.cache_key is not None:
+            others = self._mirror.racing(key, memory.cache_key)
+        for other in others:
             self.queue.add(other)
-        if run.status.cache is not None and run.status.cache.key is not None:
-            for other in self._mirror.racing(key, run.status.cache.key):
-                self.queue.add(other)
 
     async def _refresh_grants(self, key: Key, now: datetime) -> None:
         """Long attempts get new URLs at half of the old ones' life; the runner reads them when the store says 403."""

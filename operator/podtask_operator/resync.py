@@ -68,9 +68,7 @@ class Resync:
                     wake(key)
         for key, held in before.items():
             if key not in listed and namespace in (None, key.namespace) and self._mirror.runs.get(key) is held:
-                waiting = self._mirror.dependents(key)
-                self._mirror.forget_run(key)
-                for other in waiting:
+                for other in self._mirror.forget_run(key):
                     wake(other)
 
     async def _pods(self, namespace: str | None, wake: Wake) -> None:

@@ -1,0 +1,65 @@
+"""kopf ends by itself or is asked to: what runs beside it in the operator's loop is never touched."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import kopf
+import pytest
+
+from podtask_operator import watches
+
+
+def broken_start() -> kopf.OperatorRegistry:
+    """Handlers of an operator that does not come up, so that kopf ends by itself."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=handlers)
+    async def start(**_: Any) -> None:
+        raise kopf.PermanentError("nothing works here")
+
+    return handlers
+
+
+def waiting_start(started: threading.Event) -> kopf.OperatorRegistry:
+    """Handlers of an operator that never gets as far as asking the API server."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=handlers)
+    async def start(**_: Any) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    return handlers
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'authenticator':RuntimeWarning")  # kopf forgets it on its way out
+def test_kopf_that_ends_by_itself_is_an_error_and_takes_nothing_with_it() -> None:
+    async def test() -> None:
+        stop, beside = asyncio.Event(), asyncio.Event()
+        watching = asyncio.create_task(watches.run(broken_start(), ("team",), stop))
+        await asyncio.sleep(0)
+        neighbour = asyncio.create_task(beside.wait())  # as a reconcile that began after kopf did
+        with pytest.raises(RuntimeError, match="kopf ended"):
+            await watching
+        assert not neighbour.done()
+        beside.set()
+        assert await neighbour
+
+    asyncio.run(test())
+
+
+def test_kopf_is_told_to_leave_when_the_operator_stops() -> None:
+    async def test() -> None:
+        stop, started = asyncio.Event(), threading.Event()
+        watching = asyncio.create_task(watches.run(waiting_start(started), ("team",), stop))
+        await asyncio.to_thread(started.wait, 10)
+        before = time.monotonic()
+        stop.set()
+        await watching
+        assert time.monotonic() - before < watches.LEAVE_SECONDS + 1
+
+    asyncio.run(test())
