@@ -90,6 +90,8 @@ class FakeCluster:
 
     def cancel_run(self, namespace: str, name: str) -> None:
         self.asked.append("PATCH")
+        if self.refusals:
+            raise self.refusals.pop(0)
         self.cancelled.append(name)
 
     def list_runs(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:

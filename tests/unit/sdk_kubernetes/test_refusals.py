@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pytest
 
-from podtask.backends.kubernetes.refusals import Asked, Busy, refused
+from podtask.backends.kubernetes.refusals import Asked, Busy, ClusterRefused, refused
 
 CREATE = Asked("create", "taskruns", "team", "greet-0123456789abcdef")
 USER = 'taskruns.podtask.dev is forbidden: User "{}" cannot create resource "taskruns" in API group "podtask.dev"'
@@ -93,6 +94,11 @@ def test_later_is_another_kind_of_answer() -> None:
 @pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"", b"[]", b"null"])
 def test_a_proxys_page_is_no_surprise(body: bytes) -> None:
     assert str(refused(CREATE, 502, body)).startswith("The API server answered 502")
+
+
+def test_it_survives_pickling_as_a_late_submission_needs() -> None:
+    error = pickle.loads(pickle.dumps(refused(CREATE, 422, b'{"message": "bad"}')))
+    assert (type(error), str(error)) == (ClusterRefused, f"The API server refused TaskRun team/{CREATE.name}: bad")
 
 
 def test_a_missing_taskrun_is_not_a_missing_crd() -> None:

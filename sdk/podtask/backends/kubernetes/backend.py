@@ -10,6 +10,7 @@ a user's `cache_key_fn`, results of runs of another backend, and TaskRuns that w
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import weakref
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from podtask.core.status import ErrorInfo, Status
     from podtask.runs import TaskRun
     from podtask.settings import Settings
+
+log = logging.getLogger("podtask.backends")
 
 LATE_THREADS = 8
 """For submissions that waited for something."""
@@ -85,8 +88,11 @@ class KubernetesBackend:
         if waits:
             run.report(local_ends.cancelled())
             self._has_taskrun_or_end(run)
-        else:
+            return
+        try:
             self._api.cancel_run(self.namespace, run.id)
+        except PodtaskError as error:  # after an interrupt the others are to be cancelled all the same
+            log.warning("Task run '%s' goes on, it could not be cancelled: %s", run.name, error)
 
     def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
         kind = "result" if isinstance(what, ResultInfo) else "error"

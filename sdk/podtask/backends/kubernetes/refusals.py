@@ -27,7 +27,7 @@ class ClusterUnreachable(PodtaskError, ConnectionError):
 class ClusterRefused(PodtaskError):
     """The API server's own answer. `reason` is its CamelCase word, `message` its sentence."""
 
-    def __init__(self, text: str, status: int, reason: str = "", message: str = "") -> None:
+    def __init__(self, text: str, status: int = 0, reason: str = "", message: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.reason = reason

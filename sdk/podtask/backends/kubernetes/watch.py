@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podtask.backends.kubernetes import statuses
-from podtask.backends.kubernetes.refusals import ClusterRefused, ClusterUnreachable
+from podtask.backends.kubernetes.refusals import INSTALL, ClusterRefused, ClusterUnreachable
 from podtask.core import clock
 from podtask.core.names import Reason, State
 from podtask.core.status import ErrorInfo, Status
@@ -231,9 +231,10 @@ class Watch:
             self._warned = True
             log.warning(
                 "Nothing has happened to TaskRun %s for %d s: is the operator running? "
-                "kubectl get pods -A -l app.kubernetes.io/name=podtask",
+                "kubectl get pods -A -l app.kubernetes.io/name=podtask; if there is none: %s",
                 silent[0].run.id,
                 now - silent[0].since,
+                INSTALL,
             )
 
 
