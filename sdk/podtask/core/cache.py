@@ -44,13 +44,21 @@ class Components:
     """Image reference, as in the spec."""
 
     def completed(self, upstream: Mapping[str, str | None], image: str | None) -> Components:
-        """With what only the operator knows: upstream results by argument, and the image. Raises `NotCacheable`."""
+        """With what only the operator knows: upstream results by name, and the image. Raises `NotCacheable`.
+
+        An argument that is nothing but an upstream's result names that upstream instead of a hash, and gets the
+        hash of its value here: so `f(one())` and `f(1)` have one key.
+        """
+        known: dict[str, str] = {}
         for name, content_hash in upstream.items():
             if not content_hash:
                 raise NotCacheable(f"the upstream result for {name!r} has no content hash, so no key can be made of it")
             if name in self.arguments:
                 raise NotCacheable(f"argument {name!r} is given twice: as a value and by an upstream")
-        return replace(self, arguments={**self.arguments, **upstream}, image=image)  # type: ignore[dict-item]
+            known[name] = content_hash
+        values = {name: known.get(value, value) for name, value in self.arguments.items()}
+        beside = {name: value for name, value in known.items() if name not in self.arguments.values()}
+        return replace(self, arguments={**values, **beside}, image=image)
 
 
 def compose(components: Components) -> str:

@@ -239,3 +239,16 @@ def test_what_is_no_pointer_is_a_value_error(data: bytes) -> None:
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
     with pytest.raises(ValueError):
         CacheEntry.load(data)
+
+
+def test_an_argument_that_is_nothing_but_an_upstreams_result_has_the_key_of_its_value() -> None:
+    by_value = Components("h1:code", {"rows": "h1:1"}).completed({}, None)
+    by_future = Components("h1:code", {"rows": "upstream 0"}).completed({"upstream 0": "h1:1"}, None)
+    assert compose(by_future) == compose(by_value)
+
+
+def test_an_upstream_that_is_part_of_an_argument_counts_beside_it() -> None:
+    one, other = (
+        Components("h1:code", {"rows": "h1:list"}).completed({"upstream 0": h}, None) for h in ("h1:1", "h1:2")
+    )
+    assert compose(one) != compose(other)
