@@ -18,6 +18,7 @@ demo-down: ## remove everything `make demo` started
 test: check test-local test-cluster ## all tests, the ones on the real cluster included
 
 test-local: $(VENV)/ready ## tests that need no cluster
+	@command -v helm >/dev/null || dev/tools helm  # the chart is rendered
 	pytest -m "not cluster and not long"
 
 test-cluster: $(VENV)/ready ## tests on the real cluster; starts it when it is not up
