@@ -11,7 +11,7 @@ import inspect
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from podtask.annotations import quote
@@ -38,6 +38,10 @@ class Inputs:
     """Runs whose data is needed, in the order met."""
     blocked_by: State[Any] | None = None
     """A state made by hand, or of another flow, that is not completed: the task will not run."""
+
+    def spent(self) -> Inputs:
+        """What is left to know once the run is finished; large arguments need not live as long as the flow."""
+        return replace(self, parameters={}, payload=b"")
 
 
 def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:

@@ -129,6 +129,7 @@ class TaskRun:
                 load = self.load if status.finished else None
                 self.history = (*self.history, from_status(status, self.id, load))
         if status.finished:
+            self.inputs, self.code = self.inputs.spent(), None
             self._done.set_result(None)
 
     def load(self) -> Any:

@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 PROCESSES = max(2, os.cpu_count() or 2)
 """Attempts at once."""
 _NO_EXPIRY = 0.0
+_DIES_WITH_DRIVER = (
+    "import ctypes, os, signal, sys; del sys.path[0]\n"  # as `podtask_runner.__main__` does
+    "ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"  # PR_SET_PDEATHSIG, prctl(2); its parent is the waiting worker
+    "from podtask_runner.supervisor import main\n"
+    "sys.exit(main() if os.getppid() == int(sys.argv[1]) else 1)"
+)
+"""A driver that is killed takes its subprocesses along; elsewhere than on Linux they run to their end."""
+_LINUX = sys.platform.startswith("linux")
 _GRACE_SECONDS = 5.0
 
 
@@ -126,7 +134,8 @@ class Live:
         with self._lock:
             if self._stopped:
                 return wire.Outcome(wire.Verdict.INTERRUPTED)
-            command = [sys.executable, "-X", "utf8", "-m", "podtask_runner"]
+            runner = ["-c", _DIES_WITH_DRIVER, str(os.getpid())] if _LINUX else ["-m", "podtask_runner"]
+            command = [sys.executable, "-X", "utf8", *runner]
             # A session of its own: Ctrl-C is for the driver, which then cancels what it has started.
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True

@@ -36,6 +36,14 @@ def test_a_run_is_launched_at_once_and_completed_with_its_result(stage: Stage) -
     assert run.load() == {"a": (1, 2)}
 
 
+def test_a_finished_run_lets_go_of_its_arguments_but_not_of_its_upstreams(stage: Stage) -> None:
+    first = stage.run(plain)
+    stage.paper.returns(first, 1)
+    run = stage.run(plain, [TaskFuture(first), "large"])
+    stage.paper.returns(run, 2)
+    assert (run.inputs.payload, run.inputs.parameters, run.upstreams) == (b"", {}, (first,))
+
+
 def test_nothing_is_launched_before_all_upstreams_completed(stage: Stage) -> None:
     first, second = stage.run(plain), stage.run(plain)
     after = stage.run(plain, [TaskFuture(first)], wait_for=[second])

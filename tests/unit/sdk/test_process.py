@@ -1,0 +1,62 @@
+"""What only the subprocess backend does: nobody is left behind, and what cannot travel is said at the call."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from podtask import flow, task
+from podtask.shipping import UnpicklableTask
+
+DRIVER = """
+import os, sys, time
+from podtask import flow, task
+
+@task
+def endless(path):
+    with open(path, "w") as told:
+        told.write("started\\n")
+        told.flush()
+        time.sleep(3600)
+
+@flow
+def driving():
+    endless(sys.argv[1])
+
+driving()
+"""
+
+
+def test_a_killed_driver_takes_its_subprocesses_along(tmp_path: Path) -> None:
+    fifo, script = tmp_path / "fifo", tmp_path / "driver.py"
+    os.mkfifo(fifo)
+    script.write_text(DRIVER)
+    environment = {**os.environ, "PODTASK_BACKEND": "process", "PODTASK_HOME": str(tmp_path / "home")}
+    driver = subprocess.Popen([sys.executable, str(script), str(fifo)], env=environment, stderr=subprocess.DEVNULL)
+    with fifo.open() as told:  # the end of the file comes when the last writer, the task, is gone
+        assert told.readline() == "started\n"
+        driver.kill()
+        driver.wait()
+        assert told.read() == ""
+
+
+def test_a_function_that_cannot_travel_is_said_at_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODTASK_HOME", str(tmp_path))
+    lock = threading.Lock()
+
+    @task
+    def locked():
+        return lock
+
+    @flow(backend="process")
+    def locking():
+        with pytest.raises(UnpicklableTask, match=r"function of task 'locked' cannot be pickled .*lock"):
+            locked()
+        return "survived"
+
+    assert locking() == "survived"
