@@ -11,11 +11,12 @@ import io
 import os
 import signal
 import sys
+import threading
 import types
 from contextlib import suppress
 
 from podtask_runner import context
-from podtask_runner.errors import RunnerError
+from podtask_runner.errors import RunnerError, ToldToStop
 from podtask_runner.execute import execute, refusal
 from podtask_runner.handover import Handover
 from podtask_runner.transfer import Reload, Store
@@ -45,6 +46,7 @@ def _settle(desk: Handover, supervisor: int) -> None:
     """From a copy of the supervisor to a process that user code may take for an ordinary Python."""
     desk.child_side()
     _die_with(supervisor)
+    _end_in_order()
     with desk.fault.open("wb", buffering=0) as words:
         faulthandler.enable(os.dup(words.fileno()))
     empty = os.open(os.devnull, os.O_RDONLY)
@@ -90,6 +92,33 @@ def _die_with(supervisor: int) -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != supervisor:  # it died before we asked
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _end_in_order() -> None:
+    """SIGTERM (cancel, eviction) raises `ToldToStop`, so that `finally` and `with` tidy up within the grace.
+
+    Python's own answer is to die on the spot. User code may install a handler of its own. Processes that it forks
+    die on the spot as ever, because whoever terminates them counts on it; during the fork the signal is held
+    back, because Python forgets one that reaches a new process before it is set up.
+    """
+    held = threading.local()
+
+    def stop(signum: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - the shape of a handler
+        raise ToldToStop(128 + signum)
+
+    def hold() -> None:
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    def release_new_process() -> None:
+        if signal.getsignal(signal.SIGTERM) is stop:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    signal.signal(signal.SIGTERM, stop)
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_new_process)
 
 
 def _flush() -> None:

@@ -6,6 +6,7 @@
     ├── InputCorrupted             an object is gone or is not what its digest says
     ├── StoreUnavailable           the bucket did not answer in time
     └── AlreadyStored              this attempt's object exists already, with other content
+    ToldToStop                     SIGTERM, as the task sees it
 
 Raised all over the runner, turned into an `Outcome` by `podtask_runner.execute` and `podtask_runner.delivery`.
 """
@@ -59,3 +60,7 @@ class AlreadyStored(RunnerError):
         self.digest = digest
         self.size = size
         self.head = head
+
+
+class ToldToStop(SystemExit):
+    """SIGTERM, raised in the task so that its `finally` and `with` tidy up. No Exception: user code lets it pass."""

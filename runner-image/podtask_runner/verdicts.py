@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from podtask_runner.errors import ToldToStop
 from podtask_runner.handover import Phase
 from podtask_runner.names import OUT_OF_MEMORY
 from podtask_runner.wire import Error, Outcome, Verdict
@@ -56,10 +57,16 @@ def _interrupted(ended: Ended) -> Outcome | None:
     if not ended.interrupted or (ended.report is not None and ended.report.outcome is Verdict.COMPLETED):
         return None
     said = ended.report.error if ended.report is not None else None
-    became = f" The task ended with {said.type}: {said.message}" if said is not None else ""
+    became = f" The task ended with {said.type}: {said.message}" if said and not _obeyed(said) else ""
     message = f"The pod was told to stop (SIGTERM) before the task had finished.{became}"
-    outcome = _outcome(Verdict.INTERRUPTED, "Interrupted", message, "Nothing to do: the attempt is made again.")
+    outcome = _outcome(
+        Verdict.INTERRUPTED, "Interrupted", message, "Nothing to do: unless the run was cancelled, it is tried again."
+    )
     return _with_timings(replace(outcome, error=_retryable(outcome.error)), ended)
+
+
+def _obeyed(said: Error) -> bool:
+    return said.type.rpartition(".")[2] == ToldToStop.__name__
 
 
 def _reported(ended: Ended) -> Outcome | None:

@@ -290,6 +290,28 @@ class TestStopped:
     def test_sigterm_from_outside_is_an_interruption(self, attempt: Attempt) -> None:
         assert verdict(self.stop(attempt, self.WAIT), Verdict.INTERRUPTED).error.retryable
 
+    def test_a_task_that_is_told_to_stop_tidies_up_on_its_way_out(self, attempt: Attempt) -> None:
+        body = "try:\n" + "".join(f"    {line}\n" for line in self.WAIT.splitlines())
+        ran = self.stop(attempt, body + "finally:\n    print('tidied up')")
+        assert "tidied up" in ran.stdout
+        assert "SystemExit" not in verdict(ran, Verdict.INTERRUPTED).error.message
+
+    def test_an_async_task_that_is_told_to_stop_tidies_up_too(self, attempt: Attempt) -> None:
+        body = (
+            "import asyncio\nasync def work():\n    try:\n        print('ready', flush=True)\n"
+            "        await asyncio.sleep(600)\n    finally:\n        print('tidied up')\nasyncio.run(work())"
+        )
+        assert "tidied up" in self.stop(attempt, body).stdout
+
+    def test_a_process_that_the_task_forked_ends_by_the_signal_as_ever(self, attempt: Attempt) -> None:
+        body = (
+            "import multiprocessing, time\n"
+            "child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,))\n"
+            "child.start()\nchild.terminate()\nchild.join(20)\nreturn child.exitcode"
+        )
+        ran = attempt.source("def main():\n" + "".join(f"    {line}\n" for line in body.splitlines()))
+        assert verdict(ran, Verdict.COMPLETED).result.value == "-15"
+
     def test_sigterm_that_user_code_turns_into_system_exit_is_still_an_interruption(self, attempt: Attempt) -> None:
         body = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n" + self.WAIT
         assert "sys.exit(5)" in verdict(self.stop(attempt, body), Verdict.INTERRUPTED).error.message
@@ -299,10 +321,11 @@ class TestStopped:
         verdict(self.stop(attempt, body, grace_seconds=0.2), Verdict.INTERRUPTED)
 
     def test_work_that_is_finished_within_the_grace_time_counts(self, attempt: Attempt) -> None:
+        # no Event: its lock may be held by the very code that the handler interrupts
         body = (
-            "import signal, threading\ndone = threading.Event()\n"
-            "signal.signal(signal.SIGTERM, lambda *_: done.set())\nprint('ready', flush=True)\n"
-            "done.wait()\nreturn 'saved'"
+            "import signal, time\nasked = []\n"
+            "signal.signal(signal.SIGTERM, lambda *_: asked.append(1))\nprint('ready', flush=True)\n"
+            "while not asked:\n    time.sleep(0.01)\nreturn 'saved'"
         )
         assert verdict(self.stop(attempt, body), Verdict.COMPLETED).result.value == '"saved"'
 
