@@ -31,4 +31,4 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     world = World(name)
     yield world
     world.close()
-    kubectl("delete", "namespace", name, "--wait=false")
+    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")

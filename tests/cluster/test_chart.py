@@ -1,0 +1,153 @@
+"""A second release of the chart, for one namespace: install, `helm test`, upgrade under load, uninstall, nothing left.
+
+Its operator runs in the cluster with the rights of the chart; everything else here is what an administrator types.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.kit import ROOT, World, kubectl, needed, task_run
+
+pytestmark = pytest.mark.cluster
+
+RELEASE = "second"
+SYSTEM = "t-chart-system"
+ONE = "def main():\n    return 1\n"
+FOR_EVER = "import time\n\ndef main():\n    time.sleep(600)\n"
+SLOW = "import time\n\ndef main():\n    time.sleep(8)\n    return 'undisturbed'\n"
+KINDS = "deployments,pods,serviceaccounts,secrets,configmaps,roles,rolebindings,leases,jobs"
+CLUSTER_KINDS = "clusterroles,clusterrolebindings"
+
+
+def helm(*arguments: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        ["helm", "--namespace", SYSTEM, *arguments],
+        input=given,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, f"helm {arguments[0]}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def values(namespace: str) -> dict[str, Any]:
+    bucket, _, prefix = needed("PODTASK_STORE").removeprefix("s3://").partition("/")
+    return {
+        "image": {"repository": "podtask.local/operator", "tag": "dev"},
+        "runner": {
+            "images": {"3.10": None, "3.11": "podtask.local/runner:dev-py3.11", "3.12": None, "3.13": None},
+            "defaultPython": "3.11",
+        },
+        "crds": {"install": False},
+        "watchNamespaces": [namespace],
+        "store": {
+            "bucket": bucket,
+            "prefix": f"{prefix}/second",
+            "endpoint": needed("PODTASK_S3_ENDPOINT_URL"),
+            "accessKeyId": needed("AWS_ACCESS_KEY_ID"),
+            "secretAccessKey": needed("AWS_SECRET_ACCESS_KEY"),
+        },
+    }
+
+
+def install(namespace: str, *more: str) -> None:
+    chart: Path = ROOT / "charts" / "podtask"
+    words = ("upgrade", "--install", RELEASE, str(chart), "--wait", "--timeout", "120s", "--values", "-", *more)
+    helm(*words, given=json.dumps(values(namespace)))
+
+
+def of_the_release(namespace: str) -> list[str]:
+    """Objects that carry the release's label, cluster-wide ones and those of one namespace."""
+    label = f"app.kubernetes.io/instance={RELEASE}"
+    found = kubectl("get", KINDS, "--namespace", namespace, "-l", label, "-o", "name")
+    return sorted([*found.split(), *kubectl("get", CLUSTER_KINDS, "-l", label, "-o", "name").split()])
+
+
+@pytest.fixture(scope="module")
+def released(world: World) -> Iterator[World]:
+    kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait")
+    kubectl("create", "namespace", SYSTEM)
+    install(world.namespace)
+    yield world
+    kubectl("delete", "namespace", SYSTEM, "--wait=false")
+
+
+def test_helm_test_runs_a_task_and_leaves_nothing(released: World) -> None:
+    before = of_the_release(SYSTEM)
+    said = helm("test", RELEASE, "--logs", "--timeout", "120s")
+    assert "Phase:          Succeeded" in said
+    assert of_the_release(SYSTEM) == before
+    released.until("the test's run is gone", lambda: not released.runs)
+
+
+def test_the_release_has_rights_in_its_own_and_its_watched_namespace_only(released: World) -> None:
+    assert kubectl("get", CLUSTER_KINDS, "-l", f"app.kubernetes.io/instance={RELEASE}", "-o", "name") == ""
+    account = f"system:serviceaccount:{SYSTEM}:{account_name()}"
+    asked = {
+        "pods": f"--namespace={released.namespace}",
+        "taskruns.podtask.dev": f"--namespace={released.namespace}",
+    }
+    for kind, where in asked.items():
+        assert kubectl("auth", "can-i", "list", kind, where, f"--as={account}").strip() == "yes"
+        other = subprocess.run(
+            ["kubectl", "auth", "can-i", "list", kind, "--namespace=default", f"--as={account}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert other.stdout.strip() == "no"
+
+
+def account_name() -> str:
+    path = "jsonpath={.items[0].spec.template.spec.serviceAccountName}"
+    return kubectl("get", "deployments", "--namespace", SYSTEM, "-o", path)
+
+
+def test_an_upgrade_replaces_the_operator_and_disturbs_no_task(released: World) -> None:
+    released.apply(task_run("through", SLOW), task_run("stays", FOR_EVER))
+    for pod in ("through-1", "stays-1"):
+        released.until(
+            f"{pod} runs", lambda pod=pod: released.pods.get(pod, {}).get("status", {}).get("phase") == "Running"
+        )
+    operator = operator_pods()
+    install(released.namespace, "--set", "logLevel=DEBUG")
+    assert not set(operator) & set(operator_pods())
+    status = released.finished("through")["status"]
+    assert (status["state"], status["result"]["value"]) == ("Completed", '"undisturbed"')
+    assert released.pods_of("through") == ["through-1"]
+    released.apply(task_run("afterwards", ONE))
+    assert released.finished("afterwards")["status"]["state"] == "Completed"
+
+
+def operator_pods() -> list[str]:
+    label = f"app.kubernetes.io/instance={RELEASE}"
+    return kubectl("get", "pods", "--namespace", SYSTEM, "-l", label, "-o", "name").split()
+
+
+def test_uninstalling_leaves_no_object_of_the_release_and_all_task_runs(released: World) -> None:
+    helm("uninstall", RELEASE, "--wait", "--timeout", "120s")
+    kubectl("wait", "--for=delete", "pods", "--all", "--namespace", SYSTEM, "--timeout=60s")
+    assert of_the_release(SYSTEM) == []
+    assert of_the_release(released.namespace) == []
+    assert kubectl("get", "leases,secrets,configmaps", "--namespace", SYSTEM, "-o", "name").split() == [
+        "configmap/kube-root-ca.crt"
+    ]
+    kubectl("get", "crd", "taskruns.podtask.dev")
+    assert {"through", "stays", "afterwards"} <= set(released.runs)
+
+
+def test_a_namespace_with_running_tasks_goes_away_without_an_operator(released: World) -> None:
+    assert released.pods["stays-1"]["status"]["phase"] == "Running"
+    held = kubectl("get", "taskruns.podtask.dev,pods,secrets", "--namespace", released.namespace, "-o", "json")
+    assert not [item for item in json.loads(held)["items"] if item["metadata"].get("finalizers")]
+    kubectl("delete", "namespace", released.namespace, "--wait", "--timeout=100s")
+    released.until("every run is gone", lambda: not released.runs)
