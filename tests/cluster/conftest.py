@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.kit import World, kubectl, needed
+from tests.cluster.kit import World, namespace, needed
 
 from podtask.core.store import Store
 from podtask.core.store.address import open_store
@@ -22,13 +22,8 @@ def store() -> Store:
 
 @pytest.fixture(scope="module")
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A new namespace that enforces Pod Security `restricted`; gone afterwards."""
-    needed("KUBECONFIG")
-    name = "t-" + re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rsplit(".", 1)[-1].removeprefix("test_"))
-    kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
-    kubectl("create", "namespace", name)
-    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    world = World(name)
-    yield world
-    world.close()
-    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    """A namespace of the module's own."""
+    with namespace(
+        "t-" + re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rsplit(".", 1)[-1].removeprefix("test_"))
+    ) as world:
+        yield world

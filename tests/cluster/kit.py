@@ -10,8 +10,9 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,10 +137,27 @@ class World:
             assert process.stdout is not None
             with process.stdout as stream:
                 for line in stream:
+                    if not line.endswith("\n"):  # cut off together with the connection
+                        break
                     event = json.loads(line)
-                    self._put(event["type"], event["object"], held)
+                    if event["type"] != "ERROR":
+                        self._put(event["type"], event["object"], held)
             process.wait()
             self._closed.wait(0.5)
+            self._drop_vanished(resource, held)
+
+    def _drop_vanished(self, resource: str, held: dict[str, Object]) -> None:
+        """Nobody told of what was deleted between two watches."""
+        with self._changed:
+            before = dict(held)
+        try:
+            listed = json.loads(self.kubectl("get", resource, "-o", "json"))["items"]
+        except (Refused, subprocess.TimeoutExpired):  # still away; asked again after the next watch
+            return
+        there = {obj["metadata"]["uid"] for obj in listed}
+        for name, obj in before.items():
+            if obj["metadata"]["uid"] not in there and held.get(name) is obj:
+                self._put("DELETED", obj, held)
 
     def _put(self, kind: str, obj: Object, held: dict[str, Object]) -> None:
         with self._changed:
@@ -153,6 +171,21 @@ class World:
     def _told(self) -> str:
         lines = [f"{name}: {json.dumps(run.get('status', {}))[:600]}" for name, run in self.runs.items()]
         return "\n".join(["the runs are", *lines])
+
+
+@contextmanager
+def namespace(name: str) -> Iterator[World]:
+    """A new namespace that enforces Pod Security `restricted`, watched; gone afterwards."""
+    needed("KUBECONFIG")
+    kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
+    kubectl("create", "namespace", name)
+    kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    world = World(name)
+    try:
+        yield world
+    finally:
+        world.close()
+        kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 def task_run(name: str, source: str, **spec: Any) -> Object:
