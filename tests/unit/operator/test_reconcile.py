@@ -1,0 +1,230 @@
+"""Reconciles against an API server in a dict: lost answers, lost races, namesakes, pods that come late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from tests.builders import SETTINGS
+from tests.unit.operator.fake_api import FakeApi
+
+from podtask.core.store.memory import MemoryStore
+from podtask_operator.api import Api, ApiError
+from podtask_operator.apply import Applier
+from podtask_operator.mirror import Mirror
+from podtask_operator.objects import Objects
+from podtask_operator.observe import Observer
+from podtask_operator.queue import Key, Later
+from podtask_operator.reconcile import Reconciler
+from podtask_operator.story import Story
+from podtask_runner.wire import LogPost, Put
+
+NOW = datetime(2026, 1, 2, 4, 0, tzinfo=timezone.utc)
+CACHED = {"cache": {"key": "k"}}
+ENDED = {"state": "Completed", "finishedAt": "2026-01-02T03:30:00Z"}
+
+
+class Signer:
+    """URLs that nobody opens."""
+
+    def sign_get(self, key: str, _: float) -> str:
+        return f"http://store/{key}"
+
+    def sign_put(self, key: str, _: float) -> Put:
+        return Put(f"http://store/{key}", {})
+
+    def sign_post(self, prefix: str, _: int, __: float) -> LogPost:
+        return LogPost(f"http://store/{prefix}", {}, prefix)
+
+
+class World:
+    """A reconciler whose watch shows what the test lets it show."""
+
+    def __init__(self) -> None:
+        self.api = FakeApi()
+        self.mirror = Mirror()
+        self.now = NOW
+        api: Any = self.api
+        objects = Objects(MemoryStore(), "prefix")
+        observer = Observer(api, self.mirror, objects, SETTINGS)
+        applier = Applier(api, self.mirror, objects, Signer(), Story(api), SETTINGS)
+        self.reconciler = Reconciler(self.mirror, observer, applier, SETTINGS, lambda: self.now)
+
+    def add(self, name: str, spec: dict[str, Any] | None = None, **more: Any) -> None:
+        """A run that the watch shows."""
+        self.mirror.put_run(self.api.add(name, spec, **more))
+
+    async def look(self, name: str) -> None:
+        await self.reconciler.reconcile(Key("team", name))
+
+    def woken(self) -> set[str]:
+        """Keys on the queue, taken from it."""
+        queue = self.reconciler.queue
+        names = {key.name for key in queue._queued}
+        queue._queued.clear()
+        while not queue._ready.empty():
+            queue._ready.get_nowait()
+        return names
+
+    def status(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.runs[name].get("status") or {}
+        return found
+
+
+def reconciling(test: Callable[[World], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test with a world, in a loop."""
+
+    def run() -> None:
+        async def body() -> None:
+            await test(World())
+
+        asyncio.run(body())
+
+    run.__name__ = test.__name__
+    return run
+
+
+@reconciling
+async def test_an_attempt_is_recorded_before_its_pod_and_both_once(world: World) -> None:
+    world.add("hello")
+    await world.look("hello")
+    await world.look("hello")
+    assert world.api.calls == ["status hello", "secret hello-grants", "pod hello-1"]
+
+
+@reconciling
+async def test_who_waits_is_woken_although_the_answer_to_the_last_write_was_lost(world: World) -> None:
+    world.add("hello", {"cancel": True})
+    world.add("next", {"waitFor": [{"taskRun": "hello"}]})
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("hello")
+    world.woken()
+    world.mirror.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
+    await world.look("hello")
+    assert "next" in world.woken()
+    await world.look("hello")
+    assert world.woken() == set()
+
+
+@reconciling
+async def test_a_finished_upstream_is_looked_at_again_when_nobody_needs_it_any_more(world: World) -> None:
+    world.add("hello", {"ttlSecondsAfterFinished": 60}, status=ENDED)
+    world.add("next", {"waitFor": [{"taskRun": "hello"}], "cancel": True})
+    await world.look("next")
+    assert "hello" in world.woken()
+
+
+@reconciling
+async def test_identical_runs_that_look_at_the_same_time_have_one_leader(world: World) -> None:
+    world.add("a", CACHED)
+    world.add("b", CACHED)
+    await asyncio.gather(world.look("b"), world.look("a"))
+    await asyncio.gather(world.look("b"), world.look("a"))
+    assert len(world.api.pods) == 1
+
+
+@reconciling
+async def test_an_older_run_that_comes_while_a_younger_one_is_being_recorded_waits_for_it(world: World) -> None:
+    world.add("b", CACHED)
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("b")  # recorded, but neither answer nor watch have said so yet
+    world.add("a", CACHED)
+    await world.look("a")
+    assert "attempts" not in world.status("a")
+
+
+@pytest.mark.parametrize("end", ["cancel", "suspend"])
+def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        world.add("leader", CACHED)
+        world.add("hello", CACHED)
+        for name in ("leader", "hello"):
+            key = Key("team", name)
+            world.mirror.remember_cache_key(key, world.mirror.memory(key, f"uid-{name}"), "k")
+        world.mirror.put_run(world.api.touch("leader", **{end: True}))
+        await world.look("leader")
+        assert "hello" in world.woken()
+
+    test()
+
+
+@reconciling
+async def test_a_lost_answer_to_the_pods_post_creates_no_second_pod_and_uses_no_second_number(world: World) -> None:
+    world.add("hello")
+    world.api.lost.add("pod")
+    with pytest.raises(Later):
+        await world.look("hello")
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+    assert world.status("hello")["attemptsTotal"] == 1
+
+
+@reconciling
+async def test_a_namesake_that_came_during_a_reconcile_is_not_forgotten_with_the_old_one(world: World) -> None:
+    world.add("hello")
+    world.api.add("hello", uid="new")
+    world.mirror.put_run(world.api.runs["hello"])  # the watch is ahead of the reconcile that is about to launch
+    memory = world.mirror.memory(Key("team", "hello"), "uid-hello")
+    await world.reconciler._applier._launch(Key("team", "hello"), 1, memory, NOW)
+    assert world.mirror.runs[Key("team", "hello")].uid == "new"
+
+
+@reconciling
+async def test_a_conflict_is_looked_at_again_with_the_newer_object(world: World) -> None:
+    world.add("hello")
+    world.api.touch("hello")  # somebody changed it; the watch is late
+    with pytest.raises(Later):
+        await world.look("hello")
+    await world.look("hello")
+    assert "hello-1" in world.api.pods
+
+
+@reconciling
+async def test_a_run_that_is_gone_is_forgotten_at_its_404(world: World) -> None:
+    world.add("hello")
+    world.add("next", {"waitFor": [{"taskRun": "hello"}]})
+    del world.api.runs["hello"]
+    with pytest.raises(Later):
+        await world.look("hello")
+    assert Key("team", "hello") not in world.mirror.runs
+    assert "next" in world.woken()
+    await world.look("hello")
+
+
+@reconciling
+async def test_a_refused_secret_is_told_to_the_user_and_tried_again_with_the_same_number(world: World) -> None:
+    world.add("hello")
+    world.api.refused["secret"] = ApiError(403, "Forbidden", "exceeded quota: secrets")
+    await world.look("hello")
+    await world.look("hello")
+    assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Pending", "Quota")
+    world.api.refused.clear()
+    world.now += timedelta(seconds=5)
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
+async def test_a_pod_that_appears_after_its_attempt_was_judged_is_deleted(world: World) -> None:
+    world.add("hello")
+    await world.look("hello")
+    late = world.api.pods.pop("hello-1")
+    world.mirror.forget_pod(late)
+    world.mirror._memories.clear()  # a restart
+    await world.look("hello")  # judged as lost
+    assert world.status("hello")["attempts"][0]["outcome"] == "Disruption"
+    world.api.pods["hello-1"] = late
+    world.mirror.put_pod(late)
+    await world.look("hello")
+    assert "hello-1" not in world.api.pods
+
+
+def test_the_fake_has_the_verbs_of_the_real_one() -> None:
+    verbs = {name for name in vars(FakeApi) if not name.startswith("_")} - {"add", "touch"}
+    assert verbs <= set(vars(Api))
