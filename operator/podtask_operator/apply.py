@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
+THE_GRANTS = "Secret with the grants"
 
 
 class Applier:
@@ -116,7 +117,7 @@ class Applier:
         try:
             await self._grant(run, attempt, memory, now)
         except ApiError as error:
-            _remember_refusal(memory, error, "Secret with the grants", now)
+            _remember_refusal(memory, error, THE_GRANTS, now)
             return
         try:
             made = await self._api.create_pod(key.namespace, pod.build(run, attempt, self._settings))
@@ -198,13 +199,17 @@ class Applier:
 def _remember_refusal(memory: Memory, error: ApiError, what: str, now: datetime) -> None:
     memory.refusals += 1
     wait = min(LAST_RETRY, FIRST_RETRY * 2 ** (memory.refusals - 1))
-    final = error.status in (400, 422)
-    memory.refusal = Refusal(refusal(error, what), final=final, retry_at=now + timedelta(seconds=wait))
+    why = refusal(error, what)
+    final = why.reason is Reason.INVALID_SPEC
+    memory.refusal = Refusal(why, final=final, retry_at=now + timedelta(seconds=wait))
 
 
 def refusal(error: ApiError, what: str = "pod") -> Why:
     """The API server's sentence with the reason and cure a person needs."""
     text = error.message
+    if error.status == 422 and what == THE_GRANTS and "immutable" in text:
+        taken = "A Secret of the name that the grants need exists and is somebody else's; waiting for it to go: "
+        return Why(Reason.POD_NAME_CONFLICT, taken + text, "Delete that Secret, or give the run another name.")
     if error.status in (400, 422):
         return Why(Reason.INVALID_SPEC, f"The API server refused the {what}: {text}", "Correct the named field.")
     if "exceeded quota" in text:

@@ -12,7 +12,7 @@ from typing import Any
 
 from podtask.core import models
 from podtask.core.keys import Bucket, secret_key, secret_name
-from podtask.core.names import LABEL_FLOW_RUN, LABEL_MANAGED_BY, LABEL_TASK_RUN, MANAGED_BY
+from podtask.core.names import LABEL_FLOW_RUN, LABEL_MANAGED_BY, LABEL_TASK_RUN, MANAGED_BY, SECRET_TYPE
 from podtask.core.status import ResolvedInput, Status
 from podtask.core.store import Signer
 from podtask_operator import ownership
@@ -35,7 +35,7 @@ def secret(run: TaskRun, attempt: int, grants: wire.Grants) -> dict[str, Any]:
             "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_TASK_RUN: run.name},
             "ownerReferences": [ownership.reference(run)],
         },
-        "type": "Opaque",
+        "type": SECRET_TYPE,
         "data": {secret_key(attempt): base64.b64encode(wire.dump(grants)).decode()},
     }
 

@@ -40,6 +40,12 @@ FOREIGN: Object = {
         ],
     },
 }
+SECRET: Object = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "own-grants"},
+    "stringData": {"password": "somebody's"},
+}
 
 
 def disk(amount: str) -> Object:
@@ -61,6 +67,9 @@ def applied(world: World) -> World:
         task_run("never", ONE, nodeSelector=NOBODY, pendingTimeoutSeconds=1, maxDisruptions=2, retries=2),
         task_run("taken", ONE),
         task_run("suspended", ONE, suspend=True),
+        SECRET,
+        task_run("own", ONE),
+        task_run("replaced", "import time\n\ndef main():\n    time.sleep(600)\n"),
     )
     return world
 
@@ -135,6 +144,33 @@ def test_a_pod_of_another_owner_is_waited_for_and_once_it_is_gone_the_run_has_it
     applied.kubectl("delete", "pod", "taken-1", "--wait=false")
     completes_at_its_first_attempt(applied, "taken")
     assert applied.pods_of("taken") == ["taken-1"]
+
+
+def test_a_secret_of_another_owner_is_not_touched_and_once_it_is_gone_the_run_runs(applied: World) -> None:
+    status = waits(applied, "own", "PodNameConflict")
+    assert status["message"].startswith("A Secret of the name that the grants need exists and is somebody else's")
+    assert 'Secret "own-grants"' in status["message"]
+    secret = json.loads(applied.kubectl("get", "secret", "own-grants", "-o", "json"))
+    assert list(secret["data"]) == ["password"]
+    assert "ownerReferences" not in secret["metadata"]
+    applied.kubectl("delete", "secret", "own-grants")
+    completes_at_its_first_attempt(applied, "own")
+
+
+def test_a_run_that_is_deleted_and_applied_anew_under_its_name_runs_as_soon_as_the_old_pod_is_gone(
+    applied: World,
+) -> None:
+    pod = applied.until("replaced runs", lambda: running(applied.pods.get("replaced-1")))
+    applied.kubectl("delete", "ptr", "replaced")
+    applied.apply(task_run("replaced", "def main():\n    return 'new'\n"))
+    status = applied.finished("replaced")["status"]
+    assert (status["state"], status["result"]["value"]) == ("Completed", '"new"')
+    assert status["attempts"][0]["podUID"] != pod["metadata"]["uid"]
+    assert status["attemptsTotal"] == 1
+
+
+def running(pod: Object | None) -> Object | None:
+    return pod if pod and pod["status"].get("phase") == "Running" else None
 
 
 @pytest.mark.usefixtures("labelled_node")

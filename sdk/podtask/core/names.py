@@ -26,6 +26,8 @@ LABEL_TASK_RUN: Final = f"{GROUP}/task-run"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "podtask"
+SECRET_TYPE: Final = f"{GROUP}/grants"
+"""Type of the Secrets with grants. A Secret's type is immutable, so the operator cannot take over anybody else's."""
 # On TaskRuns, set by the SDK: code + canonical arguments of the call.
 # A restarted driver never takes another call's run.
 ANNOTATION_CALL_DIGEST: Final = f"{GROUP}/call-digest"

@@ -211,6 +211,20 @@ async def test_a_refused_secret_is_told_to_the_user_and_tried_again_with_the_sam
 
 
 @reconciling
+async def test_a_secret_of_somebody_else_under_the_name_of_the_grants_is_waited_for(world: World) -> None:
+    world.add("hello")
+    text = 'Secret "hello-grants" is invalid: type: Invalid value: "podtask.dev/grants": field is immutable'
+    world.api.refused["secret"] = ApiError(422, "Invalid", text)
+    await world.look("hello")
+    await world.look("hello")
+    assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Pending", "PodNameConflict")
+    world.api.refused.clear()
+    world.now += timedelta(seconds=5)
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
 async def test_a_pod_that_appears_after_its_attempt_was_judged_is_deleted(world: World) -> None:
     world.add("hello")
     await world.look("hello")
