@@ -8,9 +8,10 @@ retried; SystemExit, KeyboardInterrupt and what cannot be pickled are Crashed an
 from __future__ import annotations
 
 import base64
+import io
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -137,8 +138,16 @@ def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
     if isinstance(value, Coroutine):
         import asyncio
 
-        return asyncio.run(value)
-    return value
+        value = asyncio.run(value)
+    return drained(value)
+
+
+def drained(value: Any) -> Any:
+    """An iterator as the list of what it gives: a generator cannot travel, and results are read more than once (seed).
+
+    Part of the call: what a generator raises is raised by the task.
+    """
+    return list(value) if isinstance(value, Iterator) and not isinstance(value, io.IOBase) else value
 
 
 def _opened(value: Any) -> Any:

@@ -170,7 +170,7 @@ def _answer(call: Call) -> Any:
     crash = call.run.crash()
     if crash is not None:
         raise crash
-    state = _state(call)
+    state = _of_run(_state(call), call.run.info.id)
     if call.parent is not None:
         call.parent.subflow_states.append(state)
     if call.return_state:
@@ -178,6 +178,11 @@ def _answer(call: Call) -> Any:
     if call.error is not None:
         raise call.error
     return value_of(state, call.returned)
+
+
+def _of_run(state: State[Any], run_id: str) -> State[Any]:
+    """The state, marked with the run it belongs to: a flow that returns it is judged by it (seed: states.py)."""
+    return State(state.type, state.name, state.message, state.data, timestamp=state.timestamp, run_id=run_id)
 
 
 def _state(call: Call) -> State[Any]:

@@ -17,6 +17,7 @@ from podtask.context import TASK_RUN, TaskRunContext, task_run_logger
 from podtask.core import clock
 from podtask.prints import prints_to
 from podtask.states import open_returned
+from podtask_runner.execute import drained
 
 if TYPE_CHECKING:
     from podtask.runs import TaskRun
@@ -67,7 +68,7 @@ class InProcess:
         try:
             args, kwargs = arguments(self.run_)
             with self._inside(args, kwargs):
-                value = await self.run_.task.fn(*args, **kwargs)
+                value = drained(await self.run_.task.fn(*args, **kwargs))
             value = open_returned(value)
         except BaseException as error:  # noqa: BLE001 - every end has a verdict
             return self._raised(error)
@@ -82,6 +83,7 @@ class InProcess:
                     import asyncio
 
                     value = asyncio.run(value)
+                value = drained(value)
             value = open_returned(value)
         except BaseException as error:  # noqa: BLE001 - every end has a verdict
             return self._raised(error)
@@ -144,6 +146,7 @@ def arguments(run: TaskRun) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def named(run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by parameter name, as `cache_key_fn` and `get_run_context().parameters` see them."""
     bound: inspect.BoundArguments = run.task.signature.bind(*args, **kwargs)
+    bound.apply_defaults()  # an empty *args or **kwargs is a parameter as well (seed)
     return dict(bound.arguments)
 
 

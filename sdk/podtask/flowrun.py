@@ -121,9 +121,11 @@ class FlowRun:
 def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:
     """What calling a task does, from the flow around the call."""
     inside = current_task_run()
+    context = FLOW_RUN.get()
+    if inside is not None or context is None:
+        bind(task.signature, args, kwargs)  # a call that does not fit is wrong anywhere
     if inside is not None:
         raise InsideTask("Task", task.name, inside.task_run.name)
-    context = FLOW_RUN.get()
     if context is None:
         raise OutsideFlow(task.name)
     flow = context.run

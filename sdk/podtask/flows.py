@@ -45,7 +45,7 @@ class FlowOptions:
     """Options of a flow. Raises `ValueError` for an impossible timeout."""
 
     name: str | None = None
-    """Default: the function's name."""
+    """Default: the function's name, with dashes for underscores."""
     description: str | None = None
     """Default: the function's docstring."""
     version: str | None = None
@@ -77,7 +77,7 @@ class Flow(Generic[P, R_co]):
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.options = options
-        self.name = options.name or getattr(fn, "__name__", None) or type(fn).__name__
+        self.name = options.name or (getattr(fn, "__name__", None) or type(fn).__name__).replace("_", "-")
         self.description = options.description or inspect.getdoc(fn)
         self.isasync = inspect.iscoroutinefunction(fn)
         self.signature = inspect.signature(fn)

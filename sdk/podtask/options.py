@@ -69,7 +69,7 @@ class TaskOptions:
     """Counted from completion; None: for ever."""
     retries: int = 0
     """Attempts after the first, on exceptions, timeouts and out-of-memory kills."""
-    retry_delay_seconds: RetryDelay = 0.0
+    retry_delay_seconds: RetryDelay = 0
     """Seconds before retry k: one number, a list whose last item repeats, or `(exception, attempt) -> seconds`
     (asked where the task runs; `attempt` counts from 1)."""
     refresh_cache: bool = False
@@ -138,7 +138,7 @@ def _tags(tags: Iterable[str] | None) -> Iterable[str]:
 
 
 def _delays(value: float | Sequence[float]) -> tuple[float, ...]:
-    numbers = tuple(value) if isinstance(value, Sequence) else (value or 0.0,)
+    numbers = tuple(value) if isinstance(value, Sequence) else (value or 0,)
     for number in numbers:
         _seconds("retry_delay_seconds", number, least=0)
     return numbers

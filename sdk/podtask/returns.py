@@ -22,7 +22,7 @@ def final_state(returned: Any, flow: FlowRun) -> State[Any]:
     """
     if returned is None:
         states = [run.state for run in flow.runs] + flow.subflow_states
-        return aggregate(states, None if all(state.is_completed() for state in states) else states)
+        return aggregate(states, states) if states else State(StateType.COMPLETED)
     if isinstance(returned, State) and returned.run_id is None:
         return returned
     data = replaced(returned, _state_of)

@@ -131,7 +131,7 @@ class State(Generic[R_co]):
 
     def __str__(self) -> str:
         kind = "" if self.name.upper() == self.type.value else f"type={self.type.value}"
-        message = f'"{self.message}"' if self.message else ""
+        message = repr(self.message) if self.message else ""
         inside = ", ".join(part for part in (message, kind) if part)
         return f"{self.name}({inside})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
@@ -195,7 +196,7 @@ class TestCrashes:
     def test_an_unpicklable_result_is_crashed_and_not_retried(self) -> None:
         @task(retries=3)
         def generating():
-            return (n for n in range(3))
+            return threading.Lock()
 
         @flow
         def crashing():

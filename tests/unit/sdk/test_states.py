@@ -27,8 +27,8 @@ def test_the_name_defaults_to_the_capitalised_type() -> None:
     ("state", "text"),
     [
         (State("COMPLETED"), "Completed()"),
-        (State("FAILED", message="no"), 'Failed("no")'),
-        (State("FAILED", "Crashed", "no"), 'Crashed("no", type=FAILED)'),
+        (State("FAILED", message="no"), "Failed('no')"),
+        (State("FAILED", "Crashed", "no"), "Crashed('no', type=FAILED)"),
         (State("COMPLETED", "Cached"), "Cached(type=COMPLETED)"),
     ],
 )

@@ -72,11 +72,11 @@ class Evidence:
     def why(self, reason: Reason, otherwise: str, cure: str | None = None) -> Why:
         """The runner's own words where it had any."""
         error = self.said.error if self.said else None
-        return Why(
-            reason,
-            f"{error.type}: {error.message}"[:MESSAGE_LIMIT] if error else otherwise,
-            (error and error.cure) or cure,
-        )
+        if self.said is None or error is None:
+            return Why(reason, otherwise, cure)
+        whole = self.said.outcome is Verdict.CRASHED  # a sentence about the run already (seed: states.py)
+        text = error.message if whole else f"{error.type}: {error.message}"
+        return Why(reason, text[:MESSAGE_LIMIT], error.cure or cure)
 
 
 def judge(seen: Observed, attempt: Attempt) -> Judgement:
