@@ -73,8 +73,12 @@ SECOND: list[Object] = [
 
 
 @pytest.fixture(scope="module")
-def bucket(world: World) -> Bucket:
-    return Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)
+def bucket(world: World, store: Store) -> Bucket:
+    """The namespace's folder, without the entries of an earlier namespace of that name: those would be hits."""
+    bucket = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)
+    for info in store.list(bucket.cache("").rpartition("/")[0] + "/"):
+        store.delete(info.key)
+    return bucket
 
 
 @pytest.fixture(scope="module")

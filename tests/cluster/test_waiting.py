@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.cluster.kit import Object, World, kubectl, task_run
+from tests.cluster.kit import Object, World, kubectl, task_run, together
 
 pytestmark = pytest.mark.cluster
 
@@ -15,6 +16,7 @@ ONE = "def main():\n    return 1\n"
 NODE_LABEL = "podtask-tests/t-waiting"
 NOBODY = {"podtask-tests/no-node-has": "this"}
 RUNNER = "podtask.local/runner:dev-py3.11"
+LEVEL = "pod-security.kubernetes.io/enforce"
 UNCONFINED = "container.apparmor.security.beta.kubernetes.io/task"
 QUOTA: Object = {
     "apiVersion": "v1",
@@ -54,6 +56,7 @@ def disk(amount: str) -> Object:
 
 @pytest.fixture(scope="module")
 def applied(world: World) -> World:
+    world.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")  # the foreign pod needs it at once
     world.apply(
         QUOTA,
         FOREIGN,
@@ -74,18 +77,54 @@ def applied(world: World) -> World:
     return world
 
 
-@pytest.fixture
-def labelled_node() -> Iterator[None]:
-    """Every node has the label that `no-node` asks for; none has it afterwards."""
-    kubectl("label", "nodes", "--all", "--overwrite", f"{NODE_LABEL}=yes")
-    yield
-    kubectl("label", "nodes", "--all", f"{NODE_LABEL}-")
+WAITS = {
+    "over-quota": "Quota",
+    "no-account": "AdmissionRefused",
+    "unconfined": "PodSecurity",
+    "own": "PodNameConflict",
+    "taken": "PodNameConflict",
+    "no-secret": "ContainerConfig",
+    "no-node": "Unschedulable",
+    "no-image": "ImagePull",
+    "suspended": "Suspended",
+}
 
 
-def waits(world: World, name: str, reason: str) -> Any:
-    status = world.in_state(name, "Pending", reason)["status"]
-    assert "finishedAt" not in status
-    return status
+@pytest.fixture(scope="module")
+def reported(applied: World) -> dict[str, Any]:
+    """Status of each run that waits, once it says why; no pod of theirs has run by then."""
+    found = {name: applied.in_state(name, "Pending", reason)["status"] for name, reason in WAITS.items()}
+    assert not [name for name, status in found.items() if "finishedAt" in status]
+    return found
+
+
+@pytest.fixture(scope="module")
+def foreign_secret(applied: World, reported: dict[str, Any]) -> Any:
+    """The Secret of another owner, after the operator met it."""
+    return json.loads(applied.kubectl("get", "secret", "own-grants", "-o", "json"))
+
+
+@pytest.fixture(scope="module")
+def healed(applied: World, reported: dict[str, Any], foreign_secret: Any) -> Iterator[World]:
+    """Everything that can be put right is, at the same time: refused pods are tried again later and later."""
+    hard = {"spec": {"hard": {"requests.ephemeral-storage": "200Mi"}}}
+    relabel = functools.partial(kubectl, "label", "--overwrite")
+    together(
+        {
+            "quota": lambda: applied.kubectl(
+                "patch", "resourcequota", "small-disks", "--type=merge", "-p", json.dumps(hard)
+            ),
+            "account": lambda: applied.kubectl("create", "serviceaccount", "nobody"),
+            "level": lambda: relabel("namespace", applied.namespace, f"{LEVEL}=privileged"),
+            "foreign secret": lambda: applied.kubectl("delete", "secret", "own-grants"),
+            "foreign pod": lambda: applied.kubectl("delete", "pod", "taken-1", "--wait=false"),
+            "secret": lambda: applied.kubectl("create", "secret", "generic", "late", "--from-literal=a=1"),
+            "node": lambda: relabel("nodes", "--all", f"{NODE_LABEL}=yes"),
+            "suspend": lambda: applied.patch("suspended", suspend=False),
+        }
+    )
+    yield applied
+    relabel("nodes", "--all", f"{NODE_LABEL}-")
 
 
 def completes_at_its_first_attempt(world: World, name: str) -> None:
@@ -93,36 +132,29 @@ def completes_at_its_first_attempt(world: World, name: str) -> None:
     assert (status["state"], status["attemptsTotal"], status["disruptionsUsed"]) == ("Completed", 1, 0)
 
 
-def test_a_quota_that_is_full_is_waited_for_and_once_it_is_raised_the_run_runs(applied: World) -> None:
-    status = waits(applied, "over-quota", "Quota")
-    assert "exceeded quota: small-disks, requested: requests.ephemeral-storage=100Mi" in status["message"]
-    assert "limited: requests.ephemeral-storage=1Mi" in status["message"]
-    assert applied.pods_of("over-quota") == []
-    hard = {"spec": {"hard": {"requests.ephemeral-storage": "200Mi"}}}
-    applied.kubectl("patch", "resourcequota", "small-disks", "--type=merge", "-p", json.dumps(hard))
-    completes_at_its_first_attempt(applied, "over-quota")
+@pytest.mark.parametrize("name", [name for name in WAITS if name != "no-image"])
+def test_once_it_is_put_right_the_run_runs_at_its_first_attempt(healed: World, name: str) -> None:
+    completes_at_its_first_attempt(healed, name)
+    assert healed.pods_of(name) == [f"{name}-1"]
 
 
-def test_a_missing_service_account_is_named_and_once_it_is_there_the_run_runs(applied: World) -> None:
-    status = waits(applied, "no-account", "AdmissionRefused")
-    assert 'serviceaccount "nobody" not found' in status["message"]
-    applied.kubectl("create", "serviceaccount", "nobody")
-    completes_at_its_first_attempt(applied, "no-account")
+def test_a_quota_that_is_full_is_told_in_the_api_server_s_words(reported: dict[str, Any]) -> None:
+    message = reported["over-quota"]["message"]
+    assert "exceeded quota: small-disks, requested: requests.ephemeral-storage=100Mi" in message
+    assert "limited: requests.ephemeral-storage=1Mi" in message
 
 
-def test_what_pod_security_forbids_is_named_and_once_the_namespace_is_relaxed_the_run_runs(applied: World) -> None:
-    status = waits(applied, "unconfined", "PodSecurity")
-    assert 'violates PodSecurity "restricted:latest": forbidden AppArmor profile' in status["message"]
-    level = "pod-security.kubernetes.io/enforce"
-    kubectl("label", "namespace", applied.namespace, "--overwrite", f"{level}=privileged")
-    try:
-        completes_at_its_first_attempt(applied, "unconfined")
-    finally:
-        kubectl("label", "namespace", applied.namespace, "--overwrite", f"{level}=restricted")
+def test_a_missing_service_account_is_named(reported: dict[str, Any]) -> None:
+    assert 'serviceaccount "nobody" not found' in reported["no-account"]["message"]
 
 
-def test_an_image_that_cannot_be_pulled_is_named_with_the_runtime_s_words(applied: World) -> None:
-    status = waits(applied, "no-image", "ImagePull")
+def test_what_pod_security_forbids_is_named(reported: dict[str, Any]) -> None:
+    message = reported["unconfined"]["message"]
+    assert 'violates PodSecurity "restricted:latest": forbidden AppArmor profile' in message
+
+
+def test_an_image_that_cannot_be_pulled_is_told_in_the_runtime_s_words(reported: dict[str, Any]) -> None:
+    status = reported["no-image"]
     assert "podtask.local/no-such-image:1" in status["message"]
     assert status["message"].startswith(("ErrImagePull: ", "ImagePullBackOff: "))
     assert [(c["type"], c["status"], c["reason"]) for c in status["conditions"]] == [
@@ -131,30 +163,25 @@ def test_an_image_that_cannot_be_pulled_is_named_with_the_runtime_s_words(applie
     ]
 
 
-def test_a_missing_secret_is_named_and_once_it_is_there_the_run_runs(applied: World) -> None:
-    status = waits(applied, "no-secret", "ContainerConfig")
-    assert status["message"] == 'CreateContainerConfigError: secret "late" not found'
-    applied.kubectl("create", "secret", "generic", "late", "--from-literal=a=1")
-    completes_at_its_first_attempt(applied, "no-secret")
+def test_a_missing_secret_is_named(reported: dict[str, Any]) -> None:
+    assert reported["no-secret"]["message"] == 'CreateContainerConfigError: secret "late" not found'
 
 
-def test_a_pod_of_another_owner_is_waited_for_and_once_it_is_gone_the_run_has_its_name(applied: World) -> None:
-    status = waits(applied, "taken", "PodNameConflict")
-    assert status["message"] == "A pod of the attempt's name belongs to another object; waiting for it to go."
-    applied.kubectl("delete", "pod", "taken-1", "--wait=false")
-    completes_at_its_first_attempt(applied, "taken")
-    assert applied.pods_of("taken") == ["taken-1"]
+def test_a_run_that_no_node_fits_says_so_in_the_scheduler_s_words(reported: dict[str, Any]) -> None:
+    assert "didn't match Pod's node affinity/selector" in reported["no-node"]["message"]
 
 
-def test_a_secret_of_another_owner_is_not_touched_and_once_it_is_gone_the_run_runs(applied: World) -> None:
-    status = waits(applied, "own", "PodNameConflict")
-    assert status["message"].startswith("A Secret of the name that the grants need exists and is somebody else's")
-    assert 'Secret "own-grants"' in status["message"]
-    secret = json.loads(applied.kubectl("get", "secret", "own-grants", "-o", "json"))
-    assert list(secret["data"]) == ["password"]
-    assert "ownerReferences" not in secret["metadata"]
-    applied.kubectl("delete", "secret", "own-grants")
-    completes_at_its_first_attempt(applied, "own")
+def test_a_pod_of_another_owner_is_waited_for(reported: dict[str, Any]) -> None:
+    message = "A pod of the attempt's name belongs to another object; waiting for it to go."
+    assert reported["taken"]["message"] == message
+
+
+def test_a_secret_of_another_owner_is_waited_for_and_not_touched(reported: dict[str, Any], foreign_secret: Any) -> None:
+    message = reported["own"]["message"]
+    assert message.startswith("A Secret of the name that the grants need exists and is somebody else's")
+    assert 'Secret "own-grants"' in message
+    assert list(foreign_secret["data"]) == ["password"]
+    assert "ownerReferences" not in foreign_secret["metadata"]
 
 
 def test_a_run_that_is_deleted_and_applied_anew_under_its_name_runs_as_soon_as_the_old_pod_is_gone(
@@ -171,27 +198,6 @@ def test_a_run_that_is_deleted_and_applied_anew_under_its_name_runs_as_soon_as_t
 
 def running(pod: Object | None) -> Object | None:
     return pod if pod and pod["status"].get("phase") == "Running" else None
-
-
-@pytest.mark.usefixtures("labelled_node")
-def test_once_a_node_fits_a_run_that_no_node_fitted_runs(applied: World) -> None:
-    completes_at_its_first_attempt(applied, "no-node")
-
-
-def test_a_run_that_no_node_fits_said_so_in_the_scheduler_s_words(applied: World) -> None:
-    said = [
-        seen.object["status"].get("message", "")
-        for seen in applied.history
-        if seen.object["metadata"]["name"] == "no-node" and seen.object.get("status", {}).get("state") == "Pending"
-    ]
-    assert any("didn't match Pod's node affinity/selector" in message for message in said)
-
-
-def test_a_suspended_run_has_no_pod_until_it_is_resumed(applied: World) -> None:
-    waits(applied, "suspended", "Suspended")
-    assert applied.pods_of("suspended") == []
-    applied.patch("suspended", suspend=False)
-    completes_at_its_first_attempt(applied, "suspended")
 
 
 def test_a_pending_timeout_takes_disruptions_and_then_ends_the_run_with_the_scheduler_s_words(applied: World) -> None:
