@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 DELETED = "DELETED"
 
+WATCH_BACKOFFS = (0.5, 1, 1, 2, *[3] * 20)
+"""Seconds between tries to reach the API server; after the last one kopf ends, and `supervise` starts it again."""
+
 Event = dict[str, Any]
 
 
@@ -119,4 +122,6 @@ def kopf_settings() -> kopf.OperatorSettings:
     ours.watching.chunk_size = 500
     ours.scanning.disabled = True
     ours.networking.request_timeout = 60
+    # kopf's own pauses grow to half a minute, in which the operator would be deaf to an API server that is back.
+    ours.networking.error_backoffs = WATCH_BACKOFFS
     return ours

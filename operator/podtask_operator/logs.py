@@ -24,3 +24,5 @@ def configure(settings: Settings) -> None:
     root.setLevel(settings.log_level)
     for noisy in ("kopf", "asyncio", "botocore", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It warns at every start that signals are not its business in a thread: they are `__main__`'s.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from tests.cluster.kit import ROOT, Refused, kubectl, needed
 
 SYSTEM, DEPLOYMENT = "podtask-system", "deployment/podtask"
 RUNNERS = {"3.11": "podtask.local/runner:dev-py3.11"}
+WITH_US = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+"""An operator left over from a test session that was killed would be a second one in the next session's namespaces."""
 SOURCES = ("sdk", "operator", "runner-image", ".")
 
 
@@ -40,7 +43,7 @@ class Operator:
         needed("PODTASK_STORE")
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [*WITH_US, sys.executable, "-m", module],
                 env={**os.environ, **asked, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

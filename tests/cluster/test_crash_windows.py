@@ -6,6 +6,7 @@ The list of writes is learned once and compared; each window has its own namespa
 from __future__ import annotations
 
 import functools
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +35,7 @@ def main():
 """,
     retries=1,
     retryDelaySeconds=[0.5],
-    cache={"key": "once"},
+    cache={"key": f"once-{secrets.token_hex(8)}"},  # the bucket outlives namespaces
 )
 EXPECTED = [
     "PATCH status: Pending; attempts 1 runs",
