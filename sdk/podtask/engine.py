@@ -14,6 +14,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from podtask.core.names import State as Word
 from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
 from podtask.flowrun import FlowRun
 from podtask.futures import BaseFuture, block_on
+from podtask.hooks import due
 from podtask.limits import await_within, call_within
 from podtask.prints import prints_to
 from podtask.returns import final_state, replaced, value_of
@@ -51,6 +53,8 @@ class Call:
     parameters: dict[str, Any] = field(default_factory=dict)
     returned: Any = None
     error: BaseException | None = None
+    crash: BaseException | None = None
+    state: State[Any] | None = None
 
 
 def start(flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, return_state: bool) -> Call:
@@ -82,6 +86,7 @@ def run_sync(call: Call) -> Any:
                 call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
         for run in call.run.runs:
             block_on(run)
+        _settle(call).result()
     return _answer(call)
 
 
@@ -99,6 +104,7 @@ async def run_async(call: Call) -> Any:
                 call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
         for run in call.run.runs:
             await run.wait_async()
+        await asyncio.wrap_future(_settle(call))
     return _answer(call)
 
 
@@ -165,12 +171,21 @@ def _body(call: Call) -> Iterator[None]:
         FLOW_RUN.reset(token)
 
 
+def _settle(call: Call) -> Future[None]:
+    """After every run ended: the flow's state, and its hooks behind those of its tasks. Done when all were called."""
+    call.crash = call.run.crash()
+    if call.crash is None:
+        call.state = _of_run(_state(call), call.run.info.id)
+        call.run.hooks.call(due(call.flow.options, call.state), call.flow, call.run.info, call.state)
+    return call.run.hooks.drained()
+
+
 def _answer(call: Call) -> Any:
     """After everything ended: the caller's value, exception or state."""
-    crash = call.run.crash()
-    if crash is not None:
-        raise crash
-    state = _of_run(_state(call), call.run.info.id)
+    if call.crash is not None:
+        raise call.crash
+    state = call.state
+    assert state is not None
     if call.parent is not None:
         call.parent.subflow_states.append(state)
     if call.return_state:

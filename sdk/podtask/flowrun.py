@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
 from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
+from podtask.hooks import HookLine
 from podtask.inputs import bind, prepare, runs_in
-from podtask.runs import RunKey, TaskRun
+from podtask.runs import Listener, RunKey, TaskRun
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,6 +49,8 @@ class FlowRun:
         self.loop = loop
         self.parent = parent
         self.children: list[FlowRun] = []
+        self.hooks = HookLine()
+        self.listeners: list[Listener] = [self.hooks.news]
         self._timed_out = False
         self.runs: list[TaskRun] = []
         self.subflow_states: list[State[Any]] = []
@@ -101,6 +104,7 @@ class FlowRun:
             wait_for=runs_in(wait_for, self.find),
             tags=TAGS.get() | task.tags,
             loop=self.loop,
+            listeners=self.listeners,
         )
         self.backend.submit(run)
         self.runs.append(run)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
+from podtask.hooks import Hook, checked
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
 
@@ -38,6 +39,8 @@ class FlowArgs(TypedDict, total=False):
     validate_parameters: bool
     log_prints: bool
     backend: str | None
+    on_completion: Sequence[Hook]
+    on_failure: Sequence[Hook]
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,14 @@ class FlowOptions:
     log_prints: bool = False
     backend: str | None = None
     """Beats `PODTASK_BACKEND`; subflows use that of the flow around them."""
+    on_completion: Sequence[Hook] = ()
+    """Called in the driver, `(flow, run, state)`, when a run is completed; see `podtask.hooks`."""
+    on_failure: Sequence[Hook] = ()
+    """The same when it failed."""
 
     def __post_init__(self) -> None:
+        for name in ("on_completion", "on_failure"):
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
         if self.timeout_seconds is not None and not self.timeout_seconds > 0:
             raise ValueError(f"timeout_seconds must be a number greater than 0, not {self.timeout_seconds!r}")
         if isinstance(self.task_runner, type):
@@ -122,7 +131,7 @@ class Flow(Generic[P, R_co]):
         return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self.fn, self.options)
+        return _unpickled, (type(self), self.fn, replace(self.options, on_completion=(), on_failure=()))
 
     def __repr__(self) -> str:
         return f"Flow({self.name!r})"

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from podtask.hooks import Hook, checked
+
 if TYPE_CHECKING:
     from podtask.context import TaskRunContext
 
@@ -20,6 +22,7 @@ CacheKeyFn = Callable[["TaskRunContext", "dict[str, Any]"], "str | None"]
 RetryDelay = float | Sequence[float] | Callable[[BaseException, int], float | None]
 RetryCondition = Callable[[BaseException, int], bool]
 
+HOOKS = ("on_completion", "on_failure", "on_retry")
 MAX_RETRIES = 100
 """As in the TaskRun's schema (design: taskrun-api, spec)."""
 
@@ -40,6 +43,9 @@ class TaskArgs(TypedDict, total=False):
     retry_condition_fn: RetryCondition | None
     timeout_seconds: float | None
     log_prints: bool
+    on_completion: Sequence[Hook]
+    on_failure: Sequence[Hook]
+    on_retry: Sequence[Hook]
     image: str | None
     resources: Mapping[str, Any] | None
     env: Mapping[str, str] | None
@@ -84,6 +90,12 @@ class TaskOptions:
     """Per attempt."""
     log_prints: bool = False
     """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
+    on_completion: Sequence[Hook] = ()
+    """Called in the driver, `(task, run, state)`, when a run is completed or cached; see `podtask.hooks`."""
+    on_failure: Sequence[Hook] = ()
+    """The same when it is failed, crashed or timed out for good; not for Cancelled and NotReady."""
+    on_retry: Sequence[Hook] = ()
+    """The same for every retry, with the state AwaitingRetry."""
     image: str | None = None
     """Container image; from here on: the cluster's business, other backends ignore it."""
     resources: Mapping[str, Any] | None = None
@@ -99,6 +111,8 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", frozenset(_tags(self.tags)))
+        for name in HOOKS:
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
         _whole("retries", self.retries, MAX_RETRIES)
         if self.max_disruptions is not None:
             _whole("max_disruptions", self.max_disruptions, MAX_RETRIES)
@@ -121,6 +135,10 @@ class TaskOptions:
         if unknown:
             raise TypeError(f"unknown task option '{unknown[0]}'; the options are {', '.join(sorted(OPTION_NAMES))}")
         return replace(self, **args)
+
+    def travelling(self) -> TaskOptions:
+        """What goes along when the task is pickled, as a name in another task's code: hooks stay in the driver."""
+        return replace(self, on_completion=(), on_failure=(), on_retry=())
 
     @property
     def delays(self) -> tuple[float, ...]:

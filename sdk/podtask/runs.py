@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _SLUG_LIMIT = 30
 _HASH_DIGITS = 16
+
+
+Listener = Callable[["TaskRun", Status, Status], None]
+"""`(run, status before, status after)`, on the thread that brings the news: must neither block nor raise."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class TaskRun:
         wait_for: tuple[TaskRun, ...] = (),
         tags: frozenset[str] = frozenset(),
         loop: asyncio.AbstractEventLoop | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.key = key
         self.id = key.name(task.name)
@@ -79,6 +84,8 @@ class TaskRun:
         self.tags = tags
         self.loop = loop
         """The flow's event loop, for async tasks in this process; None in a sync flow."""
+        self.listeners = listeners
+        """Told of every newer status, before those who wait for the run."""
         self.uid: str | None = None
         """Set by the backend: what its objects in the store are filed under."""
         self.code: bytes | None = None
@@ -123,11 +130,13 @@ class TaskRun:
         with self._lock:
             if self.status.finished:
                 return
-            changed = status.state is not self.status.state
+            before, changed = self.status, status.state is not self.status.state
             self.status, self.payload = status, payload
             if changed or status.finished:
                 load = self.load if status.finished else None
                 self.history = (*self.history, from_status(status, self.id, load))
+        for tell in self.listeners:
+            tell(self, before, status)
         if status.finished:
             self.inputs, self.code = self.inputs.spent(), None
             self._done.set_result(None)

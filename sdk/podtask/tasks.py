@@ -137,7 +137,7 @@ class Task(Generic[P, R_co]):
         return key
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self.fn, self.options)
+        return _unpickled, (type(self), self.fn, self.options.travelling())
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
