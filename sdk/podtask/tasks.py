@@ -11,7 +11,7 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from podtask.context import TaskRunContext
 from podtask.errors import ReservedArgumentError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Task", "task", "task_input_hash"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)  # covariant: otherwise pyright misses the overload for async functions
 T = TypeVar("T")
@@ -42,6 +43,8 @@ class Task(Generic[P, R_co]):
         self._set_up(fn, TaskOptions.of(options))
 
     def _set_up(self, fn: Callable[P, R_co], options: TaskOptions) -> None:
+        self._given: Any = fn
+        fn = _unwrapped(fn)
         if not callable(fn):
             raise TypeError("'fn' must be callable")
         functools.update_wrapper(self, fn)
@@ -127,8 +130,18 @@ class Task(Generic[P, R_co]):
     def with_options(self, **changes: Unpack[TaskArgs]) -> Task[P, R_co]:
         """A copy with these options changed. What is not given stays; 0, [] and "" reset. `tags` replace."""
         copy: Task[P, R_co] = object.__new__(type(self))
-        copy._set_up(self.fn, self.options.changed(changes))
+        copy._set_up(self._given, self.options.changed(changes))
         return copy
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Task[P, R_co]: ...
+    @overload
+    def __get__(self: Task[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Task[Q, T]: ...
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """On an object, the object is the first argument of the runs, as it is of methods; see `podtask.methods`."""
+        from podtask.methods import bound
+
+        return bound(self, self._given, instance, owner)
 
     def get_and_update_dynamic_key(self) -> str:
         """A number unique to a call of this object, "0" first (seed). Runs use a counter per flow run instead."""
@@ -137,7 +150,7 @@ class Task(Generic[P, R_co]):
         return key
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self.fn, self.options.travelling())
+        return _unpickled, (type(self), self._given, self.options.travelling())
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
@@ -171,6 +184,11 @@ def _unpickled(kind: type[Task[P, R]], fn: Callable[P, R], options: TaskOptions)
     found: Task[P, R] = object.__new__(kind)
     found._set_up(fn, options)  # noqa: SLF001 - a constructor of the class
     return found
+
+
+def _unwrapped(fn: Any) -> Any:
+    """What is behind `@staticmethod` and `@classmethod`."""
+    return fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
 
 
 def _function_of(fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -59,6 +59,30 @@ async def of_async_calls() -> str:
     return "done"
 
 
+class Scaler:
+    @task(retries=1)
+    def scale(self, x: int) -> float:
+        return 2.0 * x
+
+    @task
+    async def later(self, x: int) -> str:
+        return str(x)
+
+
+@flow
+def of_methods(scaler: Scaler) -> None:
+    assert_type(scaler.scale(1), TaskFuture[float])
+    assert_type(scaler.scale.submit(x=1), TaskFuture[float])
+    assert_type(Scaler.scale(scaler, 1), TaskFuture[float])
+    assert_type(scaler.scale(1, wait_for=[scaler.scale(2)]), TaskFuture[float])
+    scaler.scale("1")  # type: ignore[call-overload]
+
+
+@flow
+async def of_async_methods(scaler: Scaler) -> None:
+    assert_type(await (await scaler.later(1)).result(), str)
+
+
 def of_flows() -> None:
     assert_type(of_calls(["a"]), int)
     assert_type(of_calls(["a"], return_state=True), State[int])
