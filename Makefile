@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo demo-down test test-local test-cluster test-long check lint types layers generate lock bench clean
+.PHONY: help demo demo-down test test-local test-cluster test-long differential check lint types layers generate lock bench clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -27,6 +27,9 @@ test-cluster: $(VENV)/ready ## tests on the real cluster; starts it when it is n
 test-long: $(VENV)/ready ## everything, with many more examples
 	dev/with-cluster pytest --timeout 3600
 
+differential: ## record anew what prefect 2.0b5 does, in an environment of its own; fails where that changed
+	"$$(dev/prefect-beta)" -m tests.differential.record
+
 check: lint types layers ## what needs no running code
 
 lint: $(VENV)/ready
@@ -40,9 +43,10 @@ types: $(VENV)/ready
 layers: $(VENV)/ready
 	lint-imports
 
-generate: $(VENV)/ready ## write what is generated from the models: the CRD, its copy in the chart, the chart's README
+generate: $(VENV)/ready ## write what is generated from the models: the CRD, its copy in the chart, the chart's README; docs/differences.md
 	python -m podtask.core.crd > crds/taskruns.podtask.dev.yaml
 	python charts/generate.py
+	python -m tests.differential.document
 
 COMPILE := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 lock: ## write requirements/ anew
@@ -51,6 +55,9 @@ lock: ## write requirements/ anew
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator -o requirements/operator.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt
+	$(COMPILE) requirements/prefect-2.0b5.in --python-version 3.10 --no-annotate -o requirements/prefect-2.0b5.txt
+	$(COMPILE) requirements/prefect-3.in --overrides requirements/prefect-3.overrides --python-version 3.11 --no-annotate \
+		-o requirements/prefect-3.txt
 
 bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 	dev/with-cluster python -m tests.bench

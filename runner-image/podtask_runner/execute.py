@@ -224,7 +224,8 @@ def raised(
         return Outcome(Verdict.FAILED, error=described)
     attempt = budget.retries_used + 1
     try:
-        retryable = shipped.retry_condition is None or bool(shipped.retry_condition(error, attempt))
+        wanted = not getattr(error, "__podtask_never_retried__", False)
+        retryable = wanted and (shipped.retry_condition is None or bool(shipped.retry_condition(error, attempt)))
         if retryable and shipped.retry_delay is not None:
             delay = shipped.retry_delay(error, attempt)
             if delay is not None:

@@ -22,6 +22,7 @@
         ├── RemoteError                        an exception that cannot be rebuilt here; its words can
         ├── ResultUnavailable                  the stored result is gone or damaged
         └── StatesFailed                       a flow or a task returned states that did not complete
+            └── CancelledReturned              a task returned a cancelled state; it is not retried
 
 A task's own exception is raised as itself, never wrapped.
 """
@@ -185,3 +186,9 @@ class ResultUnavailable(RunError):
 
 class StatesFailed(RunError):
     """Returned states did not all complete, and none of them carries an exception."""
+
+
+class CancelledReturned(StatesFailed):
+    """A task returned a cancelled state: it gave up by itself, and is not asked again."""
+
+    __podtask_never_retried__ = True

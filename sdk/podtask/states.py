@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from podtask.core.names import State as Word
 from podtask.core.status import Status
-from podtask.errors import RunError, StatesFailed, UpstreamNotReady
+from podtask.errors import CancelledReturned, RunError, StatesFailed, UpstreamNotReady
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -48,7 +48,7 @@ TYPE_OF = {
 _FINAL = frozenset({StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED})
 
 
-_RETURNED = "StatesFailed: "
+_RETURNED = ("StatesFailed: ", "CancelledReturned: ")
 """How the status of a task begins that returned failed states; their words are the state's own message."""
 
 
@@ -211,7 +211,7 @@ def from_status(status: Status, run_id: str, load: Callable[[], Any] | None) -> 
     elif status.state is Word.FAILED:
         text = message or ""
         own = text.startswith(_RETURNED)
-        message = text.removeprefix(_RETURNED) if own else f"Task run encountered an exception. {text}".rstrip()
+        message = text.partition(": ")[2] if own else f"Task run encountered an exception. {text}".rstrip()
     when = status.finished_at or utc_now()
     return State(TYPE_OF[status.state], status.state.value, message, timestamp=when, run_id=run_id, load=load)
 
@@ -231,6 +231,8 @@ def open_returned(value: Any) -> Any:
     if states is None:
         return value
     if isinstance(value, State):
+        if value.is_cancelled():
+            raise CancelledReturned(value.message or "The task returned a cancelled state.")
         return value.result
     state = aggregate(states, value)
     if not state.is_completed():

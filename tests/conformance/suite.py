@@ -50,6 +50,9 @@ STRAIGHT = frozenset(
         "test_returned_futures_count_and_their_results_are_the_value",
         "test_a_subflow_gives_its_value_and_its_futures_can_be_passed_on",
         "test_a_failed_upstream_reaches_a_subflow_as_its_exception",
+        "test_enforce_ordering_between_tasks_that_do_not_exchange_data",
+        "test_define_a_task_that_retries_3_times_with_a_5_second_delay_between_attempts",
+        "test_define_a_task_that_is_cached_for_a_day_based_on_its_inputs",
     }
 )
 """Cases for every run on a cluster: one for each thing that can happen. The others are `long` there. No two of them

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podtask import OutsideFlow, flow, task
-from podtask.states import Completed, Failed, State
+from podtask.states import Cancelled, Completed, Failed, State
 
 
 @pytest.mark.usefixtures("backend")
@@ -38,6 +38,18 @@ class TestParity:
 
         assert iterating() == ("Failed", "halfway", 2)
 
+    def test_a_returned_cancelled_state_is_not_retried(self) -> None:
+        @task(retries=2)
+        def giving_up():
+            return Cancelled("enough")
+
+        @flow
+        def watching():
+            future = giving_up()
+            return future.wait().message, future.task_run.status.attempts_total
+
+        assert watching() == ("enough", 1)
+
     def test_the_message_of_a_crash_begins_with_what_happened(self) -> None:
         class Own(BaseException):
             pass
@@ -68,7 +80,10 @@ class TestParity:
         assert state.message == "All states completed."
 
     def test_a_key_function_sees_empty_variadic_parameters(self) -> None:
-        @task(cache_key_fn=lambda context, arguments: repr(sorted(arguments.items())))
+        def key(context, arguments):
+            return repr(sorted(arguments.items()))
+
+        @task(cache_key_fn=key)
         def variadic(x, y=2, *rest, **more):
             return x
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.sdk.harness import Stage, make_run
 
-from podtask import TaskFuture, task
+from podtask import TaskFuture, task, task_input_hash
 from podtask.hashing import call_digest
 from podtask.runs import RunKey, slug
 
@@ -66,3 +66,17 @@ def test_the_run_id_is_the_same_for_the_same_key_and_names_a_kubernetes_object()
 def test_every_task_name_gives_a_dns_label_with_room_for_the_attempt(name: str) -> None:
     assert re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", slug(name))
     assert len(RunKey("f", "t", "0").name(name)) <= 47
+
+
+def test_the_input_hash_is_a_text_or_none() -> None:
+    made = task(lambda x: x, name="made")
+
+    class Context:
+        task = made
+
+    def key(x):
+        return task_input_hash(Context, {"x": x})  # type: ignore[arg-type]
+
+    assert key(1) == key(1)
+    assert len({key(1), key(1.0), key("1"), key([1]), key({1})}) == 5
+    assert key(object.__new__(type("Thing", (), {"__reduce_ex__": lambda *_: 1 / 0}))) is None
