@@ -62,6 +62,8 @@ class FlowRunInfo:
     name: str
     flow_name: str
     parent_id: str | None = None
+    pin: str | None = None
+    """Of an outermost run: what `PODTASK_FLOW_RUN_ID` has to be for a restarted driver to find its runs again."""
 
 
 @dataclass(frozen=True)

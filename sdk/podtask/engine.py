@@ -11,6 +11,8 @@ Before: `podtask.flows`. Beside: `podtask.returns` (the flow result rule), `podt
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Coroutine, Iterator
@@ -27,8 +29,10 @@ from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
 from podtask.flowrun import FlowRun
 from podtask.futures import BaseFuture, block_on
 from podtask.hooks import due
+from podtask.interrupts import ending, ending_async
 from podtask.limits import await_within, call_within
 from podtask.prints import prints_to
+from podtask.progress import for_flow as progress_of
 from podtask.returns import final_state, replaced, value_of
 from podtask.states import State, StateType
 from podtask.validation import validated
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 
 _top_level: Counter[str] = Counter()
 """Top-level calls of this process by pinned run id and flow, so that a restarted driver counts alike."""
+_counting = threading.Lock()
+_pins: dict[int, str] = {}
 
 
 @dataclass
@@ -79,7 +85,7 @@ def run_sync(call: Call) -> Any:
     """A sync flow, in the caller's thread; with a timeout in a thread of its own, which may be left behind."""
     for future in _futures_among(call):
         block_on(future.task_run)
-    with _ending_tasks(call.run):
+    with _shown(call), ending(call.run):
         if _accepts(call):
             with _body(call):
                 limit = call.flow.timeout_seconds
@@ -97,14 +103,15 @@ async def run_async(call: Call) -> Any:
     call.run.loop = asyncio.get_running_loop()
     for future in _futures_among(call):
         await future.task_run.wait_async()
-    with _ending_tasks(call.run):
-        if _accepts(call):
-            with _body(call):
-                body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
-                call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
-        for run in call.run.runs:
-            await run.wait_async()
-        await asyncio.wrap_future(_settle(call))
+    with _shown(call):
+        async with ending_async(call.run):
+            if _accepts(call):
+                with _body(call):
+                    body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
+                    call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
+            for run in call.run.runs:
+                await run.wait_async()
+            await asyncio.wrap_future(_settle(call))
     return _answer(call)
 
 
@@ -136,26 +143,37 @@ def _as_data(item: Any) -> Any:
 
 
 def _identity(flow: Flow[..., Any], parent: FlowRun | None) -> FlowRunInfo:
-    """Who this run is. Derived from the run around it or from a pinned id where there is one, else new."""
-    pinned = parent.info.id if parent else settings.load().flow_run_id
-    if pinned is None:
-        run_id = str(uuid.uuid4())
-    else:
-        place = f"{pinned} {flow.name}"
-        number = parent.count(f"flow {flow.name}") if parent else str(_top_level[place])
-        _top_level[place] += parent is None
-        run_id = str(uuid.UUID(bytes=hashlib.sha256(f"{place} {number}".encode()).digest()[:16]))
-    return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, parent.info.id if parent else None)
+    """Who this run is: derived from the run around it, or from the pinned id of this driver."""
+    pin = None if parent else settings.load().flow_run_id or _own_pin()
+    place = f"{parent.info.id if parent else pin} {flow.name}"
+    number = parent.count(f"flow {flow.name}") if parent else _next(place)
+    run_id = str(uuid.UUID(bytes=hashlib.sha256(f"{place} {number}".encode()).digest()[:16]))
+    return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, parent.info.id if parent else None, pin)
+
+
+def _next(place: str) -> str:
+    with _counting:
+        _top_level[place] += 1
+        return str(_top_level[place] - 1)
+
+
+def _own_pin() -> str:
+    """An id for this process, where none was given; a forked child is another driver."""
+    return _pins.setdefault(os.getpid(), str(uuid.uuid4()))
 
 
 @contextmanager
-def _ending_tasks(run: FlowRun) -> Iterator[None]:
-    """An interrupt, in the body or while its tasks are waited for, ends the tasks and goes on to the caller."""
+def _shown(call: Call) -> Iterator[None]:
+    """Around the whole run: what people see of it on stderr."""
+    progress = None
+    if call.parent is None:
+        progress = progress_of(call.run.info.name, call.run.backend.name)
+        call.run.show(progress)
     try:
         yield
-    except BaseException:
-        run.cancel()
-        raise
+    finally:
+        if progress is not None:
+            progress.close()
 
 
 @contextmanager

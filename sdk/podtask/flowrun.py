@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from podtask.backends.base import Backend
+    from podtask.progress import Tally
     from podtask.states import State
     from podtask.task_runners import TaskRunner
     from podtask.tasks import Task
@@ -48,9 +49,12 @@ class FlowRun:
         self.task_runner = task_runner
         self.loop = loop
         self.parent = parent
+        self.progress: Tally | None = None
         self.children: list[FlowRun] = []
         self.hooks = HookLine()
         self.listeners: list[Listener] = [self.hooks.news]
+        self.detached = False
+        """Of an outermost run: nobody waits for its task runs any more."""
         self._timed_out = False
         self.runs: list[TaskRun] = []
         self.subflow_states: list[State[Any]] = []
@@ -59,11 +63,28 @@ class FlowRun:
         self._lock = threading.Lock()
         if parent is not None:
             parent.children.append(self)
+            self.show(parent.progress)
 
     @property
     def over(self) -> bool:
         """Whether this flow run, or one around it, is over its time."""
         return self._timed_out or (self.parent is not None and self.parent.over)
+
+    @property
+    def root(self) -> FlowRun:
+        """The outermost flow run around this one, or itself."""
+        return self if self.parent is None else self.parent.root
+
+    def show(self, progress: Tally | None) -> None:
+        """Tell `progress` of every call from now on."""
+        self.progress = progress
+        if progress is not None:
+            self.listeners.append(progress.news)
+
+    def unfinished(self) -> list[TaskRun]:
+        """The task runs that have not ended, those of subflows included."""
+        own = [run for run in self.runs if not run.finished]
+        return own + [run for child in self.children for run in child.unfinished()]
 
     def time_out(self) -> None:
         """Its time is over: no further calls, and what runs is cancelled."""
@@ -109,6 +130,8 @@ class FlowRun:
         self.backend.submit(run)
         self.runs.append(run)
         self._by_id[run.id] = run
+        if self.progress is not None:
+            self.progress.added(run)
         return run
 
     def crash(self) -> BaseException | None:

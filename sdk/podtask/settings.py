@@ -7,6 +7,7 @@
     PODTASK_S3_ENDPOINT_URL  s3_endpoint_url                                        what the cluster publishes
     PODTASK_FLOW_RUN_ID      flow_run_id      pins the run, so a restart re-attaches   a new one each time
     PODTASK_REMOTE_LOGS      remote_logs      show what tasks print in pods: on, off   on
+    PODTASK_PROGRESS         progress         shown on stderr: auto, plain, off     auto; local backend: off
 
 The table `[tool.podtask]` is that of the nearest pyproject.toml upwards from the working directory. It is read with
 `tomllib`, which Python has since 3.11; under 3.10 it is read where the package `tomli` is installed, and otherwise
@@ -40,6 +41,7 @@ class Settings:
     s3_endpoint_url: str | None = None
     flow_run_id: str | None = None
     remote_logs: str = "on"
+    progress: str = "auto"
     sources: Mapping[str, str] | None = None
 
 

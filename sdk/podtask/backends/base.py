@@ -20,6 +20,8 @@ class Backend(Protocol):
     """Where task runs are executed. One instance per process, used from many threads at once."""
 
     name: str
+    detachable: bool
+    """Whether runs go on when this process is gone, and can be found again."""
 
     def submit(self, run: TaskRun) -> None:
         """Take the run and return at once, whatever its upstreams are doing.

@@ -37,6 +37,7 @@ class LocalBackend:
     """In-process execution; see `podtask.backends.base.Backend`."""
 
     name = "local"
+    detachable = False
 
     def __init__(self, home: Path, clock: Clock | None = None, threads: int = THREADS) -> None:
         self._clock = clock or WallClock()

@@ -54,6 +54,7 @@ class ProcessBackend:
     """Subprocess execution; see `podtask.backends.base.Backend`."""
 
     name = "process"
+    detachable = False
 
     def __init__(self, home: Path, clock: Clock | None = None, processes: int = PROCESSES) -> None:
         self._workers = Workers(processes, "podtask-process")

@@ -51,6 +51,7 @@ class KubernetesBackend:
     """Tasks on a cluster; see `podtask.backends.base.Backend`."""
 
     name = "kubernetes"
+    detachable = True
 
     def __init__(self, settings: Settings, api: Api | None = None) -> None:
         self._api = api or connect()
