@@ -133,6 +133,13 @@ class Flow(Generic[P, R_co]):
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (type(self), self.fn, replace(self.options, on_completion=(), on_failure=()))
 
+    def _repr_html_(self) -> str:
+        from podtask.html import table
+
+        given = [(name, getattr(self.options, name)) for name in ("version", "timeout_seconds", "backend")]
+        rows = [("called as", f"{self.name}{self.signature}"), ("description", self.description), *given]
+        return table(f"Flow {self.name}", rows)
+
     def __repr__(self) -> str:
         return f"Flow({self.name!r})"
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import html
 import sys
 import warnings
 from collections.abc import Callable, Generator
@@ -81,7 +80,12 @@ class BaseFuture(Generic[R_co]):
         return f"{type(self).__name__}({self.name!r})"
 
     def _repr_html_(self) -> str:
-        return f"<code>{html.escape(self.name)}</code> {html.escape(str(self._run.state))}"
+        from podtask.html import table
+
+        run = self._run
+        seen = " → ".join(state.name for state in run.history)
+        rows = [("state", run.state), ("so far", seen), ("attempts", run.status.attempts_total or None)]
+        return table(f"Task run {self.name}", [*rows, ("flow run", run.flow.name), ("id", run.id)])
 
     def __podtask_hash__(self) -> tuple[str, str]:
         return "future", self._run.id  # what stands for a future in the digest of a call

@@ -138,6 +138,12 @@ class State(Generic[R_co]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.type.value}, name={self.name!r}, message={self.message!r})"
 
+    def _repr_html_(self) -> str:
+        from podtask.html import table
+
+        rows = [("type", self.type), ("message", self.message), ("at", f"{self.timestamp:%Y-%m-%d %H:%M:%S %Z}")]
+        return table(f"State {self.name}", [*rows, ("run", self.run_id)])
+
     def __reduce__(self) -> tuple[Any, ...]:
         """States of runs travel as references; one that travels by value takes its outcome along."""
         fields = {"timestamp": self.timestamp, "run_id": self.run_id}
