@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.kit import ROOT, World, kubectl, needed, task_run
+from tests.cluster.operator_process import without_installed
 
 pytestmark = pytest.mark.cluster
 
@@ -73,10 +74,12 @@ def of_the_release(namespace: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def released(world: World) -> Iterator[World]:
+    """The second release alone: two operators must not serve one namespace, and the installed one serves all."""
     kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--wait")
     kubectl("create", "namespace", SYSTEM)
-    install(world.namespace)
-    yield world
+    with without_installed():
+        install(world.namespace)
+        yield world
     kubectl("delete", "namespace", SYSTEM, "--wait=false")
 
 
