@@ -19,6 +19,7 @@ from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.hooks import HookLine
 from podtask.inputs import bind, prepare, runs_in
 from podtask.runs import Listener, RunKey, TaskRun
+from podtask.together import Together
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from podtask.task_runners import TaskRunner
     from podtask.tasks import Task
 
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 CRASHES_THE_FLOW = {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}
 """Ends of a task that end its flow as well and reach the flow's caller (seed, engine)."""
 
@@ -112,11 +114,27 @@ class FlowRun:
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
     ) -> TaskRun:
         """Make a run of a call and hand it to the backend."""
+        run = self._made(task, args, kwargs, wait_for)
+        self.backend.submit(run)
+        self._keep(run)
+        return run
+
+    def submit_each(self, task: Task[..., Any], calls: Iterable[Arguments], wait_for: Any) -> list[TaskRun]:
+        """The same for many calls of one task, as many at a time as the backend takes."""
+        many = Together(self.backend.submit, self.backend.submits_at_once)
+        try:
+            many.submit(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
+        finally:
+            for run in many.submitted:
+                self._keep(run)
+        return many.submitted
+
+    def _made(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
         if self.over:
             raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
         bound = bind(task.signature, args, kwargs)
         inputs = prepare(task.name, bound, self.find)
-        run = TaskRun(
+        return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
             task,
             inputs,
@@ -127,12 +145,12 @@ class FlowRun:
             loop=self.loop,
             listeners=self.listeners,
         )
-        self.backend.submit(run)
+
+    def _keep(self, run: TaskRun) -> None:
         self.runs.append(run)
         self._by_id[run.id] = run
         if self.progress is not None:
             self.progress.added(run)
-        return run
 
     def crash(self) -> BaseException | None:
         """SystemExit or KeyboardInterrupt of a task, which end the flow as well."""
@@ -147,6 +165,20 @@ class FlowRun:
 
 def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:
     """What calling a task does, from the flow around the call."""
+    flow = _around(task, args, kwargs)
+    return _handle(flow, flow.submit(task, args, kwargs, wait_for))
+
+
+def call_each(task: Task[..., Any], calls: list[Arguments], wait_for: Any) -> list[Any]:
+    """What `.map` does: as many calls, but on their way to a cluster several at a time."""
+    flow = _around(task, *calls[0]) if calls else None
+    if flow is None or flow.backend.submits_at_once == 1 or flow.task_runner.sequential:
+        return [call(task, args, kwargs, wait_for) for args, kwargs in calls]
+    return [_handle(flow, run) for run in flow.submit_each(task, calls, wait_for)]
+
+
+def _around(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> FlowRun:
+    """The flow run that a call belongs to. Raises `InsideTask`, `OutsideFlow`, `TypeError`."""
     inside = current_task_run()
     context = FLOW_RUN.get()
     if inside is not None or context is None:
@@ -155,10 +187,13 @@ def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wa
         raise InsideTask("Task", task.name, inside.task_run.name)
     if context is None:
         raise OutsideFlow(task.name)
-    flow = context.run
-    run = flow.submit(task, args, kwargs, wait_for)
+    return context.run
+
+
+def _handle(flow: FlowRun, run: TaskRun) -> Any:
+    """What the caller gets of a submitted run."""
     sequential = flow.task_runner.sequential
-    if task.isasync and flow.loop is not None and _on(flow.loop):
+    if run.task.isasync and flow.loop is not None and _on(flow.loop):
         return Submitted(run, until_done=sequential)
     if sequential:
         block_on(run)

@@ -123,9 +123,10 @@ class Task(Generic[P, R_co]):
         Gives a list of what calls give. Texts, bytes and dicts are plain values. A future of a collection is waited
         for. Raises `MappingError` where there is nothing to iterate over or lengths differ.
         """
+        from podtask.flowrun import call_each
         from podtask.mapping import elements
 
-        return [self(*one, wait_for=wait_for, **named) for one, named in elements(self, args, kwargs)]
+        return call_each(self, list(elements(self, args, kwargs)), wait_for)
 
     def with_options(self, **changes: Unpack[TaskArgs]) -> Task[P, R_co]:
         """A copy with these options changed. What is not given stays; 0, [] and "" reset. `tags` replace."""

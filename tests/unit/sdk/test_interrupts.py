@@ -40,7 +40,7 @@ from podtask.core.names import State
 
 class Stubborn:
     '''Starts what it is given and ends nothing.'''
-    name, detachable = "stubborn", True
+    name, detachable, submits_at_once = "stubborn", True, 1
 
     def submit(self, run):
         run.report(replace(run.status, state=State.RUNNING))
@@ -62,12 +62,18 @@ def one(x):
 def sync_flow():
     [future.wait() for future in one.map([1, 2])]
 
+async def ticking():
+    # asyncio may go to sleep between a signal and its handler (CPython); a loop with timers wakes up for it.
+    while True:
+        await asyncio.sleep(0.05)
+
 @task
 async def later(x):
     return x
 
 @flow(backend="stubborn")
 async def async_flow():
+    awake = asyncio.ensure_future(ticking())
     for future in [await later(1), await later(2)]:
         await future.wait()
 

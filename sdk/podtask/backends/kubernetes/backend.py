@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("podtask.backends")
 
+SUBMITS = 8
+"""POSTs of one `.map` at a time: hides the way to the API server and back (tests/bench/bench_sdk_submit.py)."""
 LATE_THREADS = 8
 """For submissions that waited for something."""
 TRIES = 3
@@ -52,6 +54,7 @@ class KubernetesBackend:
 
     name = "kubernetes"
     detachable = True
+    submits_at_once = SUBMITS
 
     def __init__(self, settings: Settings, api: Api | None = None) -> None:
         self._api = api or connect()

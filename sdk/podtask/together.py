@@ -1,0 +1,72 @@
+"""Submitting many runs at a time, for `.map` on a backend that answers over a network.
+
+    make(call) ──> run ──> one of few threads ──> backend.submit(run)
+
+Runs are made in order, in the caller's thread, while earlier ones are on their way. An error ends it as it ends a
+plain loop: it is raised at the call, the first in order, and nothing after it is begun; what was on its way then
+is submitted all the same, and belongs to the flow run. Used by: `podtask.flowrun`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from podtask.backends.workers import Workers
+
+if TYPE_CHECKING:
+    from podtask.runs import TaskRun
+
+
+class Together:
+    """One `.map`: at most `limit` submissions at a time."""
+
+    def __init__(self, submit: Callable[[TaskRun], None], limit: int) -> None:
+        self._submit = submit
+        self._limit = limit
+        self._free = threading.Semaphore(limit)
+        self._given: list[TaskRun] = []
+        self._errors: dict[TaskRun, BaseException] = {}
+
+    def submit(self, runs: Iterable[TaskRun]) -> None:
+        """All of them; raises the first error, also one of making a run."""
+        with self._threads() as workers:
+            for run in self._while_good(runs):
+                self._free.acquire()
+                self._given.append(run)
+                workers.submit(partial(self._one, run))
+        if self._errors:
+            raise next(self._errors[run] for run in self._given if run in self._errors)
+
+    @property
+    def submitted(self) -> list[TaskRun]:
+        """Those that the backend took, in order."""
+        return [run for run in self._given if run not in self._errors]
+
+    def _while_good(self, runs: Iterable[TaskRun]) -> Iterator[TaskRun]:
+        for run in runs:
+            yield run
+            if self._errors:
+                return
+
+    def _one(self, run: TaskRun) -> None:
+        try:
+            self._submit(run)
+        except BaseException as error:  # noqa: BLE001 - raised at the call
+            self._errors[run] = error
+        finally:
+            self._free.release()
+
+    @contextmanager
+    def _threads(self) -> Iterator[Workers]:
+        """Left when everything on its way has arrived, also after an interrupt."""
+        workers = Workers(self._limit, "podtask-map")
+        try:
+            yield workers
+        finally:
+            for _ in range(self._limit):
+                self._free.acquire()
+            workers.close()

@@ -1,0 +1,121 @@
+"""Submitting the runs of one `.map` several at a time: order and errors are those of a loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.sdk.harness import Stage
+
+from podtask import backends, flow, task, unmapped
+
+
+@task
+def add(x, y=0):
+    return x + y
+
+
+class Slow(Stage):
+    """A backend whose submissions meet: none returns before `meet` are under way; numbers in `bad` are refused."""
+
+    name = "slow"
+    detachable = False
+    submits_at_once = 4
+
+    def __init__(self, home: Path, meet: int = 1, bad: frozenset[int] = frozenset()) -> None:
+        super().__init__(home)
+        self.order: list[str] = []
+        self._meet = threading.Barrier(meet)
+        self._bad = bad
+        self._lock = threading.Lock()
+        self.most = self.now = 0
+
+    def submit(self, run: Any) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self._meet.wait(30)
+        with self._lock:
+            self.now -= 1
+            number = int(run.key.dynamic_key)
+            if number in self._bad:
+                raise OSError(f"refused {number}")
+            super().submit(run)
+            self.paper.returns(run, run.inputs.parameters["x"])
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Iterator[Any]:
+    def use(backend: Slow) -> Slow:
+        backends.register("slow", lambda _: backend)
+        return backend
+
+    yield use
+    backends._factories.pop("slow", None)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODTASK_PROGRESS", "off")
+
+
+def test_submissions_go_out_together_and_futures_come_in_order(tmp_path: Path, put: Any) -> None:
+    backend = put(Slow(tmp_path, meet=4))
+
+    @flow(backend="slow")
+    def mapping():
+        return [(future.result(), future.task_run.key.dynamic_key) for future in add.map(range(40), unmapped(0))]
+
+    assert mapping() == [(number, str(number)) for number in range(40)]
+    assert backend.most == 4
+
+
+def test_the_first_refusal_is_raised_at_the_call_and_no_later_element_is_begun(tmp_path: Path, put: Any) -> None:
+    put(Slow(tmp_path, bad=frozenset({10, 11})))
+    taken = []
+
+    @flow(backend="slow")
+    def mapping():
+        with pytest.raises(OSError, match="refused 10"):
+            add.map(range(1000))
+        from podtask import get_run_context
+
+        taken.extend(run.key.dynamic_key for run in get_run_context().run.runs)
+        return "survived"
+
+    assert mapping() == "survived"
+    assert taken[:10] == [str(number) for number in range(10)]
+    assert not {"10", "11"} & set(taken)
+    assert len(taken) < 20
+
+
+def test_an_element_that_cannot_be_pickled_stops_there_and_earlier_ones_were_submitted(
+    tmp_path: Path, put: Any
+) -> None:
+    put(Slow(tmp_path))
+    taken = []
+
+    @flow(backend="slow")
+    def mapping():
+        from podtask import UnpicklableArgument, get_run_context
+
+        with pytest.raises(UnpicklableArgument, match="'x' of task 'add'"):
+            add.map([1, 2, threading.Lock(), 3])
+        taken.extend(run.key.dynamic_key for run in get_run_context().run.runs)
+        return "survived"
+
+    assert mapping() == "survived"
+    assert taken == ["0", "1"]
+
+
+def test_a_map_over_nothing_is_an_empty_list(tmp_path: Path, put: Any) -> None:
+    put(Slow(tmp_path))
+
+    @flow(backend="slow")
+    def mapping():
+        return len(add.map([]))
+
+    assert mapping() == 0
