@@ -44,7 +44,6 @@ class Stubborn:
 
     def submit(self, run):
         run.report(replace(run.status, state=State.RUNNING))
-        print(run.id, flush=True)
 
     def cancel(self, run):
         print("cancel", flush=True)
@@ -60,7 +59,11 @@ def one(x):
 
 @flow(backend="stubborn")
 def sync_flow():
-    [future.wait() for future in one.map([1, 2])]
+    futures = one.map([1, 2])
+    for future in futures:
+        print(future.run_id, flush=True)
+    for future in futures:
+        future.wait()
 
 async def ticking():
     # asyncio may go to sleep between a signal and its handler (CPython); a loop with timers wakes up for it.
@@ -74,7 +77,10 @@ async def later(x):
 @flow(backend="stubborn")
 async def async_flow():
     awake = asyncio.ensure_future(ticking())
-    for future in [await later(1), await later(2)]:
+    futures = [await later(1), await later(2)]
+    for future in futures:
+        print(future.run_id, flush=True)
+    for future in futures:
         await future.wait()
 
 sync_flow() if sys.argv[1] == "sync" else asyncio.run(async_flow())
