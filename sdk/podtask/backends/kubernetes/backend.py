@@ -218,7 +218,10 @@ class KubernetesBackend:
             return self._watchers[flow_run_id]
 
     def _news(self, run: TaskRun, status: Status) -> None:
-        self._logs.update(run, status, lambda: run.report(status))
+        if status.state is State.NOT_READY:
+            local_ends.after_the_cause(run, lambda: run.report(status))
+        else:
+            self._logs.update(run, status, lambda: run.report(status))
 
 
 class Selected:

@@ -1,10 +1,11 @@
-"""Ends of runs that never had a TaskRun: what they needed did not complete, or their submission failed.
+"""Ends that are made or held here: what was needed did not complete, or the submission failed.
 
 The words are those of `podtask.core.lifecycle`, so that a flow reads the same on every backend. Used by: `backend`.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from podtask.core import clock
@@ -12,6 +13,8 @@ from podtask.core.names import Reason, State
 from podtask.core.status import ErrorInfo, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from podtask.runs import TaskRun
 
 
@@ -21,6 +24,22 @@ def not_ready(upstream: str, state: str) -> Status:
     cure = "Repair the upstream run; then create this one again."
     error = ErrorInfo(str(Reason.UPSTREAM_FAILED), text, cure=cure)
     return Status(State.NOT_READY, Reason.UPSTREAM_FAILED, text, error=error, finished_at=clock.now())
+
+
+def after_the_cause(run: TaskRun, report: Callable[[], None]) -> None:
+    """Report a NotReady after the end that caused it: that one may still be fetching its prints, and is what the
+    user's exception is chained to."""
+    told = threading.Lock()
+
+    def look() -> None:
+        ended = [needed for needed in run.needs if needed.finished]
+        caused = any(not needed.status.state.succeeded for needed in ended)
+        if (caused or len(ended) == len(run.needs)) and told.acquire(blocking=False):
+            report()
+
+    look()
+    for needed in run.needs:
+        needed.on_finished(look)
 
 
 def cancelled() -> Status:
