@@ -87,10 +87,14 @@ sync_flow() if sys.argv[1] == "sync" else asyncio.run(async_flow())
 """
 
 
+# Started in the background, as CI may be, a process inherits that it ignores SIGINT; a terminal's does not.
+TAKES_INTERRUPTS = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 @contextmanager
 def driver(tmp_path: Path, script: str, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     file = tmp_path / "driver.py"
-    file.write_text(script)
+    file.write_text(TAKES_INTERRUPTS + script)
     known = {**os.environ, "PODTASK_HOME": str(tmp_path / "home"), "PODTASK_PROGRESS": "off", **environment}
     known.pop("PODTASK_FLOW_RUN_ID", None) if "PODTASK_FLOW_RUN_ID" not in environment else None
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
