@@ -97,16 +97,18 @@ class LocalBackend:
         self._give_up(live, Outcome(Verdict.TIMED_OUT, error=Error("TimedOut", text)))
 
     def _give_up(self, live: Live, outcome: Outcome) -> None:
-        if live.cancel(outcome):
-            return
-        if live.end(outcome, None) and live.running:
-            log.warning(
-                "Task run '%s' was given up (%s), but sync code in this process cannot be stopped: its thread goes on. "
-                "The process and kubernetes backends stop it.",
-                live.tracked.run.name,
-                outcome.outcome,
-            )
-            self._workers.grow()
+        if not live.cancel(outcome):
+            live.end(outcome, None)
+
+    def left_behind(self, live: Live, outcome: Outcome) -> None:
+        """An attempt ends while its thread runs on: said before anybody hears of the end."""
+        log.warning(
+            "Task run '%s' was given up (%s), but sync code in this process cannot be stopped: its thread goes on. "
+            "The process and kubernetes backends stop it.",
+            live.tracked.run.name,
+            outcome.outcome,
+        )
+        self._workers.grow()
 
     def ended(self, live: Live, outcome: Outcome, payload: bytes | None) -> None:
         """An attempt is over; a result that is to be cached is stored first, as in a pod."""
@@ -154,9 +156,12 @@ class Live:
                 return
             self.running = True
         outcome, payload = self._call.run()
-        self.running = False
-        if not self.end(outcome, payload):
+        with self._lock:
+            self.running, left_behind = False, self._over
+        if left_behind:
             self._owner.came_back()
+        else:
+            self.end(outcome, payload)
 
     def start_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """On an event loop: make a task of it, in a context of its own."""
@@ -175,14 +180,15 @@ class Live:
             self._on.call_soon_threadsafe(self._task.cancel)
             return True
 
-    def end(self, outcome: Outcome, payload: bytes | None) -> bool:
-        """The attempt is over; False if it was before."""
+    def end(self, outcome: Outcome, payload: bytes | None) -> None:
+        """The attempt is over; nothing happens if it was before."""
         with self._lock:
             if self._over:
-                return False
-            self._over = True
+                return
+            self._over, left_behind = True, self.running
+        if left_behind:
+            self._owner.left_behind(self, outcome)
         self._owner.ended(self, outcome, payload)
-        return True
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._owner.began(self):
