@@ -243,7 +243,8 @@ def test_a_method_that_changed_makes_another_value() -> None:
 
 class TestLibraries:
     def test_arrays(self) -> None:
-        np = pytest.importorskip("numpy")
+        import numpy as np
+
         array = np.arange(12, dtype="int32").reshape(3, 4)
         assert content_hash(array) == content_hash(np.asfortranarray(array))
         assert content_hash(array) == content_hash(np.arange(24, dtype="int32")[::2].reshape(3, 4) // 2)
@@ -251,7 +252,8 @@ class TestLibraries:
         assert len({content_hash(value) for value in [array, *others]}) == 7
 
     def test_arrays_of_other_kinds(self) -> None:
-        np = pytest.importorskip("numpy")
+        import numpy as np
+
         values = [
             np.float64(1),
             np.int64(1),
@@ -269,7 +271,8 @@ class TestLibraries:
         assert len({content_hash(value) for value in values}) == len(values)
 
     def test_tables(self) -> None:
-        pd = pytest.importorskip("pandas")
+        import pandas as pd
+
         table = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
         halves = pd.concat([table.iloc[:1], table.iloc[1:]])
         assert content_hash(table) == content_hash(halves)
@@ -291,7 +294,7 @@ class TestLibraries:
         assert len({content_hash(value) for value in [table, *others]}) == len(others) + 1
 
     def test_attrs(self) -> None:
-        attrs = pytest.importorskip("attrs")
+        import attrs
 
         @attrs.define
         class Item:
@@ -301,7 +304,7 @@ class TestLibraries:
         assert content_hash(Item(1)) != content_hash(Item(2))
 
     def test_pydantic(self) -> None:
-        pydantic = pytest.importorskip("pydantic")
+        import pydantic
 
         class Item(pydantic.BaseModel):  # type: ignore[name-defined, misc]
             names: Any
