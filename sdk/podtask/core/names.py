@@ -21,6 +21,8 @@ CATEGORY: Final = "podtask"
 LABEL_FLOW_RUN: Final = f"{GROUP}/flow-run"
 LABEL_FLOW: Final = f"{GROUP}/flow"
 LABEL_TASK: Final = f"{GROUP}/task"
+LABEL_RETRY_OF: Final = f"{GROUP}/retry-of"
+"""On a run that was made again by hand: the name of the run that it repeats (see `podtask.core.repeat`)."""
 # On pods, set by the operator.
 LABEL_TASK_RUN: Final = f"{GROUP}/task-run"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
