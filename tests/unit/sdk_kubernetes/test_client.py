@@ -165,6 +165,14 @@ def test_a_list_is_read_page_by_page(scene: Scene) -> None:
     assert [query.get("continue") for _, _, query, _ in scene.asked] == [None, "more"]
 
 
+def test_all_namespaces_and_fields_are_asked_of_the_server(scene: Scene) -> None:
+    scene.script[:] = [says(200, {"items": [], "metadata": {"resourceVersion": "7"}}), streams()]
+    scene.api.list_runs("", "a=b", "status.state=Failed")
+    list(scene.api.watch_runs("", "a=b", "7", 55, "metadata.name=x"))
+    assert [path for _, path, _, _ in scene.asked] == ["/apis/podtask.dev/v1alpha1/taskruns"] * 2
+    assert [query["fieldSelector"] for _, _, query, _ in scene.asked] == ["status.state=Failed", "metadata.name=x"]
+
+
 def test_events_come_whole_however_they_are_cut(scene: Scene) -> None:
     events = [{"type": "ADDED", "object": {"text": "größe " * 50}}, {"type": "BOOKMARK", "object": {}}]
     data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
@@ -208,3 +216,27 @@ def test_a_kube_config_that_is_none_is_a_sentence(content: str, tmp_path: Any, m
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
     with pytest.raises(ClusterUnreachable, match=r"no usable kube config .* Set KUBECONFIG .* PODTASK_BACKEND=local"):
         connect()
+
+
+TWO_CONTEXTS = """
+apiVersion: v1
+kind: Config
+current-context: here
+clusters:
+- {name: one, cluster: {server: "http://one.example"}}
+- {name: two, cluster: {server: "http://two.example"}}
+users: [{name: me, user: {}}]
+contexts:
+- {name: here, context: {cluster: one, user: me}}
+- {name: there, context: {cluster: two, user: me, namespace: team}}
+"""
+
+
+def test_a_kube_config_and_a_context_may_be_chosen(tmp_path: Any) -> None:
+    path = tmp_path / "config"
+    path.write_text(TWO_CONTEXTS)
+    first, second = connect(str(path)), connect(str(path), "there")
+    assert (first.server, first.namespace) == ("http://one.example", "default")
+    assert (second.server, second.namespace) == ("http://two.example", "team")
+    with pytest.raises(ClusterUnreachable, match=r"no usable kube config .*config\): .*elsewhere"):
+        connect(str(path), "elsewhere")

@@ -66,7 +66,7 @@ class BucketAccess:
 
         because = f"{what} ({human(size)}) is in the cluster's bucket"
         instead = "return less, or pass the future on to the task that needs it"
-        store, bucket = self._open(because, instead)
+        store, bucket = self.open(because, instead)
         keys = bucket.attempt(uid, attempt)
         key = keys.result if kind == "result" else keys.error
         try:
@@ -83,7 +83,7 @@ class BucketAccess:
             f"{what} ({human(len(data))}) needs the cluster's bucket: a TaskRun carries at most {human(INLINE_LIMIT)}"
         )
         instead = "pass less: where the data is, instead of the data itself"
-        store, bucket = self._open(because, instead)
+        store, bucket = self.open(because, instead)
         key = bucket.blob(digest)
         try:
             if store.head(key) is None:
@@ -93,7 +93,8 @@ class BucketAccess:
         except StoreError as error:
             raise NoBucket(f"{because}, and it cannot be used from here: {error} Or {instead}.") from error
 
-    def _open(self, because: str, instead: str) -> tuple[Store, Bucket]:
+    def open(self, because: str, instead: str) -> tuple[Store, Bucket]:
+        """The store, and what is where in it. Raises `NoBucket`: `because` of what, and what to do `instead`."""
         with self._lock:
             if self._opened is None:
                 self._opened = self._find()

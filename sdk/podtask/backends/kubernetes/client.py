@@ -71,35 +71,42 @@ class Api:
         """POST a TaskRun. Repeated while nobody answers, so AlreadyExists may be the echo of an own earlier try."""
         asked = Asked("create", PLURAL, namespace, run["metadata"]["name"])
         # Strict: a field that the CRD does not know would be dropped without a word.
-        return self._patiently(lambda: self._json(asked, "POST", _runs(namespace), {"fieldValidation": "Strict"}, run))
+        return self._patiently(
+            lambda: self.ask(asked, "POST", runs_path(namespace), {"fieldValidation": "Strict"}, run)
+        )
 
     def get_run(self, namespace: str, name: str) -> Object | None:
         """The live TaskRun, or None."""
         asked = Asked("get", PLURAL, namespace, name)
-        return self._patiently(lambda: self._found(asked, _runs(namespace, name)))
+        return self._patiently(lambda: self.found(asked, runs_path(namespace, name)))
 
     def cancel_run(self, namespace: str, name: str) -> None:
         """Ask for the end of a TaskRun; one that is gone has ended. Not repeated: an interrupt waits for this."""
         asked = Asked("patch", PLURAL, namespace, name)
         try:
-            self._json(asked, "PATCH", _runs(namespace, name), {}, {"spec": {"cancel": True}}, content=MERGE_PATCH)
+            self.ask(asked, "PATCH", runs_path(namespace, name), {}, {"spec": {"cancel": True}}, content=MERGE_PATCH)
         except ClusterRefused as no:
             if no.reason != "NotFound":
                 raise
 
-    def list_runs(self, namespace: str, selector: str) -> tuple[list[Object], str]:
-        """All TaskRuns with these labels, in pages, and the version to watch from. Not repeated."""
+    def list_runs(self, namespace: str, selector: str, fields: str = "") -> tuple[list[Object], str]:
+        """All TaskRuns with these labels (and `fields`), in pages, and the version to watch from. Not repeated.
+
+        Namespace "": all of them.
+        """
         items: list[Object] = []
-        query = {"labelSelector": selector, "limit": str(PAGE)}
+        query = {"labelSelector": selector, "limit": str(PAGE), **({"fieldSelector": fields} if fields else {})}
         while True:
-            answer = self._json(Asked("list", PLURAL, namespace), "GET", _runs(namespace), query)
+            answer = self.ask(Asked("list", PLURAL, namespace), "GET", runs_path(namespace), query)
             items += answer.get("items", [])
             meta = answer.get("metadata", {})
             if not meta.get("continue"):
                 return items, str(meta.get("resourceVersion", ""))
             query["continue"] = meta["continue"]
 
-    def watch_runs(self, namespace: str, selector: str, version: str, seconds: int) -> Iterator[Object]:
+    def watch_runs(
+        self, namespace: str, selector: str, version: str, seconds: int, fields: str = ""
+    ) -> Iterator[Object]:
         """Watch events as they come, for at most `seconds`; an `ERROR` event is raised as a refusal."""
         asked = Asked("watch", PLURAL, namespace)
         query = {
@@ -108,10 +115,11 @@ class Api:
             "labelSelector": selector,
             "resourceVersion": version,
             "timeoutSeconds": str(seconds),
+            **({"fieldSelector": fields} if fields else {}),
         }
         # A connection that died without a word is noticed when the server's own end is overdue.
-        with self._asking(asked, "GET", _runs(namespace), query, read_seconds=seconds + 10.0) as answer:
-            for line in _lines(answer):
+        with self.asking(asked, "GET", runs_path(namespace), query, read_seconds=seconds + 10.0) as answer:
+            for line in lines(answer):
                 event = json.loads(line)
                 if event.get("type") == "ERROR":
                     status = event.get("object") or {}
@@ -124,14 +132,14 @@ class Api:
         if since is not None:
             query["sinceTime"] = since
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-        with self._asking(Asked("get", "pods/log", namespace, pod), "GET", path, query, read_seconds=seconds) as answer:
+        with self.asking(Asked("get", "pods/log", namespace, pod), "GET", path, query, read_seconds=seconds) as answer:
             return bytes(answer.data).decode("utf-8", "replace")
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """The data of a ConfigMap, or None where there is none or it may not be read."""
         asked = Asked("get", "configmaps", namespace, name)
         try:
-            found = self._patiently(lambda: self._found(asked, f"/api/v1/namespaces/{namespace}/configmaps/{name}"))
+            found = self._patiently(lambda: self.found(asked, f"/api/v1/namespaces/{namespace}/configmaps/{name}"))
         except ClusterRefused:
             return None
         return None if found is None else found.get("data") or {}
@@ -140,9 +148,10 @@ class Api:
         """Close all idle connections."""
         self._client.close()
 
-    def _found(self, asked: Asked, path: str) -> Object | None:
+    def found(self, asked: Asked, path: str) -> Object | None:
+        """GET an object; None where it is not there. Not repeated."""
         try:
-            return self._json(asked, "GET", path)
+            return self.ask(asked, "GET", path)
         except ClusterRefused as no:
             if no.status == 404 and no.reason == "NotFound" and asked.name in no.message:
                 return None
@@ -160,7 +169,7 @@ class Api:
             self._sleep(random.uniform(pause / 2, pause))  # noqa: S311 - so that many drivers do not come back at once
             waited, pause = waited + pause, min(pause * 2, self._patience.longest)
 
-    def _json(
+    def ask(
         self,
         asked: Asked,
         method: str,
@@ -170,14 +179,15 @@ class Api:
         *,
         content: str = "application/json",
     ) -> Object:
-        with self._asking(asked, method, path, query or {}, body, content=content) as answer:
+        """One request, one JSON object. Not repeated. Raises `ClusterRefused`, `ClusterUnreachable`."""
+        with self.asking(asked, method, path, query or {}, body, content=content) as answer:
             parsed = json.loads(answer.data)
         if not isinstance(parsed, dict):
             raise Busy(f"What answers at {self.server} is no API server ({asked}).", 502)
         return parsed
 
     @contextmanager
-    def _asking(
+    def asking(
         self,
         asked: Asked,
         method: str,
@@ -229,25 +239,26 @@ class Api:
         )
 
 
-def connect() -> Api:
-    """The cluster of the kube context; inside a pod that of its service account. Raises `ClusterUnreachable`."""
+def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
+    """The cluster of the kube context; inside a pod that of its service account. Raises `ClusterUnreachable`.
+
+    `kubeconfig`: a file instead of KUBECONFIG; `context`: another one than the current.
+    """
     from kubernetes import client, config  # pyright: ignore[reportAttributeAccessIssue] - lazily exported
 
     settings: Any = client.Configuration()  # pyright: ignore[reportAttributeAccessIssue]
     settings.retries = False  # ours know what may be repeated
     settings.connection_pool_maxsize = POOL
-    in_pod = (
-        _IN_CLUSTER.exists() and not os.environ.get("KUBECONFIG") and not Path("~/.kube/config").expanduser().exists()
-    )
     try:
-        if in_pod:
+        if kubeconfig is None and context is None and _in_pod():
             config.load_incluster_config(client_configuration=settings)
             namespace = _IN_CLUSTER.read_text().strip()
         else:
-            config.load_kube_config(client_configuration=settings)
-            namespace = config.list_kube_config_contexts()[1].get("context", {}).get("namespace") or ""
+            config.load_kube_config(kubeconfig, context, client_configuration=settings)
+            namespace = _context(config, kubeconfig, context).get("context", {}).get("namespace") or ""
     except Exception as error:  # not found, not YAML, not understood: the client has no word for all of it
-        where, why = os.environ.get("KUBECONFIG") or "~/.kube/config", " ".join(str(error).split()).rstrip(".")
+        where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        why = f"there is no context '{context}'" if isinstance(error, StopIteration) else _one_line(error)
         raise ClusterUnreachable(
             f"There is no usable kube config ({where}): {why}. Set KUBECONFIG to the cluster's file, or run "
             f"without a cluster: PODTASK_BACKEND=local."
@@ -257,11 +268,29 @@ def connect() -> Api:
     return Api(api_client, namespace or "default")
 
 
-def _runs(namespace: str, name: str = "") -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}".rstrip("/")
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
-def _lines(answer: Any) -> Iterator[bytes]:
+def _in_pod() -> bool:
+    here = os.environ.get("KUBECONFIG") or Path("~/.kube/config").expanduser().exists()
+    return _IN_CLUSTER.exists() and not here
+
+
+def _context(config: Any, kubeconfig: str | None, name: str | None) -> Object:
+    """The context of that name, or the current one."""
+    known, current = config.list_kube_config_contexts(kubeconfig)
+    found: Object = current if name is None else next(each for each in known if each["name"] == name)
+    return found
+
+
+def runs_path(namespace: str, name: str = "") -> str:
+    """TaskRuns of a namespace, or one of them; without a namespace, of all."""
+    where = f"namespaces/{namespace}/" if namespace else ""
+    return f"/apis/{GROUP}/{VERSION}/{where}{PLURAL}/{name}".rstrip("/")
+
+
+def lines(answer: Any) -> Iterator[bytes]:
     """Complete lines of a chunked answer, as soon as they are there."""
     rest = b""
     for chunk in answer.stream(2**16, decode_content=True):
