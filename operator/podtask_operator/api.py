@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +25,8 @@ Object = dict[str, Any]
 FIELD_MANAGER = "podtask-operator"
 PAGE = 500
 REQUEST_TIMEOUT = 30.0
+LEASE_TIMEOUT = 3.0
+"""Seconds for a request about the Lease: several fit into the time in which it must be renewed."""
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -49,6 +51,8 @@ class Api:
 
     def __init__(self, api_client: client.ApiClient) -> None:
         self._client = api_client
+        self.fence: Callable[[], bool] = lambda: True
+        """Asked before each write; False: this operator may not be the only one any more."""
 
     @classmethod
     async def connect(cls) -> Api:
@@ -103,6 +107,18 @@ class Api:
         """POST an Event."""
         await self._call("POST", _core(namespace, "events"), event)
 
+    async def get_lease(self, namespace: str, name: str) -> Object | None:
+        """The Lease, or None."""
+        return await self._get(_leases(namespace, name), seconds=LEASE_TIMEOUT)
+
+    async def create_lease(self, namespace: str, lease: Object) -> Object:
+        """POST a Lease; one that exists is a 409."""
+        return await self._call("POST", _leases(namespace), lease, seconds=LEASE_TIMEOUT, fenced=False)
+
+    async def update_lease(self, namespace: str, name: str, lease: Object) -> Object:
+        """PUT the Lease as it is in `lease`, with its resourceVersion: a stale one is a 409."""
+        return await self._call("PUT", _leases(namespace, name), lease, seconds=LEASE_TIMEOUT, fenced=False)
+
     def list_runs(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
         """All TaskRuns, page by page."""
         return self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None)
@@ -121,9 +137,9 @@ class Api:
                 yield item
             token = (answer.get("metadata") or {}).get("continue") or None
 
-    async def _get(self, path: str) -> Object | None:
+    async def _get(self, path: str, *, seconds: float = REQUEST_TIMEOUT) -> Object | None:
         try:
-            return await self._call("GET", path)
+            return await self._call("GET", path, seconds=seconds)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -145,12 +161,16 @@ class Api:
         content: str = "application/json",
         query: Mapping[str, str] | None = None,
         accept: str | None = None,
+        seconds: float = REQUEST_TIMEOUT,
+        fenced: bool = True,
     ) -> Object:
+        if fenced and method != "GET" and not self.fence():
+            raise ApiUnavailable(f"{method} {path}: not sent, because the operator's Lease is not renewed at present")
         headers = {"Content-Type": content, "Accept": accept or "application/json", "User-Agent": FIELD_MANAGER}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
-            answer = await self._client.call_api(method, url, headers, body, _request_timeout=REQUEST_TIMEOUT)
+            answer = await self._client.call_api(method, url, headers, body, _request_timeout=seconds)
             data = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
@@ -170,3 +190,7 @@ def _runs(namespace: str | None, name: str | None = None) -> str:
 def _core(namespace: str | None, plural: str, name: str | None = None) -> str:
     scope = f"/namespaces/{namespace}" if namespace else ""
     return f"/api/v1{scope}/{plural}" + (f"/{name}" if name else "")
+
+
+def _leases(namespace: str, name: str | None = None) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases" + (f"/{name}" if name else "")

@@ -1,4 +1,4 @@
-"""`/healthz`: alive means that the event loop turns and that the watches are up.
+"""`/healthz` and `/readyz`: alive means that the event loop turns and that the watches are up.
 
 An HTTP 200 alone would say nothing: a process whose watches died answers probes for ever. A watch that is up
 and silent is kopf's own care: it reconnects when not even bookmarks come (`watching.inactivity_timeout`).
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from podtask_operator.lease import Lease
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import WorkQueue
+from podtask_operator.settings import HEALTH_PORT
 
 LAG_LIMIT = 15.0
 """Seconds the loop may be behind before the process counts as stuck."""
@@ -31,6 +33,8 @@ class Pulse:
 
     lag: float = 0.0
     clock: Callable[[], float] = time.monotonic
+    filled: bool = False
+    """The first list was taken in."""
     _down_since: float | None = None
     _up_since: float | None = None
 
@@ -61,25 +65,61 @@ class Pulse:
             self.lag = time.monotonic() - before - TICK
 
 
-async def serve(port: int, pulse: Pulse, queue: WorkQueue, mirror: Mirror) -> None:
-    """Answer probes until cancelled."""
+class PortTaken(Exception):
+    """The port of the probes cannot be listened on; the text names it and the setting."""
 
-    async def healthz(_: web.Request) -> web.Response:
-        report = {
-            "watchesDownSeconds": round(pulse.down, 1),
-            "loopLagSeconds": round(pulse.lag, 3),
-            "queueDepth": queue.depth,
-            "taskRuns": len(mirror.runs),
-            "malformed": sorted(map(str, mirror.malformed))[:20],
+
+class Server:
+    """Answers probes: `/healthz` (a restart is the cure, or not), `/readyz` (it serves, or why not)."""
+
+    def __init__(self, port: int, pulse: Pulse, queue: WorkQueue, mirror: Mirror, lease: Lease) -> None:
+        self._port, self._pulse, self._queue, self._mirror, self._lease = port, pulse, queue, mirror, lease
+        self._runner: web.AppRunner | None = None
+        self._beat: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises `PortTaken`."""
+        app = web.Application()
+        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)])
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, None, self._port).start()
+        except OSError as error:
+            raise PortTaken(
+                f"port {self._port} of the probes cannot be opened ({error.strerror}):"
+                f" set {HEALTH_PORT}, in the chart operator.healthPort, to a free one"
+            ) from error
+        self._beat = asyncio.create_task(self._pulse.run())
+
+    async def stop(self) -> None:
+        """Close the port."""
+        if self._beat is not None:
+            self._beat.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.json_response(self._report(), status=200 if self._pulse.alive else 503)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        why = self._waiting()
+        return web.json_response({"ready": not why, "waitingFor": why}, status=503 if why else 200)
+
+    def _waiting(self) -> list[str]:
+        """What is missing before this operator serves, in words; empty when it does."""
+        pulse, lease = self._pulse, self._lease
+        return [
+            *([f"{lease}: {lease.waits_for}"] if lease.waits_for else []),
+            *([] if pulse.filled else ["the first list of TaskRuns and pods"]),
+            *([f"the watches, down for {pulse.down:.0f} s"] if pulse.down else []),
+        ]
+
+    def _report(self) -> dict[str, object]:
+        return {
+            "watchesDownSeconds": round(self._pulse.down, 1),
+            "loopLagSeconds": round(self._pulse.lag, 3),
+            "queueDepth": self._queue.depth,
+            "taskRuns": len(self._mirror.runs),
+            "malformed": sorted(map(str, self._mirror.malformed))[:20],
         }
-        return web.json_response(report, status=200 if pulse.alive else 503)
-
-    app = web.Application()
-    app.add_routes([web.get("/healthz", healthz)])
-    runner = web.AppRunner(app, handle_signals=False, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, None, port).start()
-        await pulse.run()
-    finally:
-        await runner.cleanup()

@@ -6,6 +6,8 @@ The chart writes these variables; bucket credentials come from boto3's own chain
 from __future__ import annotations
 
 import json
+import socket
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,10 +27,16 @@ RESYNC_SECONDS: Final = "PODTASK_RESYNC_SECONDS"
 HEALTH_PORT: Final = "PODTASK_HEALTH_PORT"
 LOG_FORMAT: Final = "PODTASK_LOG_FORMAT"
 LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
+LEASE_NAMESPACE: Final = "PODTASK_LEASE_NAMESPACE"
+IDENTITY: Final = "PODTASK_IDENTITY"
 
 
 class SettingsError(Exception):
     """A setting is missing or cannot be read; the text names the variable and what it should be."""
+
+
+def _unique() -> str:
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,10 @@ class Settings:
     health_port: int = 8080
     log_format: str = "json"
     log_level: str = "INFO"
+    lease_namespace: str = "default"
+    """Where the Lease is; the chart says its own namespace. Its name: `lease.name_of(namespaces)`."""
+    identity: str = field(default_factory=_unique, compare=False)
+    """Who holds the Lease. The chart says the pod's name: a container that is started again goes on at once."""
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -70,11 +82,12 @@ def load(environment: Mapping[str, str]) -> Settings:
     images = _json(environment, RUNNER_IMAGES)
     if not images:
         raise SettingsError(f"{RUNNER_IMAGES} is empty: set runner.images in the chart's values")
+    namespaces = tuple(n.strip() for n in environment.get(WATCH_NAMESPACES, "").split(",") if n.strip())
     return Settings(
         store=store,
         endpoint_url=environment.get(S3_ENDPOINT_URL) or None,
         region=environment.get(S3_REGION) or Settings.region,
-        namespaces=tuple(n.strip() for n in environment.get(WATCH_NAMESPACES, "").split(",") if n.strip()),
+        namespaces=namespaces,
         runner_images=images,
         default_python=environment.get(DEFAULT_PYTHON) or max(images, key=_minor),
         image_pull_policy=environment.get(IMAGE_PULL_POLICY) or Settings.image_pull_policy,
@@ -86,6 +99,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         health_port=int(_number(environment, HEALTH_PORT, Settings.health_port)),
         log_format=environment.get(LOG_FORMAT) or Settings.log_format,
         log_level=environment.get(LOG_LEVEL) or Settings.log_level,
+        lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
+        identity=environment.get(IDENTITY) or _unique(),
     )
 
 

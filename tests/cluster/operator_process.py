@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ class Operator:
             "PODTASK_WATCH_NAMESPACES": ",".join(namespaces),
             "PODTASK_RUNNER_IMAGES": json.dumps(RUNNERS),
             "PODTASK_HEALTH_PORT": str(self.port),
+            # As a container that is started again: the successor of one that was killed need not wait for its Lease.
+            "PODTASK_IDENTITY": "operator-of-the-tests",
             "PODTASK_LOG_FORMAT": "text",
             "PYTHONPATH": os.pathsep.join(str(ROOT / source) for source in SOURCES),
         }
@@ -62,10 +65,29 @@ class Operator:
             told: dict[str, object] = json.load(answer)
             return told
 
+    def ready(self) -> Mapping[str, object]:
+        """What `/readyz` answers; without an answer yet, nothing."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as answer:
+                told: dict[str, object] = json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            told = json.load(refusal)
+        except OSError:
+            return {}
+        return told
+
     def kill(self) -> None:
         """SIGKILL: no last words."""
         self._process.kill()
         self._process.wait(10)
+
+    def freeze(self) -> None:
+        """SIGSTOP: as a process on a machine that hangs."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self, seconds: float = 30) -> float:
         """SIGTERM; how many seconds it took to end. A process that stays is killed, and the test fails."""

@@ -33,9 +33,10 @@ app.kubernetes.io/part-of: podtask
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{/* One Lease in the release namespace; the operator spells the same name. */}}
+{{/* One Lease in the release namespace, named by what is served; the operator makes the same name (lease.py). */}}
 {{- define "podtask.leaseName" -}}
 podtask-operator
+{{- with .Values.watchNamespaces }}-{{ uniq . | sortAlpha | join "," | sha256sum | trunc 8 }}{{ end }}
 {{- end }}
 
 {{- define "podtask.storeSecretName" -}}

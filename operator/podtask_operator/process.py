@@ -1,0 +1,117 @@
+"""The operator's process: its parts, the Lease before them, and an end that loses nothing.
+
+    health (at once) ──> Lease (waits) ──> first list ──> watches, queue, Events, lists ──> drain ──> Lease released
+
+Before: `__main__`. A part that ends is started again (`supervise`); a Lease that is lost ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from podtask.core import clock
+from podtask.core.store.address import open_signer, open_store, parse_store_url
+from podtask_operator import handlers, health, lease, settings, watches
+from podtask_operator.api import Api
+from podtask_operator.apply import Applier
+from podtask_operator.lease import Lease
+from podtask_operator.mirror import Mirror
+from podtask_operator.objects import Objects
+from podtask_operator.observe import Observer
+from podtask_operator.reconcile import Reconciler
+from podtask_operator.resync import Resync
+from podtask_operator.story import Story
+from podtask_operator.supervise import forever
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 20.0
+
+
+class Parts:
+    """Everything that serves, wired; nothing of it runs yet."""
+
+    def __init__(self, told: settings.Settings, api: Api) -> None:
+        self._told = told
+        self.mirror, self.story = Mirror(), Story(api)
+        address = parse_store_url(told.store)
+        store = open_store(told.store, endpoint_url=told.endpoint_url, region=told.region)
+        signer = open_signer(told.store, endpoint_url=told.endpoint_url, region=told.region)
+        objects = Objects(store, address.prefix)
+        observer = Observer(api, self.mirror, objects, told)
+        applier = Applier(api, self.mirror, objects, signer, self.story, told)
+        self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
+        self.resync = Resync(api, self.mirror, told)
+        self.pulse = health.Pulse()
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then what is being worked on finishes its writes."""
+        await forever("the first list", self._fill, stop, once=True)
+        intake = handlers.Intake(self.mirror, self.queue.add)
+
+        async def watch() -> None:
+            try:
+                self.pulse.watching(up=True)
+                await watches.serve(self._told, intake, stop)
+            finally:
+                self.pulse.watching(up=False)
+
+        services = {
+            "watches": watch,
+            "queue": self.queue.run,
+            "events": self.story.run,
+            "lists": lambda: self.resync.run(self.queue.add),
+        }
+        tasks = [asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()]
+        log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
+        try:
+            await stop.wait()
+            await self.queue.drain(DRAIN_SECONDS)
+        finally:
+            await _end(*tasks)
+
+    async def _fill(self) -> None:
+        await self.resync.fill()
+        log.info("%d TaskRuns and %d pods are known", len(self.mirror.runs), len(self.mirror.pods))
+        for key in self.mirror.runs:
+            self.queue.add(key)
+        self.pulse.filled = True
+
+
+async def run(told: settings.Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop`. Raises `lease.Lost` and `health.PortTaken`."""
+    api = await Api.connect()
+    held = Lease(api, told.lease_namespace, lease.name_of(told.namespaces), told.identity)
+    api.fence = held.valid
+    parts = Parts(told, api)
+    probes = health.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
+    try:
+        await probes.start()
+        if await _first(held.acquire(), stop.wait()):
+            return
+        await _first(held.keep(), parts.serve(stop))
+    finally:
+        await held.release()
+        await probes.stop()
+        await api.close()
+
+
+async def _first(one: Awaitable[object], other: Awaitable[object]) -> bool:
+    """Wait until one of the two ends, end the other; True when it was the second. Raises what it raised."""
+    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        return tasks[1] in done
+    finally:
+        await _end(*tasks)
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,62 @@
+"""The pods that the chart makes."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from tests.unit.chart_kit import CHART, example
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Pod"])
+def test_pods_are_restricted_as_pod_security_wants_it(kind: str) -> None:
+    found = example("cluster").all(kind)[0]["spec"]
+    pod = found["template"]["spec"] if kind == "Deployment" else found
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert "hostNetwork" not in pod
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["resources"]["limits"]["memory"]
+
+
+def test_there_is_one_operator_and_never_two() -> None:
+    deployment = example("cluster").all("Deployment")[0]["spec"]
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_operator_can_write_to_tmp_only() -> None:
+    render = example("cluster")
+    assert [mount["mountPath"] for mount in render.container()["volumeMounts"]] == ["/tmp"]
+    assert render.pod()["volumes"] == [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}]
+
+
+def test_probes_ask_the_health_port() -> None:
+    container = example("everything").container()
+    assert container["ports"] == [{"name": "health", "containerPort": 9090}]
+    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        assert container[probe]["httpGet"] == {"path": path, "port": "health"}
+
+
+def test_the_deployment_does_not_select_the_test_pod() -> None:
+    render = example("cluster")
+    selector = render.all("Deployment")[0]["spec"]["selector"]["matchLabels"]
+    assert not selector.items() <= render.all("Pod")[0]["metadata"]["labels"].items()
+
+
+def test_every_hook_for_the_operators_pod_arrives() -> None:
+    render, values = example("everything"), yaml.safe_load((CHART / "ci" / "everything-values.yaml").read_text())
+    pod, container = render.pod(), render.container()
+    for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName", "imagePullSecrets"):
+        assert pod[key] == values[key]
+    metadata = render.all("Deployment")[0]["spec"]["template"]["metadata"]
+    assert values["podLabels"].items() <= metadata["labels"].items()
+    assert values["podAnnotations"].items() <= metadata["annotations"].items()
+    assert pod["volumes"][1:] == values["extraVolumes"]
+    assert container["volumeMounts"][1:] == values["extraVolumeMounts"]
+    assert container["env"][-1:] == values["extraEnv"]
+    assert container["envFrom"] == values["extraEnvFrom"]
+    assert (container["image"], container["imagePullPolicy"]) == ("registry.example.org/podtask/operator:1", "Always")

@@ -1,0 +1,103 @@
+"""What the chart grants: to the operator, to people, to `helm test`; and nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.unit.chart_kit import EXAMPLES, LEASE_RULES, MINIMAL, OPERATOR_RULES, Render, bound_to, example, rules
+
+from podtask_operator import lease, settings
+
+
+def test_the_operator_may_do_what_the_design_lists_and_nothing_more() -> None:
+    held = bound_to(example("cluster"), "podtask")
+    assert {name: rules(role) for name, role in held.items()} == {
+        "ClusterRole//podtask": OPERATOR_RULES,
+        "Role/podtask-system/podtask-lease": LEASE_RULES,
+    }
+
+
+def test_only_the_creation_of_a_lease_is_not_narrowed_to_its_name() -> None:
+    lease = example("cluster").one("Role", "podtask-lease")
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in lease["rules"]] == [
+        (["create"], None),
+        (["get", "update"], ["podtask-operator"]),
+    ]
+
+
+@pytest.mark.parametrize("watched", [[], ["team-a"], ["team-b", "team-a"], ["team-a", "team-b"]])
+def test_the_lease_that_may_be_written_is_the_one_that_the_operator_wants(watched: list[str]) -> None:
+    render = Render({**MINIMAL, "watchNamespaces": watched})
+    narrowed = render.one("Role", "podtask-lease")["rules"][1]["resourceNames"]
+    assert narrowed == [lease.name_of(watched)]
+    assert render.environment()[settings.LEASE_NAMESPACE] == "podtask-system"
+    assert render.environment()[settings.IDENTITY] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
+def test_watched_namespaces_get_a_role_each_and_nothing_is_cluster_wide() -> None:
+    render = example("namespaced")
+    assert render.all("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition") == []
+    held = bound_to(render, "tasks-operator")
+    assert {name: rules(role) for name, role in held.items()} == {
+        "Role/team-a/podtask": OPERATOR_RULES,
+        "Role/team-b/podtask": OPERATOR_RULES,
+        "Role/podtask-system/podtask-lease": LEASE_RULES,
+    }
+    assert render.environment()[settings.WATCH_NAMESPACES] == "team-a,team-b"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_no_role_has_a_wildcard_or_reads_secrets(path: Path) -> None:
+    for role in example(path.stem.removesuffix("-values")).all("Role", "ClusterRole"):
+        for rule in role["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert "nonResourceURLs" not in rule
+            assert not ({"secrets"} & set(rule["resources"]) and {"get", "list", "watch"} & set(rule["verbs"]))
+
+
+def test_people_with_view_read_taskruns_and_people_with_edit_change_them() -> None:
+    render = example("cluster")
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    found = {}
+    for role in render.all("ClusterRole"):
+        to = {label.removeprefix(prefix) for label in role["metadata"]["labels"] if label.startswith(prefix)}
+        if to:
+            found[role["metadata"]["name"]] = (to, rules(role))
+    taskruns = ("podtask.dev", "taskruns")
+    assert found == {
+        "podtask-view": ({"view", "edit", "admin"}, {taskruns: {"get", "list", "watch"}}),
+        "podtask-edit": ({"edit", "admin"}, {taskruns: {"create", "update", "patch", "delete"}}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("watched", "asked", "rendered"),
+    [([], None, True), ([], False, False), (["team-a"], None, False), (["team-a"], True, True)],
+)
+def test_roles_for_people_come_with_an_installation_for_all_namespaces(watched, asked, rendered) -> None:
+    render = Render({**MINIMAL, "watchNamespaces": watched, "rbac": {"aggregateRoles": asked}})
+    assert bool([role for role in render.all("ClusterRole") if role["metadata"]["name"] == "podtask-view"]) == rendered
+
+
+def test_without_rbac_only_the_test_brings_a_role() -> None:
+    render = Render({**MINIMAL, "rbac": {"create": False}})
+    kinds = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    assert {each["metadata"]["name"] for each in render.all(*kinds)} == {"podtask-test"}
+
+
+def test_the_smoke_test_may_only_touch_taskruns_of_a_served_namespace() -> None:
+    for name, namespace in (("cluster", "podtask-system"), ("namespaced", "team-a")):
+        held = bound_to(example(name), "podtask-test")
+        assert {key: rules(role) for key, role in held.items()} == {
+            f"Role/{namespace}/podtask-test": {("podtask.dev", "taskruns"): {"create", "get", "watch", "delete"}}
+        }
+        (pod,) = example(name).all("Pod")
+        assert pod["spec"]["containers"][0]["args"] == ["--namespace", namespace, "--timeout-seconds", "240"]
+
+
+def test_everything_of_the_smoke_test_is_a_hook() -> None:
+    for each in example("cluster").objects:
+        if each["metadata"]["name"] == "podtask-test":
+            assert each["metadata"]["annotations"]["helm.sh/hook"] == "test"
+            assert "hook-succeeded" in each["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
