@@ -19,7 +19,7 @@ from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.hooks import HookLine
 from podtask.inputs import bind, prepare, runs_in
 from podtask.runs import Listener, RunKey, TaskRun
-from podtask.together import Together
+from podtask.together import Together, cancel_each
 
 if TYPE_CHECKING:
     import asyncio
@@ -95,10 +95,11 @@ class FlowRun:
 
     def cancel(self) -> None:
         """End every unfinished task run, those of subflows included."""
-        for run in self.runs:
-            run.cancel()
-        for child in self.children:
-            child.cancel()
+        by_backend: dict[Backend, list[TaskRun]] = {}
+        for run in self.unfinished():
+            by_backend.setdefault(run.backend, []).append(run)
+        for backend, runs in by_backend.items():
+            cancel_each(runs, backend.submits_at_once)
 
     def count(self, key: str) -> str:
         """How often this key was called before in this flow run: "0", "1", … (seed: dynamic key)."""

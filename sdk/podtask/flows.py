@@ -11,8 +11,9 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
+from podtask.callables import function_of, name_of, owner_of, unwrapped
 from podtask.hooks import Hook, checked
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Flow", "FlowArgs", "flow"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
@@ -81,14 +83,16 @@ class Flow(Generic[P, R_co]):
         self._set_up(fn, FlowOptions(**options))
 
     def _set_up(self, fn: Callable[P, R_co], options: FlowOptions) -> None:
+        self._given: Any = fn
+        fn = unwrapped(fn)
         if not callable(fn):
             raise TypeError("'fn' must be callable")
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.options = options
-        self.name = options.name or (getattr(fn, "__name__", None) or type(fn).__name__).replace("_", "-")
-        self.description = options.description or inspect.getdoc(fn)
-        self.isasync = inspect.iscoroutinefunction(fn)
+        self.name = options.name or name_of(fn).replace("_", "-")
+        self.description = options.description or inspect.getdoc(function_of(fn))
+        self.isasync = inspect.iscoroutinefunction(function_of(fn))
         self.signature = inspect.signature(fn)
 
     def __getattr__(self, name: str) -> Any:
@@ -127,11 +131,22 @@ class Flow(Generic[P, R_co]):
     def with_options(self, **changes: Unpack[FlowArgs]) -> Flow[P, R_co]:
         """A copy with these options changed."""
         copy: Flow[P, R_co] = object.__new__(type(self))
-        copy._set_up(self.fn, replace(self.options, **changes))
+        copy._set_up(self._given, replace(self.options, **changes))
         return copy
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Flow[P, R_co]: ...
+    @overload
+    def __get__(self: Flow[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Flow[Q, T]: ...
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """On an object, the object is the first argument of the runs, as it is of methods; see `podtask.methods`."""
+        from podtask.methods import BoundFlow
+
+        found = owner_of(self._given, instance, owner)
+        return self if found is None else BoundFlow(self, found)
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self.fn, replace(self.options, on_completion=(), on_failure=()))
+        return _unpickled, (type(self), self._given, replace(self.options, on_completion=(), on_failure=()))
 
     def _repr_html_(self) -> str:
         from podtask.html import table

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from podtask.runs import TaskRun
 
 Find = Callable[[str], "TaskRun | None"]
+_CLASS_METHOD = (
+    "The first parameter is 'cls': where @classmethod stands above @task, Python 3.13 and later bind the plain call "
+    "only; write @task above @classmethod, and .submit, .map and .with_options know the class as well."
+)
 _ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 
@@ -38,6 +42,8 @@ class Inputs:
     """Runs whose data is needed, in the order met."""
     blocked_by: State[Any] | None = None
     """A state made by hand, or of another flow, that is not completed: the task will not run."""
+    upstream_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Run ids of the upstreams by the parameter they were found in; empty ones included."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""
@@ -46,7 +52,12 @@ class Inputs:
 
 def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
     """The call's arguments with defaults. Raises `TypeError` as the plain function would."""
-    bound = signature.bind(*args, **kwargs)
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        if next(iter(signature.parameters), None) != "cls":
+            raise
+        raise TypeError(f"{error}. {_CLASS_METHOD}") from None
     bound.apply_defaults()
     return bound
 
@@ -56,13 +67,28 @@ def prepare(task_name: str, bound: inspect.BoundArguments, find: Find) -> Inputs
     from podtask_runner.pickling import dumps
 
     seen = _Met(find)
+    ids: dict[str, tuple[str, ...]] = {}
     for name, value in bound.arguments.items():
+        before, seen.runs = seen.runs, {}
         bound.arguments[name] = seen.visit(value)
+        ids[name], seen.runs = tuple(seen.runs), {**before, **seen.runs}
+    plain = set(seen.runs)
     try:
         payload = dumps((bound.args, bound.kwargs), reference=seen.reference)
     except Exception as error:
         raise _culprit(task_name, bound, seen, error) from error
-    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by)
+    if len(seen.runs) > len(plain):
+        ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
+    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids)
+
+
+def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:
+    """Run ids of the futures in one parameter, also of those in objects that only the pickler looks into."""
+    from podtask_runner.pickling import dumps
+
+    seen = _Met(find)
+    dumps(value, reference=seen.reference)
+    return tuple(seen.runs)
 
 
 def runs_in(value: Any, find: Find) -> tuple[TaskRun, ...]:
@@ -106,6 +132,9 @@ class _Met:
         kind = type(value)
         if kind in _ATOMS or kind is quote:
             return value
+        if isinstance(value, BaseFuture):
+            self.reference(value)
+            return value
         if isinstance(value, State):
             return self._open(value)
         if kind in (list, tuple, set):
@@ -119,7 +148,7 @@ class _Met:
         return value
 
     def _open(self, state: State[Any]) -> Any:
-        if state.run_id and self.find(state.run_id):
+        if self.reference(state) is not None:
             return state  # the pickler makes it a reference
         if state.is_completed():
             return state.result

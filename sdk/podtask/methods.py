@@ -1,8 +1,11 @@
-"""`@task` on methods: `thing.method` is the task with `thing` as its first argument.
+"""`@task` and `@flow` on methods: `thing.method` is the task or flow with `thing` as its first argument.
 
-    Task.__get__ ──> BoundTask ──call──> Task.__call__(thing, …)
+    Task.__get__ ──> BoundTask ──call──> Task.__call__(thing, …)      Flow.__get__ ──> BoundFlow, the same way
 
-`self` is an argument like any other: pickled at the call, part of what a `cache_key_fn` sees. Used by: `podtask.tasks`.
+`self` is an argument like any other: pickled at a task's call, part of what a `cache_key_fn` sees. `@task` and
+`@classmethod` may stand in either order; from Python 3.13 on a class method no longer binds what it holds, and with
+`@classmethod` above, only the plain call knows the class (`inputs.bind` says so for the rest).
+Used by: `podtask.tasks`, `podtask.flows`.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from podtask.annotations import unmapped
+from podtask.flows import Flow
 from podtask.tasks import Task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from podtask.flows import FlowArgs
     from podtask.options import TaskArgs
 
 P = ParamSpec("P")
@@ -59,10 +64,27 @@ class BoundTask(Task[P, R_co]):
         return BoundTask, (self._task, self._owner)
 
 
-def bound(task: Task[..., Any], given: object, instance: object, owner: type | None) -> Task[..., Any]:
-    """The task as an attribute of an object or a class; `given` is what was decorated. As functions are bound."""
-    if isinstance(given, classmethod):
-        return BoundTask(task, owner or type(instance))
-    if instance is None or not inspect.isfunction(given):
-        return task  # looked up on the class, or a static method, a callable instance, a partial
-    return BoundTask(task, instance)
+class BoundFlow(Flow[P, R_co]):
+    """A flow of a class, looked up on an object (or, for a class method, on the class)."""
+
+    def __init__(self, flow: Flow[..., Any], owner: object) -> None:  # pyright: ignore[reportMissingSuperCall]
+        self.__dict__.update(flow.__dict__)
+        self._flow = flow
+        self._owner = owner
+        self.fn = MethodType(flow.fn, owner)
+        self.signature = inspect.signature(self.fn)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._flow(self._owner, *args, **kwargs)
+
+    __call__: Any = _call  # the overloads are those of `Flow`
+
+    def with_options(self, **changes: Unpack[FlowArgs]) -> BoundFlow[P, R_co]:
+        """As `Flow.with_options`."""
+        return BoundFlow(self._flow.with_options(**changes), self._owner)
+
+    def __get__(self, instance: object, owner: Any = None) -> Any:
+        return self  # bound once, as methods are
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BoundFlow, (self._flow, self._owner)

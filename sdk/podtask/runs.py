@@ -108,6 +108,12 @@ class TaskRun:
         return self.inputs.upstreams + self.wait_for
 
     @property
+    def task_inputs(self) -> dict[str, list[str]]:
+        """Per parameter the run ids of the upstreams found in it; `wait_for` only where it was given (seed)."""
+        found = {name: list(ids) for name, ids in self.inputs.upstream_ids.items()}
+        return {**found, "wait_for": [run.id for run in self.wait_for]} if self.wait_for else found
+
+    @property
     def info(self) -> TaskRunInfo:
         """The identity as code inside the run sees it, before its first attempt."""
         key = self.key

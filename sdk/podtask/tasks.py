@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+from podtask.callables import function_of, name_of, owner_of, qualified_name, unwrapped
 from podtask.context import TaskRunContext
 from podtask.errors import ReservedArgumentError
 from podtask.futures import AsyncTaskFuture, TaskFuture
@@ -44,20 +45,20 @@ class Task(Generic[P, R_co]):
 
     def _set_up(self, fn: Callable[P, R_co], options: TaskOptions) -> None:
         self._given: Any = fn
-        fn = _unwrapped(fn)
+        fn = unwrapped(fn)
         if not callable(fn):
             raise TypeError("'fn' must be callable")
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.options = options
-        self.name = options.name or _name_of(fn)
-        self.description = options.description or inspect.getdoc(_function_of(fn))
+        self.name = options.name or name_of(fn)
+        self.description = options.description or inspect.getdoc(function_of(fn))
         self.tags: set[str] = set(options.tags)
-        self.isasync = inspect.iscoroutinefunction(_function_of(fn))
+        self.isasync = inspect.iscoroutinefunction(function_of(fn))
         self.signature = inspect.signature(fn)
         if WAIT_FOR in self.signature.parameters:
             raise ReservedArgumentError(self.name)
-        self.task_key = _stable_hash(self.name, _qualified_name(fn), *sorted(self.tags))
+        self.task_key = _stable_hash(self.name, qualified_name(fn), *sorted(self.tags))
         self._dynamic_key = 0
 
     # The seed's attributes, read off the one place where options live.
@@ -140,9 +141,10 @@ class Task(Generic[P, R_co]):
     def __get__(self: Task[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Task[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """On an object, the object is the first argument of the runs, as it is of methods; see `podtask.methods`."""
-        from podtask.methods import bound
+        from podtask.methods import BoundTask
 
-        return bound(self, self._given, instance, owner)
+        found = owner_of(self._given, instance, owner)
+        return self if found is None else BoundTask(self, found)
 
     def get_and_update_dynamic_key(self) -> str:
         """A number unique to a call of this object, "0" first (seed). Runs use a counter per flow run instead."""
@@ -185,33 +187,6 @@ def _unpickled(kind: type[Task[P, R]], fn: Callable[P, R], options: TaskOptions)
     found: Task[P, R] = object.__new__(kind)
     found._set_up(fn, options)  # noqa: SLF001 - a constructor of the class
     return found
-
-
-def _unwrapped(fn: Any) -> Any:
-    """What is behind `@staticmethod` and `@classmethod`."""
-    return fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
-
-
-def _function_of(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """What is behind partials and callable instances."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    if inspect.isroutine(fn) or inspect.isclass(fn):
-        return fn
-    return getattr(type(fn), "__call__", fn)  # noqa: B004 - the method is what runs
-
-
-def _name_of(fn: Callable[..., Any]) -> str:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    return getattr(fn, "__name__", None) or type(fn).__name__
-
-
-def _qualified_name(fn: Callable[..., Any]) -> str:
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    named = fn if hasattr(fn, "__qualname__") else type(fn)
-    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _stable_hash(*parts: str) -> str:

@@ -1,14 +1,16 @@
-"""Submitting many runs at a time, for `.map` on a backend that answers over a network.
+"""Submitting or cancelling many runs at a time, on a backend that answers over a network.
 
     make(call) ──> run ──> one of few threads ──> backend.submit(run)
 
 Runs are made in order, in the caller's thread, while earlier ones are on their way. An error ends it as it ends a
 plain loop: it is raised at the call, the first in order, and nothing after it is begun; what was on its way then
-is submitted all the same, and belongs to the flow run. Used by: `podtask.flowrun`.
+is submitted all the same, and belongs to the flow run. Cancelling goes on to the last run, but an interrupt
+(a second Ctrl-C) ends it after those on their way. Used by: `podtask.flowrun`.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ from podtask.backends.workers import Workers
 
 if TYPE_CHECKING:
     from podtask.runs import TaskRun
+
+log = logging.getLogger("podtask.backends")
 
 
 class Together:
@@ -70,3 +74,22 @@ class Together:
             for _ in range(self._limit):
                 self._free.acquire()
             workers.close()
+
+
+def cancel_each(runs: list[TaskRun], limit: int) -> None:
+    """Ask for the end of these runs, at most `limit` at a time. An error of one is logged and keeps none of the others.
+
+    It is not raised: the interrupt that made this call is on its way to the user already, and must arrive.
+    """
+    if limit == 1:
+        for run in runs:
+            _cancel(run)
+    else:
+        Together(_cancel, limit).submit(runs)
+
+
+def _cancel(run: TaskRun) -> None:
+    try:
+        run.cancel()
+    except Exception as error:
+        log.warning("Task run '%s' goes on, it could not be cancelled: %s", run.name, error, exc_info=True)

@@ -216,6 +216,39 @@ class TestArguments:
 
         assert twice() is True
 
+    def test_the_upstreams_of_a_call_are_recorded_by_parameter_and_wait_for_only_where_it_was_given(self) -> None:
+        @dataclass
+        class Box:
+            inside: object
+
+        @task
+        def one():
+            return 1
+
+        @task
+        def show(x, *rest, y=2, **more):
+            return 5
+
+        @flow
+        def recording():
+            first, second = one(), one()
+            a, b = first.run_id, second.run_id
+            seen = [
+                show(1),
+                show([first, {first: second}], second, more=first.wait()),
+                show(Box([second]), quote(first), y=iter([first])),
+                show(first, wait_for=[second]),
+            ]
+            assert [future.task_run.task_inputs for future in seen] == [
+                {"x": [], "rest": [], "y": [], "more": []},
+                {"x": [a, b], "rest": [b], "y": [], "more": [a]},
+                {"x": [b], "rest": [], "y": [a], "more": []},
+                {"x": [a], "rest": [], "y": [], "more": [], "wait_for": [b]},
+            ]
+            return [future.result() for future in seen]
+
+        assert recording() == [5, 5, 5, 5]
+
     def test_a_final_state_stands_for_its_result(self) -> None:
         @task
         def one():

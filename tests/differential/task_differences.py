@@ -16,7 +16,7 @@ TASKS = (
         (
             At(
                 r"upstreams\.a_future_in_(a_namedtuple|an_object_of_ones_own)\.flows\.0\..*",
-                r"(gives )?a future|\(absent\)",
+                r"(gives )?a future|-",
                 "(gives )?1|one 0",
             ),
         ),

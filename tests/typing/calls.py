@@ -1,4 +1,5 @@
 """What type checkers infer of tasks and flows. Read by mypy and pyright, never run."""
+# pyright: reportUnnecessaryTypeIgnoreComment=error
 
 from __future__ import annotations
 

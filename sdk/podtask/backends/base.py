@@ -23,7 +23,7 @@ class Backend(Protocol):
     detachable: bool
     """Whether runs go on when this process is gone, and can be found again."""
     submits_at_once: int
-    """Submissions of one `.map` under way together; 1 where they cost less than a thread."""
+    """Submissions of one `.map`, or cancellations, under way together; 1 where they cost less than a thread."""
 
     def submit(self, run: TaskRun) -> None:
         """Take the run and return at once, whatever its upstreams are doing.

@@ -106,7 +106,6 @@ def _told(trace: Any, labels: dict[Any, str], run: Any, history: list[Any], data
     needs = {
         name: [labels[item.id] for item in inputs if item.id in labels] for name, inputs in run.task_inputs.items()
     }
-    waits = needs.pop("wait_for", [])
     failed = run.state.is_failed() and isinstance(data, BaseException)
     return {
         "name": trace.shown(run.name),
@@ -115,7 +114,6 @@ def _told(trace: Any, labels: dict[Any, str], run: Any, history: list[Any], data
         "message": trace.shown(run.state.message) if run.state.message else None,
         "run_count": run.run_count,
         "tags": sorted(run.tags),
-        "upstreams": sorted({label for found in needs.values() for label in found}),
-        "waits_for": sorted(waits),
+        "inputs": {name: ", ".join(sorted(found)) or "-" for name, found in needs.items()},
         "outcome": f"{'raises' if failed else 'gives'} {trace.shown(data)}",
     }

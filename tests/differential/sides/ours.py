@@ -77,7 +77,9 @@ def _told(trace: Any, labels: dict[str, str], run: TaskRun) -> dict[str, Any]:
         "message": trace.shown(run.state.message) if run.state.message else None,
         "run_count": run.status.attempts_total,
         "tags": sorted(run.tags),
-        "upstreams": sorted(labels.get(up.id, "?") for up in run.upstreams),
-        "waits_for": sorted(labels.get(up.id, "?") for up in run.wait_for),
+        "inputs": {
+            name: ", ".join(sorted(labels.get(run_id, "?") for run_id in ids)) or "-"
+            for name, ids in run.task_inputs.items()
+        },
         "outcome": trace.outcome(run.state),
     }

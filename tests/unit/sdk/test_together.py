@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from tests.unit.sdk.harness import Stage
 
 from podtask import backends, flow, task, unmapped
+from podtask.core import clock
+from podtask.core.names import State
 
 
 @task
@@ -49,7 +52,7 @@ class Slow(Stage):
 
 @pytest.fixture
 def put(tmp_path: Path) -> Iterator[Any]:
-    def use(backend: Slow) -> Slow:
+    def use(backend: Any) -> Any:
         backends.register("slow", lambda _: backend)
         return backend
 
@@ -119,3 +122,49 @@ def test_a_map_over_nothing_is_an_empty_list(tmp_path: Path, put: Any) -> None:
         return len(add.map([]))
 
     assert mapping() == 0
+
+
+class Ending:
+    """A backend whose cancellations meet: none ends its run before `meet` are under way; `stuck` raises afterwards."""
+
+    name, detachable, submits_at_once = "slow", False, 4
+
+    def __init__(self, meet: int, stuck: str = "") -> None:
+        self._meet = threading.Barrier(meet)
+        self._stuck = stuck
+
+    def submit(self, run: Any) -> None:
+        run.report(replace(run.status, state=State.RUNNING))
+
+    def cancel(self, run: Any) -> None:
+        self._meet.wait(30)
+        run.report(replace(run.status, state=State.CANCELLED, finished_at=clock.now()))
+        if run.key.dynamic_key == self._stuck:
+            raise OSError(f"no answer for {self._stuck}")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def test_the_runs_of_a_flow_are_cancelled_as_many_at_a_time_as_the_backend_takes_and_an_error_keeps_none(
+    put: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(Ending(meet=4, stuck="0"))
+    futures: list[Any] = []
+
+    @flow
+    def inner():
+        futures.extend(add.map(range(4)))
+        raise KeyboardInterrupt
+
+    @flow(backend="slow")
+    def interrupted():
+        futures.extend(add.map(range(4)))
+        inner()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [future.task_run.state.name for future in futures] == ["Cancelled"] * 8
+    assert [record.message.partition(" goes on, ")[2] for record in caplog.records] == [
+        "it could not be cancelled: no answer for 0"
+    ] * 2
