@@ -12,7 +12,8 @@ walked once. Decisions:
 - Functions and classes count by what they do (`podtask_runner.codeid`), objects by `__reduce_ex__`, never by raw
   pickle bytes. What has no stable form is `Unhashable`, with the path to it.
 
-Handlers for types beyond the built-in ones: `podtask_runner.canonical_types`.
+Handlers for types beyond the built-in ones: `podtask_runner.canonical_types`; for arrays and tables of libraries:
+`podtask_runner.canonical_data`.
 """
 
 from __future__ import annotations

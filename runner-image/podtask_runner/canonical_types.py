@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import hashlib
 import sys
 import types
 from collections import OrderedDict
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from podtask_runner import codeid
+from podtask_runner import canonical_data, codeid
 from podtask_runner.canonical import REGISTERED, Encoder, Unhashable, text, token
 
 Handler = Callable[[Encoder, Any], "bytes | None"]
@@ -25,11 +24,12 @@ Handler = Callable[[Encoder, Any], "bytes | None"]
 
 def encode(encoder: Encoder, value: object) -> bytes:
     """The token of a value that is not of a built-in type. Raises `Unhashable`."""
-    for ask in _QUESTIONS:
-        answer = ask(encoder, value)
-        if answer is not None:
-            return answer
-    raise Unhashable("", f"a {type(value).__qualname__} has no stable form")  # _reduced always answers or raises
+    try:
+        return next(answer for ask in _QUESTIONS if (answer := ask(encoder, value)) is not None)
+    except (Unhashable, RecursionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - hashers, properties and reducers of users may do anything
+        raise Unhashable("", _no_form(value, error)) from None
 
 
 def _registered(encoder: Encoder, value: object) -> bytes | None:
@@ -84,6 +84,8 @@ def _container(encoder: Encoder, value: object) -> bytes | None:
     kind: Callable[[], bytes] = partial(_kind, encoder, value)
     if isinstance(value, (set, frozenset)):
         return encoder.unordered(b"setlike", value, kind(), _state(encoder, value))
+    if isinstance(value, types.MappingProxyType):
+        return encoder.mapping(b"mappingproxy", value.items())
     if isinstance(value, OrderedDict):
         return encoder.sequence(b"ordered", list(value.items()), kind(), _state(encoder, value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -114,58 +116,6 @@ def _instance(value: object, names: Any) -> list[tuple[str, object]]:
     found = {name: getattr(value, name) for name in names if hasattr(value, name)}
     state = getattr(value, "__dict__", {})
     return [*found.items(), *((name, item) for name, item in state.items() if name not in found)]
-
-
-def _array(encoder: Encoder, value: object) -> bytes | None:
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not hasattr(numpy, "ndarray"):
-        return None
-    if isinstance(value, numpy.dtype):
-        return token(b"dtype", text(repr(value.descr)), text(str(value)))
-    scalar = isinstance(value, numpy.generic)
-    if not scalar and type(value) is not numpy.ndarray:
-        return None
-    array = numpy.asarray(value)
-    shape = text(repr(array.shape))
-    tag = b"npscalar" if scalar else b"ndarray"
-    if array.dtype.hasobject or array.dtype.names:  # references, or padding bytes that mean nothing
-        return encoder.sequence(tag, array.reshape(-1).tolist(), encoder.encode(array.dtype), shape)
-    data = numpy.ascontiguousarray(array).reshape(-1).view(numpy.uint8) if array.size else b""
-    return token(tag, encoder.encode(array.dtype), shape, hashlib.sha256(data).digest())
-
-
-def _table(encoder: Encoder, value: object) -> bytes | None:
-    """pandas: columns in order, their dtypes and values, and the index."""
-    pandas = sys.modules.get("pandas")
-    if pandas is None or not hasattr(pandas, "DataFrame"):
-        return None
-    kind = type(value)
-    if kind is pandas.DataFrame:
-        frame: Any = value
-        columns = [_column(encoder, f"[{name!r}]", frame.iloc[:, at].array) for at, name in enumerate(frame.columns)]
-        axes = (encoder.at(".columns", frame.columns), encoder.at(".index", frame.index))
-        return token(b"dataframe", *axes, *columns)
-    if kind is pandas.Series:
-        series: Any = value
-        name = encoder.at(".name", series.name)
-        return token(b"series", name, encoder.at(".index", series.index), _column(encoder, "", series.array))
-    if isinstance(value, pandas.MultiIndex):
-        return encoder.sequence(b"multiindex", value.to_flat_index().tolist(), encoder.encode(list(value.names)))
-    if isinstance(value, pandas.Index):
-        index: Any = value
-        # A RangeIndex equals the same numbers written out; only dtype, name and values count.
-        return token(b"index", encoder.at(".name", index.name), _column(encoder, "", index.array))
-    return None
-
-
-def _column(encoder: Encoder, step: str, array: Any) -> bytes:
-    """One pandas array: as numpy where that is all there is, else element by element."""
-    dtype = array.dtype
-    if hasattr(dtype, "categories"):
-        categories = encoder.at(step, dtype.categories)
-        return token(b"categorical", categories, encoder.encode(array.codes), encoder.encode(bool(dtype.ordered)))
-    plain = array.to_numpy() if type(dtype).__module__.partition(".")[0] == "numpy" else array.astype(object)
-    return token(b"column", text(str(dtype)), encoder.at(step, plain if hasattr(plain, "dtype") else list(plain)))
 
 
 def _partial(encoder: Encoder, value: object) -> bytes | None:
@@ -216,10 +166,7 @@ def _reduced(encoder: Encoder, value: object) -> bytes | None:
         registered = copyreg.dispatch_table.get(type(value))  # as pickle asks: re.Pattern is there
         reduced: Any = registered(value) if registered is not None else value.__reduce_ex__(4)
     except Exception as error:  # noqa: BLE001 - user classes may do anything here
-        why = (
-            f"a {codeid.full_name(type(value))} cannot be hashed ({error}); define __podtask_hash__ or register_hasher"
-        )
-        raise Unhashable("", why) from None
+        raise Unhashable("", _no_form(value, error)) from None
     if isinstance(reduced, str):
         return token(b"global", _kind(encoder, value), text(reduced))
     function, args, *rest = reduced
@@ -238,6 +185,12 @@ def _reduced(encoder: Encoder, value: object) -> bytes | None:
     return token(b"reduce", _kind(encoder, value), *parts)
 
 
+def _no_form(value: object, error: Exception) -> str:
+    kind = codeid.full_name(type(value))
+    why = str(error) or type(error).__name__
+    return f"a {kind} cannot be hashed ({why}); define __podtask_hash__ or register_hasher"
+
+
 def _state(encoder: Encoder, value: object) -> bytes:
     return encoder.named(b"state", getattr(value, "__dict__", {}).items())
 
@@ -253,8 +206,7 @@ _QUESTIONS: Final[tuple[Handler, ...]] = (
     _code,
     _enum,
     _container,
-    _array,
-    _table,
+    canonical_data.encode,
     _fields,
     _partial,
     _path,

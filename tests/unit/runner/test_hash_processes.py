@@ -1,4 +1,4 @@
-"""Equal values have equal hashes in every process, whatever its hash seed, and after a journey through a pickle."""
+"""Equal values have equal hashes in every process: on every Python minor, with every hash seed, after a pickle."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import json
 import os
 import pickle
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.unit.runner import sample
 from tests.unit.runner.harness import RUNNER
+from tests.unit.runner.interpreters import SEEDS, Worker, ask_all, interpreters
+from tests.unit.runner.values import VALUES, neighbours, spelled, typed
 
 from podtask_runner.canonical import content_hash
 
@@ -36,7 +41,33 @@ RECORDED = {
 """Caches outlive releases and Python minors: who changes one of these changes `canonical.PREFIX` with it."""
 
 
-def hashes(seed: str, interpreter: str = sys.executable) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def workers() -> Iterator[list[Worker]]:
+    """A fresh process for every Python minor of this machine and every hash seed."""
+    script = Path(sample.__file__).with_name("hash_worker.py")
+    started = [Worker(script, path, seed) for path in interpreters().values() for seed in SEEDS]
+    yield started
+    for worker in started:
+        worker.close()
+
+
+@settings(deadline=None)
+@given(value=VALUES)
+def test_equal_values_have_one_hash_in_every_process(workers: list[Worker], value: Any) -> None:
+    answers = ask_all(workers, [spelled(value), spelled(value, backwards=True)])
+    assert {found for answer in answers for found in answer} == {answers[0][0]}
+
+
+@settings(deadline=None)
+@given(value=VALUES, data=st.data())
+def test_different_values_have_different_hashes_in_every_process(workers: list[Worker], value: Any, data: Any) -> None:
+    others = [near for near in neighbours(value) if typed(near) != typed(value)]
+    other = data.draw(st.sampled_from(others))
+    for one, two in ask_all(workers, [spelled(value), spelled(other)]):
+        assert one != two
+
+
+def hashes(seed: str, interpreter: str) -> dict[str, str]:
     done = subprocess.run(
         [interpreter, str(Path(sample.__file__))],
         env={**os.environ, "PYTHONPATH": RUNNER, "PYTHONHASHSEED": seed},
@@ -49,8 +80,8 @@ def hashes(seed: str, interpreter: str = sys.executable) -> dict[str, str]:
     return found
 
 
-def test_hash_seeds_do_not_matter() -> None:
-    first, *others = [hashes(seed) for seed in ("0", "1", "2")]
+def test_code_classes_and_objects_have_one_hash_in_every_process() -> None:
+    first, *others = [hashes(seed, path) for path in interpreters().values() for seed in SEEDS]
     assert len(set(first.values())) == len(first), "different values, different hashes"
     for other in others:
         assert other == first
