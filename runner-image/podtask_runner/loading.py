@@ -162,7 +162,7 @@ def _unpickled(data: Buffer, what: str, resolve: Callable[[str], object] | None)
     except ModuleNotFoundError as error:
         raise EnvironmentMismatch(
             f"{what} needs the module {error.name!r}, which this image does not have (Python {PYTHON}).",
-            "Use an image that has it, or ship the module by value (cloudpickle.register_pickle_by_value).",
+            "Use an image that has it (@task(image=...)), or let a module of pure Python travel along (include=[...]).",
         ) from error
     except (AttributeError, ImportError) as error:
         raise EnvironmentMismatch(

@@ -12,12 +12,15 @@ import pickle
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
 
 from podtask_runner import payload
 from podtask_runner.names import CLOUDPICKLE, JSON, SOURCE_MODULE
+
+if TYPE_CHECKING:
+    from podtask_runner.packing import Packing
 
 Reference = Callable[[object], "str | None"]
 Resolve = Callable[[str], object]
@@ -37,13 +40,16 @@ class RemoteError(Exception):
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
 
-def dumps(obj: object, *, reference: Reference | None = None) -> bytes:
+def dumps(obj: object, *, reference: Reference | None = None, packing: Packing | None = None) -> bytes:
     """Header line, then a cloudpickle of `obj`.
 
     `reference(obj)` may answer a string for objects that are not to be pickled but named (the SDK turns futures
-    into upstream references so); `loads` asks its `resolve` for them. Raises whatever cloudpickle raises.
+    into upstream references so); `loads` asks its `resolve` for them. `packing` says which modules travel by value
+    and learns which ones must be there on the other side. Raises whatever cloudpickle raises.
     """
     _ship_source_by_value()
+    if packing is not None:
+        return _packed(obj, reference, packing)
     buffer = io.BytesIO()
     buffer.write(_HERE.line())
     if reference is None:
@@ -51,6 +57,21 @@ def dumps(obj: object, *, reference: Reference | None = None) -> bytes:
     else:
         _ReferringPickler(buffer, reference).dump(obj)
     return buffer.getvalue()
+
+
+def _packed(obj: object, reference: Reference | None, packing: Packing) -> bytes:
+    """Again, with whole modules along, until no function imports one that is not."""
+    from podtask_runner.packing import Packed, PackingPickler
+
+    modules: dict[str, Any] = {}
+    while True:
+        buffer = io.BytesIO()
+        buffer.write(_HERE.line())
+        PackingPickler(buffer, packing, reference).dump(Packed(modules, obj) if modules else obj)
+        found = packing.whole_modules()
+        if found.keys() <= modules.keys():
+            return buffer.getvalue()
+        modules = found
 
 
 def loads(data: payload.Buffer, *, resolve: Resolve | None = None) -> Any:

@@ -18,6 +18,7 @@ from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.hooks import HookLine
 from podtask.inputs import bind, prepare, runs_in
+from podtask.luggage import luggage_of
 from podtask.runs import Listener, RunKey, TaskRun
 from podtask.together import Together, cancel_each
 
@@ -134,7 +135,8 @@ class FlowRun:
         if self.over:
             raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
         bound = bind(task.signature, args, kwargs)
-        inputs = prepare(task.name, bound, self.find)
+        packing = luggage_of(task).packing() if self.backend.remote else None
+        inputs = prepare(task.name, bound, self.find, packing)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
             task,

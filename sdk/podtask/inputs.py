@@ -21,6 +21,7 @@ from podtask.states import State
 
 if TYPE_CHECKING:
     from podtask.runs import TaskRun
+    from podtask_runner.packing import Packing
 
 Find = Callable[[str], "TaskRun | None"]
 _CLASS_METHOD = (
@@ -44,6 +45,8 @@ class Inputs:
     """A state made by hand, or of another flow, that is not completed: the task will not run."""
     upstream_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Run ids of the upstreams by the parameter they were found in; empty ones included."""
+    modules: frozenset[str] = frozenset()
+    """What must be importable where the arguments are opened; only known of what goes to another machine."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""
@@ -62,8 +65,11 @@ def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, 
     return bound
 
 
-def prepare(task_name: str, bound: inspect.BoundArguments, find: Find) -> Inputs:
-    """Everything about the arguments of one call. Raises `UnpicklableArgument` that names the parameter."""
+def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: Packing | None = None) -> Inputs:
+    """Everything about the arguments of one call. Raises `UnpicklableArgument` that names the parameter.
+
+    `packing`: for a task on another machine, where the user's own modules are not.
+    """
     from podtask_runner.pickling import dumps
 
     seen = _Met(find)
@@ -74,12 +80,13 @@ def prepare(task_name: str, bound: inspect.BoundArguments, find: Find) -> Inputs
         ids[name], seen.runs = tuple(seen.runs), {**before, **seen.runs}
     plain = set(seen.runs)
     try:
-        payload = dumps((bound.args, bound.kwargs), reference=seen.reference)
+        payload = dumps((bound.args, bound.kwargs), reference=seen.reference, packing=packing)
     except Exception as error:
         raise _culprit(task_name, bound, seen, error) from error
     if len(seen.runs) > len(plain):
         ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
-    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids)
+    needed = frozenset(packing.by_name) if packing is not None else frozenset()
+    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids, needed)
 
 
 def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:

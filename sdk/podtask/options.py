@@ -22,6 +22,7 @@ CacheKeyFn = Callable[["TaskRunContext", "dict[str, Any]"], "str | None"]
 RetryDelay = float | Sequence[float] | Callable[[BaseException, int], float | None]
 RetryCondition = Callable[[BaseException, int], bool]
 
+MODULES = ("include", "exclude")
 HOOKS = ("on_completion", "on_failure", "on_retry")
 MAX_RETRIES = 100
 """As in the TaskRun's schema (design: taskrun-api, spec)."""
@@ -43,6 +44,8 @@ class TaskArgs(TypedDict, total=False):
     retry_condition_fn: RetryCondition | None
     timeout_seconds: float | None
     log_prints: bool
+    include: Sequence[str]
+    exclude: Sequence[str]
     on_completion: Sequence[Hook]
     on_failure: Sequence[Hook]
     on_retry: Sequence[Hook]
@@ -90,6 +93,10 @@ class TaskOptions:
     """Per attempt."""
     log_prints: bool = False
     """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
+    include: Sequence[str] = ()
+    """Packages that travel to the cluster by value although they are installed here; see `podtask.luggage`."""
+    exclude: Sequence[str] = ()
+    """Packages that the task's image has, and that therefore do not travel; joined by the settings of that name."""
     on_completion: Sequence[Hook] = ()
     """Called in the driver, `(task, run, state)`, when a run is completed or cached; see `podtask.hooks`."""
     on_failure: Sequence[Hook] = ()
@@ -111,6 +118,8 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", frozenset(_tags(self.tags)))
+        for name in MODULES:
+            object.__setattr__(self, name, modules_named(name, getattr(self, name)))
         for name in HOOKS:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
         _whole("retries", self.retries, MAX_RETRIES)
@@ -153,6 +162,17 @@ def _tags(tags: Iterable[str] | None) -> Iterable[str]:
     if isinstance(tags, str):
         raise TypeError(f"tags must be several strings, such as {{{tags!r}}}, not one string")
     return tags or ()
+
+
+def modules_named(option: str, names: Iterable[str] | None) -> tuple[str, ...]:
+    """Names of modules, checked. Raises `TypeError`, `ValueError` that name the option."""
+    if isinstance(names, str):
+        raise TypeError(f"{option} must be several module names, such as [{names!r}], not one string")
+    found = tuple(names or ())
+    for name in found:
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError(f"{option} takes names of modules, such as 'shop' or 'shop.etl', not {name!r}")
+    return found
 
 
 def _delays(value: float | Sequence[float]) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from podtask.errors import PodtaskError
 if TYPE_CHECKING:
     from podtask.tasks import Task
     from podtask_runner.execute import Shipped
+    from podtask_runner.packing import Packing
 
 
 class UnpicklableTask(PodtaskError, TypeError):
@@ -33,13 +34,13 @@ def shipped(task: Task[..., Any]) -> Shipped:
     return Shipped(task.fn, options.retry_condition_fn, delay if callable(delay) else None)
 
 
-def pickled_code(task: Task[..., Any]) -> bytes:
-    """The payload for `Grants.code.shipped`. Raises `UnpicklableTask`."""
+def pickled_code(task: Task[..., Any], packing: Packing | None = None) -> bytes:
+    """The payload for `Grants.code.shipped`; `packing` where it goes to another machine. Raises `UnpicklableTask`."""
     from podtask_runner.pickling import dumps
 
     code = shipped(task)
     plain = code.retry_condition is None and code.retry_delay is None
     try:
-        return dumps(task.fn if plain else code)
+        return dumps(task.fn if plain else code, packing=packing)
     except Exception as error:
         raise UnpicklableTask(task.name, f"{type(error).__name__}: {error}") from error

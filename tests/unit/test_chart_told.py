@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.unit.chart_kit import CHART, EXAMPLES, Render, example
+from tests.unit.chart_kit import CHART, EXAMPLES, TOP, Render, example
 
 from podtask.core import names
+from podtask.core.runner_image import MODULES, PUBLISHED
 from podtask_operator import settings
 
 
@@ -69,6 +71,13 @@ def test_keys_by_value_make_a_secret_and_new_keys_make_a_new_pod() -> None:
     assert sums[0] != sums[1]
 
 
+def test_the_modules_of_the_runner_image_are_those_of_its_locked_requirements() -> None:
+    locked = re.findall(r"^([a-z0-9-]+)==", (TOP / "requirements" / "runner.txt").read_text(), re.MULTILINE)
+    ours = {"podtask", "podtask_operator", "podtask_runner"}  # the wheel's packages, as pyproject.toml has them
+    assert set(MODULES) == {name.replace("-", "_") for name in locked} | ours
+    assert tuple(yaml.safe_load((CHART / "values.yaml").read_text())["runner"]["modules"]) == MODULES
+
+
 def test_clients_are_told_addresses_and_no_credentials() -> None:
     render = example("namespaced")
     copies = {each["metadata"]["namespace"]: each["data"] for each in render.all("ConfigMap")}
@@ -80,6 +89,7 @@ def test_clients_are_told_addresses_and_no_credentials() -> None:
         "region": "us-east-1",
         "pythons": "3.10,3.11,3.12,3.13",
         "defaultPython": "3.11",
+        PUBLISHED: ",".join(MODULES),
         "version": "0.1.0",
     }
     assert {each["metadata"]["name"] for each in render.all("ConfigMap")} == {names.CLIENT_CONFIG_MAP}

@@ -22,6 +22,8 @@ class Backend(Protocol):
     name: str
     detachable: bool
     """Whether runs go on when this process is gone, and can be found again."""
+    remote: bool
+    """Whether tasks run on other machines, so that the user's own modules have to travel (`podtask.luggage`)."""
     submits_at_once: int
     """Submissions of one `.map`, or cancellations, under way together; 1 where they cost less than a thread."""
 

@@ -38,6 +38,7 @@ class LocalBackend:
 
     name = "local"
     detachable = False
+    remote = False
     submits_at_once = 1
 
     def __init__(self, home: Path, clock: Clock | None = None, threads: int = THREADS) -> None:

@@ -55,6 +55,7 @@ class ProcessBackend:
 
     name = "process"
     detachable = False
+    remote = False
     submits_at_once = 1
 
     def __init__(self, home: Path, clock: Clock | None = None, processes: int = PROCESSES) -> None:

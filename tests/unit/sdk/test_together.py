@@ -26,6 +26,7 @@ class Slow(Stage):
 
     name = "slow"
     detachable = False
+    remote = False
     submits_at_once = 4
 
     def __init__(self, home: Path, meet: int = 1, bad: frozenset[int] = frozenset()) -> None:
@@ -127,7 +128,7 @@ def test_a_map_over_nothing_is_an_empty_list(tmp_path: Path, put: Any) -> None:
 class Ending:
     """A backend whose cancellations meet: none ends its run before `meet` are under way; `stuck` raises afterwards."""
 
-    name, detachable, submits_at_once = "slow", False, 4
+    name, detachable, remote, submits_at_once = "slow", False, False, 4
 
     def __init__(self, meet: int, stuck: str = "") -> None:
         self._meet = threading.Barrier(meet)

@@ -19,9 +19,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podtask.backends.kubernetes import caching, local_ends, manifest, statuses
-from podtask.backends.kubernetes.bucket import BucketAccess, NoBucket
+from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE, BucketAccess, NoBucket
 from podtask.backends.kubernetes.client import Api, Object, connect
 from podtask.backends.kubernetes.logs import NoLogs, PodLogs
+from podtask.backends.kubernetes.missing import ImageContents
 from podtask.backends.kubernetes.references import with_values
 from podtask.backends.kubernetes.refusals import ClusterRefused
 from podtask.backends.kubernetes.watch import Watch, Watcher
@@ -30,6 +31,7 @@ from podtask.core.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, PLURAL
 from podtask.core.status import ResultInfo
 from podtask.errors import FlowReplayMismatch, PodtaskError, ResultUnavailable, SettingsError
 from podtask.hashing import call_digest
+from podtask.luggage import luggage_of
 from podtask.shipping import pickled_code
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class KubernetesBackend:
 
     name = "kubernetes"
     detachable = True
+    remote = True
     submits_at_once = SUBMITS
 
     def __init__(self, settings: Settings, api: Api | None = None) -> None:
@@ -61,6 +64,7 @@ class KubernetesBackend:
         self.namespace = settings.namespace or self._api.namespace
         published = partial(self._api.config_map, name=CLIENT_CONFIG_MAP)
         self._bucket = BucketAccess(self.namespace, published, settings.store, settings.s3_endpoint_url)
+        self._image = ImageContents((self.namespace, OPERATOR_NAMESPACE), published)
         self._logs = PodLogs(partial(self._api.pod_log, self.namespace)) if shows_logs(settings) else NoLogs()
         self._late = Workers(LATE_THREADS, "podtask-submit")
         self._watchers: dict[str, Watcher] = {}
@@ -175,12 +179,18 @@ class KubernetesBackend:
         """The POST body. `elsewhere`: runs without a TaskRun; their results travel by value."""
         name = run.task.name
         plan = self._cache_plan(run)
-        payload = with_values(run, elsewhere) if elsewhere else run.inputs.payload
+        luggage = luggage_of(run.task)
+        packing = luggage.packing()
+        code = pickled_code(run.task, packing)
+        payload = with_values(run, elsewhere, packing) if elsewhere else run.inputs.payload
+        if run.task.options.image is None:
+            needed = packing.by_name | run.inputs.modules
+            self._image.check(name, needed, packing.imported_elsewhere(), luggage.exclude)
         return manifest.build(
             run,
             namespace=self.namespace,
             digest=call_digest(run),
-            code=self._bucket.carry(pickled_code(run.task), f"The code of task '{name}'"),
+            code=self._bucket.carry(code, f"The code of task '{name}'"),
             inputs=self._bucket.carry(payload, f"What task '{name}' is called with"),
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
             wait_for=[up.id for up in run.wait_for if up.id not in elsewhere],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podtask.runs import TaskRun
+    from podtask_runner.packing import Packing
 
 
 @dataclass
@@ -19,7 +20,7 @@ class _Reference:
     run_id: str
 
 
-def with_values(run: TaskRun, elsewhere: set[str]) -> bytes:
+def with_values(run: TaskRun, elsewhere: set[str], packing: Packing) -> bytes:
     """The pickled arguments with these upstreams loaded. Raises what `State.result` raises."""
     from podtask_runner.pickling import dumps, loads
 
@@ -32,4 +33,4 @@ def with_values(run: TaskRun, elsewhere: set[str]) -> bytes:
         return found[ref]
 
     arguments = loads(run.inputs.payload, resolve=resolve)
-    return dumps(arguments, reference=lambda obj: obj.run_id if isinstance(obj, _Reference) else None)
+    return dumps(arguments, reference=lambda obj: obj.run_id if isinstance(obj, _Reference) else None, packing=packing)
