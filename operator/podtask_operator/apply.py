@@ -75,7 +75,9 @@ class Applier:
         view = rendered(status, policy(run), run.created_at, run.generation)
         patch = merge_patch(run.raw_status, dump(view))
         body = {"metadata": {"resourceVersion": run.resource_version, "uid": run.uid}, "status": patch}
-        memory.claimed = memory.claimed or status.attempts_total > run.status.attempts_total
+        began = status.running if status.attempts_total > run.status.attempts_total else None
+        if began is not None:
+            memory.claimed, memory.recording = True, (began.number, began.recorded_at)
         try:
             answer = await self._api.patch_status(key.namespace, key.name, body)
         except ApiError as error:
@@ -83,9 +85,8 @@ class Applier:
                 raise
             await self._refresh(key, run.uid)
             raise Later(f"the TaskRun changed meanwhile ({error.status})") from error
-        if status.attempts_total > run.status.attempts_total:
-            memory.presence[status.attempts_total] = Presence.UNPOSTED
-            memory.refusal, memory.refusals, memory.in_doubt = None, 0, False
+        if began is not None:
+            memory.begin(began.number)
         before = run.status
         self._mirror.put_run(answer)
         written = TaskRun.parse(answer)

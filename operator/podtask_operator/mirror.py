@@ -31,6 +31,8 @@ class Memory:
     """Attempt -> what we know of its pod beyond what the watch shows."""
     pod_uid: dict[int, str] = field(default_factory=dict)
     """Attempt -> UID of its pod, from the answer to our POST or from the watch."""
+    recording: tuple[int, datetime | None] | None = None
+    """Attempt and `recordedAt` of the record we wrote last, whether or not its answer came: its pod is ours to POST."""
     expected_since: datetime | None = None
     in_doubt: bool = False
     """The last POST of a pod had no answer: it may have been applied, or still be."""
@@ -43,6 +45,11 @@ class Memory:
     """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""
     announced: bool = False
     """Its end was told to the runs that wait for it."""
+
+    def begin(self, attempt: int) -> None:
+        """The attempt is on record, and nobody has tried to create its pod."""
+        self.presence[attempt] = Presence.UNPOSTED
+        self.refusal, self.refusals, self.in_doubt = None, 0, False
 
 
 @dataclass

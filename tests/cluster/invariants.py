@@ -32,7 +32,7 @@ def container_state(pod: Object) -> Object:
 
 def outcomes(run: Object) -> list[tuple[str, str]]:
     """Outcome and reason of each attempt."""
-    return [(attempt.get("outcome", "runs"), attempt.get("reason", "")) for attempt in run["status"]["attempts"]]
+    return [(a.get("outcome", "runs"), a.get("reason", "")) for a in run["status"].get("attempts", ())]
 
 
 def check(world: World, store: Store, name: str) -> Object:
@@ -69,12 +69,12 @@ def one_pod_at_a_time(world: World, run: Object) -> None:
 def each_number_once_and_budgets_kept(world: World, run: Object) -> None:
     """I2: attempts are appended, counted from 1, and no budget is overdrawn."""
     spec, status = run["spec"], run["status"]
-    attempts = status["attempts"]
-    assert [a["number"] for a in attempts] == list(range(1, status["attemptsTotal"] + 1))
+    attempts = status.get("attempts", [])
+    assert [a["number"] for a in attempts] == list(range(1, status.get("attemptsTotal", 0) + 1))
     causes = Counter(a["cause"] for a in attempts)
-    assert causes["Retry"] == status["retriesUsed"] <= spec.get("retries", 0)
+    assert causes["Retry"] == status.get("retriesUsed", 0) <= spec.get("retries", 0)
     lost = sum(reason == "Lost" for _, reason in outcomes(run))
-    assert causes["Disruption"] - lost <= status["disruptionsUsed"] <= spec.get("maxDisruptions", 5)
+    assert causes["Disruption"] - lost <= status.get("disruptionsUsed", 0) <= spec.get("maxDisruptions", 5)
     known: dict[int, Any] = {}
     for version in _versions(world, run):
         for attempt in version.get("status", {}).get("attempts", ()):
@@ -102,7 +102,7 @@ def the_result_is_stored(world: World, store: Store, run: Object) -> None:
 def no_retry_is_early(run: Object) -> None:
     """I5: from the end of an attempt to the record of the next, at least the delay."""
     delays, retry = run["spec"].get("retryDelaySeconds") or [0], 0
-    for before, after in pairwise(run["status"]["attempts"]):
+    for before, after in pairwise(run["status"].get("attempts", ())):
         if after["cause"] == "Retry":
             delay = delays[min(retry, len(delays) - 1)]
             retry += 1
@@ -111,7 +111,7 @@ def no_retry_is_early(run: Object) -> None:
 
 def user_code_started_no_more_often_than_recorded(world: World, store: Store, run: Object) -> None:
     """I7: by what the task printed, once per attempt at most."""
-    for attempt in run["status"]["attempts"]:
+    for attempt in run["status"].get("attempts", ()):
         chunks = store.list(_bucket(world).attempt(run["metadata"]["uid"], attempt["number"]).log)
         printed = b"".join(store.get(chunk.key) for chunk in chunks)
         assert printed.count(EVIDENCE.encode()) <= 1, f"attempt {attempt['number']} ran twice"

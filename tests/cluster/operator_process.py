@@ -33,7 +33,7 @@ class Operator:
 
     def __init__(self, folder: Path, *namespaces: str, module: str = "podtask_operator", **environment: str) -> None:
         self.log = folder / f"operator-{time.monotonic_ns()}.log"
-        self.port = _free_port()
+        self.port = free_port()
         asked = {
             "PODTASK_WATCH_NAMESPACES": ",".join(namespaces),
             "PODTASK_RUNNER_IMAGES": json.dumps(RUNNERS),
@@ -142,8 +142,9 @@ def _scale(replicas: str) -> None:
         kubectl("rollout", "status", DEPLOYMENT, "--namespace", SYSTEM, "--timeout=90s")
 
 
-def _free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on at the moment."""
     with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
+        any_port.bind((host, 0))
         port: int = any_port.getsockname()[1]
         return port

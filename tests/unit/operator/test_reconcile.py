@@ -166,6 +166,31 @@ async def test_a_lost_answer_to_the_pods_post_creates_no_second_pod_and_uses_no_
 
 
 @reconciling
+async def test_a_lost_answer_to_the_record_of_an_attempt_uses_no_second_number(world: World) -> None:
+    world.add("hello")
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("hello")
+    world.mirror.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+    assert world.status("hello")["attemptsTotal"] == 1
+
+
+@reconciling
+async def test_an_attempt_that_somebody_else_recorded_is_not_launched(world: World) -> None:
+    world.add("hello")
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("hello")
+    world.api.runs["hello"]["status"]["attempts"][0]["recordedAt"] = "2026-01-02T04:00:00.000001Z"
+    world.mirror.put_run(world.api.touch("hello"))
+    await world.look("hello")
+    assert world.status("hello")["attempts"][0]["reason"] == "Lost"
+    assert "hello-1" not in world.api.pods
+
+
+@reconciling
 async def test_a_namesake_that_came_during_a_reconcile_is_not_forgotten_with_the_old_one(world: World) -> None:
     world.add("hello")
     world.api.add("hello", uid="new")
