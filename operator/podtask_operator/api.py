@@ -149,7 +149,7 @@ class Api:
         try:
             await self._call("DELETE", path, {"preconditions": {"uid": uid}, **options})
         except ApiError as error:
-            if error.status not in (404, 409):  # gone already, or another object took the name
+            if error.status != 404:  # gone already
                 raise
 
     async def _call(

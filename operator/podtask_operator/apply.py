@@ -97,12 +97,11 @@ class Applier:
         if isinstance(effect, Launch):
             await self._launch(key, effect.attempt, memory, now)
         elif isinstance(effect, Stop):
-            patch = {"metadata": {"uid": effect.pod_uid}, "spec": {"activeDeadlineSeconds": 1}}
-            await self._change_pod(key.namespace, pod_name(run.name, effect.attempt), patch)
+            await self._stop(key, pod_name(run.name, effect.attempt), effect.pod_uid)
         elif isinstance(effect, DeletePod):
-            await self._api.delete_pod(key.namespace, pod_name(run.name, effect.attempt), effect.pod_uid)
+            await self._delete_pod(key, pod_name(run.name, effect.attempt), effect.pod_uid)
         elif isinstance(effect, DeleteRun):
-            await self._api.delete_run(key.namespace, key.name, run.uid)
+            await self._delete_run(key, run.uid)
 
     async def _launch(self, key: Key, attempt: int, memory: Memory, now: datetime) -> None:
         """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still is as decided."""
@@ -170,12 +169,37 @@ class Applier:
             return
         _remember_refusal(memory, error, "pod", now)
 
-    async def _change_pod(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
+    async def _stop(self, key: Key, name: str, uid: str) -> None:
+        patch: dict[str, Any] = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
         try:
-            self._mirror.put_pod(await self._api.patch_pod(namespace, name, patch))
+            self._mirror.put_pod(await self._api.patch_pod(key.namespace, name, patch))
         except ApiError as error:
-            if error.status not in (404, 409):  # gone, or another pod took the name
+            if error.status != 404:
+                await self._look_again(key, name, error)
+
+    async def _delete_pod(self, key: Key, name: str, uid: str) -> None:
+        try:
+            await self._api.delete_pod(key.namespace, name, uid)
+        except ApiError as error:
+            await self._look_again(key, name, error)
+
+    async def _delete_run(self, key: Key, uid: str) -> None:
+        try:
+            await self._api.delete_run(key.namespace, key.name, uid)
+        except ApiError as error:
+            if error.status != 409:
                 raise
+            await self._refresh(key, uid)
+            raise Later(f"the TaskRun was not deleted: {error}") from error
+
+    async def _look_again(self, key: Key, name: str, error: ApiError) -> None:
+        """After a 409: another pod took the name, or another writer was in between. What to do is decided anew."""
+        if error.status != 409:
+            raise error
+        live = await self._api.get_pod(key.namespace, name)
+        if live is not None:
+            self._mirror.put_pod(live)
+        raise Later(f"pod {name} changed meanwhile: {error}") from error
 
     async def reap(self, key: Key) -> None:
         """Delete pods of attempts that are judged already and yet live: a POST that took effect late made them."""
@@ -187,7 +211,7 @@ class Applier:
             found = podstatus.read(held)
             if found.phase is not PodPhase.ENDED and "deletionTimestamp" not in held["metadata"]:
                 log.warning("%s: attempt %d is judged and its pod lives; it is deleted", key, attempt.number)
-                await self._api.delete_pod(key.namespace, pod_name(key.name, attempt.number), found.uid)
+                await self._delete_pod(key, pod_name(key.name, attempt.number), found.uid)
 
     async def _refresh(self, key: Key, uid: str) -> None:
         live = await self._api.get_run(key.namespace, key.name)

@@ -68,6 +68,11 @@ class FakeApi:
     async def get_pod(self, _: str, name: str) -> Object | None:
         return copy.deepcopy(self.pods.get(name))
 
+    async def patch_pod(self, _: str, name: str, patch: Object) -> Object:
+        answer = self._answer("stop", self.pods[name])
+        self.pods[name]["spec"].update(patch["spec"])
+        return answer
+
     async def delete_pod(self, _: str, name: str, uid: str) -> None:
         self.calls.append(f"delete {name}")
         if name in self.pods and self.pods[name]["metadata"]["uid"] == uid:

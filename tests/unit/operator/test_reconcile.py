@@ -211,6 +211,23 @@ async def test_a_conflict_is_looked_at_again_with_the_newer_object(world: World)
 
 
 @reconciling
+async def test_a_stop_that_meets_another_writer_is_tried_again(world: World) -> None:
+    world.add("hello")
+    await world.look("hello")
+    container = {"name": "task", "state": {"running": {"startedAt": "2026-01-02T04:00:00Z"}}}
+    world.api.pods["hello-1"]["status"] = {"phase": "Running", "containerStatuses": [container]}
+    world.mirror.pods.clear()
+    world.mirror.put_pod(world.api.pods["hello-1"])
+    world.mirror.put_run(world.api.touch("hello", cancel=True))
+    world.api.refused["stop"] = ApiError(409, "Conflict", "the object has been modified")
+    with pytest.raises(Later):
+        await world.look("hello")
+    world.api.refused.clear()
+    await world.look("hello")
+    assert world.api.pods["hello-1"]["spec"]["activeDeadlineSeconds"] == 1
+
+
+@reconciling
 async def test_a_run_that_is_gone_is_forgotten_at_its_404(world: World) -> None:
     world.add("hello")
     world.add("next", {"waitFor": [{"taskRun": "hello"}]})
