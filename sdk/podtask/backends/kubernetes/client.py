@@ -254,8 +254,11 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
             config.load_incluster_config(client_configuration=settings)
             namespace = _IN_CLUSTER.read_text().strip()
         else:
-            config.load_kube_config(kubeconfig, context, client_configuration=settings)
-            namespace = _context(config, kubeconfig, context).get("context", {}).get("namespace") or ""
+            path = (
+                kubeconfig or os.environ.get("KUBECONFIG") or None
+            )  # the client reads the variable once, at its import
+            config.load_kube_config(path, context, client_configuration=settings)
+            namespace = _context(config, path, context).get("context", {}).get("namespace") or ""
     except Exception as error:  # not found, not YAML, not understood: the client has no word for all of it
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         why = f"there is no context '{context}'" if isinstance(error, StopIteration) else _one_line(error)
@@ -280,8 +283,7 @@ def _in_pod() -> bool:
 def _context(config: Any, kubeconfig: str | None, name: str | None) -> Object:
     """The context of that name, or the current one."""
     known, current = config.list_kube_config_contexts(kubeconfig)
-    found: Object = current if name is None else next(each for each in known if each["name"] == name)
-    return found
+    return dict(current if name is None else next(each for each in known if each["name"] == name))
 
 
 def runs_path(namespace: str, name: str = "") -> str:

@@ -1,0 +1,110 @@
+"""The list of all commands, and the way from the command line to one of them and to an exit status.
+
+A command's module is imported when the command is asked for: `podtask --help` loads none of them and no client.
+Next on the road: `options`, then the command's own module.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from podtask.cli.failures import Exit, told
+
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "See": {
+        "list": ("listing:list_runs", "List TaskRuns, newest first."),
+        "describe": ("describing:describe", "Tell everything about one TaskRun, and what to do next."),
+        "logs": ("logs:logs", "Print what a task printed, also after its pod is gone."),
+        "result": ("results:result", "Print the result of a TaskRun as JSON, or store it in a file."),
+        "error": ("results:error", "Print the traceback of a TaskRun that failed."),
+        "wait": ("waiting:wait", "Wait for the end of TaskRuns; the exit status is their outcome."),
+    },
+    "Steer": {
+        "submit": ("submitting:submit", "Create the TaskRuns of a YAML file."),
+        "cancel": ("steering:cancel", "End TaskRuns: stop the pod, start nothing more."),
+        "suspend": ("steering:suspend", "Start no more pods for TaskRuns; what runs, runs on."),
+        "resume": ("steering:resume", "Let suspended TaskRuns go on."),
+        "delete": ("steering:delete", "Delete TaskRuns together with their pods."),
+    },
+}
+"""Section -> command -> module and function in this package, and the sentence for `--help`."""
+COMMANDS = {name: told for section in SECTIONS.values() for name, told in section.items()}
+
+
+class Commands(click.Group):
+    """Knows its commands by name, and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"podtask.cli.{module}"), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " 'podtask --help' lists them."
+            ctx.fail(f"There is no command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+EPILOG = """\b
+Names: NAME, ptr/NAME, or @latest (the same as -L) for the newest TaskRun.
+Exit status: 0 done, 1 it could not be done, 2 wrong command line, 3 not found, 4 time is up; of a run:
+10 Failed, 11 Crashed, 12 TimedOut, 13 Cancelled, 14 NotReady.
+"""
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=EPILOG,
+    no_args_is_help=True,
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def podtask(ctx: click.Context, *, debug: bool) -> None:
+    """See and steer TaskRuns: Python tasks on Kubernetes, one pod per attempt."""
+    if debug:
+        ctx.find_root().obj["debug"] = True
+
+
+def main(arguments: list[str], program: str = "podtask") -> int:
+    """Run one command line; its exit status. Never raises."""
+    shared: dict[str, Any] = {"debug": False}
+    name = "kubectl podtask" if Path(program).name.startswith("kubectl-") else "podtask"
+    try:
+        podtask.main(arguments, prog_name=name, standalone_mode=False, obj=shared)
+        sys.stdout.flush()
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except click.exceptions.Exit as done:  # --help in a subcommand
+        return done.exit_code
+    except click.Abort:
+        return told(KeyboardInterrupt(), debug=False)
+    except BrokenPipeError:  # `podtask logs x | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except BaseException as error:  # noqa: BLE001 - every error ends here, as a sentence
+        return told(error, debug=shared["debug"])
+    return Exit.DONE

@@ -1,0 +1,136 @@
+"""What commands ask of the cluster: TaskRuns, their pods, Events and logs. One method per question, no decisions.
+
+Below: `podtask.backends.kubernetes.client` (requests, refusals as sentences). Asked by: every command.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from podtask.backends.kubernetes.client import MERGE_PATCH, Api, Object, runs_path
+from podtask.backends.kubernetes.refusals import Asked, Busy, ClusterRefused, ClusterUnreachable
+from podtask.core.names import PLURAL, POD_CONTAINER
+
+WATCH_SECONDS = 300
+GONE = 410
+QUIET_SECONDS = 60.0
+"""A log that says nothing so long is asked for again: the connection may be dead."""
+PAUSE_SECONDS = 1.0
+PATIENCE = 60
+"""Tries in a row to reach an API server that was there before."""
+
+
+class Cluster:
+    """One cluster, and the namespace that names belong to."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+
+    def run(self, name: str, namespace: str | None = None) -> Object | None:
+        """A TaskRun, or None."""
+        return self.api.get_run(namespace or self.namespace, name)
+
+    def runs(self, namespace: str, selector: str = "", fields: str = "") -> tuple[list[Object], str]:
+        """TaskRuns in a namespace ("": in all), and the version to watch from."""
+        return self.api.list_runs(namespace, selector, fields)
+
+    def changes(
+        self, namespace: str, selector: str, version: str, fields: str = "", seconds: float | None = None
+    ) -> Iterator[Object]:
+        """Watch events, over ended connections, for ever or so many seconds.
+
+        After a gap every TaskRun that is there comes as ADDED.
+        """
+        failures, deadline = 0, None if seconds is None else time.monotonic() + seconds
+        while deadline is None or deadline > time.monotonic():
+            left = WATCH_SECONDS if deadline is None else min(WATCH_SECONDS, int(deadline - time.monotonic()) + 1)
+            try:
+                for event in self.api.watch_runs(namespace, selector, version, left, fields):
+                    version, failures = str(event["object"]["metadata"]["resourceVersion"]), 0
+                    if event["type"] != "BOOKMARK":
+                        yield event
+            except ClusterRefused as no:
+                if no.status != GONE and not isinstance(no, Busy):
+                    raise
+                time.sleep(PAUSE_SECONDS)
+                items, version = self.runs(namespace, selector, fields)
+                yield from ({"type": "ADDED", "object": item} for item in items)
+            except ClusterUnreachable:  # ended in the middle of an event, or away
+                failures += 1
+                if failures > PATIENCE:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+
+    def create(self, obj: Object, namespace: str) -> Object:
+        """POST a TaskRun. Raises `ClusterRefused`."""
+        query = {"fieldValidation": "Strict"}
+        asked = Asked("create", PLURAL, namespace, obj["metadata"].get("name", ""))
+        return self.api.ask(asked, "POST", runs_path(namespace), query, obj)
+
+    def change(self, namespace: str, name: str, **spec: Any) -> Object:
+        """Patch fields of a TaskRun's spec."""
+        asked = Asked("patch", PLURAL, namespace, name)
+        return self.api.ask(asked, "PATCH", runs_path(namespace, name), {}, {"spec": spec}, content=MERGE_PATCH)
+
+    def remove(self, namespace: str, name: str) -> None:
+        """DELETE a TaskRun; its pods follow."""
+        asked = Asked("delete", PLURAL, namespace, name)
+        self.api.ask(asked, "DELETE", runs_path(namespace, name), {"propagationPolicy": "Background"})
+
+    def pod(self, namespace: str, name: str) -> Object | None:
+        """A pod, or None."""
+        asked = Asked("get", "pods", namespace, name)
+        return self.api.found(asked, f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    def events(self, namespace: str, uid: str) -> list[Object]:
+        """Events about the object with this UID."""
+        asked = Asked("list", "events", namespace)
+        query = {"fieldSelector": f"involvedObject.uid={uid}"}
+        return list(self.api.ask(asked, "GET", f"/api/v1/namespaces/{namespace}/events", query).get("items", ()))
+
+    def log(self, namespace: str, pod: str, *, follow: bool = False, tail: int | None = None) -> Iterator[bytes]:
+        """Lines of the task's container, each behind its time, as they come; without line ends.
+
+        Following goes on over broken connections, with nothing twice. Raises `ClusterRefused` (400: it has not
+        started; 404: there is no such pod).
+        """
+        newest, shown = b"", b""
+        while True:
+            try:
+                for line in self._log(namespace, pod, follow=follow, tail=None if shown else tail, since=shown):
+                    when = line[: line.find(b" ")]
+                    if when > shown:  # not one that was shown before the connection broke
+                        newest = max(newest, when)
+                        yield line
+                return
+            except ClusterUnreachable:
+                if not follow:
+                    raise
+                shown = newest
+                time.sleep(PAUSE_SECONDS)
+
+    def _log(self, namespace: str, pod: str, *, follow: bool, tail: int | None, since: bytes) -> Iterator[bytes]:
+        query = {"container": POD_CONTAINER, "timestamps": "true", "follow": json.dumps(follow)}
+        if tail is not None:
+            query["tailLines"] = str(tail)
+        if since:
+            query["sinceTime"] = f"{since[:19].decode()}Z"
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        asked = Asked("get", "pods/log", namespace, pod)
+        with self.api.asking(asked, "GET", path, query, read_seconds=QUIET_SECONDS) as answer:
+            rest = b""
+            for chunk in answer.stream(2**16, decode_content=True):
+                *complete, rest = (rest + chunk).split(b"\n")
+                yield from complete
+            if rest:
+                yield rest
+
+
+def event_time(event: Object) -> str:
+    """When an Event happened last, as the API server writes it."""
+    meta = event.get("metadata", {})
+    return str(event.get("lastTimestamp") or event.get("eventTime") or meta.get("creationTimestamp") or "")

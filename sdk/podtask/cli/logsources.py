@@ -1,0 +1,151 @@
+"""Where the output of an attempt is: in its pod while that runs, in the bucket for ever after.
+
+    pod log API    live, behind a time per line; the kubelet keeps the newest 10 MB only and drops it with the pod
+    bucket         runs/<uid>/<n>/log/000001, …: all of it, in pieces of up to 256 KiB, seconds late
+
+So an attempt that is over is read from the bucket, and from its pod only where the bucket cannot be used from here.
+Nothing is held in memory beyond one piece. Asked by: `logs`, `describing`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from podtask.backends.kubernetes.bucket import NoBucket
+from podtask.backends.kubernetes.refusals import ClusterRefused
+from podtask.cli.failures import CommandFailed
+from podtask.cli.session import Session, note
+from podtask.cli.view import Seen
+from podtask.core.keys import pod_name
+from podtask.core.store.base import StoreError
+
+if TYPE_CHECKING:
+    from podtask.core.store import ObjectInfo, Store
+
+INSTEAD = "read it while the pod is there"
+LOOK_SECONDS = 1.0
+"""Between two looks at a pod that has not started."""
+NOT_THERE = (400, 404)
+"""What the API server answers about a pod that has not started, or is gone."""
+
+Line = tuple[bytes, bytes]
+"""Time (RFC 3339) and text, without its end."""
+
+
+def over(run: Seen, number: int) -> bool:
+    """True once the attempt is judged; older ones than the status keeps are."""
+    attempt = run.attempt(number)
+    return attempt.judged if attempt else run.finished or number < run.status.attempts_total
+
+
+def read(session: Session, run: Seen, number: int) -> Iterator[Line]:
+    """What the attempt has printed so far. Raises `CommandFailed` that names the cure where it cannot be read."""
+    if not over(run, number):
+        yield from _of_pod(session, run, number)
+        return
+    try:
+        store, pieces = _pieces(session, run, number)
+    except (NoBucket, StoreError) as why:
+        yield from _of_pod_instead(session, run, number, why)
+        return
+    if pieces:
+        yield from _of_bucket(store, pieces)
+    else:
+        yield from _of_pod(session, run, number)
+
+
+def follow(session: Session, run: Seen, number: int) -> Iterator[Line]:
+    """What the attempt prints, as it prints it, from its beginning to its end."""
+    if over(run, number):
+        yield from read(session, run, number)
+        return
+    while True:
+        try:
+            yield from map(_split, session.cluster.log(run.namespace, pod_name(run.name, number), follow=True))
+            return
+        except ClusterRefused as no:
+            if no.status not in NOT_THERE:
+                raise
+        found = session.cluster.run(run.name, run.namespace)
+        if found is None:
+            raise CommandFailed(f"TaskRun '{run.name}' was deleted.")
+        run = Seen(found)
+        if over(run, number):
+            yield from read(session, run, number)
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def tail(session: Session, run: Seen, number: int, count: int) -> list[bytes]:
+    """The last lines. Raises as `read`."""
+    if not over(run, number):
+        return [text for _, text in _of_pod(session, run, number, count)]
+    try:
+        store, pieces = _pieces(session, run, number)
+    except (NoBucket, StoreError) as why:
+        return [text for _, text in _of_pod_instead(session, run, number, why, count)]
+    data = b""
+    for piece in reversed(pieces):
+        data = store.get(piece.key) + data
+        if data.count(b"\n") > count:
+            break
+    lines = data.split(b"\n")
+    return (lines[:-1] if lines[-1] == b"" else lines)[-count:]
+
+
+def last_lines(lines: Iterator[Line], count: int) -> Iterator[Line]:
+    """The last lines of a log that has an end."""
+    return iter(deque(lines, maxlen=count))
+
+
+def _pieces(session: Session, run: Seen, number: int) -> tuple[Store, list[ObjectInfo]]:
+    because = f"The log of attempt {number} of TaskRun {run.namespace}/{run.name} is in the cluster's bucket"
+    store, bucket = session.bucket(run.namespace).open(because, INSTEAD)
+    return store, list(store.list(bucket.attempt(run.uid, number).log))
+
+
+def _of_bucket(store: Store, pieces: list[ObjectInfo]) -> Iterator[Line]:
+    """Lines across pieces; the time is that of the piece in which a line begins, for there is no other."""
+    rest, began = b"", b""
+    for piece in pieces:
+        when = _rfc3339(piece.modified)
+        *lines, last = store.get(piece.key).split(b"\n")
+        for line in lines:
+            yield (began if rest else when), rest + line
+            rest = b""
+        if last and not rest:
+            began = when
+        rest += last
+    if rest:
+        yield began, rest
+
+
+def _of_pod(session: Session, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
+    """The pod's own log; nothing where the pod has not started or is gone."""
+    try:
+        yield from map(_split, session.cluster.log(run.namespace, pod_name(run.name, number), tail=count))
+    except ClusterRefused as no:
+        if no.status not in NOT_THERE:
+            raise
+
+
+def _of_pod_instead(
+    session: Session, run: Seen, number: int, why: Exception, count: int | None = None
+) -> Iterator[Line]:
+    if session.cluster.pod(run.namespace, pod_name(run.name, number)) is None:
+        raise CommandFailed(str(why)) from why
+    note(f"podtask: from the pod, which keeps the newest 10 MB only. {why}")
+    yield from _of_pod(session, run, number, count)
+
+
+def _split(line: bytes) -> Line:
+    when, _, text = line.partition(b" ")
+    return when, text
+
+
+def _rfc3339(seconds: float) -> bytes:
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%SZ}".encode()

@@ -1,0 +1,132 @@
+"""Which TaskRuns a command line means: names, @latest and -L, labels, flow runs, filters. Refusals are sentences.
+
+Before: `session`. Next on the road: the command itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from podtask.backends.kubernetes.manifest import label_value, selector
+from podtask.cli.failures import CommandFailed, Exit
+from podtask.cli.session import Session
+from podtask.cli.view import Seen, bare, newest_first
+from podtask.core.names import LABEL_FLOW, State
+
+LATEST = "@latest"
+
+
+def one(session: Session, name: str | None, *, latest: bool = False) -> Seen:
+    """The TaskRun of that name; with @latest, -L: the newest. Raises `CommandFailed` where there is none."""
+    if name is not None and name != LATEST:
+        if latest:
+            raise CommandFailed(f"Say '{name}' or -L, not both.", Exit.USAGE)
+        return _named(session, bare(name))
+    if not latest and name is None:
+        raise CommandFailed("Which TaskRun? Give its name, or -L for the newest one; 'podtask list'.", Exit.USAGE)
+    runs = newest_first(_all(session, session.namespace))
+    if not runs:
+        raise CommandFailed(f"There are no TaskRuns in namespace '{session.namespace}' (-n).", Exit.NOT_FOUND)
+    return runs[0]
+
+
+def several(
+    session: Session,
+    names: Sequence[str],
+    *,
+    latest: bool = False,
+    labels: str | None = None,
+    flow_run: str | None = None,
+    everything: bool = False,
+) -> list[Seen]:
+    """The TaskRuns of a command that takes many, oldest first by selector. Raises `CommandFailed` for none."""
+    ways = [bool(names) or latest, labels is not None or flow_run is not None, everything]
+    if sum(ways) != 1:
+        given = "Say which TaskRuns in one way" if sum(ways) else "Which TaskRuns?"
+        raise CommandFailed(f"{given}: names, -L, -l or --flow-run, or --all.", Exit.USAGE)
+    if ways[0]:
+        found = [one(session, name) for name in names] + ([one(session, None, latest=True)] if latest else [])
+        return list({run.uid: run for run in found}.values())
+    found = _all(session, session.namespace, _labels(labels, flow_run))
+    runs = sorted(found, key=lambda run: (run.created_at, run.name))
+    if not runs:
+        raise CommandFailed(f"No TaskRuns in namespace '{session.namespace}' are meant by that.", Exit.NOT_FOUND)
+    return runs
+
+
+def flow_run_of(session: Session, flow_run: str) -> list[Seen]:
+    """The TaskRuns of a flow run, oldest first. Raises `CommandFailed` for none."""
+    return several(session, (), flow_run=flow_run)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What `list` shows. Empty fields do not filter."""
+
+    labels: str = ""
+    states: tuple[str, ...] = ()
+    flow: str = ""
+    flow_run: str = ""
+    tags: tuple[str, ...] = ()
+    """All of them."""
+    younger_than: float | None = None
+    """Seconds."""
+    older_than: float | None = None
+    names: tuple[str, ...] = field(default=())
+
+    @property
+    def selector(self) -> str:
+        """What the API server can do of it by labels."""
+        flow = f"{LABEL_FLOW}={label_value(self.flow)}" if self.flow else ""
+        return ",".join(part for part in (_labels(self.labels, self.flow_run or None), flow) if part)
+
+    @property
+    def fields(self) -> str:
+        """What the API server can do of it by fields."""
+        return f"status.state={self.states[0]}" if len(self.states) == 1 and self.states[0] != State.PENDING else ""
+
+    def takes(self, run: Seen, now: datetime) -> bool:
+        """The rest of it."""
+        lived = (now - run.created_at).total_seconds()
+        return (
+            (not self.names or run.name in self.names)
+            and (not self.states or run.word in self.states)
+            and set(self.tags) <= set(run.tags)
+            and (self.younger_than is None or lived <= self.younger_than)
+            and (self.older_than is None or lived >= self.older_than)
+        )
+
+
+def states(words: Sequence[str]) -> tuple[str, ...]:
+    """`--state failed,Running` as states. Raises `CommandFailed` that lists them."""
+    known = {word.value.lower(): word.value for word in State}
+    given = [part.strip() for word in words for part in word.split(",") if part.strip()]
+    for word in given:
+        if word.lower() not in known:
+            raise CommandFailed(f"There is no state '{word}'; the states are {', '.join(known.values())}.", Exit.USAGE)
+    return tuple(dict.fromkeys(known[word.lower()] for word in given))
+
+
+def _named(session: Session, name: str) -> Seen:
+    found = session.cluster.run(name)
+    if found is not None:
+        return Seen(found)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [run.name for run in _all(session, session.namespace)], n=1)
+    hint = (
+        f"did you mean '{near[0]}'?"
+        if near
+        else f"'podtask list{session.where}' shows which there are, -n looks elsewhere."
+    )
+    raise CommandFailed(f"There is no TaskRun '{name}' in namespace '{session.namespace}': {hint}", Exit.NOT_FOUND)
+
+
+def _all(session: Session, namespace: str, labels: str = "") -> list[Seen]:
+    return [Seen(item) for item in session.cluster.runs(namespace, labels)[0]]
+
+
+def _labels(labels: str | None, flow_run: str | None) -> str:
+    return ",".join(part for part in (labels or "", selector(flow_run) if flow_run else "") if part)

@@ -1,0 +1,82 @@
+"""`podtask submit -f FILE`: create TaskRuns, and stay with them if asked to."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from podtask.backends.kubernetes.client import Object
+from podtask.backends.kubernetes.refusals import ClusterRefused
+from podtask.cli import manifests, printers
+from podtask.cli.failures import CommandFailed, Ended, Exit
+from podtask.cli.logs import Form, follow_run
+from podtask.cli.options import DURATION, with_session
+from podtask.cli.session import Session
+from podtask.cli.view import KIND_PREFIX, Seen
+from podtask.cli.waiting import until_ended
+
+
+@click.command()
+@click.option("-f", "--filename", "path", required=True, help="File with TaskRuns in YAML or JSON; - is stdin.")
+@click.option("--name", help="Another name than the file's, for a file with one TaskRun.")
+@click.option("--wait", is_flag=True, help="Wait for the end; the exit status is the outcome.")
+@click.option("--logs", is_flag=True, help="Print what the tasks print, then as --wait.")
+@click.option("--timeout", type=DURATION, help="With --wait: give up after so long; the runs go on.")
+@click.option("-o", "--output", type=click.Choice(["json", "yaml", "name"]), help="Form of the output.")
+@with_session
+def submit(
+    session: Session,
+    *,
+    path: str,
+    name: str | None,
+    wait: bool,
+    logs: bool,
+    timeout: float | None,
+    output: str | None,
+) -> None:
+    """Create the TaskRuns of a YAML file."""
+    found = manifests.read(path)
+    if name is not None:
+        if len(found) != 1:
+            raise CommandFailed(f"--name is for one TaskRun, and {path} holds {len(found)}.", Exit.USAGE)
+        found[0]["metadata"] = {**found[0]["metadata"], "name": name}
+    runs = [create(session, manifest) for manifest in found]
+    if output is not None:
+        printers.out(printers.objects(runs, output, one=True))
+    else:
+        printers.out("\n".join(f"{KIND_PREFIX}{run.name} created" for run in runs))
+    stay(session, runs, wait=wait, logs=logs, timeout=timeout)
+
+
+def stay(session: Session, runs: list[Seen], *, wait: bool, logs: bool, timeout: float | None = None) -> None:
+    """What --logs and --wait ask for; ends with the outcome as exit status."""
+    if logs:
+        form = Form(prefix=len(runs) > 1)
+        for run in runs:
+            for line in follow_run(session, run, form, first=True):
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+    if wait or logs:
+        raise Ended(until_ended(session, runs, timeout=timeout))
+
+
+def create(session: Session, manifest: Object) -> Seen:
+    """POST it. A name that is taken is refused, never replaced."""
+    meta = manifest["metadata"]
+    namespace = str(meta.get("namespace") or session.namespace)
+    if session.given_namespace not in (None, namespace):
+        raise CommandFailed(
+            f"TaskRun '{meta.get('name')}' names namespace '{namespace}', and -n says '{session.given_namespace}'; "
+            f"leave one of them out.",
+            Exit.USAGE,
+        )
+    try:
+        return Seen(session.cluster.create(manifest, namespace))
+    except ClusterRefused as no:
+        if no.reason != "AlreadyExists":
+            raise
+        raise CommandFailed(
+            f"There is a TaskRun '{meta['name']}' in namespace '{namespace}' already, and what has run is never "
+            f"replaced: give it another --name, use metadata.generateName, or delete the old one."
+        ) from no

@@ -1,0 +1,187 @@
+"""`wait`, `submit`, `cancel`, `suspend`, `resume`, `delete`: what is asked of the API server, and what is said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.unit.cli.apiserver import Refuse
+from tests.unit.cli.conftest import Terminal
+from tests.unit.cli.runs import run
+
+RUNS = "/apis/podtask.dev/v1alpha1/namespaces/team/taskruns"
+HELLO = """
+apiVersion: podtask.dev/v1alpha1
+kind: TaskRun
+metadata: {name: hello}
+spec:
+  task: {source: "def main(day): return day"}
+  parameters: {day: 2026-01-02}
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    {"Completed": 0, "Failed": 10, "Crashed": 11, "TimedOut": 12, "Cancelled": 13, "NotReady": 14}.items(),
+)
+def test_the_exit_status_of_wait_is_the_outcome(podtask: Terminal, state: str, status: int) -> None:
+    podtask.cluster.add(run("x", "Running"))
+    podtask.cluster.news = [("MODIFIED", run("x", "Running")), ("MODIFIED", run("x", state))]
+    said = podtask("wait x")
+    assert said.status == status
+    assert said.out.startswith(f"x {state}")
+    assert podtask("wait x --quiet") == type(said)(status, "", "")
+
+
+def test_of_several_runs_the_first_that_did_not_succeed_decides(podtask: Terminal) -> None:
+    labels = {"podtask.dev/flow-run": "etl-1"}
+    podtask.cluster.add(
+        run("a", "Completed", labels=labels), run("b", "Running", labels=labels), run("c", "TimedOut", labels=labels)
+    )
+    podtask.cluster.news = [("MODIFIED", run("b", "Failed", labels=labels))]
+    said = podtask("wait --flow-run etl-1")
+    assert said.status == 10
+    assert said.out == "a Completed after 59s\nc TimedOut after 59s\nb Failed after 59s\n"
+    assert "podtask: b: ValueError: no luck\nNext: see the traceback" in said.err
+
+
+def test_a_run_that_is_deleted_while_it_is_waited_for_is_an_error(podtask: Terminal) -> None:
+    podtask.cluster.add(run("x", "Running"))
+    podtask.cluster.news = [("DELETED", run("x", "Running"))]
+    said = podtask("wait x")
+    assert (said.status, said.err) == (3, "podtask: TaskRun 'x' was deleted before it ended.\n")
+
+
+def test_waiting_ends_when_time_is_up(podtask: Terminal) -> None:
+    podtask.cluster.add(run("x", "Running"), run("y", "Running"))
+    said = podtask("wait x y --timeout 0")
+    assert (said.status, said.err) == (4, "podtask: Time is up; still not ended: x, y.\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "out", "asked"),
+    {
+        "cancel": ("cancel x", "taskrun.podtask.dev/x cancelled\n", ("PATCH", f"{RUNS}/x", {"spec": {"cancel": True}})),
+        "cancel of one that has ended": (
+            "cancel done",
+            "taskrun.podtask.dev/done has ended before (Completed)\n",
+            None,
+        ),
+        "suspend": (
+            "suspend x",
+            "taskrun.podtask.dev/x suspended; attempt 1 runs on\n",
+            ("PATCH", f"{RUNS}/x", {"spec": {"suspend": True}}),
+        ),
+        "suspend of a suspended one": ("suspend held", "taskrun.podtask.dev/held was suspended already\n", None),
+        "resume": (
+            "resume held",
+            "taskrun.podtask.dev/held resumed\n",
+            ("PATCH", f"{RUNS}/held", {"spec": {"suspend": False}}),
+        ),
+        "resume of one that runs": ("resume x", "taskrun.podtask.dev/x was not suspended\n", None),
+        "delete": ("delete x", "taskrun.podtask.dev/x deleted\n", ("DELETE", f"{RUNS}/x", None)),
+        "by label": (
+            "cancel -l team=red",
+            "taskrun.podtask.dev/x cancelled\n",
+            ("PATCH", f"{RUNS}/x", {"spec": {"cancel": True}}),
+        ),
+        "the latest": ("delete -L", "taskrun.podtask.dev/held deleted\n", ("DELETE", f"{RUNS}/held", None)),
+    }.values(),
+)
+def test_steering(podtask: Terminal, line: str, out: str, asked: tuple[object, ...] | None) -> None:
+    podtask.cluster.add(
+        run("x", "Running", labels={"team": "red"}),
+        run("done", "Completed"),
+        run("held", "Pending", minute=9, spec={"suspend": True}),
+    )
+    said = podtask(line)
+    assert (said.status, said.out, said.err) == (0, out, "")
+    assert podtask.cluster.written() == ([asked] if asked else [])
+
+
+@pytest.mark.parametrize("line", ["cancel", "cancel x --all", "delete -L -l a=b", "wait --all --flow-run r"])
+def test_which_runs_are_meant_is_said_in_one_way(podtask: Terminal, line: str) -> None:
+    said = podtask(line)
+    assert (said.status, "names, -L, -l or --flow-run, or --all" in said.err) == (2, True)
+    assert podtask.cluster.asked == []
+
+
+def test_delete_of_all_says_each(podtask: Terminal) -> None:
+    podtask.cluster.add(run("x", "Running"), run("y", "Completed", minute=5))
+    assert podtask("delete --all").out == "taskrun.podtask.dev/x deleted\ntaskrun.podtask.dev/y deleted\n"
+    assert podtask.cluster.runs == {}
+    assert podtask("delete --all").status == 3
+
+
+def test_submit_creates_what_the_file_says_as_it_says_it(podtask: Terminal) -> None:
+    path = podtask.file("hello.yaml", HELLO)
+    said = podtask(f"submit -f {path}")
+    assert (said.status, said.out, said.err) == (0, "taskrun.podtask.dev/hello created\n", "")
+    made = podtask.cluster.runs["team", "hello"]
+    assert made["spec"]["parameters"] == {"day": "2026-01-02"}
+    assert podtask(f"submit -f {path} --name again -o name").out == "taskrun.podtask.dev/again\n"
+    said = podtask(f"submit -f {path}")
+    assert said.status == 1
+    assert said.err.startswith("podtask: There is a TaskRun 'hello' in namespace 'team' already, and what has run is")
+
+
+def test_submit_and_wait_ends_with_the_outcome(podtask: Terminal) -> None:
+    path = podtask.file("hello.yaml", HELLO)
+    podtask.cluster.news = [("MODIFIED", run("hello", "Failed"))]
+    said = podtask(f"submit -f {path} --wait")
+    assert (said.status, said.out) == (10, "taskrun.podtask.dev/hello created\nhello Failed after 59s\n")
+
+
+def test_submit_and_logs_prints_them_first(podtask: Terminal) -> None:
+    path = podtask.file("hello.yaml", HELLO)
+    podtask.cluster.news = [("MODIFIED", run("hello", "Completed"))]
+    podtask.store.put(podtask.keys("uid-hello").log + "000001", b"greeting\n")
+    said = podtask(f"submit -f {path} --logs")
+    out = "taskrun.podtask.dev/hello created\ngreeting\nhello Completed after 59s\n"
+    assert (said.status, said.out, said.err) == (0, out, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    {
+        "nothing": ("", "file.yaml is empty; write a TaskRun into it"),
+        "no YAML": ("a: [", "file.yaml is not YAML: "),
+        "another kind": (
+            "apiVersion: v1\nkind: Pod",
+            "holds a Pod (v1); podtask submits TaskRuns of podtask.dev/v1alpha1",
+        ),
+        "no object": ("- 1", "file.yaml holds no TaskRun but list: '[1]'."),
+        "no name": ("apiVersion: podtask.dev/v1alpha1\nkind: TaskRun", "a TaskRun without metadata.name or"),
+        "a key that YAML makes a boolean": (
+            HELLO.replace("day: 2026", "off: 2026"),
+            "TaskRun hello: a key under spec.parameters is False in YAML (yes, no, on, off and numbers are no texts); ",
+        ),
+        "a namespace that -n contradicts": (
+            HELLO.replace("{name: hello}", "{name: hello, namespace: other}"),
+            "TaskRun 'hello' names namespace 'other', and -n says 'team'",
+        ),
+    }.values(),
+)
+def test_a_file_that_cannot_be_submitted(podtask: Terminal, text: str, sentence: str) -> None:
+    path = podtask.file("file.yaml", text)
+    said = podtask(f"submit -n team -f {path}")
+    assert (said.status in (1, 2), said.out, podtask.cluster.written()) == (True, "", [])
+    assert sentence in said.err
+
+
+def test_a_list_is_its_items_and_a_missing_file_is_a_sentence(podtask: Terminal) -> None:
+    document = {"apiVersion": "v1", "kind": "List", "items": [run("a"), run("b")]}
+    path = podtask.file("list.json", json.dumps(document))
+    assert podtask(f"submit -f {path} -o name").out == "taskrun.podtask.dev/a\ntaskrun.podtask.dev/b\n"
+    assert podtask(f"submit -f {path} --name c").status == 2
+    said = podtask("submit -f gone.yaml")
+    assert (said.status, said.err) == (1, "podtask: gone.yaml: No such file or directory.\n")
+
+
+def test_a_refusal_of_the_api_server_is_its_sentence(podtask: Terminal) -> None:
+    podtask.cluster.refuse["create taskruns"] = Refuse(422, "Invalid", "spec.retries: 101 is too many")
+    said = podtask(f"submit -f {podtask.file('hello.yaml', HELLO)}")
+    assert (said.status, said.err) == (
+        1,
+        "podtask: The API server refused TaskRun team/hello: spec.retries: 101 is too many\n",
+    )
