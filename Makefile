@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo demo-down test test-local test-cluster test-long differential check lint types layers generate lock bench clean
+.PHONY: help demo demo-down test test-local test-cluster test-long differential check lint types layers generate lock bench docs clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,10 +43,11 @@ types: $(VENV)/ready
 layers: $(VENV)/ready
 	lint-imports
 
-generate: $(VENV)/ready ## write what is generated from the models: the CRD, its copy in the chart, the chart's README; docs/differences.md
+generate: $(VENV)/ready ## write what is generated from code: the CRD, its copy in the chart, the chart's README; the docs' reference and differences
 	python -m podtask.core.crd > crds/taskruns.podtask.dev.yaml
 	python charts/generate.py
 	python -m tests.differential.document
+	python -m dev.docs
 
 COMPILE := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 lock: ## write requirements/ anew
@@ -63,8 +64,11 @@ lock: ## write requirements/ anew
 bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 	dev/with-cluster python -m tests.bench
 
+docs: $(VENV)/ready ## the documentation as a site, in build/site
+	zensical build --clean --strict
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build/site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	dev/venv $(PYTHON) $(VENV)

@@ -1,0 +1,148 @@
+"""docs/reference/taskrun.md: every field of the TaskRun, from the CRD that the models make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dev.docs.docstrings import first_sentence
+from dev.docs.markdown import code, page, sentence, table
+
+from podtask.core.crd import crd
+from podtask.core.models import MUTABLE
+from podtask.core.names import API_VERSION, KIND, SHORT_NAME
+from podtask_operator import podtemplate, validate
+
+Schema = dict[str, Any]
+
+MANY_WORDS = 8
+
+HEAD = f"""\
+`apiVersion: {API_VERSION}`, `kind: {KIND}`, short name `{SHORT_NAME}`. Write `{SHORT_NAME}` or `taskruns.podtask.dev`:
+Tekton has a plural `taskruns`, too. The same text comes from the cluster: `kubectl explain {SHORT_NAME}.spec`.
+
+The spec never changes but for {", ".join(f"`{name}`" for name in MUTABLE[:-1])} and `{MUTABLE[-1]}`. For other values,
+create a TaskRun under another name. Only the operator writes the status."""
+
+
+def text() -> str:
+    """The whole page."""
+    version = crd()["spec"]["versions"][0]
+    root = version["schema"]["openAPIV3Schema"]
+    return page(
+        "TaskRun",
+        "podtask/core/models.py and podtask/core/status.py",
+        HEAD,
+        "## spec\n\n" + _fields(root["properties"]["spec"]),
+        *_nested("spec", root["properties"]["spec"]),
+        _template(),
+        "## status\n\n" + _fields(root["properties"]["status"]),
+        *_nested("status", root["properties"]["status"]),
+        _refusals(root),
+        _columns(version["additionalPrinterColumns"]),
+    )
+
+
+def _fields(schema: Schema) -> str:
+    required = schema.get("required", ())
+    rows = [
+        (
+            code(name) + (" **required**" if name in required else ""),
+            _kind(child),
+            _bounds(child),
+            sentence(child.get("description", "")),
+        )
+        for name, child in schema["properties"].items()
+    ]
+    return table(("Field", "Type", "Default and bounds", "Meaning"), rows)
+
+
+def _nested(path: str, schema: Schema) -> Iterator[str]:
+    for name, child in schema["properties"].items():
+        inner = child.get("items", child)
+        if "properties" in inner:
+            here = f"{path}.{name}" + ("[]" if "items" in child else "")
+            about = sentence(inner.get("description", child.get("description", "")))
+            yield f"### {here}\n\n{about}\n\n{_fields(inner)}"
+            yield from _nested(here, inner)
+
+
+def _kind(schema: Schema) -> str:
+    if schema.get("x-kubernetes-int-or-string"):
+        return "integer or string"
+    if "items" in schema:
+        return f"list of {_kind(schema['items'])}"
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"map of {_kind(schema['additionalProperties'])}"
+    return "date and time" if schema.get("format") == "date-time" else str(schema["type"])
+
+
+def _bounds(schema: Schema) -> str:
+    said = []
+    if "default" in schema:
+        default = schema["default"]
+        said.append(f"default `{str(default).lower() if isinstance(default, bool) else default}`")
+    if "enum" in schema:
+        words = schema["enum"]
+        long = len(words) > MANY_WORDS
+        said.append("see [States, reasons and Events](states.md)" if long else "one of " + ", ".join(map(code, words)))
+    if "minimum" in schema:
+        said.append(("more than " if schema.get("exclusiveMinimum") else "at least ") + f"{schema['minimum']:g}")
+    if "maximum" in schema:
+        said.append(f"at most {schema['maximum']:,.10g}")
+    for key, unit in (("maxLength", "characters"), ("maxItems", "items"), ("maxProperties", "entries")):
+        if key in schema:
+            said.append(f"at most {schema[key]:,} {unit}")
+    if "pattern" in schema:
+        said.append(f"matches `{schema['pattern']}`")
+    return "; ".join(said)
+
+
+def _template() -> str:
+    rows = [(f"`{name}`", _where(name)) for name in podtemplate.FIELDS]
+    return (
+        "### spec.podTemplate fields\n\nOnly these. Anything else ends the run as InvalidSpec, with a sentence that "
+        "names the field. Pods pass Pod Security `restricted` whatever is written here.\n\n"
+        + table(("Field", "Goes to"), rows)
+    )
+
+
+def _where(name: str) -> str:
+    if name in podtemplate.POD_FIELDS or name == "terminationGracePeriodSeconds":
+        return "The pod's `spec`, as it is."
+    return {
+        "labels": "Labels of the pod. Those of podtask.dev stay podtask's.",
+        "annotations": "Annotations of the pod.",
+        "securityContext": "The pod's `securityContext`: fsGroup, runAsUser, runAsGroup, supplementalGroups.",
+        "volumes": "The pod's volumes, of the types that `restricted` allows.",
+        "volumeMounts": "Mounts of the container; not below /podtask, /tmp, /proc, /sys and /dev (but /dev/shm).",
+        "envFrom": "Sources of variables of the task's container.",
+    }[name]
+
+
+def _refusals(root: Schema) -> str:
+    said = [rule["message"] for rule in _rules(root) if not rule["message"].endswith("another name instead")]
+    checks = "\n".join(f"- {first_sentence(check)}" for check in validate.CHECKS)
+    return (
+        "## What is refused\n\nBy the API server, at once (`kubectl apply` prints the sentence):\n\n"
+        + "\n".join(f"- {sentence(text)}" for text in dict.fromkeys(said))
+        + "\n- A change of a field of the spec that does not change (see above).\n\n"
+        + "By the operator, before any pod. The run ends Failed, reason InvalidSpec; `status.message` says what is "
+        + f"wrong and `status.error.cure` what to do. It looks at this:\n\n{checks}"
+    )
+
+
+def _rules(schema: Schema) -> Iterator[Schema]:
+    yield from schema.get("x-kubernetes-validations", ())
+    for child in schema.get("properties", {}).values():
+        yield from _rules(child)
+    if "items" in schema:
+        yield from _rules(schema["items"])
+
+
+def _columns(columns: list[Schema]) -> str:
+    rows = [
+        (f"`{c['name'].upper()}`", "only with `-o wide`" if c.get("priority") else "", c.get("description", "Age."))
+        for c in columns
+    ]
+    return f"## Columns of kubectl get\n\n{table(('Column', '', 'Shows'), rows)}"
