@@ -1,6 +1,9 @@
 """Async flows: async tasks share the flow's event loop here, and are pods like any other on a cluster.
 
 Sync and async tasks mix freely; their futures can be passed to each other.
+
+python examples/async_flow.py                                 here and now
+PODTASK_BACKEND=kubernetes python examples/async_flow.py      the tasks in pods, the flow still on its own loop
 """
 
 import asyncio

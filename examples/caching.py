@@ -2,6 +2,9 @@
 
 `task_input_hash` counts the code (constants, globals and helpers included) and every argument. The results lie
 below PODTASK_HOME here, in the bucket on a cluster. Run it twice: the second time everything is Cached.
+
+python examples/caching.py                                 here and now
+PODTASK_BACKEND=kubernetes python examples/caching.py      twice: no pod the second time
 """
 
 from datetime import timedelta

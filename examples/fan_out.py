@@ -2,6 +2,9 @@
 
 The driver passes futures on and downloads nothing in between; on a cluster every run is a pod with the resources
 it asks for.
+
+python examples/fan_out.py                                 here and now
+PODTASK_BACKEND=kubernetes python examples/fan_out.py      a pod per shard
 """
 
 import random

@@ -2,6 +2,9 @@
 
 Every attempt is recorded; on a cluster each one is a pod of its own. The condition and computed delays are asked
 where the task runs, so they see the exception itself.
+
+python examples/retries.py                                 here and now
+PODTASK_BACKEND=kubernetes python examples/retries.py      a pod per attempt
 """
 
 from podtask import flow, get_run_context, ref, task

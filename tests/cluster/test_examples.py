@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cluster.kit import ROOT, World
+from tests.cluster.kit import World, sentence
+from tests.cluster.operator_process import RUNNERS
+from tests.examples import FOLDER, LAST_LINE, VALUES
 
 pytestmark = pytest.mark.cluster
 
-EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+PUBLISHED_RUNNER = "podtask/runner:0.1.0-py3.11"
+
 BUCKET = ("AWS_", "PODTASK_S3_", "PODTASK_STORE")
 
 
@@ -20,7 +23,7 @@ def printed(example: str, home: Path, **settings: str) -> list[str]:
     """The lines of standard output but those of the tasks themselves, whose order is the scheduler's."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith(BUCKET)}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / example)],
+        [sys.executable, str(FOLDER / f"{example}.py")],
         env={**bare, "PODTASK_HOME": str(home), **settings},
         capture_output=True,
         text=True,
@@ -31,9 +34,29 @@ def printed(example: str, home: Path, **settings: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", LAST_LINE)
 def test_an_example_ends_alike_on_a_laptop_and_on_the_cluster(example: str, world: World, tmp_path: Path) -> None:
     here = printed(example, tmp_path, PODTASK_BACKEND="local")
     there = printed(example, tmp_path, PODTASK_BACKEND="kubernetes", PODTASK_NAMESPACE=world.namespace)
-    assert here
+    assert here[-1].startswith(LAST_LINE[example])
     assert there[-1] == here[-1]
+
+
+@pytest.mark.parametrize("manifest", VALUES)
+def test_the_task_runs_of_a_manifest_complete_with_their_values(manifest: str, world: World) -> None:
+    world.kubectl("apply", "--validate=strict", "-f", str(FOLDER / manifest))
+    ended = {name: world.finished(name)["status"] for name in VALUES[manifest]}
+    assert {name: status["result"]["value"] for name, status in ended.items()} == VALUES[manifest]
+
+
+def test_the_cron_job_may_create_its_task_run_and_does(world: World) -> None:
+    text = (FOLDER / "cron.yaml").read_text()
+    assert text.count(PUBLISHED_RUNNER) == 1
+    world.kubectl("apply", "--validate=strict", "-f", "-", given=text.replace(PUBLISHED_RUNNER, RUNNERS["3.11"]))
+    world.kubectl("create", "job", "--from=cronjob/nightly", "try-it-now")
+    name = world.until(
+        "the job has created a TaskRun", lambda: next((n for n in world.runs if n.startswith("nightly-")), None)
+    )
+    assert world.finished(name)["status"]["result"]["value"] == "45"
+    as_cron = f"--as=system:serviceaccount:{world.namespace}:nightly"
+    assert "cannot list" in sentence(lambda: world.kubectl("get", "ptr", as_cron))

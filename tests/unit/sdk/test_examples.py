@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.examples import FOLDER, LAST_LINE, OTHERS, VALUES
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
-SAID = {
-    "hello": "['hello ada', 'hello alan']",
-    "retries": "page 2, attempt 3",
-    "caching": "332833500",
-    "fan_out": "pi is about 3.1",
-    "async_flow": "['HELLO ADA', 'HELLO ALAN']",
-}
+
+def run(name: str, home: Path, **settings: str) -> list[str]:
+    """The lines of its standard output."""
+    environment = {**os.environ, "PODTASK_HOME": str(home), **settings}
+    command = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("backend", ["local", "process"])
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", LAST_LINE)
 def test_the_example_says_what_it_should(name: str, backend: str, tmp_path: Path) -> None:
-    environment = {**os.environ, "PODTASK_BACKEND": backend, "PODTASK_HOME": str(tmp_path)}
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert SAID[name] in done.stdout
+    assert run(name, tmp_path, PODTASK_BACKEND=backend)[-1].startswith(LAST_LINE[name])
 
 
 def test_the_second_run_of_the_caching_example_computes_nothing(tmp_path: Path) -> None:
-    environment = {**os.environ, "PODTASK_BACKEND": "local", "PODTASK_HOME": str(tmp_path)}
-    command = [sys.executable, str(EXAMPLES / "caching.py")]
-    said = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in "12"]
+    said = ["\n".join(run("caching", tmp_path, PODTASK_BACKEND="local")) for _ in "12"]
     assert "computing" in said[0]
     assert "computing" not in said[1]
     assert said[1].count("Cached") == 2
+
+
+def test_every_example_is_run() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")} == set(LAST_LINE)
+    assert {path.name for path in FOLDER.glob("*.yaml")} == {*VALUES, *OTHERS}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_an_example_begins_with_what_it_shows_and_how_to_run_it(path: Path) -> None:
+    text = path.read_text()
+    comments = "".join(itertools.takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+    begin = (path.suffix == ".py" and ast.get_docstring(ast.parse(text))) or comments
+    assert len(begin.splitlines()) >= 3
+    assert f"examples/{path.name}" in begin
