@@ -50,6 +50,8 @@ def _own_word(encoder: Encoder, value: object) -> bytes | None:
 def _code(encoder: Encoder, value: object) -> bytes | None:
     if isinstance(value, types.FunctionType):
         return _parts(encoder, codeid.function_parts(value))
+    if value is Any:  # a class since Python 3.11
+        return _parts(encoder, codeid.Parts(b"foreign", ("typing:Any", "")))
     if isinstance(value, type):
         return _parts(encoder, codeid.class_parts(value))
     if isinstance(value, types.ModuleType):
@@ -76,7 +78,7 @@ def _enum(encoder: Encoder, value: object) -> bytes | None:
     if enum is None or not isinstance(value, enum.Enum):
         return None
     name = "" if isinstance(value, enum.Flag) else str(value._name_)  # Pythons name combined flags differently
-    return token(b"enum", text(codeid.full_name(type(value))), text(name), encoder.at(".value", value._value_))
+    return token(b"enum", _kind(encoder, value), text(name), encoder.at(".value", value._value_))
 
 
 def _container(encoder: Encoder, value: object) -> bytes | None:
@@ -173,7 +175,9 @@ def _reduced(encoder: Encoder, value: object) -> bytes | None:
     state, items, entries = [*rest, None, None, None][:3]
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         state = {**(state[0] or {}), **state[1]}  # __dict__ and __slots__
-    parts = [encoder.encode(function), encoder.at("", tuple(args))]
+    if args and isinstance(args[0], type):
+        encoder.at(f" → {args[0].__qualname__}", args[0])  # first, because as args[0] nobody would know it
+    parts = [encoder.encode(function), encoder.encode(tuple(args))]
     if isinstance(state, dict) and all(isinstance(name, str) for name in state):
         parts.append(encoder.named(b"state", state.items()))
     else:

@@ -5,25 +5,22 @@ parses and never runs). The user's own code counts by what it says, transitively
 and version. Own is what is neither in the standard library nor in site-packages.
 
 `podtask_runner.canonical` walks what the `*_parts` functions here name; modules are in `podtask_runner.modules`,
-syntax trees in `podtask_runner.sources`.
+syntax trees in `podtask_runner.sources`, the names that code uses in `podtask_runner.usage`.
 """
 
 from __future__ import annotations
 
-import dis
 import functools
 import hashlib
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from podtask_runner import modules, sources
+from podtask_runner import modules, sources, usage
 from podtask_runner.payload import PYTHON
 
-_GLOBAL: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-_ATTRIBUTE: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-_GENERATORS: Final = frozenset({"dataclasses", "reprlib"})
 _MISSING: Final = object()
 
 
@@ -74,16 +71,19 @@ def function_parts(fn: types.FunctionType) -> Parts:
         live["(defaults)"] = fn.__defaults__
     if fn.__kwdefaults__:
         live["(keyword defaults)"] = fn.__kwdefaults__
+    attributes = {name: value for name, value in vars(fn).items() if name != "__wrapped__"}
+    if attributes:
+        live["(attributes)"] = attributes
     facts = []
     tree = sources.tree_of(fn.__code__, fn.__globals__)
     if tree is not None:
         facts.append(sources.normal(tree, bare=True))
     else:
         live["(bytecode)"] = fn.__code__
-    for code in _all_codes(fn.__code__):
-        for name, value in _globals_used(code, fn.__globals__):
+    for code in usage.all_codes(fn.__code__):
+        for name, value in usage.globals_used(code, fn.__globals__):
             live.setdefault(name, value)
-        facts += [fact for name in _imports(code, fn.__globals__) for fact in modules.identity(name)]
+        facts += [fact for name in usage.imports(code, fn.__globals__) for fact in modules.identity(name)]
     return Parts(b"function", tuple(facts), live)
 
 
@@ -102,21 +102,25 @@ _IS_FUNCTION: Final = 0x3  # CO_OPTIMIZED and CO_NEWLOCALS
 
 
 def class_parts(kind: type) -> Parts:
-    """Of a class: its statement, bases, functions and plain data; one of others by name and version."""
+    """Of a class: its statement, bases, functions, plain data, and what else its body mentions; one of others by name
+    and version."""
     name = full_name(kind)
-    methods = {key: tuple(_functions(member)) for key, member in vars(kind).items()}
-    files = [fn.__code__.co_filename for found in methods.values() for fn in found if _written(fn)]
-    filename = files[0] if files else modules.file_of(kind.__module__)
-    if not modules.is_own(kind.__module__, filename or ""):
+    methods = {key: [fn for fn in _functions(member) if _written(fn)] for key, member in vars(kind).items()}
+    filename = _file_of(kind, methods)
+    if not modules.is_own(kind.__module__, filename):
         return Parts(b"foreign", (name, modules.version(kind.__module__)))
-    tree = sources.class_tree(filename, kind.__qualname__) if filename else None
+    tree = sources.class_tree(filename, kind.__qualname__)
     live: dict[str, object] = {f"(base {at})": base for at, base in enumerate(kind.__bases__) if base is not object}
+    resolved = tree is not None and "<locals>" not in kind.__qualname__
     for key, member in vars(kind).items():
-        written = [fn for fn in methods[key] if _written(fn)]
-        if written:
-            live[key] = written
-        elif not _is_dunder(key) and (_is_plain(member) or (tree is None and isinstance(member, type))):
-            live[key] = member
+        if methods[key]:
+            live[key] = methods[key]
+        elif not _is_machinery(key, member) and (_is_plain(member) or isinstance(member, type) or not resolved):
+            live[key] = list(_functions(member)) or member
+    if tree is not None:
+        known = {key for key, found in methods.items() if found}
+        for used, value in usage.class_names(tree, _globals_of(kind, methods), known):
+            live.setdefault(f"(uses {used})", value)
     facts = (name, sources.normal(tree) if tree is not None else ",".join(sorted(_annotated(kind))))
     return Parts(b"class", facts, live)
 
@@ -129,56 +133,26 @@ def module_parts(name: str) -> Parts:
 def foreign_parts(builtin: types.BuiltinFunctionType) -> Parts:
     """Of a function without Python code."""
     home = builtin.__module__ or getattr(builtin.__self__, "__name__", "")
-    return Parts(b"foreign", (f"{home}:{builtin.__qualname__}", modules.version(home)))
+    what = modules.identity(home) if modules.is_own(home) else (modules.version(home),)
+    return Parts(b"foreign", (f"{home}:{builtin.__qualname__}", *what))
 
 
-def _globals_used(code: types.CodeType, values: dict[str, Any]) -> Iterator[tuple[str, object]]:
-    """Globals by name, and what is taken from the user's own modules by dotted name, as deep as modules go."""
-    instructions = _instructions(code)
-    for at, instruction in enumerate(instructions):
-        name = instruction.argval
-        if instruction.opname not in _GLOBAL or name not in values or _is_dunder(name):
-            continue
-        value: object = values[name]
-        while isinstance(value, types.ModuleType) and modules.is_own(
-            value.__name__, modules.file_of(value.__name__) or ""
-        ):
-            at += 1  # noqa: PLW2901 - walks along the chain of attributes
-            following = instructions[at] if at < len(instructions) else None
-            if following is None or following.opname not in _ATTRIBUTE:
-                break
-            inner = getattr(value, following.argval, _MISSING)
-            if inner is _MISSING:
-                break
-            name, value = f"{name}.{following.argval}", inner
-        yield name, value
+def _file_of(kind: type, methods: Mapping[str, list[types.FunctionType]]) -> str:
+    """Where the class statement stands: beside its methods (notebooks have a file per cell), else in its module."""
+    beside = [fn for found in methods.values() for fn in found if fn.__globals__.get("__name__") == kind.__module__]
+    return beside[0].__code__.co_filename if beside else modules.file_of(kind.__module__) or ""
 
 
-def _imports(code: types.CodeType, values: dict[str, Any]) -> Iterator[str]:
-    """Absolute names of the modules that a function imports when it runs."""
-    instructions = _instructions(code)
-    for at, instruction in enumerate(instructions):
-        if instruction.opname != "IMPORT_NAME":
-            continue
-        level = instructions[at - 2].argval if at >= 2 else 0
-        name = modules.absolute(str(instruction.argval), level if isinstance(level, int) else 0, values)
-        yield name
-        for following in instructions[at + 1 :]:
-            if following.opname == "IMPORT_FROM":
-                yield f"{name}.{following.argval}"
-            elif not following.opname.startswith("STORE_"):
-                break
+def _globals_of(kind: type, methods: Mapping[str, list[types.FunctionType]]) -> dict[str, Any]:
+    beside = [fn.__globals__ for found in methods.values() for fn in found]
+    module = sys.modules.get(kind.__module__)
+    return next((known for known in beside if known.get("__name__") == kind.__module__), None) or vars(module or object)
 
 
-def _instructions(code: types.CodeType) -> list[dis.Instruction]:
-    return [instruction for instruction in dis.get_instructions(code) if instruction.opname != "EXTENDED_ARG"]
-
-
-def _all_codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _all_codes(constant)
+def _is_machinery(key: str, member: object) -> bool:
+    """What Python itself keeps in a class; no statement of the user's says it."""
+    sunder = key.startswith("_") and key.endswith("_")  # dunder, too
+    return sunder or key == "_abc_impl" or isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType)
 
 
 def _functions(member: object) -> Iterator[types.FunctionType]:
@@ -192,10 +166,10 @@ def _functions(member: object) -> Iterator[types.FunctionType]:
 
 
 def _written(fn: types.FunctionType) -> bool:
-    """By a person; what dataclasses and attrs generate follows from the class statement."""
+    """By the user; what dataclasses, attrs, enum and NamedTuple generate follows from the class statement."""
     filename = fn.__code__.co_filename
     generated = filename == "<string>" or filename.startswith("<attrs generated")
-    return not generated and fn.__globals__.get("__name__") not in _GENERATORS
+    return not generated and modules.is_own(str(fn.__globals__.get("__name__", "")), filename)
 
 
 def _is_plain(value: object) -> bool:
@@ -212,10 +186,6 @@ def _annotated(kind: type) -> list[str]:
         return list(vars(kind).get("__annotations__", ()))
     except Exception:  # noqa: BLE001 - lazily evaluated annotations run user code
         return []
-
-
-def _is_dunder(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
 
 
 def _cell(cell: types.CellType) -> object:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.runner.sample import Access, Colour, Pair, Plain, Point, Words, cyclic
 from tests.unit.runner.values import KEYS, VALUES, neighbours, typed
@@ -121,6 +121,7 @@ def test_copies_are_equal(value: Any) -> None:
     assert content_hash(copy.deepcopy(value)) == content_hash(value)
 
 
+@settings(deadline=None)  # hundreds of neighbours
 @given(VALUES)
 def test_what_is_almost_the_value_has_another_hash(value: Any) -> None:
     own = content_hash(value)

@@ -1,4 +1,4 @@
-"""What changes the identity of code, and what does not. The code stands in files, imported anew in each process."""
+"""Code without a plain file behind it, text of the YAML door, and what has no identity; the rest: `test_mutations`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,132 +19,10 @@ from tests.unit.runner.harness import RUNNER
 from podtask_runner.canonical import Unhashable
 from podtask_runner.codeid import code_identity, source_identity
 
-Identify = Callable[..., str]
-
 PROBE = (
     "import sys; sys.path.insert(0, sys.argv[1]); import flow; from podtask_runner.codeid import code_identity; "
     "print(code_identity(flow.f))"
 )
-
-
-@pytest.fixture
-def identify(tmp_path: Path) -> Identify:
-    """The identity of `f` in a `flow.py` of this text, with other modules beside it."""
-
-    def of(text: str, **modules: str) -> str:
-        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
-        for name, content in {"flow": text, **modules}.items():
-            path = folder.joinpath(*name.split("__")).with_suffix(".py")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
-        done = subprocess.run(
-            [sys.executable, "-c", PROBE, str(folder)],
-            env={**os.environ, "PYTHONPATH": RUNNER},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    return of
-
-
-SAME = {
-    "comments and layout": ("def f(x):\n    return x + 1", "# c\n\ndef f(x):\n\n    return (x  # why\n        + 1)"),
-    "docstrings": ("def f(x):\n    return x", "def f(x):\n    'text'\n    return x"),
-    "where it stands": ("def f(x):\n    return x", "unused = 1\n\n\ndef f(x):\n    return x"),
-    "decorators of its own": (
-        "def d(g):\n    return g\ndef f(x):\n    return x",
-        "def d(g):\n    return g\n@d\ndef f(x):\n    return x",
-    ),
-    "globals it does not use": ("A = 1\ndef f(x):\n    return x", "A = 2\ndef f(x):\n    return x"),
-    "helpers it does not use": (
-        "def g(): return 1\ndef f(x):\n    return x",
-        "def g(): return 2\ndef f(x):\n    return x",
-    ),
-    "attributes named like a global": ("A = 1\ndef f(x):\n    return x.A", "A = 2\ndef f(x):\n    return x.A"),
-}
-
-OTHER = {
-    "a constant": ("def f(x):\n    return x + 1", "def f(x):\n    return x + 2"),
-    "the type of a constant": ("def f(x):\n    return 1", "def f(x):\n    return 1.0"),
-    "a builtin by name": ("def f(x):\n    return len(x)", "def f(x):\n    return max(x)"),
-    "a default": ("def f(x=1):\n    return x", "def f(x=2):\n    return x"),
-    "a default by value": ("A = [1]\ndef f(x=A):\n    return x", "A = [2]\ndef f(x=A):\n    return x"),
-    "a keyword default": ("def f(*, x=1):\n    return x", "def f(*, x=2):\n    return x"),
-    "a global": ("A = 1\ndef f(x):\n    return x + A", "A = 2\ndef f(x):\n    return x + A"),
-    "a global in a nested function": (
-        "A = 1\ndef f(x):\n    return [x + A for _ in x]",
-        "A = 2\ndef f(x):\n    return [x + A for _ in x]",
-    ),
-    "a helper": ("def g(): return 1\ndef f():\n    return g()", "def g(): return 2\ndef f():\n    return g()"),
-    "a helper's helper": (
-        "def h(): return 1\ndef g(): return h()\ndef f():\n    return g()",
-        "def h(): return 2\ndef g(): return h()\ndef f():\n    return g()",
-    ),
-    "a closure": ("def m(n):\n    return lambda: n\nf = m(1)", "def m(n):\n    return lambda: n\nf = m(2)"),
-    "a method of a class it uses": (
-        "class C:\n    def g(self): return 1\ndef f():\n    return C().g()",
-        "class C:\n    def g(self): return 2\ndef f():\n    return C().g()",
-    ),
-    "an attribute of a class it uses": (
-        "class C:\n    a = 1\ndef f():\n    return C.a",
-        "class C:\n    a = 2\ndef f():\n    return C.a",
-    ),
-    "a base class": (
-        "class B:\n    def g(self): return 1\nclass C(B): pass\ndef f():\n    return C()",
-        "class B:\n    def g(self): return 2\nclass C(B): pass\ndef f():\n    return C()",
-    ),
-    "a global that a method uses": (
-        "A = 1\nclass C:\n    @property\n    def g(self): return A\ndef f():\n    return C()",
-        "A = 2\nclass C:\n    @property\n    def g(self): return A\ndef f():\n    return C()",
-    ),
-    "what a decorator wraps around a helper": (
-        "import functools\n@functools.lru_cache\ndef g(): return 1\ndef f():\n    return g()",
-        "import functools\n@functools.lru_cache\ndef g(): return 2\ndef f():\n    return g()",
-    ),
-    "a function in a table": (
-        "def g(): return 1\nTABLE = {'g': g}\ndef f():\n    return TABLE['g']()",
-        "def g(): return 2\nTABLE = {'g': g}\ndef f():\n    return TABLE['g']()",
-    ),
-    "sync and async": ("def f(): return 1", "async def f(): return 1"),
-    "its name": ("def f(n): return n and f(n - 1)", "def g(n): return n and f(n - 1)\nf = g"),
-}
-
-
-@pytest.mark.parametrize("case", SAME)
-def test_does_not_count(identify: Identify, case: str) -> None:
-    one, other = SAME[case]
-    assert identify(one) == identify(other)
-
-
-@pytest.mark.parametrize("case", OTHER)
-def test_counts(identify: Identify, case: str) -> None:
-    one, other = OTHER[case]
-    assert identify(one) != identify(other)
-
-
-MODULES = {
-    "a function of an own module": "import tools\ndef f():\n    return tools.g()",
-    "a function of an own package": "import pkg.tools\ndef f():\n    return pkg.tools.g()",
-    "a name imported from an own module": "from tools import g\ndef f():\n    return g()",
-    "an own module imported inside the function": "def f():\n    import tools\n    return tools.g()",
-    "a name imported inside the function": "def f():\n    from pkg import tools\n    return tools.g()",
-    "an own module as a value": "import tools\ndef f():\n    return getattr(tools, 'g')()",
-    "an own module behind another one": "import front\ndef f():\n    return front.g()",
-    "an own module behind one imported inside": "def f():\n    import front\n    return front.g()",
-}
-
-
-@pytest.mark.parametrize("case", MODULES)
-def test_counts_across_files(identify: Identify, case: str) -> None:
-    def with_answer(answer: int) -> str:
-        tools = f"A = {answer}\ndef g():\n    return A\n"
-        return identify(MODULES[case], tools=tools, pkg__tools=tools, pkg____init__="", front="from tools import g\n")
-
-    assert with_answer(1) == with_answer(1)
-    assert with_answer(1) != with_answer(2)
 
 
 def test_a_function_imported_inside_counts_the_same_before_and_after_it_ran(tmp_path: Path) -> None:
@@ -214,16 +92,49 @@ def test_callables_of_all_kinds_have_an_identity() -> None:
     assert len({code_identity(kind) for kind in kinds}) == len(kinds)
 
 
-lock = __import__("threading").Lock()
+lock = threading.Lock()
 
 
 def uses_a_lock() -> Any:
     return lock
 
 
-def test_a_global_without_a_stable_form_is_named() -> None:
-    with pytest.raises(Unhashable, match="uses_a_lock → lock: "):
-        code_identity(uses_a_lock)
+def calls_one_that_uses_a_lock() -> Any:
+    return uses_a_lock()
+
+
+def with_a_lock(held: Any) -> Any:
+    class Held:
+        inside = held
+
+    def uses_a_class() -> Any:
+        return Held.inside
+
+    return uses_a_class
+
+
+class Guarded:
+    guard = (lock,)
+
+    def ask(self) -> Any:
+        return self.guard
+
+
+@pytest.mark.parametrize(
+    ("fn", "path"),
+    [
+        pytest.param(uses_a_lock, "uses_a_lock → lock", id="a global"),
+        pytest.param(calls_one_that_uses_a_lock, "calls_one_that_uses_a_lock → uses_a_lock → lock", id="of a helper"),
+        pytest.param(with_a_lock([lock]), "uses_a_class → Held → inside[0]", id="in a class that a function made"),
+        pytest.param(Guarded().ask, "Guarded.ask.__self__ → Guarded → (uses lock)", id="named in the body of a class"),
+        pytest.param(functools.partial(len, lock), "partial.args[0]", id="bound by partial"),
+    ],
+)
+def test_what_has_no_stable_form_is_named_with_the_path_to_it(fn: Any, path: str) -> None:
+    with pytest.raises(Unhashable) as caught:
+        code_identity(fn)
+    assert caught.value.path.endswith(path)
+    assert "cannot be hashed" in caught.value.why
 
 
 class TestSource:
