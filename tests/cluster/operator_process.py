@@ -59,6 +59,11 @@ class Operator:
         """True while the process runs."""
         return self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def health(self) -> Mapping[str, object]:
         """What `/healthz` answers."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:
