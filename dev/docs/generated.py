@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dev.docs import chart, picture, python_api, settings, taskrun, words
+from dev.docs import chart, command, picture, python_api, settings, taskrun, words
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, table
 from dev.docs.paths import DOCS, TOP
@@ -23,6 +23,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/states.md": words.text,
     "reference/python.md": python_api.text,
     "reference/settings.md": settings.text,
+    "reference/command.md": command.text,
     "reference/chart.md": chart.text,
     "explanation/lifecycle.svg": picture.text,
 }

@@ -37,4 +37,4 @@ def sentence(text: str) -> str:
     if not text:
         return ""
     first = text[0].upper() if re.match(r"[a-z]+ ", text) else text[0]  # not of sha256, json, or package.module
-    return first + text[1:] + ("" if text.endswith((".", "…", ":")) else ".")
+    return first + text[1:] + ("" if text.endswith((".", "…", ":", "]")) else ".")
