@@ -98,6 +98,14 @@ def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:
     return tuple(seen.runs)
 
 
+def largest(parameters: Mapping[str, Any]) -> str:
+    """The parameter that takes most of a call's payload."""
+    from podtask_runner.pickling import dumps
+
+    short = _Met(lambda _: None).reference
+    return max(parameters, key=lambda name: len(dumps(parameters[name], reference=short)))
+
+
 def runs_in(value: Any, find: Find) -> tuple[TaskRun, ...]:
     """The runs of futures and states in `wait_for`, nested lists included. Raises `TypeError` for anything else."""
     found: dict[str, TaskRun] = {}

@@ -31,6 +31,7 @@ from podtask.core.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, PLURAL
 from podtask.core.status import ResultInfo
 from podtask.errors import FlowReplayMismatch, PodtaskError, ResultUnavailable, SettingsError
 from podtask.hashing import call_digest
+from podtask.inputs import largest
 from podtask.luggage import luggage_of
 from podtask.shipping import pickled_code
 
@@ -191,11 +192,17 @@ class KubernetesBackend:
             namespace=self.namespace,
             digest=call_digest(run),
             code=self._bucket.carry(code, f"The code of task '{name}'"),
-            inputs=self._bucket.carry(payload, f"What task '{name}' is called with"),
+            inputs=self._inputs(run, payload),
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
             wait_for=[up.id for up in run.wait_for if up.id not in elsewhere],
             cache=plan,
         )
+
+    def _inputs(self, run: TaskRun, payload: bytes) -> Object:
+        try:
+            return self._bucket.carry(payload, f"What task '{run.task.name}' is called with")
+        except NoBucket as why:
+            raise NoBucket(f"{why} The largest argument is '{largest(run.inputs.parameters)}'.") from why
 
     def _cache_plan(self, run: TaskRun) -> Object | None:
         """None also where a failed upstream leaves no values for a key: the operator will say NotReady."""
