@@ -1,6 +1,6 @@
 """A decision becomes writes, in an order that may be cut off anywhere.
 
-    cache pointer ──> one status patch (with resourceVersion) ──> Secret, pod, stop, delete ──> Events
+    cache pointer, last words ──> one status patch (with resourceVersion) ──> Secret, pod, stop, delete ──> Events
 
 Before: `podtask.core.lifecycle.decide`. What was learned from the answers goes into `mirror`.
 """
@@ -31,6 +31,7 @@ from podtask.core.status import Status
 from podtask.core.store import Signer
 from podtask_operator import grants, pod, podstatus
 from podtask_operator.api import Api, ApiError, ApiUnavailable
+from podtask_operator.lastwords import LastWords
 from podtask_operator.mirror import Memory, Mirror
 from podtask_operator.objects import Objects
 from podtask_operator.queue import Key, Later
@@ -58,6 +59,7 @@ class Applier:
         self._signer = signer
         self._story = story
         self._settings = settings
+        self._last_words = LastWords(api, mirror, objects)
 
     async def apply(self, key: Key, run: TaskRun, decision: Decision, now: datetime) -> None:
         """Perform one decision. Raises `Later` where the run changed, `ApiUnavailable`, `StoreUnavailable`."""
@@ -66,6 +68,7 @@ class Applier:
             if isinstance(effect, Publish):
                 await self._objects.publish(run, effect, memory.components, now)
         if decision.status != run.status:
+            await self._last_words.keep(key, run, decision.status)
             run = await self._write_status(key, run, decision.status, memory)
         for effect in decision.effects:
             await self._perform(key, run, effect, memory, now)
@@ -89,7 +92,9 @@ class Applier:
             memory.begin(began.number)
         before = run.status
         self._mirror.put_run(answer)
-        written = TaskRun.parse(answer)
+        held = self._mirror.runs.get(key)
+        same = held is not None and held.resource_version == answer["metadata"]["resourceVersion"]
+        written = held if held is not None and same else TaskRun.parse(answer)  # the watch may have been quicker
         self._story.tell(written, events(before, status))
         return written
 

@@ -98,14 +98,14 @@ class Mirror:
         return concerned
 
     def put_pod(self, obj: Object) -> Key | None:
-        """Take in a pod of ours; returns the key of its TaskRun when anything changed."""
+        """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
         held = self.pods.get(key)
         if held is not None and not _newer(meta, held["metadata"]["resourceVersion"]):
             return None
-        self.pods[key] = podstatus.project(obj)
-        return owner_key(obj)
+        pod = self.pods[key] = podstatus.project(obj)
+        return owner_key(obj) if held is None or _unlike(pod, held) else None
 
     def forget_pod(self, obj: Object) -> Key | None:
         """A pod is gone; another pod that took its name stays."""
@@ -202,6 +202,12 @@ def _without_inline(holder: Object, name: str) -> Object:
     if not isinstance(payload, dict):
         return dict(holder)
     return {**holder, name: {key: value for key, value in payload.items() if key != "inline"}}
+
+
+def _unlike(pod: Object, held: Object) -> bool:
+    """True unless the two projections differ in nothing but the version: most updates of a pod tell us nothing."""
+    version = {"resourceVersion": None}
+    return {**pod, "metadata": {**pod["metadata"], **version}} != {**held, "metadata": {**held["metadata"], **version}}
 
 
 def _newer(meta: Object, held: str) -> bool:

@@ -13,9 +13,10 @@ from datetime import datetime
 
 from podtask.core.cache import CacheEntry, Components, Producer
 from podtask.core.keys import Bucket
+from podtask.core.lastwords import ANCHOR
 from podtask.core.lifecycle.model import Publish
 from podtask.core.status import ResultInfo
-from podtask.core.store import NotStored, Store
+from podtask.core.store import AlreadyStored, NotStored, Store
 from podtask_operator import outcome
 from podtask_operator.run import TaskRun
 from podtask_runner.wire import Outcome
@@ -70,6 +71,35 @@ class Objects:
         if said is None:
             log.warning("the stored outcome of %s/%s is not readable", run.namespace, run.name)
         return said
+
+    async def answered(self, run: TaskRun, attempt: int) -> bool:
+        """True where the runner stored how the attempt ended. Raises `StoreUnavailable`."""
+        key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
+        return await asyncio.to_thread(self._store.head, key) is not None
+
+    async def end_of_log(self, run: TaskRun, attempt: int) -> bytes:
+        """The end of what the runner shipped of its output, `ANCHOR` bytes or all. Raises `StoreUnavailable`."""
+        keys = self.bucket(run.namespace).attempt(run.uid, attempt)
+
+        def read() -> bytes:
+            chunks = [info.key for info in self._store.list(keys.log) if info.key < keys.last_words]
+            end = b""
+            while chunks and len(end) < ANCHOR:
+                end = self._store.get(chunks.pop()) + end
+            return end
+
+        try:
+            return await asyncio.to_thread(read)
+        except NotStored:  # removed in between
+            return b""
+
+    async def put_last_words(self, run: TaskRun, attempt: int, chunk: bytes) -> None:
+        """Write the last chunk of a log, once. Raises `StoreUnavailable`."""
+        key = self.bucket(run.namespace).attempt(run.uid, attempt).last_words
+        try:
+            await asyncio.to_thread(lambda: self._store.put(key, chunk, if_absent=True))
+        except AlreadyStored:
+            log.debug("the last words of %s/%s are written already", run.namespace, run.name)
 
     async def lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
         """A live entry whose result is still what it was; a broken one is dropped. Raises `StoreUnavailable`."""

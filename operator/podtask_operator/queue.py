@@ -75,7 +75,8 @@ class WorkQueue:
         if len(self._timers) > 2 * len(self._due) + STALE_TIMERS:
             self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[0]]
             heapq.heapify(self._timers)
-        self._changed.set()
+        if self._timers[0][0] == due:  # the next one; all others are found when it is their turn
+            self._changed.set()
 
     @property
     def depth(self) -> int:

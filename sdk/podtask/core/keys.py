@@ -65,6 +65,11 @@ class AttemptKeys:
         """Prefix of the log chunks."""
         return self.base + "log/"
 
+    @property
+    def last_words(self) -> str:
+        """The chunk that the operator writes where the runner could not: after all of the runner's, `log/000001` on."""
+        return self.log + "999999"
+
 
 def pod_name(task_run: str, attempt: int) -> str:
     """`<taskrun>-<attempt>`: the API server itself refuses a second pod of the same attempt."""

@@ -78,6 +78,9 @@ class FakeApi:
         if name in self.pods and self.pods[name]["metadata"]["uid"] == uid:
             del self.pods[name]
 
+    async def pod_log(self, *_: Any) -> bytes:
+        raise ApiError(404, "NotFound", "not found")
+
     async def create_event(self, *_: Any) -> None:
         """Nobody reads them here."""
 

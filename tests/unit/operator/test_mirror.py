@@ -163,3 +163,11 @@ def test_an_event_that_cannot_be_read_at_all_does_not_end_the_watch() -> None:
     intake.pod({"type": "ADDED", "object": []})
     intake.task_run({"type": "ADDED", "object": made()})
     assert woken == [KEY]
+
+
+def test_an_update_of_a_pod_that_tells_nothing_wakes_nobody() -> None:
+    mirror, ip = Mirror(), {"podIP": "10.0.0.7", "conditions": [{"type": "Initialized", "status": "True"}]}
+    assert mirror.put_pod(pod(metadata={"resourceVersion": "10"}, status={"phase": "Pending"})) == KEY
+    assert mirror.put_pod(pod(metadata={"resourceVersion": "11"}, status={"phase": "Pending", **ip})) is None
+    assert mirror.pods[Key("team", "hello-1")]["metadata"]["resourceVersion"] == "11"
+    assert mirror.put_pod(pod(metadata={"resourceVersion": "12"}, status={"phase": "Running", **ip})) == KEY

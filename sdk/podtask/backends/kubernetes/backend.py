@@ -66,7 +66,8 @@ class KubernetesBackend:
         published = partial(self._api.config_map, name=CLIENT_CONFIG_MAP)
         self._bucket = BucketAccess(self.namespace, published, settings.store, settings.s3_endpoint_url)
         self._image = ImageContents((self.namespace, OPERATOR_NAMESPACE), published)
-        self._logs = PodLogs(partial(self._api.pod_log, self.namespace)) if shows_logs(settings) else NoLogs()
+        read = partial(self._api.pod_log, self.namespace)
+        self._logs = PodLogs(read, last_words=self._last_words) if shows_logs(settings) else NoLogs()
         self._late = Workers(LATE_THREADS, "podtask-submit")
         self._watchers: dict[str, Watcher] = {}
         self._uids: weakref.WeakKeyDictionary[TaskRun, str] = weakref.WeakKeyDictionary()
@@ -114,6 +115,11 @@ class KubernetesBackend:
             return self._bucket.read(uid, attempt, kind, whose, what.size or 0)
         except NoBucket as why:
             raise ResultUnavailable(str(why)) from why
+
+    def _last_words(self, run: TaskRun, attempt: int) -> bytes:
+        """See `logs.LastWords`. A log is worth no error: without the bucket it ends without them."""
+        uid = self._uids.get(run)
+        return b"" if uid is None else self._bucket.last_words(uid, attempt)
 
     def close(self) -> None:
         for watcher in list(self._watchers.values()):

@@ -76,6 +76,16 @@ class BucketAccess:
         except StoreError as error:
             raise NoBucket(f"{because}, which cannot be used from here: {error} Or {instead}.") from error
 
+    def last_words(self, uid: str, attempt: int) -> bytes:
+        """The chunk that the operator wrote at the end of an attempt's log; empty without one, and without a bucket."""
+        from podtask.core.store import StoreError
+
+        try:
+            store, bucket = self.open("The end of a log", "")
+            return store.get(bucket.attempt(uid, attempt).last_words)
+        except (NoBucket, StoreError):
+            return b""
+
     def _upload(self, digest: str, data: bytes, what: str) -> None:
         from podtask.core.store import AlreadyStored, StoreError
 

@@ -14,10 +14,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from podtask.context import task_run_logger
+from podtask.core import names
 from podtask.core.keys import pod_name
+from podtask.core.lastwords import sentences
 
 if TYPE_CHECKING:
     from podtask.core.status import Attempt, Status
@@ -43,6 +45,13 @@ class Reader(Protocol):
     def __call__(self, pod: str, since: str | None, limit_bytes: int, seconds: float) -> str: ...
 
 
+LastWords = Callable[["TaskRun", int], bytes]
+"""What the operator wrote at the end of an attempt's log because the runner could not; empty where it had not to."""
+
+CUT: Final = frozenset({names.Ended.CRASHED, names.Ended.DISRUPTION, names.Ended.OUT_OF_MEMORY, names.Ended.TIMED_OUT})
+"""Ends that may have left the runner no time for the log."""
+
+
 @dataclass
 class Tail:
     """One attempt's log, as far as it was shown."""
@@ -51,6 +60,8 @@ class Tail:
     number: int
     last: str = ""
     """Time of the last line shown."""
+    cut: bool = False
+    """It ended in one of the ways of `CUT`."""
 
 
 @dataclass
@@ -65,8 +76,9 @@ class Ended:
 class PodLogs:
     """Logs of the attempts of all runs. `step` is all of the logic; `start` makes the thread that calls it."""
 
-    def __init__(self, read: Reader, *, threaded: bool = True) -> None:
+    def __init__(self, read: Reader, *, last_words: LastWords | None = None, threaded: bool = True) -> None:
         self._read = read
+        self._last_words = last_words or _no_last_words
         self._threaded = threaded
         self._tails: dict[tuple[str, int], Tail] = {}
         self._over: set[tuple[str, int]] = set()
@@ -113,6 +125,7 @@ class PodLogs:
         try:
             for tail in ended.tails:
                 self._show(tail)
+                self._show_last_words(tail)
         finally:
             ended.then()
 
@@ -133,6 +146,7 @@ class PodLogs:
         if attempt.started_at is None or key in self._over:
             return None
         tail = self._tails.pop(key, None) or Tail(run, attempt.number)
+        tail.cut = attempt.outcome in CUT
         if attempt.judged or over:
             return tail
         self._tails[key] = tail
@@ -160,6 +174,15 @@ class PodLogs:
             if when > tail.last:
                 tail.last = when
                 out.info("%s", words)
+
+    def _show_last_words(self, tail: Tail) -> None:
+        """How a log ends that the runner could not complete; all of the chunk where the pod could not be read."""
+        if self.off or not tail.cut:
+            return
+        chunk = self._last_words(tail.run, tail.number)
+        out = task_run_logger(replace(tail.run.info, run_count=tail.number))
+        for line in sentences(chunk) if tail.last else chunk.decode(errors="replace").splitlines():
+            out.info("%s", line)
 
     def _failed(self, tail: Tail, error: Exception) -> None:
         if getattr(error, "status", None) in (400, 404):  # the pod has not started, or is gone
@@ -200,3 +223,7 @@ class NoLogs:
 
 def _nothing() -> None:
     return None
+
+
+def _no_last_words(*_: object) -> bytes:
+    return b""
