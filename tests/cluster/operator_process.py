@@ -55,11 +55,6 @@ class Operator:
             )
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
     def alive(self) -> bool:
         """True while the process runs."""
         return self._process.poll() is None
