@@ -19,9 +19,12 @@ Handlers for types beyond the built-in ones: `podtask_runner.canonical_types`; f
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
-from collections.abc import Callable, Iterable, Sized
-from typing import Any, Final, TypeVar
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Sequence, Sized
+from typing import Any, Final, Literal, TypeVar
 
 T = TypeVar("T")
 PREFIX: Final = "h1:"
@@ -29,6 +32,8 @@ PREFIX: Final = "h1:"
 
 _ATOM: Final = 40
 """Payloads up to this many bytes stand in the token as they are, longer ones by digest."""
+_MANY: Final = 64
+"""From this many items on, a list or tuple of one scalar type is encoded at once."""
 
 
 class Unhashable(TypeError):
@@ -132,12 +137,15 @@ class Encoder:
     def sequence(self, tag: bytes, items: Iterable[object], *before: bytes) -> bytes:
         """Items in their order."""
         self._spend(items)
-        parts, index = list(before), 0
+        if isinstance(items, (list, tuple)) and len(items) >= _MANY and (packed := _packed(items)):
+            return token(tag, *before, *packed)
+        parts = list(before)
         try:
-            for index, item in enumerate(items):  # noqa: B007 - the error path needs it
-                parts.append(self.encode(item))
+            for item in items:
+                scalar = _SCALARS.get(type(item))
+                parts.append(self.encode(item) if scalar is None else scalar(item))
         except Unhashable as found:
-            raise found.within(f"[{index}]") from None
+            raise found.within(f"[{len(parts) - len(before)}]") from None
         return token(tag, *parts)
 
     def unordered(self, tag: bytes, items: Iterable[object], *before: bytes) -> bytes:
@@ -176,6 +184,32 @@ def _name(item: tuple[str, object]) -> str:
 
 
 _NOWHERE: Final = 1 << 60
+
+
+def _packed(items: Sequence[Any]) -> tuple[bytes, ...] | None:
+    """Many numbers or strings of one type, a few times faster than one by one; None for anything else.
+
+    What begins with `packed` is no token of an item: those have a `=` or `#` behind their tags.
+    """
+    kinds = set(map(type, items))
+    kind = kinds.pop()
+    if kinds:
+        return None
+    if kind is str:
+        return b"packed str", _machine_words("q", map(len, items)), text("".join(items))
+    if kind is float:
+        return None if any(map(math.isnan, items)) else (b"packed float", _machine_words("d", items))
+    try:
+        return (b"packed int", _machine_words("q", items)) if kind is int else None
+    except OverflowError:
+        return None
+
+
+def _machine_words(code: Literal["q", "d"], values: Iterable[Any]) -> bytes:
+    words: array[Any] = array(code, values)
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words.tobytes()
 
 
 def _int(value: int) -> bytes:

@@ -47,10 +47,9 @@ def _numpy(encoder: Encoder, numpy: Any, value: Any) -> bytes | None:
 def _with_one_nan(numpy: Any, flat: Any) -> Any:
     if flat.dtype.kind == "c":
         flat = flat.view(flat.real.dtype)
-    if flat.dtype.kind != "f":
+    if flat.dtype.kind != "f" or not flat.size or not numpy.isnan(flat.min()):  # the least is NaN if any is
         return flat
-    odd = numpy.isnan(flat)
-    return numpy.where(odd, flat.dtype.type("nan"), flat) if odd.any() else flat
+    return numpy.where(numpy.isnan(flat), flat.dtype.type("nan"), flat)
 
 
 def _pandas(encoder: Encoder, pandas: Any, value: Any) -> bytes | None:

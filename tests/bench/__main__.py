@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import runpy
 
-BENCHES = ("bench_sdk", "bench_runner", "bench_store", "bench_sdk_submit", "bench_cluster", "bench_scale")
+BENCHES = (
+    "bench_sdk",
+    "bench_hashing",
+    "bench_runner",
+    "bench_store",
+    "bench_sdk_submit",
+    "bench_cluster",
+    "bench_scale",
+)
 
 for name in BENCHES:
     runpy.run_module(f"tests.bench.{name}", run_name="__main__")

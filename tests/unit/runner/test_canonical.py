@@ -53,6 +53,7 @@ EQUAL: dict[str, tuple[Any, Any]] = {
     "the same list twice, and two equal lists": ([shared, shared], [[1, 2], [1, 2]]),
     "strings that are not the same object": ("abc", built_at_run_time("abc")),
     "all NaNs": (math.nan, -math.nan),
+    "many NaNs": ([math.nan] * 64, [-math.nan] * 64),
     "copies of an object": (Plain(a=[1]), copy.deepcopy(Plain(a=[1]))),
     "attributes set in another order": (Plain(a=1, b=2), Plain(b=2, a=1)),
     "cycles of the same shape": (cyclic(), cyclic()),
@@ -94,6 +95,26 @@ DIFFERENT: dict[str, list[Any]] = {
     "where a cycle returns to": [_loop(0), _loop(1)],
     "types": [int, float, Point, Plain],
     "functions": [len, max, sorted, Point.far],
+    "many of one type": [
+        [1] * 64,
+        (1,) * 64,
+        [1] * 65,
+        [1.0] * 64,
+        [True] * 64,
+        ["1"] * 64,
+        [b"1"] * 64,
+        [1] * 63 + [2],
+        [1] * 63 + [1.0],
+        [1] * 63 + [2**64],
+        [0.0] * 64,
+        [0.0] * 63 + [-0.0],
+        [0.0] * 63 + [math.nan],
+        [""] * 64,
+        ["", "ab"] * 32,
+        ["a", "b"] * 32,
+        ["\ud83d\ude00"] * 64,
+        ["\U0001f600"] * 64,
+    ],
     "maxlen of a deque": [collections.deque([1], 2), collections.deque([1], 3)],
 }
 
@@ -119,6 +140,15 @@ def test_hashes_are_equal_exactly_when_values_and_types_are(one: Any, other: Any
 @given(VALUES)
 def test_copies_are_equal(value: Any) -> None:
     assert content_hash(copy.deepcopy(value)) == content_hash(value)
+
+
+@given(st.lists(st.integers() | st.floats() | st.text(), min_size=60, max_size=68), st.randoms(use_true_random=False))
+def test_long_lists_are_equal_exactly_when_values_and_types_are(items: list[Any], random: Any) -> None:
+    of_one_type = [item for item in items if type(item) is type(items[0])] * 64
+    for many in (items, of_one_type):
+        other = copy.deepcopy(many)
+        other[random.randrange(len(many))] = random.choice(items)
+        assert (content_hash(many) == content_hash(other)) == (typed(many) == typed(other))
 
 
 @settings(deadline=None)  # hundreds of neighbours

@@ -35,6 +35,9 @@ RECORDED = {
     "paths": "edd878928f84",
     "uuid": "4faec2d3ebf6",
     "range and slice": "915f2ba4a0c8",
+    "many ints": "1b9d4a0ad222",
+    "many floats": "ed42fe3df0fb",
+    "many strings": "e0894798b229",
     "pattern": "7b9f24373876",
     "cycle": "d58581197653",
 }
