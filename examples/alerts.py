@@ -27,8 +27,8 @@ def deliver(address: str) -> str:
 
 @flow(on_completion=[tell])
 def newsletter(addresses: list[str]) -> int:
-    runs = deliver.map(addresses)
-    return sum(run.wait().is_completed() for run in runs)
+    answers = [run.result(raise_on_failure=False) for run in deliver.map(addresses)]  # an exception where one failed
+    return sum(isinstance(answer, str) for answer in answers)
 
 
 if __name__ == "__main__":

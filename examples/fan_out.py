@@ -9,7 +9,7 @@ PODTASK_BACKEND=kubernetes python examples/fan_out.py      a pod per shard
 
 import random
 
-from podtask import flow, tags, task, unmapped
+from podtask import flow, ref, tags, task, unmapped
 
 
 @task(resources={"requests": {"cpu": "250m", "memory": "64Mi"}})
@@ -27,7 +27,7 @@ def estimate(hits: list[int], darts: int) -> float:
 def pi(shards: int = 8, darts: int = 20_000) -> float:
     with tags("monte-carlo"):
         hits = throw_darts.map(range(shards), unmapped(darts))
-    return estimate(hits, darts).result()
+    return estimate([ref(hit) for hit in hits], darts).result()
 
 
 if __name__ == "__main__":

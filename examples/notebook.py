@@ -6,7 +6,7 @@
 #     PODTASK_BACKEND=kubernetes python examples/notebook.py      a pod per task
 
 # %%
-from podtask import flow, task, task_input_hash
+from podtask import flow, ref, task, task_input_hash
 
 # %% [markdown]
 # Run a cell again after a change: with a cache key, only what changed is computed again.
@@ -27,7 +27,7 @@ def smooth(values: list[float], width: int) -> list[float]:
 # %%
 @flow
 def temperatures(days: int = 30, width: int = 7) -> list[float]:
-    return smooth(load(days), width).result()
+    return smooth(ref(load(days)), width).result()
 
 
 curve = temperatures()

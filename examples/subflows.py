@@ -7,7 +7,7 @@ python examples/subflows.py                                 here and now
 PODTASK_BACKEND=kubernetes python examples/subflows.py      a pod per task
 """
 
-from podtask import flow, tags, task
+from podtask import flow, ref, tags, task
 
 SHOPS = {"berlin": [12, 30, 7], "oslo": [5, 9], "atlantis": []}
 
@@ -25,7 +25,7 @@ def average(sales: list[int]) -> float:
 @flow
 def of_shop(shop: str) -> float:
     with tags(shop):
-        return average(read(shop)).result()
+        return average(ref(read(shop))).result()
 
 
 @flow

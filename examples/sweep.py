@@ -27,7 +27,8 @@ def train(rate: float, steps: int) -> tuple[float, float]:
 def sweep(steps: int = 50) -> str:
     rates = [0.001, 0.01, 0.1, 1.0, 10.0]
     runs = {rate: train(rate, steps) for rate in rates}
-    trained = {rate: run.result() for rate, run in runs.items() if run.wait().is_completed()}
+    states = {rate: run.wait() for rate, run in runs.items()}
+    trained = {rate: state.result for rate, state in states.items() if state and state.is_completed()}
     best = min(trained, key=lambda rate: trained[rate][0])
     return f"{len(trained)} of {len(rates)} converged; best is rate {best} with slope {trained[best][1]:.3f}"
 
