@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import click
-
 from dev.docs.markdown import code, page, sentence, table
+
 from podtask.cli import app
 
 HEAD = """\

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dev.docs import chart, command, picture, python_api, settings, taskrun, words
+from dev.docs import chart, command, examples, picture, python_api, settings, taskrun, words
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, table
 from dev.docs.paths import DOCS, TOP
@@ -19,6 +19,7 @@ from podtask.core.lifecycle.judge import VERDICTS
 from podtask.core.lifecycle.rules import RULES
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "examples.md": examples.text,
     "reference/taskrun.md": taskrun.text,
     "reference/states.md": words.text,
     "reference/python.md": python_api.text,
