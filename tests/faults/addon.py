@@ -31,8 +31,9 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass
 class Rule:
-    """Which requests, and what happens to them."""
+    """Which requests, and what happens to them. The log says of each request by which rule it was harmed."""
 
+    name: str
     match: str
     """A regular expression that finds something in the target. A group `each` is counted for each of its values."""
     do: str
@@ -49,13 +50,17 @@ class Rule:
     seconds: float = 0.0
     agent: str = ""
     """A regular expression for the user agent."""
+    within: str = ""
+    """A text that the body contains."""
     seen: Counter[str] = field(default_factory=Counter)
     kept: tuple[int, bytes] | None = None
 
-    def strikes(self, target: str, agent: str) -> bool:
+    def strikes(self, target: str, request: http.Request) -> bool:
         """True for a request that is to be harmed; counts it."""
         found = re.search(self.match, target)
-        if found is None or not re.search(self.agent, agent):
+        if found is None or not re.search(self.agent, request.headers.get("User-Agent", "")):
+            return False
+        if self.within and self.within not in _text(request):
             return False
         each = found.groupdict().get("each") or ""
         self.seen[each] += 1
@@ -76,11 +81,11 @@ class Faults:
             flow.response = self._control(flow.request)
             return
         target = _target(flow.request)
+        rule = next((rule for rule in self.rules if rule.strikes(target, flow.request)), None)
         agent = flow.request.headers.get("User-Agent", "")
-        rule = next((rule for rule in self.rules if rule.strikes(target, agent)), None)
         entry = {"number": len(self.log), "at": time.time(), "target": target, "agent": agent, "status": None}
         entry["body"] = _text(flow.request) if target.endswith("/status") else None
-        entry["fault"] = rule and f"{rule.do} {rule.when}"
+        entry["fault"] = rule and rule.name
         self.log.append(entry)
         flow.metadata.update(entry=entry, rule=rule, target=target)
         if rule is not None and rule.when == "before":
@@ -122,7 +127,9 @@ class Faults:
             await asyncio.sleep(rule.seconds)
             flow.kill()
         elif rule.do == "truncate":
-            flow.response.headers["Content-Length"] = str(len(flow.response.raw_content) + 100)
+            whole = flow.response.raw_content
+            flow.response.raw_content = whole[: len(whole) // 2]
+            flow.response.headers.update({"Content-Length": str(len(whole)), "Connection": "close"})
         elif rule.do == "replay":
             self._replay(flow, rule)
         elif rule.do == "error event":

@@ -119,6 +119,7 @@ def about(world: World, run: str) -> str:
 def api_rule(world: World, case: Case) -> Rule:
     """The case's fault, at the case's write."""
     return {
+        "name": case.run,
         "match": "^(PATCH|POST|DELETE)" + about(world, case.run),
         "nth": case.scenario.api_write(case.write),
         **API_FAULTS[case.fault],
@@ -130,6 +131,7 @@ def store_rule(world: World, case: Case, run: Object) -> Rule:
     bucket = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)
     key = bucket.cache(run["spec"]["cache"]["key"])
     return {
+        "name": case.run,
         "match": f"^PUT /{urlsplit(needed('PODTASK_STORE')).hostname}/{re.escape(key)}$",
         **STORE_FAULTS[case.fault],
     }
@@ -165,8 +167,8 @@ def test_a_fault_at_any_write_changes_nothing_about_how_the_run_ends(lives: Live
     run = invariants.check(lives.world, lives.store, case.run)
     case.scenario.ended_as_it_should(run)
     assert len(lives.world.pods_of(case.run)) == len(case.scenario.outcomes)
-    hurt = lives.s3.log() if case.into_bucket else lives.api.log(about(lives.world, case.run))
-    assert any(entry["fault"] for entry in hurt), "the fault was never met"
+    hurt = (lives.s3 if case.into_bucket else lives.api).log()
+    assert any(entry["fault"] == case.run for entry in hurt), "the fault was never met"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -57,8 +57,14 @@ def test_an_operator_that_reads_old_lists_repeats_nothing(folder: Path, store: S
 
 def remember_lists(proxy: Proxy) -> None:
     """The answers of now are given to whoever lists later; what the watches would say comes late."""
-    replayed = [{"match": f"^GET {path}$", "do": "replay", "when": "after", "times": 100} for path in LISTS.values()]
-    late = {"match": f"^WATCH .*/{SPACE}/(?P<each>taskruns|pods)$", "do": "delay", "seconds": HELD_SECONDS}
+    replay = {"name": "old list", "do": "replay", "when": "after", "times": 100}
+    replayed = [{**replay, "match": f"^GET {path}$"} for path in LISTS.values()]
+    late = {
+        "name": "late watch",
+        "match": f"^WATCH .*/{SPACE}/(?P<each>taskruns|pods)$",
+        "do": "delay",
+        "seconds": HELD_SECONDS,
+    }
     proxy.rules(*replayed, late)
     for path in LISTS.values():
         with urllib.request.urlopen(proxy.url + path, timeout=30) as answer:

@@ -102,7 +102,7 @@ def cut_both(api: Proxy, world: World) -> list[str] | None:
 def told(folder: Path, store: Store, api: tuple[Proxy, str]) -> Iterator[dict[str, Future[Told]]]:
     """All ways under way."""
     proxy, kubeconfig = api
-    proxy.rules(*({"match": watches(space_of(way)), "nth": 2, **WAYS[way].rule} for way in WAYS))
+    proxy.rules(*({"name": way, "match": watches(space_of(way)), "nth": 2, **WAYS[way].rule} for way in WAYS))
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         yield {way: pool.submit(disturb, way, folder, store, proxy, kubeconfig) for way in WAYS}
         pool.shutdown(cancel_futures=True)
