@@ -77,6 +77,8 @@ class Reconciler:
             others = concerned
         elif run.status.finished and not memory.announced:
             others = self._mirror.concerned(key)
+            if run.spec.ttl_seconds_after_finished is not None:  # it has begun, and no watch tells of an own write
+                others.append(key)
             memory.announced = True
             self._mirror.forget_cache_key(key)
         elif run.spec.suspend and memory.cache_key is not None:

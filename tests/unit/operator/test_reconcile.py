@@ -111,6 +111,17 @@ async def test_who_waits_is_woken_although_the_answer_to_the_last_write_was_lost
 
 
 @reconciling
+async def test_a_run_that_has_ended_is_looked_at_once_more_and_again_at_the_end_of_its_time_to_live(
+    world: World,
+) -> None:
+    world.add("hello", {"ttlSecondsAfterFinished": 60, "cancel": True})
+    await world.look("hello")
+    assert "hello" in world.woken()  # no watch tells of a write whose answer was taken in already
+    await world.look("hello")
+    assert Key("team", "hello") in world.reconciler.queue._due
+
+
+@reconciling
 async def test_a_finished_upstream_is_looked_at_again_when_nobody_needs_it_any_more(world: World) -> None:
     world.add("hello", {"ttlSecondsAfterFinished": 60}, status=ENDED)
     world.add("next", {"waitFor": [{"taskRun": "hello"}], "cancel": True})
