@@ -26,7 +26,7 @@ from podtask.core.lifecycle.model import (
     Why,
 )
 from podtask.core.lifecycle.view import events, rendered
-from podtask.core.names import Reason
+from podtask.core.names import PodCleanup, Reason
 from podtask.core.status import Status
 from podtask.core.store import Signer
 from podtask_operator import grants, pod, podstatus
@@ -81,9 +81,11 @@ class Applier:
         began = status.running if status.attempts_total > run.status.attempts_total else None
         if began is not None:
             memory.claimed, memory.recording = True, (began.number, began.recorded_at)
+            self._mirror.recording(key, run)
         try:
             answer = await self._api.patch_status(key.namespace, key.name, body)
         except ApiError as error:
+            self._mirror.recorded(key, run)
             if error.status not in (404, 409):
                 raise
             await self._refresh(key, run.uid)
@@ -104,7 +106,8 @@ class Applier:
         elif isinstance(effect, Stop):
             await self._stop(key, pod_name(run.name, effect.attempt), effect.pod_uid)
         elif isinstance(effect, DeletePod):
-            await self._delete_pod(key, pod_name(run.name, effect.attempt), effect.pod_uid)
+            name = pod_name(run.name, effect.attempt)
+            await self._delete_pod(key, name, effect.pod_uid, force=effect.force)
         elif isinstance(effect, DeleteRun):
             await self._delete_run(key, run.uid)
 
@@ -182,9 +185,9 @@ class Applier:
             if error.status != 404:
                 await self._look_again(key, name, error)
 
-    async def _delete_pod(self, key: Key, name: str, uid: str) -> None:
+    async def _delete_pod(self, key: Key, name: str, uid: str, *, force: bool = False) -> None:
         try:
-            await self._api.delete_pod(key.namespace, name, uid)
+            await self._api.delete_pod(key.namespace, name, uid, force=force)
         except ApiError as error:
             await self._look_again(key, name, error)
 
@@ -218,12 +221,31 @@ class Applier:
                 log.warning("%s: attempt %d is judged and its pod lives; it is deleted", key, attempt.number)
                 await self._delete_pod(key, pod_name(key.name, attempt.number), found.uid)
 
+    async def clean_up(self, key: Key) -> None:
+        """Delete pods whose end the stored status holds, as spec.podCleanup says. Their names stay used."""
+        run = self._mirror.runs.get(key)
+        cleanup = asked_cleanup(run, self._settings) if run is not None else PodCleanup.KEEP_ALL
+        if run is None or cleanup is PodCleanup.KEEP_ALL:
+            return
+        for attempt in run.status.attempts:
+            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
+            if held is None or attempt.outcome is None or not cleanup.deletes(attempt.outcome):
+                continue
+            if podstatus.is_ours(held, run.uid) and "deletionTimestamp" not in held["metadata"]:
+                await self._delete_pod(key, held["metadata"]["name"], held["metadata"]["uid"])
+                self._mirror.forget_pod(held)
+
     async def _refresh(self, key: Key, uid: str) -> None:
         live = await self._api.get_run(key.namespace, key.name)
         if live is None:
             self._mirror.forget_run(key, uid)
         else:
             self._mirror.put_run(live)
+
+
+def asked_cleanup(run: TaskRun, settings: Settings) -> PodCleanup:
+    """The run's own policy, else the chart's."""
+    return run.spec.pod_cleanup or PodCleanup(settings.task_defaults.get("podCleanup") or PodCleanup.KEEP_ALL)
 
 
 def _remember_refusal(memory: Memory, error: ApiError, what: str, now: datetime) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from podtask.core.lifecycle.judge import POD_DELETED_CURE
 from podtask.core.lifecycle.model import Why
 from podtask.core.names import Reason
 from podtask.core.status import MESSAGE_LIMIT
@@ -51,6 +52,8 @@ _SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.ADMISSION: "The node refused the pod.",
 }
 _CURES: Final[Mapping[Reason, str]] = {
+    Reason.EVICTED: "Nothing to correct in the run; what drains nodes can be slowed by a PodDisruptionBudget.",
+    Reason.NODE_LOST: "Look at the node: kubectl describe node.",
     Reason.PREEMPTED: "Give the run a priority of its own with spec.podTemplate.priorityClassName.",
     Reason.ADMISSION: "Check the node's free resources and its kubelet's log.",
 }
@@ -94,7 +97,7 @@ def _deleted(pod: Any) -> Why | None:
     finished = when(at(container(pod), "state", "terminated", "finishedAt"))
     if asked is not None and finished is not None and finished < asked:
         return None
-    return Why(Reason.POD_DELETED, "The pod was deleted before the task ended.")
+    return Why(Reason.POD_DELETED, "The pod was deleted before the task ended.", POD_DELETED_CURE)
 
 
 def _deletion_asked_at(pod: Any) -> datetime | None:

@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from podtask.core.cache import Components
-from podtask.core.lifecycle.model import Presence, Refusal
+from podtask.core.lifecycle.limits import Name, Slots
+from podtask.core.lifecycle.model import Limit, Presence, Refusal
+from podtask.core.names import Reason
 from podtask_operator import podstatus
 from podtask_operator.ownership import owner_key
 from podtask_operator.queue import Key
@@ -43,6 +45,9 @@ class Memory:
     cache_key: str | None = None
     claimed: bool = False
     """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""
+    sent_against: str | None = None
+    """resourceVersion that the record of an attempt was sent against, while nobody knows whether it was taken.
+    It holds its slots meanwhile: the write can take effect only as long as this is the stored version."""
     announced: bool = False
     """Its end was told to the runs that wait for it."""
 
@@ -59,6 +64,7 @@ class Mirror:
     runs: dict[Key, TaskRun] = field(default_factory=dict)
     malformed: dict[Key, Malformed] = field(default_factory=dict)
     pods: dict[Key, Object] = field(default_factory=dict)
+    slots: Slots[Key] = field(default_factory=Slots)
     _memories: dict[Key, Memory] = field(default_factory=dict)
     _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
     _same_key: dict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
@@ -73,12 +79,12 @@ class Mirror:
         try:
             run = TaskRun.parse(projected(obj))
         except Malformed as error:
-            self.forget_run(key)
+            self._forget(key)
             self.malformed[key] = error
             return None
         self.malformed.pop(key, None)
         if held is not None and held.uid != run.uid:
-            self.forget_run(key)
+            self._forget(key)
         self.runs[key] = run
         self._index(key, run)
         return key
@@ -89,13 +95,18 @@ class Mirror:
         if run is not None and uid not in (None, run.uid):
             return []
         concerned = self.concerned(key)
-        self.runs.pop(key, None)
+        self._forget(key)
+        return [*concerned, *self.slots.next()]
+
+    def _forget(self, key: Key) -> None:
+        run = self.runs.pop(key, None)
         self.malformed.pop(key, None)
         self.forget_cache_key(key)
         self._memories.pop(key, None)
+        self.slots.leave(key)
+        self.slots.release(key)
         if run is not None:
             self._unindex(key, run)
-        return concerned
 
     def put_pod(self, obj: Object) -> Key | None:
         """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
@@ -159,7 +170,48 @@ class Mirror:
         stayed = [other for other in needed if other in self.runs and self.runs[other].status.finished]
         return [*self.dependents(key), *raced, *stayed]
 
+    def limits(self, key: Key, run: TaskRun) -> tuple[Limit, ...]:
+        """The concurrency limits of a run, as they are at this moment: no await may come before the decision."""
+        return self.slots.seen_by(key, run.created_at, run.uid, self._slots_of(run))
+
+    def decided(self, key: Key, run: TaskRun, *, queues: bool) -> None:
+        """The run has, or no longer has, its place among those that wait for a slot."""
+        if queues:
+            self.slots.wait(key, run.created_at, run.uid, self._slots_of(run))
+        else:
+            self.slots.leave(key)
+
+    def recording(self, key: Key, run: TaskRun) -> None:
+        """The record of an attempt is about to be sent: from now on it holds its slots."""
+        self.memory(key, run.uid).sent_against = run.resource_version
+        self.slots.hold(key, self._slots_of(run))
+
+    def recorded(self, key: Key, run: TaskRun) -> None:
+        """The API server has answered: what the mirror holds of the run is what counts."""
+        self.memory(key, run.uid).sent_against = None
+        self._count(key, self.runs.get(key, run))
+
+    def _slots_of(self, run: TaskRun) -> tuple[Name, ...]:
+        return self.slots.limits.over(run.namespace, run.spec.tags)
+
+    def _count(self, key: Key, run: TaskRun) -> None:
+        """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
+        memory = self._memories.get(key)
+        if memory is not None and memory.uid == run.uid and memory.sent_against == run.resource_version:
+            return
+        if memory is not None:
+            memory.sent_against = None
+        if run.status.running is not None:
+            self.slots.hold(key, self._slots_of(run))
+            return
+        self.slots.release(key)
+        if run.status.finished or run.deleting or run.spec.suspend or run.spec.cancel:
+            self.slots.leave(key)
+        elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
+            self.decided(key, run, queues=True)
+
     def _index(self, key: Key, run: TaskRun) -> None:
+        self._count(key, run)
         if run.status.finished:
             self._unindex(key, run)
             return

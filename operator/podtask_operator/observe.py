@@ -10,15 +10,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podtask.core.keys import pod_name
-from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Presence, Upstream
+from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream
 from podtask.core.lifecycle.rules import LOOK_AGAIN, UPSTREAM_GRACE
 from podtask.core.status import ResolvedInput
+from podtask_operator import memory as memory_growth
 from podtask_operator import podstatus
 from podtask_operator.api import Api
 from podtask_operator.cachekey import composed_key
 from podtask_operator.cycles import Circles
 from podtask_operator.mirror import Memory, Mirror, Object, needed_names
 from podtask_operator.objects import Objects
+from podtask_operator.pod import resources_of
 from podtask_operator.queue import Key, Later
 from podtask_operator.run import TaskRun, policy
 from podtask_operator.settings import Settings
@@ -38,13 +40,19 @@ class Observer:
     async def observe(self, key: Key, run: TaskRun, now: datetime) -> Observed:
         """What is known of `run` at `now`. May raise `ApiUnavailable` and `StoreUnavailable`."""
         memory = self._mirror.memory(key, run.uid)
-        asked = policy(run)
+        asked = self._asked(run)
         needed = bool(run.status.finished and self._mirror.dependents(key))
         seen = Observed(run.uid, run.created_at, asked, run.status, needed=needed)
         if run.status.finished:
             return seen
+        seen = await self._unfinished(seen, key, run, memory, now)
+        # Last, and with nothing awaited from here to the record: two reconciles never count the same slot as free.
+        return replace(seen, limits=self._mirror.limits(key, run))
+
+    async def _unfinished(self, seen: Observed, key: Key, run: TaskRun, memory: Memory, now: datetime) -> Observed:
         if run.status.running is not None:
             return await self._attempt(seen, key, run, memory, now)
+        asked = seen.policy
         wrong = invalid(run, self._settings)
         upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
         if wrong is None and not run.status.attempts_total and not all(up.succeeded for up in upstreams):
@@ -52,6 +60,12 @@ class Observer:
         ready = wrong is None and not asked.suspend and not asked.cancel and all(up.succeeded for up in upstreams)
         cache = await self._cache(key, run, memory, upstreams, now) if ready else None
         return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache)
+
+    def _asked(self, run: TaskRun) -> Policy:
+        """What the spec asks for, and what the administrator adds."""
+        growth = memory_growth.growth(run.spec.on_out_of_memory, resources_of(run, self._settings))
+        force = self._settings.lost_node_force_seconds
+        return replace(policy(run), on_out_of_memory=growth, force_after_seconds=force)
 
     async def _attempt(self, seen: Observed, key: Key, run: TaskRun, memory: Memory, now: datetime) -> Observed:
         attempt = run.status.running
@@ -62,7 +76,7 @@ class Observer:
         presence, pod = await self._presence(key, run, memory, attempt.number, now)
         silent = pod is not None and pod.phase is PodPhase.ENDED and pod.outcome is None
         stored = None
-        if silent or presence is Presence.ABSENT:
+        if silent or presence in (Presence.ABSENT, Presence.FOREIGN):
             stored = await self._objects.outcome(run, attempt.number)
         known = memory.pod_uid.get(attempt.number)
         return replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal, known_uid=known)

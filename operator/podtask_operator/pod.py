@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from podtask.core import keys, names
-from podtask.core.models import Model, Resources, TaskRunSpec
-from podtask_operator import ownership, podtemplate
+from podtask.core.lifecycle import deadline
+from podtask.core.models import Model, Resources
+from podtask_operator import memory, ownership, podtemplate
 from podtask_operator.podtemplate import Template
-from podtask_operator.run import Malformed, TaskRun
+from podtask_operator.run import Malformed, TaskRun, policy
 from podtask_operator.settings import Settings
 from podtask_operator.waiting import KUEUE_QUEUE
 from podtask_runner import names as runner
@@ -87,7 +88,7 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
         "containers": [_container(run, attempt, settings, template)],
     }
     wished = {
-        "activeDeadlineSeconds": _deadline(spec, template),
+        "activeDeadlineSeconds": _deadline(run, template),
         "serviceAccountName": spec.service_account_name,
         "nodeSelector": {**(defaults.get("nodeSelector") or {}), **(spec.node_selector or {})},
         "tolerations": [*(defaults.get("tolerations") or ()), *map(plain, spec.tolerations)],
@@ -98,15 +99,20 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
     return {**fixed, **{name: value for name, value in wished.items() if value}}
 
 
-def _deadline(spec: TaskRunSpec, template: Template) -> int | None:
+def _deadline(run: TaskRun, template: Template) -> int | None:
     """The kubelet's backstop for the time the operator is away; runner and operator act earlier.
 
     It counts from the moment the kubelet accepts the pod, so pulling the image is inside: a plain
-    timeout + grace would take a slow pull out of the task's own time.
+    timeout + grace would take a slow pull out of the task's own time. The run's deadline counts from its record.
     """
-    if spec.timeout_seconds is None:
-        return None
-    return math.ceil(spec.pending_timeout_seconds + spec.timeout_seconds) + template.grace + DEADLINE_MARGIN
+    spec, attempt = run.spec, run.status.latest
+    times = []
+    if spec.timeout_seconds is not None:
+        times.append(spec.pending_timeout_seconds + spec.timeout_seconds)
+    if attempt is not None and attempt.recorded_at is not None:
+        over = deadline.ends_at(policy(run), run.status, attempt.recorded_at)
+        times += [] if over is None else [max(0.0, (over - attempt.recorded_at).total_seconds())]
+    return math.ceil(min(times)) + template.grace + DEADLINE_MARGIN if times else None
 
 
 def _pod_security(template: Template) -> Json:
@@ -135,12 +141,13 @@ def _container(run: TaskRun, attempt: int, settings: Settings, template: Templat
     image = image_of(run, settings)
     if image is None:
         raise Malformed(f"There is no runner image for Python {python_minor(run, settings)}.")
+    first = resources_of(run, settings)
     container: Json = {
         "name": names.POD_CONTAINER,
         "image": image,
         "imagePullPolicy": settings.image_pull_policy,
         "env": _env(run, attempt),
-        "resources": resources(spec.resources, settings.task_defaults.get("resources") or {}),
+        "resources": memory.grown(first, memory.growth(spec.on_out_of_memory, first), run.status.out_of_memory_used),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -178,6 +185,11 @@ def _env(run: TaskRun, attempt: int) -> list[Json]:
     taken = {variable["name"] for variable in users}
     defaults = [{"name": name, "value": TMP} for name in ("HOME", "TMPDIR") if name not in taken]
     return [*defaults, *users, *({"name": name, "value": value} for name, value in ours.items())]
+
+
+def resources_of(run: TaskRun, settings: Settings) -> Json:
+    """What the first attempt's container asks for."""
+    return resources(run.spec.resources, settings.task_defaults.get("resources") or {})
 
 
 def resources(asked: Resources | None, defaults: Mapping[str, Any]) -> Json:

@@ -48,6 +48,7 @@ def read(pod: Any) -> Pod:
         started_at=_started_at(state),
         waiting=waiting.why(pod) if phase is PodPhase.WAITING else None,
         stopping=_stopping(pod),
+        gone_by=when(at(pod, "metadata", "deletionTimestamp")),
         outcome=said,
         exit_code=number(mapping(ended).get("exitCode")),
         disruption=disruption.why(pod, ended=phase is PodPhase.ENDED),

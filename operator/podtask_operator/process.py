@@ -13,6 +13,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from podtask.core import clock
+from podtask.core.lifecycle.limits import Slots
 from podtask.core.store.address import open_signer, open_store, parse_store_url
 from podtask_operator import handlers, health, lease, settings, watches
 from podtask_operator.api import Api
@@ -36,7 +37,7 @@ class Parts:
 
     def __init__(self, told: settings.Settings, api: Api) -> None:
         self._told = told
-        self.mirror, self.story = Mirror(), Story(api)
+        self.mirror, self.story = Mirror(slots=Slots(told.limits)), Story(api)
         address = parse_store_url(told.store)
         store = open_store(told.store, endpoint_url=told.endpoint_url, region=told.region)
         signer = open_signer(told.store, endpoint_url=told.endpoint_url, region=told.region)

@@ -52,11 +52,14 @@ class Reconciler:
         try:
             seen = await self._observer.observe(key, run, now)
             decision = decide(seen, now)
+            self._mirror.decided(key, run, queues=decision.queues)
             log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
             await self._applier.apply(key, run, decision, now)
             await self._refresh_grants(key, now)
             await self._applier.reap(key)
+            await self._applier.clean_up(key)
         except (ApiUnavailable, StoreUnavailable) as error:
+            self._mirror.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
             raise Later(str(error)) from error
         finally:
             self._wake_others(key, concerned)
@@ -83,7 +86,7 @@ class Reconciler:
             self._mirror.forget_cache_key(key)
         elif run.spec.suspend and memory.cache_key is not None:
             others = self._mirror.racing(key, memory.cache_key)
-        for other in others:
+        for other in (*others, *self._mirror.slots.next()):
             self.queue.add(other)
 
     async def _refresh_grants(self, key: Key, now: datetime) -> None:

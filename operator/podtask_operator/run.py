@@ -79,6 +79,7 @@ def policy(run: TaskRun) -> Policy:
         retry_jitter=spec.retry_jitter_factor,
         max_disruptions=spec.max_disruptions,
         timeout_seconds=spec.timeout_seconds,
+        deadline_seconds=spec.deadline_seconds,
         pending_timeout_seconds=spec.pending_timeout_seconds,
         grace_seconds=grace_seconds(spec.pod_template),
         suspend=spec.suspend,

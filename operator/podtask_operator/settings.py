@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from podtask.core.lifecycle.limits import Limits
+from podtask.core.names import PodCleanup
+
 STORE: Final = "PODTASK_STORE"
 S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"
 S3_REGION: Final = "PODTASK_S3_REGION"
@@ -25,6 +28,8 @@ STORE_TIMEOUT_SECONDS: Final = "PODTASK_STORE_TIMEOUT_SECONDS"
 CONCURRENCY: Final = "PODTASK_CONCURRENCY"
 RESYNC_SECONDS: Final = "PODTASK_RESYNC_SECONDS"
 HEALTH_PORT: Final = "PODTASK_HEALTH_PORT"
+LIMITS: Final = "PODTASK_LIMITS"
+LOST_NODE_FORCE_SECONDS: Final = "PODTASK_LOST_NODE_FORCE_SECONDS"
 LOG_FORMAT: Final = "PODTASK_LOG_FORMAT"
 LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
 LEASE_NAMESPACE: Final = "PODTASK_LEASE_NAMESPACE"
@@ -56,7 +61,11 @@ class Settings:
     """The minor for runs that do not name one (the YAML door)."""
     image_pull_policy: str = "IfNotPresent"
     task_defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Pod defaults: resources, nodeSelector, tolerations, imagePullSecrets, priorityClassName."""
+    """Pod defaults: resources, nodeSelector, tolerations, imagePullSecrets, priorityClassName, podCleanup."""
+    limits: Limits = field(default_factory=Limits)
+    """How many attempts may be under way at the same time."""
+    lost_node_force_seconds: float | None = None
+    """A pod that outlives its deletion for so long is removed by force; None: never."""
     grant_seconds: float = 86400.0
     """Life of the URLs in a grant; at most 7 days (SigV4)."""
     store_timeout_seconds: float = 600.0
@@ -91,7 +100,9 @@ def load(environment: Mapping[str, str]) -> Settings:
         runner_images=images,
         default_python=environment.get(DEFAULT_PYTHON) or max(images, key=_minor),
         image_pull_policy=environment.get(IMAGE_PULL_POLICY) or Settings.image_pull_policy,
-        task_defaults=_json(environment, TASK_DEFAULTS),
+        task_defaults=_task_defaults(environment),
+        limits=_limits(environment),
+        lost_node_force_seconds=_number(environment, LOST_NODE_FORCE_SECONDS, 0) or None,
         grant_seconds=_number(environment, GRANT_SECONDS, Settings.grant_seconds),
         store_timeout_seconds=_number(environment, STORE_TIMEOUT_SECONDS, Settings.store_timeout_seconds),
         concurrency=int(_number(environment, CONCURRENCY, Settings.concurrency)),
@@ -102,6 +113,21 @@ def load(environment: Mapping[str, str]) -> Settings:
         lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
         identity=environment.get(IDENTITY) or _unique(),
     )
+
+
+def _task_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
+    defaults = _json(environment, TASK_DEFAULTS)
+    known = [str(cleanup) for cleanup in PodCleanup]
+    if defaults.get("podCleanup") not in (None, "", *known):
+        raise SettingsError(f"{TASK_DEFAULTS}: podCleanup must be one of {', '.join(known)}")
+    return defaults
+
+
+def _limits(environment: Mapping[str, str]) -> Limits:
+    try:
+        return Limits.read(_json(environment, LIMITS))
+    except ValueError as error:
+        raise SettingsError(f"{LIMITS}: {error}") from None
 
 
 def _minor(python: str) -> tuple[int, ...]:

@@ -14,16 +14,16 @@ from typing import Final
 from podtask.core.lifecycle.model import Why
 from podtask.core.models import EnvVar
 from podtask.core.names import Reason
+from podtask.core.quantity import in_bytes, in_words, is_quantity
 from podtask_operator import podtemplate
 from podtask_operator.fields import NotAllowed
-from podtask_operator.pod import RESERVED_ENV, image_of, plain, python_minor
+from podtask_operator.memory import starts_with
+from podtask_operator.pod import RESERVED_ENV, image_of, plain, python_minor, resources_of
 from podtask_operator.run import TaskRun
 from podtask_operator.settings import Settings
 
 PARAMETERS_LIMIT: Final = 32 * 1024
 """Bytes of `spec.parameters` as compact JSON."""
-_QUANTITY = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
-"""A quantity as the API server reads it, without a sign: nobody asks for less than nothing."""
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 """What every supported Kubernetes accepts; newer ones accept more."""
 _PINNED = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -130,12 +130,36 @@ def quantities_parse(run: TaskRun, _: Settings) -> Why | None:
     """CPU and memory as Kubernetes writes them."""
     for section, amounts in (plain(run.spec.resources) if run.spec.resources else {}).items():
         for name, amount in amounts.items():
-            if not _QUANTITY.fullmatch(str(amount)):
-                return _why(
-                    f"spec.resources.{section}.{name} is {str(amount)[:60]!r}, which is not a quantity.",
-                    "Write CPUs as 2 or 500m, and memory as 512Mi or 4Gi.",
-                )
+            if not is_quantity(amount):
+                return _no_quantity(f"spec.resources.{section}.{name}", amount)
+    growth = run.spec.on_out_of_memory
+    if growth is not None and not is_quantity(growth.max_memory):
+        return _no_quantity("spec.onOutOfMemory.maxMemory", growth.max_memory)
     return None
+
+
+def _no_quantity(path: str, amount: int | str) -> Why:
+    return _why(
+        f"{path} is {str(amount)[:60]!r}, which is not a quantity.",
+        "Write CPUs as 2 or 500m, and memory as 512Mi or 4Gi.",
+    )
+
+
+def memory_can_grow(run: TaskRun, settings: Settings) -> Why | None:
+    """Growth needs an amount to start from, and room above it."""
+    asked, base = run.spec.on_out_of_memory, starts_with(resources_of(run, settings))
+    if asked is None or (base is not None and base < in_bytes(asked.max_memory)):
+        return None
+    if base is None:
+        return _why(
+            "spec.onOutOfMemory has no amount of memory to start from.",
+            "Set spec.resources.limits.memory: without it the node's memory is the limit, and no attempt gets more.",
+        )
+    return _why(
+        f"spec.onOutOfMemory.maxMemory ({asked.max_memory}) leaves no room above the memory it starts with "
+        f"({in_words(base)}).",
+        "Raise maxMemory, or start with less.",
+    )
 
 
 def cached_entrypoint_is_pinned(run: TaskRun, settings: Settings) -> Why | None:
@@ -188,6 +212,7 @@ CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     python_has_an_image,
     template_is_allowed,
     quantities_parse,
+    memory_can_grow,
     env_is_usable,
     cached_entrypoint_is_pinned,
 )

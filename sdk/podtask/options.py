@@ -43,6 +43,7 @@ class TaskArgs(TypedDict, total=False):
     retry_jitter_factor: float
     retry_condition_fn: RetryCondition | None
     timeout_seconds: float | None
+    deadline_seconds: float | None
     log_prints: bool
     include: Sequence[str]
     exclude: Sequence[str]
@@ -57,6 +58,7 @@ class TaskArgs(TypedDict, total=False):
     tolerations: Sequence[Mapping[str, Any]] | None
     pod_template: Mapping[str, Any] | None
     max_disruptions: int | None
+    on_out_of_memory: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class TaskOptions:
     """`(exception, attempt) -> bool`, asked where the task runs while a retry is left; False ends the run."""
     timeout_seconds: float | None = None
     """Per attempt."""
+    deadline_seconds: float | None = None
+    """For all attempts together, from the first one's start; then the run is TimedOut."""
     log_prints: bool = False
     """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
     include: Sequence[str] = ()
@@ -115,6 +119,8 @@ class TaskOptions:
     """Further pod fields, merged through an allow-list (design: taskrun-api, podTemplate)."""
     max_disruptions: int | None = None
     """Free re-creations after infrastructure failures; None: the cluster's default."""
+    on_out_of_memory: Mapping[str, Any] | None = None
+    """More memory after an out-of-memory kill: `{"maxMemory": "16Gi", "memoryFactor": 2, "maxAttempts": 3}`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tags", frozenset(_tags(self.tags)))
@@ -128,8 +134,9 @@ class TaskOptions:
         if not callable(self.retry_delay_seconds):
             object.__setattr__(self, "retry_delay_seconds", _delays(self.retry_delay_seconds))
         _seconds("retry_jitter_factor", self.retry_jitter_factor, least=0)
-        if self.timeout_seconds is not None:
-            _seconds("timeout_seconds", self.timeout_seconds, least=0, exclusive=True)
+        for name in ("timeout_seconds", "deadline_seconds"):
+            if getattr(self, name) is not None:
+                _seconds(name, getattr(self, name), least=0, exclusive=True)
         if self.cache_concurrent not in ("wait", "run"):
             raise ValueError(f"cache_concurrent must be 'wait' or 'run', not {self.cache_concurrent!r}")
 

@@ -290,6 +290,35 @@ class TestTimeouts:
 
         assert waiting() == "second"
 
+    def test_a_deadline_holds_for_all_attempts_together(self) -> None:
+        @task(deadline_seconds=1.0, retries=50, retry_delay_seconds=0.2)
+        def never_done():
+            if get_run_context().task_run.run_count > 1:
+                time.sleep(20)
+            raise ValueError("again")
+
+        @flow
+        def waiting():
+            state = never_done().wait()
+            assert state.is_failed()
+            return state.name
+
+        assert waiting() == "TimedOut"
+
+    def test_no_retry_is_planned_that_would_be_due_after_the_deadline(self) -> None:
+        @task(deadline_seconds=20, retries=3, retry_delay_seconds=60)
+        def failing():
+            raise ValueError("boom")
+
+        @flow
+        def waiting():
+            future = failing()
+            with pytest.raises(ValueError, match="boom"):
+                future.result()
+            return future.wait().name
+
+        assert waiting() == "Failed"
+
     def test_waiting_has_a_timeout_of_its_own(self) -> None:
         @task
         def slow():

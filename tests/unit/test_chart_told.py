@@ -11,6 +11,7 @@ from tests.unit.chart_kit import CHART, EXAMPLES, TOP, Render, example
 
 from podtask.core import names
 from podtask.core.runner_image import MODULES, PUBLISHED
+from podtask.core.lifecycle.limits import Limits
 from podtask_operator import settings
 
 
@@ -32,6 +33,8 @@ def test_values_become_settings() -> None:
     assert loaded.runner_images["3.11"] == "registry.example.org/tasks:2026-11"
     assert "3.10" not in loaded.runner_images
     assert loaded.task_defaults == values["taskDefaults"]
+    assert loaded.limits == Limits(default=20, namespaces={"team": 5}, tags={"gpu": 4})
+    assert loaded.lost_node_force_seconds == 600
     assert (loaded.grant_seconds, loaded.store_timeout_seconds) == (604800, 60)
     assert (loaded.concurrency, loaded.resync_seconds, loaded.health_port) == (64, 30, 9090)
     assert (loaded.image_pull_policy, loaded.log_format, loaded.log_level) == ("Always", "text", "DEBUG")

@@ -30,6 +30,7 @@ def policy_of(run: TaskRun) -> Policy:
         retry_delays=options.delays,
         retry_jitter=options.retry_jitter_factor,
         timeout_seconds=options.timeout_seconds,
+        deadline_seconds=options.deadline_seconds,
         cache=cache,
     )
     return policy if options.max_disruptions is None else replace(policy, max_disruptions=options.max_disruptions)

@@ -182,7 +182,8 @@ def _convert(node: Schema, defs: Schema, seen: tuple[str, ...]) -> Schema:
         beside = {key: node[key] for key in ("description", "default") if node.get(key) not in (None, {}, [])}
         return {**_convert(defs[name], defs, (*seen, name)), **beside}
     if node.get("x-kubernetes-int-or-string"):
-        return {"x-kubernetes-int-or-string": True}
+        described = {"description": node["description"]} if "description" in node else {}
+        return {**described, "x-kubernetes-int-or-string": True}
     if "anyOf" in node:
         options = [option for option in node["anyOf"] if option.get("type") != "null"]
         if len(options) != 1:

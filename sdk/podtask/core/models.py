@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from podtask.core.names import NAME_LIMIT
+from podtask.core.names import NAME_LIMIT, PodCleanup
 from podtask.core.status import camel_case
 
 Name = Annotated[str, Field(max_length=253, min_length=1)]
@@ -122,6 +122,17 @@ class Resources(Model):
     """What the scheduler sets aside."""
 
 
+class OnOutOfMemory(Model):
+    """More memory after an out-of-memory kill, from a budget of its own; without it such a kill uses retries."""
+
+    memory_factor: Annotated[float, Field(gt=1, le=10)] = 2
+    """Each further attempt gets this many times the memory of the one before, request and limit."""
+    max_memory: Quantity
+    """Never more than this, for example 16Gi. An attempt that had it and was killed ends the run."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """Attempts with more memory, at most; they use no retries."""
+
+
 class KeyRef(Model):
     """One key of a Secret or ConfigMap of the same namespace."""
 
@@ -198,8 +209,12 @@ class TaskRunSpec(Model):
     """Each delay grows by up to this fraction of itself."""
     max_disruptions: Annotated[int, Field(ge=0, le=1000)] = 5
     """Free re-creations after evictions, lost nodes, deleted pods and the like."""
+    on_out_of_memory: OnOutOfMemory | None = None
+    """More memory after an out-of-memory kill; absent: such a kill uses retries, with the same memory."""
     timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] | None = None
     """Per attempt, from the start of its container; a timeout uses retries."""
+    deadline_seconds: Annotated[float, Field(gt=0, le=31536000)] | None = None
+    """For all attempts together, from the record of the first (status.startedAt); time suspended is not counted."""
     pending_timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] = 900
     """How long a pod may stay without a running container; its expiry counts as a disruption."""
     cache: Cache | None = None
@@ -220,6 +235,8 @@ class TaskRunSpec(Model):
     """Taints the pod tolerates."""
     pod_template: OpenObject | None = None
     """Further pod fields from an allow-list; anything else ends the run as InvalidSpec, naming the field."""
+    pod_cleanup: PodCleanup | None = None
+    """Pods to delete once their end is in the status; absent: the chart's default, which is KeepAll."""
     result_retention_seconds: Annotated[int, Field(ge=0)] | None = None
     """Earliest removal of its objects from the bucket."""
     suspend: bool = False

@@ -104,6 +104,7 @@ class Reason(str, enum.Enum):
     EXCEPTION = "Exception"
     CRASHED = "Crashed"
     TIMED_OUT = "TimedOut"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
     OUT_OF_MEMORY = "OutOfMemory"
     INVALID_SPEC = "InvalidSpec"
     ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
@@ -153,6 +154,20 @@ class Cause(str, enum.Enum):
     OUT_OF_MEMORY = "OutOfMemory"
 
     __str__ = str.__str__
+
+
+class PodCleanup(str, enum.Enum):
+    """`spec.podCleanup`: which pods are deleted once the stored status says how they ended."""
+
+    KEEP_ALL = "KeepAll"
+    KEEP_FAILED = "KeepFailed"
+    DELETE = "Delete"
+
+    __str__ = str.__str__
+
+    def deletes(self, outcome: Ended) -> bool:
+        """True where the pod of an attempt that was judged so is not kept."""
+        return self is PodCleanup.DELETE or (self is PodCleanup.KEEP_FAILED and outcome is Ended.COMPLETED)
 
 
 class CacheOutcome(str, enum.Enum):

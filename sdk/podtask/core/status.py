@@ -53,6 +53,9 @@ class Attempt(Wire):
     )
     outcome: Ended | None = field(default=None, metadata=doc("How it was judged; absent while it runs."))
     exit_code: int | None = field(default=None, metadata=doc("Exit code of its container."))
+    memory: str | None = field(
+        default=None, metadata=doc("Memory it gets, where an out-of-memory kill of an earlier attempt made it grow.")
+    )
     reason: Reason | None = field(default=None, metadata=doc("One CamelCase word."))
     message: str | None = field(default=None, metadata=doc("What happened, for people."))
     cure: str | None = field(default=None, metadata=doc("What to do about it."))
@@ -133,6 +136,16 @@ class Status(Wire):
     attempts_total: int = field(default=0, metadata=doc("Attempts recorded; also the number of the newest one."))
     retries_used: int = field(default=0, metadata=doc("Retries taken from spec.retries."))
     disruptions_used: int = field(default=0, metadata=doc("Re-creations taken from spec.maxDisruptions."))
+    out_of_memory_used: int = field(
+        default=0, metadata=doc("Attempts with more memory taken from spec.onOutOfMemory.maxAttempts.")
+    )
+    suspended_at: datetime | None = field(
+        default=None, metadata=doc("Since when the deadline's clock stands still, because the run is suspended.")
+    )
+    suspended_seconds: float | None = field(
+        default=None,
+        metadata=doc("How long it was suspended after its first attempt; spec.deadlineSeconds excludes it."),
+    )
     next_attempt_at: datetime | None = field(
         default=None, metadata=doc("The next attempt starts at this time, never earlier.")
     )

@@ -123,7 +123,9 @@ class Operator:
         number = running.number
         presence = self._presence(number)
         pod = cluster.pods[number] if presence is Presence.SEEN else None
-        silent = presence is Presence.ABSENT or (pod is not None and pod.phase is PodPhase.ENDED and not pod.outcome)
+        silent = presence in (Presence.ABSENT, Presence.FOREIGN) or (
+            pod is not None and pod.phase is PodPhase.ENDED and not pod.outcome
+        )
         return replace(
             base,
             presence=presence,

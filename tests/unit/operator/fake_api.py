@@ -73,8 +73,8 @@ class FakeApi:
         self.pods[name]["spec"].update(patch["spec"])
         return answer
 
-    async def delete_pod(self, _: str, name: str, uid: str) -> None:
-        self.calls.append(f"delete {name}")
+    async def delete_pod(self, _: str, name: str, uid: str, *, force: bool = False) -> None:
+        self.calls.append(f"delete {name}{' by force' if force else ''}")
         if name in self.pods and self.pods[name]["metadata"]["uid"] == uid:
             del self.pods[name]
 

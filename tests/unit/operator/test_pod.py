@@ -125,6 +125,51 @@ def test_without_a_timeout_there_is_no_deadline() -> None:
     assert "activeDeadlineSeconds" not in build(run(), 1, SETTINGS)["spec"]
 
 
+GROWING = {
+    "onOutOfMemory": {"maxMemory": "3Gi"},
+    "resources": {"requests": {"cpu": 1, "memory": "0.5Gi"}, "limits": {"memory": "1Gi"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kills", "request_", "limit"), [(0, "0.5Gi", "1Gi"), (1, "1Gi", "2Gi"), (2, "2Gi", "3Gi"), (9, "3Gi", "3Gi")]
+)
+def test_memory_grows_by_what_the_status_says_and_never_beyond_its_maximum(
+    kills: int, request_: str, limit: str
+) -> None:
+    built = build(run(GROWING, status={"outOfMemoryUsed": kills}), kills + 1, SETTINGS)
+    assert built["spec"]["containers"][0]["resources"] == {
+        "requests": {"cpu": 1, "memory": request_},
+        "limits": {"memory": limit},
+    }
+
+
+def test_the_charts_default_memory_grows_too() -> None:
+    grown = build(run({"onOutOfMemory": {"maxMemory": "4Gi"}}, status={"outOfMemoryUsed": 1}), 2, DEFAULTS)
+    assert grown["spec"]["containers"][0]["resources"]["limits"] == {"memory": "2Gi"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "suspended", "seconds"),
+    [
+        ({"deadlineSeconds": 100}, None, 100 - 40 + 30 + 60),
+        ({"deadlineSeconds": 100}, 30, 100 - 40 + 30 + 30 + 60),
+        ({"deadlineSeconds": 100, "timeoutSeconds": 5, "pendingTimeoutSeconds": 20}, None, 25 + 30 + 60),
+        ({"deadlineSeconds": 20}, None, 30 + 60),
+    ],
+)
+def test_the_kubelet_keeps_the_runs_deadline_while_the_operator_is_away(
+    spec: dict[str, Any], suspended: float | None, seconds: int
+) -> None:
+    status = {
+        "startedAt": "2026-01-02T03:00:00Z",
+        "suspendedSeconds": suspended,
+        "attempts": [{"number": 2, "recordedAt": "2026-01-02T03:00:40Z"}],
+        "attemptsTotal": 2,
+    }
+    assert build(run(spec, status=status), 2, SETTINGS)["spec"]["activeDeadlineSeconds"] == seconds
+
+
 def test_variables_of_ours_come_last_and_once() -> None:
     wished = container({"env": [{"name": "PODTASK_ATTEMPT", "value": "9"}, {"name": "A", "value": "1"}]})["env"]
     attempts = [entry["value"] for entry in wished if entry["name"] == "PODTASK_ATTEMPT"]

@@ -35,6 +35,11 @@ FINE: dict[str, dict[str, Any]] = {
     "quantities as numbers and as texts": {
         "resources": {"requests": {"cpu": 2, "memory": "1.5Gi"}, "limits": {"memory": "2e9", "example.com/gpu": "1"}}
     },
+    "growth from a limit": {"onOutOfMemory": {"maxMemory": "2Gi"}, "resources": {"limits": {"memory": "1Gi"}}},
+    "growth from a request alone": {
+        "onOutOfMemory": {"maxMemory": 2**31},
+        "resources": {"requests": {"memory": "1Gi"}},
+    },
     "a cached source": {"cache": {}},
     "a cached entrypoint in a pinned image": {**ENTRYPOINT, "cache": {}, "image": PINNED},
     "a cached entrypoint with a key": {**ENTRYPOINT, "cache": {"key": "k"}},
@@ -77,6 +82,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "memory in MB": ({"resources": {"limits": {"memory": "512MB"}}}, "limits.memory is '512MB'"),
     "a negative request": ({"resources": {"requests": {"cpu": -1}}}, "requests.cpu is '-1'"),
+    "growth to something that is no quantity": (
+        {"onOutOfMemory": {"maxMemory": "2GB"}, "resources": {"limits": {"memory": "1Gi"}}},
+        "spec.onOutOfMemory.maxMemory is '2GB'",
+    ),
+    "growth from nothing": ({"onOutOfMemory": {"maxMemory": "2Gi"}}, "no amount of memory to start from"),
+    "growth without room": (
+        {"onOutOfMemory": {"maxMemory": "1Gi"}, "resources": {"limits": {"memory": "1Gi"}}},
+        "maxMemory (1Gi) leaves no room above the memory it starts with (1Gi)",
+    ),
     "a variable of ours": ({"env": [{"name": "PODTASK_ATTEMPT", "value": "9"}]}, "reserved"),
     "a variable with a blank": ({"env": [{"name": "A B", "value": "9"}]}, "spec.env[0].name 'A B'"),
     "a variable with two values": (

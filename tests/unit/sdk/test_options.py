@@ -27,6 +27,7 @@ def test_the_typed_keywords_are_exactly_the_options() -> None:
         ({"retry_delay_seconds": float("nan")}, "retry_delay_seconds"),
         ({"retry_jitter_factor": -0.1}, "retry_jitter_factor"),
         ({"timeout_seconds": 0}, "timeout_seconds"),
+        ({"deadline_seconds": -1}, "deadline_seconds"),
         ({"cache_concurrent": "maybe"}, "cache_concurrent"),
     ],
     ids=str,

@@ -29,6 +29,8 @@ EVERYTHING: dict[str, Any] = {
     "retry_delay_seconds": [0.5, 30],
     "retry_jitter_factor": 0.25,
     "timeout_seconds": 1.5,
+    "deadline_seconds": 60,
+    "on_out_of_memory": {"maxMemory": "8Gi", "memoryFactor": 1.5},
     "max_disruptions": 0,
     "cache_key_fn": todays_key,
     "cache_expiration": timedelta(hours=1),

@@ -97,6 +97,8 @@ def _attempts(options: TaskOptions) -> Object:
         "retryDelaySeconds": list(options.delays) if any(options.delays) else None,
         "retryJitterFactor": options.retry_jitter_factor or None,
         "timeoutSeconds": options.timeout_seconds,
+        "deadlineSeconds": options.deadline_seconds,
+        "onOutOfMemory": options.on_out_of_memory and dict(options.on_out_of_memory),
         "maxDisruptions": options.max_disruptions,
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.judge import Budget, Judgement
 from podtask.core.lifecycle.model import Decision, Launch, Observed, Publish, Why
 from podtask.core.lifecycle.retry import disruption_delay, later, user_delay
@@ -18,14 +19,13 @@ from podtask.core.status import MESSAGE_LIMIT, Attempt, CacheInfo, ErrorInfo, St
 def record(seen: Observed, status: Status, now: datetime) -> Status:
     """One more attempt in the status. It is written before its pod is created, and its number is used once."""
     latest = status.latest
-    cause = Cause.FIRST
-    if latest is not None:
-        cause = Cause.DISRUPTION if latest.outcome is Ended.DISRUPTION else Cause.RETRY
-    attempt = Attempt(status.attempts_total + 1, cause, recorded_at=now)
+    cause, growth, kills = _cause(seen, latest), seen.policy.on_out_of_memory, status.out_of_memory_used
+    memory = growth.text(kills) if growth is not None and kills else None
+    attempt = Attempt(status.attempts_total + 1, cause, recorded_at=now, memory=memory)
     first = latest is None
     return replace(
-        status.with_new(attempt),
-        state=State.RETRYING if cause is Cause.RETRY else State.PENDING,
+        deadline.resume(status.with_new(attempt), now),
+        state=State.RETRYING if cause in (Cause.RETRY, Cause.OUT_OF_MEMORY) else State.PENDING,
         reason=Reason.SCHEDULING,
         message=None,
         next_attempt_at=None,
@@ -33,6 +33,15 @@ def record(seen: Observed, status: Status, now: datetime) -> Status:
         inputs=tuple(up.result for up in seen.upstreams if up.result and up.wants_data) if first else status.inputs,
         cache=_looked_up(seen) if first else status.cache,
     )
+
+
+def _cause(seen: Observed, latest: Attempt | None) -> Cause:
+    """Why there is one more attempt."""
+    if latest is None:
+        return Cause.FIRST
+    if latest.outcome is Ended.OUT_OF_MEMORY and seen.policy.on_out_of_memory is not None:
+        return Cause.OUT_OF_MEMORY
+    return Cause.DISRUPTION if latest.outcome is Ended.DISRUPTION else Cause.RETRY
 
 
 def end(seen: Observed, now: datetime, state: State, why: Why, error: ErrorInfo | None = None) -> Decision:
@@ -58,6 +67,8 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
     delay = None if seen.policy.cancel else _another(before, judged)
     if delay is None:
         return end(before, now, judged.state, judged.why, _error(judged))
+    if deadline.passed(before.policy, before.status, now + delay):
+        return _out_of_time(before, judged, now)
     status = replace(
         before.status,
         state=State.AWAITING_RETRY,
@@ -65,12 +76,25 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
         message=judged.why.message,
         retries_used=before.status.retries_used + (judged.budget is Budget.RETRY),
         disruptions_used=before.status.disruptions_used + (judged.budget is Budget.DISRUPTION),
+        out_of_memory_used=before.status.out_of_memory_used + (judged.budget is Budget.MEMORY),
         next_attempt_at=now + delay,
     )
-    if delay > timedelta(0) or seen.policy.suspend:
+    if delay > timedelta(0) or seen.policy.suspend or any(limit.full for limit in seen.limits):
         return Decision(status, again_at=status.next_attempt_at)
     again = record(seen, status, now)  # without a delay the judgement and the next record are one write
     return Decision(again, (Launch(again.attempts_total),))
+
+
+def _out_of_time(before: Observed, judged: Judgement, now: datetime) -> Decision:
+    """Another attempt would be allowed and would start after the deadline: there is none, and the wait ends here."""
+    policy = before.policy
+    if deadline.passed(policy, before.status, now):
+        error = judged.error or deadline.error(policy, before.status.attempts_total)
+        return end(before, now, State.TIMED_OUT, deadline.why(policy), error)
+    text = (
+        f"{judged.why.message} No further attempt: it would start after deadlineSeconds ({policy.deadline_seconds:g})."
+    )
+    return end(before, now, judged.state, replace(judged.why, message=text), _error(judged))
 
 
 def _completed(before: Observed, judged: Judgement, now: datetime) -> Decision:
@@ -92,6 +116,8 @@ def _another(before: Observed, judged: Judgement) -> timedelta | None:
         return user_delay(policy, status.retries_used + 1, before.uid, judged.delay)
     if judged.budget is Budget.DISRUPTION and status.disruptions_used < policy.max_disruptions:
         return disruption_delay(status.disruptions_used + 1)
+    if judged.budget is Budget.MEMORY:  # asked for by `judge` only while there is more to give
+        return timedelta(0)
     return disruption_delay(max(1, _lost_in_a_row(status))) if judged.budget is Budget.FREE else None
 
 

@@ -12,12 +12,21 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.claims import own_delay, plausible
 from podtask.core.lifecycle.model import Observed, Presence, Why
 from podtask.core.names import Ended, Reason, State
+from podtask.core.quantity import in_words
 from podtask.core.status import MESSAGE_LIMIT, Attempt, ErrorInfo, ResultInfo
 from podtask_runner.names import OUT_OF_MEMORY
 from podtask_runner.wire import Outcome, Verdict
+
+POD_DELETED_CURE = "Find out who deletes pods of podtask: a person, a clean-up job, a node that was drained."
+_REFUSED_CURES = {
+    Verdict.INVALID_SPEC: "Correct what the message names; then create the run again under another name.",
+    Verdict.ENVIRONMENT_MISMATCH: "Use an image with the Python and the packages that the message names.",
+    Verdict.INPUT_CORRUPTED: "Create the run that stored it again (kubectl podtask retry), then this one.",
+}
 
 
 class Budget(enum.Enum):
@@ -26,6 +35,7 @@ class Budget(enum.Enum):
     NONE = "the run ends here"
     RETRY = "spec.retries"
     DISRUPTION = "spec.maxDisruptions"
+    MEMORY = "spec.onOutOfMemory.maxAttempts"
     FREE = "nothing: no pod of this attempt was ever known to exist; only the delay grows"
 
 
@@ -112,7 +122,12 @@ def cancelled(e: Evidence) -> Judgement | None:
 
 
 def stopped(e: Evidence) -> Judgement | None:
-    """The operator or the kubelet ended it because its time was over."""
+    """The operator or the kubelet ended it because its time, or that of the whole run, was over."""
+    if e.attempt.reason is Reason.DEADLINE_EXCEEDED:
+        policy, number = e.seen.policy, e.attempt.number
+        return Judgement(
+            Ended.TIMED_OUT, State.TIMED_OUT, deadline.why(policy), error=e.error or deadline.error(policy, number)
+        )
     by_kubelet = e.seen.pod is not None and e.seen.pod.deadline_exceeded
     return _timed_out(e) if by_kubelet or e.attempt.reason is Reason.TIMED_OUT else None
 
@@ -144,10 +159,15 @@ def pending_timeout(e: Evidence) -> Judgement | None:
 
 def disrupted(e: Evidence) -> Judgement | None:
     """The cluster ended it: never the user's retries."""
+    if e.attempt.reason is Reason.NODE_LOST and e.seen.pod is None and e.said is None:  # its pod was removed by force
+        return _disrupted(Why(Reason.NODE_LOST, e.attempt.message or "The pod's node was lost.", e.attempt.cure))
     if e.seen.pod is not None and e.seen.pod.disruption is not None:
         return _disrupted(e.seen.pod.disruption)
     if e.said is not None and e.said.outcome is Verdict.INTERRUPTED:
-        return _disrupted(Why(Reason.INTERRUPTED, "The pod was asked to stop (SIGTERM) before the task ended."))
+        text = "The pod was asked to stop (SIGTERM) before the task ended."
+        return _disrupted(
+            Why(Reason.INTERRUPTED, text, "See who stopped it: `kubectl get events`, and the node's log.")
+        )
     if e.said is not None and e.said.outcome is Verdict.STORE_UNAVAILABLE:
         why = e.why(
             Reason.STORE_UNAVAILABLE,
@@ -163,9 +183,10 @@ def vanished(e: Evidence) -> Judgement | None:
     if e.seen.presence not in (Presence.ABSENT, Presence.FOREIGN, Presence.UNPOSTED) or e.said is not None:
         return None
     if e.attempt.pod_uid is None and e.seen.known_uid is None:
-        why = Why(Reason.LOST, "The attempt was recorded, and no pod and no outcome of it were found.")
+        text = "The attempt was recorded, and no pod and no outcome of it were found."
+        why = Why(Reason.LOST, text, "Nothing to do: the operator was restarted in between, and this costs no retry.")
         return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.FREE)
-    return _disrupted(Why(Reason.POD_DELETED, "The pod was deleted before the task ended."))
+    return _disrupted(Why(Reason.POD_DELETED, "The pod was deleted before the task ended.", POD_DELETED_CURE))
 
 
 def out_of_memory(e: Evidence) -> Judgement | None:
@@ -174,10 +195,27 @@ def out_of_memory(e: Evidence) -> Judgement | None:
     crash = e.said.error if e.said is not None and e.said.outcome is Verdict.CRASHED else None
     if not of_container and (crash is None or crash.type != OUT_OF_MEMORY):
         return None
-    text = "The task used more memory than its limit and was killed."
-    why = Why(Reason.OUT_OF_MEMORY, text, "Raise resources.limits.memory, or let the task use less.")
+    budget, text, cure = _memory(e)
+    why = Why(Reason.OUT_OF_MEMORY, text, cure)
     error = ErrorInfo("MemoryError", text, attempt=e.attempt.number, cure=why.cure)
-    return Judgement(Ended.OUT_OF_MEMORY, State.FAILED, why, Budget.RETRY, error=error)
+    return Judgement(Ended.OUT_OF_MEMORY, State.FAILED, why, budget, error=error)
+
+
+def _memory(e: Evidence) -> tuple[Budget, str, str]:
+    """What another attempt would be taken from, and what is said of this one."""
+    growth, kills = e.seen.policy.on_out_of_memory, e.seen.status.out_of_memory_used
+    if growth is None:
+        text = "The task used more memory than its limit and was killed."
+        return Budget.RETRY, text, "Raise resources.limits.memory, or let the task use less."
+    text = f"The task used more than its {growth.text(kills)} of memory and was killed."
+    more = growth.next_after(kills)
+    if more is not None:
+        return Budget.MEMORY, text, f"The next attempt gets {in_words(more)}; start with more to save the detour."
+    if kills >= growth.attempts:
+        used = f" It was the last of {growth.attempts} with more memory (spec.onOutOfMemory.maxAttempts)."
+        return Budget.NONE, text + used, "Start with more memory, raise maxAttempts, or let the task use less."
+    cap = " That is spec.onOutOfMemory.maxMemory already."
+    return Budget.NONE, text + cap, "Raise spec.onOutOfMemory.maxMemory, or let the task use less."
 
 
 def failed(e: Evidence) -> Judgement | None:
@@ -200,7 +238,8 @@ def refused_by_runner(e: Evidence) -> Judgement | None:
     if e.said is None or e.said.outcome not in endings:
         return None
     ended, reason = endings[e.said.outcome]
-    return Judgement(ended, State.FAILED, e.why(reason, str(reason)), error=e.error)
+    why = e.why(reason, str(reason), _REFUSED_CURES[e.said.outcome])
+    return Judgement(ended, State.FAILED, why, error=e.error)
 
 
 def crashed(e: Evidence) -> Judgement:

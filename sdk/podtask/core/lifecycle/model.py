@@ -11,6 +11,7 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from podtask.core.lifecycle.memory import MemoryGrowth
 from podtask.core.names import Reason
 from podtask.core.status import ResolvedInput, ResultInfo, Status
 from podtask_runner.wire import Outcome
@@ -35,7 +36,13 @@ class Policy:
     retry_jitter: float = 0.0
     """Each delay grows by up to this fraction of itself, never shrinks."""
     max_disruptions: int = 5
+    on_out_of_memory: MemoryGrowth | None = None
+    """None: an out-of-memory kill uses retries."""
     timeout_seconds: float | None = None
+    deadline_seconds: float | None = None
+    """For all attempts together, from the record of the first; time suspended is not counted."""
+    force_after_seconds: float | None = None
+    """A pod that is still there so long after its deletion was due (a lost node) is removed by force; None: never."""
     pending_timeout_seconds: float = 900.0
     grace_seconds: float = 10.0
     suspend: bool = False
@@ -85,6 +92,8 @@ class Pod:
     """Why it does not run yet."""
     stopping: bool = False
     """Its end was asked for already, by us or by a deletion."""
+    gone_by: datetime | None = None
+    """When a deletion that was asked for is due, grace included; a pod on a lost node stays beyond it."""
     outcome: Outcome | None = None
     """The runner's termination message."""
     exit_code: int | None = None
@@ -123,6 +132,24 @@ class CacheView:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """One concurrency limit that the run falls under, without the run itself."""
+
+    what: str
+    """As in a sentence: `tag 'gpu'`, `namespace 'team'`."""
+    allowed: int
+    held: int
+    """Slots of others: attempts that are recorded and unfinished."""
+    ahead: int = 0
+    """Free slots that older waiting runs take first."""
+
+    @property
+    def full(self) -> bool:
+        """True where there is no slot for the run."""
+        return self.held + self.ahead >= self.allowed
+
+
+@dataclass(frozen=True)
 class Refusal:
     """The API server's answer to the last POST of the pod."""
 
@@ -145,11 +172,12 @@ class Observed:
     known_uid: str | None = None
     """UID of the running attempt's pod where this process knew it (answer to its POST, watch), though it be gone."""
     stored: Outcome | None = None
-    """Object `outcome` of the running attempt; read only where its pod cannot say how it ended."""
+    """Object `outcome` of the running attempt; read only where its pod cannot say how it ended, or is not there."""
     refusal: Refusal | None = None
     invalid: Why | None = None
     upstreams: tuple[Upstream, ...] = ()
     cache: CacheView | None = None
+    limits: tuple[Limit, ...] = ()
     needed: bool = False
     """An unfinished run names this one."""
 
@@ -175,6 +203,8 @@ class DeletePod:
 
     attempt: int
     pod_uid: str
+    force: bool = False
+    """True: do not wait for the node's word; it is lost, as far as anyone knows."""
 
 
 @dataclass(frozen=True)
@@ -201,5 +231,7 @@ class Decision:
     status: Status
     effects: tuple[Effect, ...] = field(default=())
     again_at: datetime | None = None
+    queues: bool = False
+    """True: it waits for nothing but a slot, and has its place among those that do."""
     rule: str = ""
     """Name of the rule that answered; for logs and tests."""

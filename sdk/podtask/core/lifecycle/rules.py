@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.ending import end, record, settle, within_limits
 from podtask.core.lifecycle.judge import judge, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import (
@@ -35,6 +36,7 @@ UPSTREAM_GRACE = timedelta(seconds=60)
 """How long an upstream that does not exist (yet) is waited for."""
 STOP_MARGIN = timedelta(seconds=5)
 """The runner enforces the timeout itself; the operator steps in when the runner is this much late."""
+LOST_NODE_CURE = "Look at the node; if the task may still run there, its side effects may happen twice."
 LOOK_AGAIN = timedelta(seconds=30)
 """A pod whose POST was accepted and that no watch has shown by then is looked up by name."""
 
@@ -45,7 +47,9 @@ def decide(seen: Observed, now: datetime) -> Decision:
     """The one answer for what was observed at `now` (timezone-aware)."""
     answers = ((rule.__name__, rule(seen, now)) for rule in RULES)
     name, decision = next((name, answer) for name, answer in answers if answer is not None)
-    return replace(decision, status=within_limits(decision.status), rule=name)
+    alarms = [] if decision.status.finished else _alarms(seen, decision.status, now)
+    again_at = min([moment for moment in (decision.again_at, *alarms) if moment is not None], default=None)
+    return replace(decision, status=within_limits(decision.status), again_at=again_at, rule=name)
 
 
 def finished(seen: Observed, now: datetime) -> Decision | None:
@@ -57,6 +61,23 @@ def finished(seen: Observed, now: datetime) -> Decision | None:
         return Decision(status)
     due = later(status.finished_at, seen.policy.ttl_seconds)
     return Decision(status, (DeleteRun(),)) if now >= due else Decision(status, again_at=due)
+
+
+def lost_node(seen: Observed, now: datetime) -> Decision | None:
+    """By the administrator's policy: a pod that outlived its deletion for so long is on a lost node, and is removed.
+
+    Without the policy the run waits for the node to come back or the pod object to go, however long that takes:
+    whether the task still runs over there nobody can know.
+    """
+    attempt, pod, force_at = seen.status.running, seen.pod, _force_at(seen)
+    if attempt is None or pod is None or pod.phase is PodPhase.ENDED or force_at is None or now < force_at:
+        return None
+    where = f"its node {pod.node}" if pod.node else "its node"
+    text = f"The pod did not go when it was deleted: {where} is lost. It was removed by force."
+    if attempt.reason not in (Reason.TIMED_OUT, Reason.DEADLINE_EXCEEDED, Reason.PENDING_TIMEOUT):
+        attempt = replace(attempt, reason=Reason.NODE_LOST, message=text, cure=LOST_NODE_CURE)
+    known = replace(attempt, pod_uid=pod.uid, node=pod.node)
+    return Decision(seen.status.with_latest(known), (DeletePod(attempt.number, pod.uid, force=True),))
 
 
 def cancelled(seen: Observed, now: datetime) -> Decision | None:
@@ -73,6 +94,23 @@ def cancelled(seen: Observed, now: datetime) -> Decision | None:
     return _stop(attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped."))
 
 
+def past_deadline(seen: Observed, now: datetime) -> Decision | None:
+    """The run's whole time is over: what runs is stopped, and nothing starts any more."""
+    attempt, policy = seen.status.running, seen.policy
+    if not deadline.passed(policy, seen.status, now) or (attempt is None and policy.suspend):
+        return None
+    if attempt is None:
+        return end(seen, now, State.TIMED_OUT, deadline.why(policy), deadline.error(policy))
+    said = deadline.why(policy)
+    late = replace(attempt, reason=said.reason, message=said.message, cure=said.cure)
+    if seen.presence in (Presence.UNPOSTED, Presence.FOREIGN) and not _was_there(seen, attempt):
+        return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), late), now)
+    if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
+        return None
+    stopping = attempt if attempt.reason is Reason.TIMED_OUT else late
+    return _stop(stopping, seen.pod, seen.status.with_latest(stopping))
+
+
 def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
     """An attempt is recorded and its pod is still to be created, or accepted and not seen yet."""
     attempt = seen.status.running
@@ -80,13 +118,16 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.presence is Presence.EXPECTED:
         return Decision(seen.status, again_at=now + LOOK_AGAIN)
-    if attempt.pod_uid or seen.known_uid:
-        return None  # its pod was there once: whoever has its name now, the number is used
+    if _was_there(seen, attempt):
+        return None  # whoever has its pod's name now, the number is used
     if seen.presence is Presence.FOREIGN:
         why = Why(
             Reason.POD_NAME_CONFLICT,
             "A pod of the attempt's name belongs to another object; waiting for it to go.",
+            "Delete that pod, or give the run another name.",
         )
+        if _overdue(seen, attempt.recorded_at, now):
+            return _give_up(seen, attempt, why, now)
         return Decision(_waiting(seen, why), again_at=now + timedelta(seconds=2))
     if seen.presence is not Presence.UNPOSTED:
         return None
@@ -97,8 +138,7 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
     if seen.refusal.final:
         return settle(seen, attempt, judge_refusal(seen.refusal.why), now)
     if _overdue(seen, attempt.recorded_at, now):
-        gone = replace(seen, presence=Presence.ABSENT)
-        return settle(gone, attempt, judge(gone, _marked(attempt, seen.refusal.why)), now)
+        return _give_up(seen, attempt, seen.refusal.why, now)
     launch = (Launch(attempt.number),) if now >= seen.refusal.retry_at else ()
     return Decision(_waiting(seen, seen.refusal.why), launch, again_at=seen.refusal.retry_at)
 
@@ -132,7 +172,7 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
             return _stop(attempt, pod, seen.status.with_latest(late))
     if now < started + REPORT_AFTER:
         return Decision(seen.status, again_at=started + REPORT_AFTER)
-    state = State.RETRYING if seen.status.retries_used else State.RUNNING
+    state = State.RETRYING if seen.status.retries_used or seen.status.out_of_memory_used else State.RUNNING
     known = replace(attempt, pod_uid=pod.uid, node=pod.node, started_at=pod.started_at)
     if attempt.reason is Reason.PENDING_TIMEOUT:  # it started after all, before it was deleted
         known = replace(known, reason=None, message=None, cure=None)
@@ -142,8 +182,13 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
 
 def ended_attempt(seen: Observed, now: datetime) -> Decision | None:
     """The attempt's pod ended or vanished: judge it, and end the run or plan the next attempt."""
-    attempt = seen.status.running
-    return None if attempt is None else settle(seen, attempt, judge(seen, attempt), now)
+    attempt, pod = seen.status.running, seen.pod
+    if attempt is None:
+        return None
+    by_kubelet = pod is not None and pod.deadline_exceeded and attempt.reason is None
+    if by_kubelet and deadline.passed(seen.policy, seen.status, now):  # not the attempt's own time, but the run's
+        attempt = replace(attempt, reason=Reason.DEADLINE_EXCEEDED)
+    return settle(seen, attempt, judge(seen, attempt), now)
 
 
 def invalid(seen: Observed, now: datetime) -> Decision | None:
@@ -151,11 +196,12 @@ def invalid(seen: Observed, now: datetime) -> Decision | None:
     return None if seen.invalid is None else end(seen, now, State.FAILED, seen.invalid, _error(seen.invalid))
 
 
-def suspended(seen: Observed, now: datetime) -> Decision | None:  # noqa: ARG001 - all rules have one shape
+def suspended(seen: Observed, now: datetime) -> Decision | None:
     """Suspended runs start nothing; what runs already runs on."""
     if not seen.policy.suspend:
         return None
-    return Decision(replace(seen.status, state=State.PENDING, reason=Reason.SUSPENDED, message="spec.suspend is true."))
+    status = replace(seen.status, state=State.PENDING, reason=Reason.SUSPENDED, message="spec.suspend is true.")
+    return Decision(deadline.pause(seen.policy, status, now))
 
 
 def upstream(seen: Observed, now: datetime) -> Decision | None:
@@ -200,13 +246,29 @@ def cached(seen: Observed, now: datetime) -> Decision | None:
     return _wait_quietly(seen, why, now, None, info)
 
 
+def delayed(seen: Observed, now: datetime) -> Decision | None:
+    """The retry delay is not over; it holds no slot meanwhile."""
+    status, last = seen.status, seen.status.latest
+    if status.next_attempt_at is None or now >= status.next_attempt_at:
+        return None
+    if last is not None and status.state is not State.AWAITING_RETRY:  # resumed
+        status = replace(status, state=State.AWAITING_RETRY, reason=last.reason, message=last.message)
+    return Decision(deadline.resume(status, now), again_at=status.next_attempt_at)
+
+
+def queued(seen: Observed, now: datetime) -> Decision | None:
+    """A slot is needed under every limit the run falls under; those who wait are served oldest first."""
+    full = next((limit for limit in seen.limits if limit.full), None)
+    if full is None:
+        return None
+    text = f"Waiting for a slot: the limit of {full.what} ({full.allowed}) is reached."
+    if full.allowed == 0:
+        text = f"The limit of {full.what} is 0: nothing starts there until the administrator raises it."
+    return replace(_wait_quietly(seen, Why(Reason.QUEUED, text), now, None), queues=True)
+
+
 def due(seen: Observed, now: datetime) -> Decision | None:
-    """Nothing is in the way: wait for the retry delay, then record the attempt and create its pod."""
-    if seen.status.next_attempt_at is not None and now < seen.status.next_attempt_at:
-        status, last = seen.status, seen.status.latest
-        if last is not None and status.state is not State.AWAITING_RETRY:  # resumed
-            status = replace(status, state=State.AWAITING_RETRY, reason=last.reason, message=last.message)
-        return Decision(status, again_at=status.next_attempt_at)
+    """Nothing is in the way: record the attempt and create its pod."""
     status = record(seen, seen.status, now)
     return Decision(status, (Launch(status.attempts_total),))
 
@@ -214,7 +276,9 @@ def due(seen: Observed, now: datetime) -> Decision | None:
 RULES: tuple[Rule, ...] = (
     # what runs or ended
     finished,
+    lost_node,
     cancelled,
+    past_deadline,
     pod_to_come,
     waiting_pod,
     running_pod,
@@ -224,6 +288,8 @@ RULES: tuple[Rule, ...] = (
     suspended,
     upstream,
     cached,
+    delayed,
+    queued,
     due,
 )
 
@@ -234,6 +300,17 @@ def _stop(attempt: Attempt, pod: Pod, status: Status) -> Decision:
     effects = () if pod.stopping else (verb(attempt.number, pod.uid),)
     known = replace(status.latest or attempt, pod_uid=pod.uid, node=pod.node)
     return Decision(status.with_latest(known), effects)
+
+
+def _was_there(seen: Observed, attempt: Attempt) -> bool:
+    """True where the attempt's pod existed, as its UID or a stored outcome show."""
+    return bool(attempt.pod_uid or seen.known_uid or seen.stored)
+
+
+def _give_up(seen: Observed, attempt: Attempt, why: Why, now: datetime) -> Decision:
+    """Its pod could not be created within the pending timeout."""
+    gone = replace(seen, presence=Presence.ABSENT)
+    return settle(gone, attempt, judge(gone, _marked(attempt, why)), now)
 
 
 def _waiting(seen: Observed, why: Why) -> Status:
@@ -247,7 +324,22 @@ def _wait_quietly(
     soon = seen.created_at + REPORT_AFTER
     if now < soon:
         return Decision(seen.status, again_at=soon)
-    return Decision(replace(_waiting(seen, why), cache=cache or seen.status.cache), again_at=until)
+    status = replace(_waiting(seen, why), cache=cache or seen.status.cache)
+    return Decision(deadline.resume(status, now), again_at=until)
+
+
+def _alarms(seen: Observed, status: Status, now: datetime) -> list[datetime]:
+    """Times that matter whichever rule answered: the run's deadline, and the end of patience with a lost node."""
+    over = None if status.suspended_at is not None else deadline.ends_at(seen.policy, status, now)
+    alive = seen.pod is not None and seen.pod.phase is not PodPhase.ENDED
+    return [moment for moment in (over, _force_at(seen) if alive else None) if moment is not None and moment > now]
+
+
+def _force_at(seen: Observed) -> datetime | None:
+    """When a pod that should be gone is removed by force; None without that policy, or while nothing asked it to go."""
+    if seen.pod is None or seen.pod.gone_by is None or seen.policy.force_after_seconds is None:
+        return None
+    return later(seen.pod.gone_by, seen.policy.force_after_seconds)
 
 
 def _deadline(seen: Observed, since: datetime | None) -> datetime | None:
