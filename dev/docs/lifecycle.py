@@ -12,9 +12,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from podtask.core.lifecycle import decide
+from podtask.core.lifecycle.memory import MemoryGrowth
 from podtask.core.lifecycle.model import (
     CachePolicy,
     CacheView,
+    Limit,
     Observed,
     Pod,
     PodPhase,
@@ -36,7 +38,14 @@ LATER = (timedelta(seconds=1), timedelta(seconds=10), timedelta(hours=1))
 WHY = Why(Reason.QUOTA, "no")
 HIT = ResultInfo(DIGEST, 1, "json", attempt=1, source_uid="other")
 POLICY = Policy(retries=1, retry_delays=(5.0,), max_disruptions=1, timeout_seconds=60.0, cache=CachePolicy())
-POLICIES = (POLICY, replace(POLICY, retries=0), replace(POLICY, suspend=True), replace(POLICY, cancel=True))
+POLICIES = (
+    POLICY,
+    replace(POLICY, retries=0),
+    replace(POLICY, suspend=True),
+    replace(POLICY, cancel=True),
+    replace(POLICY, deadline_seconds=8.0),
+    replace(POLICY, on_out_of_memory=MemoryGrowth(2.0, 2**31, 1, 2**30)),
+)
 
 Transitions = Mapping[tuple[State, State], frozenset[str]]
 
@@ -70,6 +79,7 @@ def _shape(status: Status) -> tuple[object, ...]:
         status.reason,
         status.retries_used,
         status.disruptions_used,
+        status.out_of_memory_used,
         min(status.attempts_total, 4),
         latest and (latest.judged, latest.reason, latest.pod_uid is None),
         status.next_attempt_at is None,
@@ -87,6 +97,7 @@ def _worlds(status: Status, now: datetime) -> Iterator[tuple[Observed, datetime]
 def _gates(seen: Observed) -> Iterator[Observed]:
     """Nothing runs: what may keep it from starting."""
     yield seen
+    yield replace(seen, limits=(Limit("tag 'gpu'", allowed=1, held=1),))
     if seen.status.attempts_total:
         return  # upstreams, cache and spec are asked before the first attempt
     yield replace(seen, invalid=Why(Reason.INVALID_SPEC, "no"))

@@ -52,6 +52,7 @@ STARTED = (State.RUNNING, State.RETRYING)
 ARROWS = (
     Arrow((State.PENDING,), STARTED, "M212,112 H374", "its container runs", (294, 105)),
     Arrow(STARTED, (State.PENDING,), "M380,134 H218", "the next pod", (296, 151)),
+    Arrow((State.RUNNING,), (State.RETRYING,), "M512,90 C540,90 540,152 518,152", "more memory", (516, 70), "end"),
     Arrow(STARTED, (State.AWAITING_RETRY,), "M440,168 L358,258", "attempt ended", (414, 218), "start"),
     Arrow((State.PENDING,), (State.AWAITING_RETRY,), "M150,142 L236,258", "attempt ended", (208, 240), "end"),
     Arrow((State.AWAITING_RETRY,), (State.PENDING,), "M268,262 L186,148", "due", (236, 206), "start"),
@@ -69,6 +70,9 @@ ARROWS = (
         "M550,318 C600,331 640,331 714,331",
         "spec.cancel",
         (640, 320),
+    ),
+    Arrow(
+        (State.AWAITING_RETRY,), (State.TIMED_OUT,), "M362,284 C480,284 590,243 714,243", "deadlineSeconds", (640, 266)
     ),
     Arrow((State.PENDING,), (State.CACHED,), "M104,142 V390", "the cache has it", (112, 384), "start"),
     Arrow(

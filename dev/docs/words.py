@@ -38,7 +38,10 @@ PENDING: Mapping[Reason, tuple[str, str]] = {
     Reason.SUSPENDED: ("`spec.suspend` is true.", "Set it to false."),
     Reason.WAITING_FOR_UPSTREAM: ("A run it needs is not finished.", "Wait, or look at that run."),
     Reason.WAITING_FOR_CACHE: ("An identical run goes first; its result will be used.", "Wait."),
-    Reason.QUEUED: ("A scheduling gate holds the pod.", "For Kueue, look at the pod's Workload."),
+    Reason.QUEUED: (
+        "It waits for a slot under a concurrency limit, which the message names; or a scheduling gate holds its pod.",
+        "Wait, or ask the administrator to raise the limit; for Kueue, look at the pod's Workload.",
+    ),
     Reason.SCHEDULING: ("The pod is being scheduled and started.", "Wait."),
     Reason.UNSCHEDULABLE: (
         "No node takes the pod; the message is the scheduler's.",
@@ -53,7 +56,8 @@ PENDING: Mapping[Reason, tuple[str, str]] = {
     Reason.POD_SECURITY: ("An admission rule refused the pod.", "Do what the server's sentence says."),
     Reason.POD_NAME_CONFLICT: (
         "Another object's pod has the name that this attempt needs.",
-        "Wait until it is gone; after delete and apply of the same name that takes seconds.",
+        "Wait until it is gone; after delete and apply of the same name that takes seconds. One that stays costs a "
+        "disruption after `pendingTimeoutSeconds`, and the next attempt has another name.",
     ),
 }
 
@@ -66,8 +70,12 @@ ENDS: Mapping[Reason, tuple[str, str]] = {
         "Read the log; return data that can be pickled.",
     ),
     Reason.TIMED_OUT: ("It ran longer than `timeoutSeconds`. Costs a retry.", "Raise it, or make the task do less."),
+    Reason.DEADLINE_EXCEEDED: (
+        "The run was not done within `deadlineSeconds`, all attempts together. No attempt follows.",
+        "Raise it, or make the task do less.",
+    ),
     Reason.OUT_OF_MEMORY: (
-        "The kernel killed it at its memory limit. Costs a retry.",
+        "The kernel killed it at its memory limit. Costs a retry, or, where given, one of `onOutOfMemory`.",
         "Raise `resources.limits.memory`, or let the task use less.",
     ),
     Reason.INVALID_SPEC: ("The spec asks for something impossible. Not retried.", "Do what `status.error.cure` says."),
@@ -85,7 +93,7 @@ ENDS: Mapping[Reason, tuple[str, str]] = {
         "The pod made room for one of higher priority. Costs a disruption.",
         "Give it a priority with `podTemplate.priorityClassName`.",
     ),
-    Reason.NODE_LOST: ("The pod's node is gone. Costs a disruption.", ""),
+    Reason.NODE_LOST: ("The pod's node is gone. Costs a disruption.", "Look at the node: `kubectl describe node`."),
     Reason.POD_DELETED: ("Somebody deleted the pod. Costs a disruption.", "To end a run, set `spec.cancel`."),
     Reason.ADMISSION: (
         "The node refused the pod. Costs a disruption.",
@@ -116,7 +124,7 @@ CAUSES: Mapping[Cause, str] = {
     Cause.FIRST: "The first attempt.",
     Cause.RETRY: "The attempt before failed by the task's own doing; taken from `retries`.",
     Cause.DISRUPTION: "The attempt before was ended by the cluster; taken from `maxDisruptions`.",
-    Cause.OUT_OF_MEMORY: "The attempt before ran out of memory.",
+    Cause.OUT_OF_MEMORY: "The attempt before ran out of memory; this one has more, taken from `onOutOfMemory`.",
 }
 
 CACHE: Mapping[CacheOutcome, str] = {

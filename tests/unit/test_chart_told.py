@@ -10,8 +10,8 @@ import yaml
 from tests.unit.chart_kit import CHART, EXAMPLES, TOP, Render, example
 
 from podtask.core import names
-from podtask.core.runner_image import MODULES, PUBLISHED
 from podtask.core.lifecycle.limits import Limits
+from podtask.core.runner_image import MODULES, PUBLISHED
 from podtask_operator import settings
 
 

@@ -93,7 +93,7 @@ async def test_a_record_whose_answer_was_lost_holds_its_slot(world: World) -> No
     with pytest.raises(Later):
         await world.look("a")  # 409: the record is found
     await settle(world, ["b", "a"])
-    assert list(world.api.pods) == ["a-2"]  # the first is lost, free of charge; `b` waits all the while
+    assert list(world.api.pods) == ["a-1"]
 
 
 @reconciling

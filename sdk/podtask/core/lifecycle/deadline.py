@@ -48,9 +48,10 @@ def resume(status: Status, now: datetime) -> Status:
 
 def why(policy: Policy) -> Why:
     """What is said of a run whose time is over."""
+    seconds = "" if policy.deadline_seconds is None else f" of {policy.deadline_seconds:g} s"
     return Why(
         Reason.DEADLINE_EXCEEDED,
-        f"The run was not done within its deadline of {policy.deadline_seconds:g} s.",
+        f"The run was not done within its deadline{seconds}.",
         "Raise spec.deadlineSeconds, or make the task do less.",
     )
 
