@@ -62,6 +62,8 @@ def _code(encoder: Encoder, value: object) -> bytes | None:
         return token(b"method", encoder.at(".__self__", value.__self__), encoder.encode(value.__func__))
     if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, types.ModuleType | None):
         return _parts(encoder, codeid.foreign_parts(value))
+    if isinstance(value, classmethod | staticmethod | property | functools.cached_property):
+        return encoder.sequence(b"descriptor", codeid.inside(value), text(type(value).__name__))
     if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001 - it reduces to its name, and hides its code
         return token(b"lru_cache", encoder.encode(value.__wrapped__))
     return None

@@ -116,7 +116,7 @@ def class_parts(kind: type) -> Parts:
         if methods[key]:
             live[key] = methods[key]
         elif not _is_machinery(key, member) and (_is_plain(member) or isinstance(member, type) or not resolved):
-            live[key] = list(_functions(member)) or member
+            live[key] = member
     if tree is not None:
         known = {key for key, found in methods.items() if found}
         for used, value in usage.class_names(tree, _globals_of(kind, methods), known):
@@ -155,14 +155,18 @@ def _is_machinery(key: str, member: object) -> bool:
     return sunder or key == "_abc_impl" or isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType)
 
 
+def inside(member: object) -> list[object]:
+    """What stands behind a member of a class."""
+    if isinstance(member, (staticmethod, classmethod)):
+        return [member.__func__]
+    if isinstance(member, functools.cached_property):
+        return [member.func]
+    return [member.fget, member.fset, member.fdel] if isinstance(member, property) else [member]
+
+
 def _functions(member: object) -> Iterator[types.FunctionType]:
     """The Python functions behind a member of a class."""
-    if isinstance(member, (staticmethod, classmethod)):
-        member = member.__func__
-    elif isinstance(member, functools.cached_property):
-        member = member.func
-    candidates = (member.fget, member.fset, member.fdel) if isinstance(member, property) else (member,)
-    yield from (fn for fn in candidates if isinstance(fn, types.FunctionType))
+    yield from (fn for fn in inside(member) if isinstance(fn, types.FunctionType))
 
 
 def _written(fn: types.FunctionType) -> bool:

@@ -79,7 +79,8 @@ def class_names(tree: ast.AST, values: dict[str, Any], known: Container[str]) ->
 def _mentioned(tree: ast.AST, known: Container[str]) -> Iterator[str]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Name):
-            yield node.id
+            if isinstance(node.ctx, ast.Load):
+                yield node.id
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in known:
             for around in (*node.decorator_list, node.args):
                 yield from _mentioned(ast.Expression(around) if isinstance(around, ast.expr) else around, ())

@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections import deque
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -43,6 +43,8 @@ from podtask.runs import TaskRun
 from podtask_runner.wire import Outcome
 
 log = logging.getLogger("podtask.backends")
+_ASK_LEAST, _ASK_MOST = timedelta(milliseconds=20), timedelta(milliseconds=500)
+"""Pauses between two looks at the lock of another process."""
 _QUEUED = Why(Reason.QUEUED, "Waiting for a free worker of this process.")
 
 
@@ -217,8 +219,17 @@ class LifecycleLoop:
             tracked.run.report(tracked.status, tracked.payload if tracked.status.finished else None)
         for effect in decision.effects:
             self._perform(tracked, effect)
-        if not tracked.status.finished and decision.again_at is not None:
-            self._look_again(tracked, decision.again_at)
+        again_at = self._next_look(tracked, decision.again_at)
+        if not tracked.status.finished and again_at is not None:
+            self._look_again(tracked, again_at)
+
+    def _next_look(self, tracked: Tracked, again_at: datetime | None) -> datetime | None:
+        """Behind another process there is nobody to tell of a leader's end: ask, the less often the longer it takes."""
+        if tracked.status.attempts_total or not self._shelf.waits_abroad(tracked.run.id):
+            return again_at
+        now = self._clock.now()
+        soon = now + min(max((now - tracked.created_at) / 10, _ASK_LEAST), _ASK_MOST)
+        return min(again_at or soon, soon)
 
     def _publish(self, tracked: Tracked, effect: Publish) -> None:
         """A cache that cannot be written costs the next run its hit, and this one nothing."""

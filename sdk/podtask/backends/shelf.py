@@ -1,12 +1,13 @@
 """The cache of this machine: who has a key, who goes first, and the pointers in the directory store.
 
 The same pointer documents and object keys as in a bucket (`podtask.core.cache`, `podtask.core.keys`), below
-`PODTASK_HOME`. Runs of this process with the same key go one after the other; other processes are not waited for.
-Asked by: `podtask.backends.loop`.
+`PODTASK_HOME`. Runs with the same key go one after the other: those of this process in a queue, whose head asks
+`podtask.backends.flights` whether another process is ahead. Asked by: `podtask.backends.loop`.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from podtask.backends.flights import Flights
 from podtask.backends.workers import Workers
 from podtask.core import clock
 from podtask.core.keys import Bucket
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from podtask.core.store import Signer, Store
     from podtask.runs import TaskRun
 
+log = logging.getLogger("podtask.cache")
 NAMESPACE = "local"
 """Stands where a cluster has its namespace in object keys."""
 OFF = "cache_key_fn returned no key"
@@ -55,6 +58,8 @@ class Shelf:
         self._home = home
         self._workers = workers
         self._queues: dict[str, _Queue] = {}
+        self._flights = Flights(home / "locks")
+        self._abroad: set[str] = set()
         self._lock = threading.Lock()
         self._opened: Store | None = None
         self.bucket = Bucket("", NAMESPACE)
@@ -90,10 +95,19 @@ class Shelf:
             return CacheView(None, off_reason=plan.off_reason)
         leader = self._follow(plan.key, run_id)
         view = self._pointed_at(plan.key, now)
+        if view.hit is None and leader is None:
+            leader = self._ahead(plan.key, run_id)
+            view = self._pointed_at(plan.key, now) if leader is None else view  # it may have been stored just now
         return replace(view, leader=leader)
+
+    def waits_abroad(self, run_id: str) -> bool:
+        """Whether the run was found behind one of another process, of whose end nobody will tell."""
+        return run_id in self._abroad
 
     def leave(self, key: str, run_id: str) -> list[str]:
         """The run is over; if it led, the runs that waited for it."""
+        self._abroad.discard(run_id)
+        self._flights.land(key, run_id)
         with self._lock:
             queue = self._queues.get(key)
             if queue is None or queue.leader != run_id:
@@ -144,6 +158,15 @@ class Shelf:
                 f"What task run '{run.name}' stored is not in {self.root} any more ({error}); run it again, a cached "
                 f"one with refresh_cache=True."
             ) from error
+
+    def _ahead(self, key: str, run_id: str) -> str | None:
+        leader = self._flights.lead(key, run_id)
+        if leader is None:
+            self._abroad.discard(run_id)
+        elif run_id not in self._abroad:
+            self._abroad.add(run_id)
+            log.info("Task run '%s' waits: the identical run %s goes first.", run_id, leader)
+        return leader
 
     def _follow(self, key: str, run_id: str) -> str | None:
         with self._lock:

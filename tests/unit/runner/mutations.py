@@ -173,6 +173,12 @@ CHANGES: dict[str, tuple[str, str]] = {
         "from collections import deque\ndef make(n):\n    class C:\n        a = deque([n])\n    return C\nC = make(1)\ndef f():\n    return C.a",
         "from collections import deque\ndef make(n):\n    class C:\n        a = deque([n])\n    return C\nC = make(2)\ndef f():\n    return C.a",
     ),
+    "a class method that is an object, of a class that a function made": (
+        "class D:\n    def __init__(self, g): self.g = g\n    def __call__(self, k): return self.g(k)\n"
+        "def make(n):\n    class C:\n        g = classmethod(D(lambda k: n))\n    return C\nC = make(1)\ndef f():\n    return C.g()",
+        "class D:\n    def __init__(self, g): self.g = g\n    def __call__(self, k): return self.g(k)\n"
+        "def make(n):\n    class C:\n        g = classmethod(D(lambda k: n))\n    return C\nC = make(2)\ndef f():\n    return C.g()",
+    ),
     "a base class": (
         "class B:\n    def g(self): return 1\nclass C(B): pass\ndef f():\n    return C()",
         "class B:\n    def g(self): return 2\nclass C(B): pass\ndef f():\n    return C()",
@@ -336,6 +342,10 @@ KEEPS: dict[str, tuple[str, str]] = {
     "a global that has the name of a method's local": (
         "A = 1\nclass C:\n    def g(self):\n        A = 3\n        return A\ndef f():\n    return C()",
         "A = 2\nclass C:\n    def g(self):\n        A = 3\n        return A\ndef f():\n    return C()",
+    ),
+    "a global that has the name of a class attribute": (
+        "A = 1\nclass C:\n    A = 3\ndef f():\n    return C.A",
+        "A = 2\nclass C:\n    A = 3\ndef f():\n    return C.A",
     ),
     "another function of an own module": (
         "import tools\ndef f():\n    return tools.g()\n#= tools.py\ndef g(): return 1\ndef h(): return 1\n",
