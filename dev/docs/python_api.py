@@ -21,7 +21,16 @@ named. All of it is typed; mypy and pyright know what `.result()` gives."""
 
 DECORATORS = ("task", "flow")
 FUNCTIONS = ("tags", "get_run_context", "get_run_logger", "task_input_hash", "ref", "quote", "unmapped")
-CLASSES = ("Task", "Flow", "TaskFuture", "AsyncTaskFuture", "State", "ConcurrentTaskRunner", "SequentialTaskRunner")
+CLASSES = (
+    "Task",
+    "Flow",
+    "TaskFuture",
+    "AsyncTaskFuture",
+    "State",
+    "File",
+    "ConcurrentTaskRunner",
+    "SequentialTaskRunner",
+)
 
 
 def text() -> str:

@@ -83,6 +83,10 @@ def build(
         outcome=slot(keys.outcome),
         parameters=spec.parameters,
         inputs=blob(spec.inputs) if spec.inputs else None,
+        files=tuple(
+            wire.Blob(file.digest, file.size, names.FILE, url=signer.sign_get(bucket.blob(file.digest), life))
+            for file in spec.files
+        ),
         upstream=tuple(
             wire.Upstream(result(resolved[up.task_run]), parameter=up.parameter, ref=up.ref)
             for up in spec.upstream

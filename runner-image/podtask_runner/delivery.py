@@ -63,7 +63,9 @@ def _store_payload(outcome: Outcome, store: Store, desk: Handover) -> Outcome:
         try:
             store.write(lambda grants: grants.result, desk.result, result.digest, "the result")
         except AlreadyStored as first:  # the same attempt, executed twice: its first result stands
-            return replace(outcome, result=Result(first.digest, first.size, serializer_of(first.head)))
+            return replace(
+                outcome, result=Result(first.digest, first.size, serializer_of(first.head, result.serializer))
+            )
     elif error is not None and error.digest is not None:
         try:
             store.write(lambda grants: grants.error, desk.error, error.digest, "the error")

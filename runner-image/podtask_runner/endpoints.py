@@ -161,6 +161,11 @@ def _opened(body: Body) -> BinaryIO:
     return io.BytesIO(body) if isinstance(body, bytes) else body.open("rb")
 
 
+def local_path(url: str) -> Path | None:
+    """Where a `file://` URL points on this machine; None for every other URL."""
+    return _path(url) if url.startswith("file:") else None
+
+
 def _path(url: str) -> Path:
     return Path(unquote(urlsplit(url).path))
 

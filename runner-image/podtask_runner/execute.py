@@ -8,18 +8,22 @@ retried; SystemExit, KeyboardInterrupt and what cannot be pickled are Crashed an
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from podtask_runner import loading
-from podtask_runner.errors import InvalidSpec, RunnerError
+from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.handover import Handover, Phase
-from podtask_runner.names import JSON, VALUE_LIMIT
+from podtask_runner.names import FILE_LIMIT, JSON, VALUE_LIMIT
 from podtask_runner.payload import check_python, digest, encode_json_exact
+from podtask_runner.serializers import file_word
+from podtask_runner.spool import Digesting, NoRoom
 from podtask_runner.transfer import Store
 from podtask_runner.wire import Error, Grants, Outcome, Result, Verdict
 
@@ -38,6 +42,10 @@ class Page(Protocol):
         """Keep it. Raises `OSError` when there is no room."""
         ...
 
+    def open(self, mode: Literal["wb"], /) -> BinaryIO:
+        """A writer for it, which is closed when all is written."""
+        ...
+
 
 class Desk(Protocol):
     """Where an answer leaves its payload: `Handover` in a pod, memory where a task runs in the driver's process."""
@@ -50,6 +58,10 @@ class Desk(Protocol):
     @property
     def error(self) -> Page:
         """For the pickled exception."""
+        ...
+
+    def take(self, file: Path, /) -> None:
+        """The value is this file. Raises `OSError`."""
         ...
 
     def tell(self, text: str) -> None:
@@ -92,7 +104,7 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
     try:
         check_python(grants.python)
         desk.enter(Phase.FETCH)
-        fetched = loading.fetch(grants, store)
+        fetched = loading.fetch(grants, store, desk)
         desk.enter(Phase.LOAD)
         shipped = _as_shipped(loading.load_code(grants, fetched))
         args, kwargs = loading.load_arguments(grants, fetched)
@@ -105,6 +117,8 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         outcome = completed(value, desk)
     except RunnerError as error:
         outcome = refusal(error)
+    except NoRoom as error:  # while reading; the task has not run
+        outcome = refusal(StoreUnavailable(f"No room in TMPDIR for the inputs: {error}.", _DISK_CURE))
     except BaseException as error:  # noqa: BLE001 - every end has a verdict
         timings.setdefault("run" if "load" in timings else "load", round(time.monotonic() - started, 4))
         outcome = raised(error, shipped, grants, desk, timings)
@@ -177,25 +191,59 @@ def _explain_mismatch(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
 def completed(value: Any, desk: Desk) -> Outcome:
     """The outcome of a call that returned; the payload is left on the desk. What cannot be pickled crashed."""
-    data, serializer = encode_json_exact(value), JSON
-    if data is None:
-        from podtask_runner import pickling
-
-        try:
-            data, serializer = pickling.serialize_result(value)
-        except Exception as error:  # noqa: BLE001 - user classes may do anything while they are pickled
-            return _crash(error, desk, f"the result ({type(value).__qualname__}) cannot be pickled", _UNPICKLABLE_CURE)
     try:
-        desk.result.write_bytes(data)
-    except OSError as error:
-        return _crash(error, desk, f"the result ({len(data)} bytes) cannot be written to TMPDIR", _DISK_CURE)
-    small = len(data) <= VALUE_LIMIT
-    result = Result(digest(data), len(data), serializer, _content_hash(value, len(data)))
-    if small and serializer == JSON:
-        result = replace(result, value=data.decode())
-    elif small:
-        result = replace(result, inline=base64.b64encode(data).decode())
+        result = _written(value, desk)
+        if result.size > FILE_LIMIT:
+            raise NoRoom(errno.EFBIG, f"{result.size} bytes are more than one object can have (5 GiB)")
+    except NoRoom as error:
+        return _crash(error, desk, f"the result ({type(value).__qualname__}) cannot be written to TMPDIR", _DISK_CURE)
+    except Exception as error:  # noqa: BLE001 - user classes may do anything while they are pickled
+        if type(error).__name__ == "FileInside" or _is_file(value):
+            return _crash(error, desk, "the result cannot be passed on", _FILE_CURE)
+        return _crash(error, desk, f"the result ({type(value).__qualname__}) cannot be pickled", _UNPICKLABLE_CURE)
     return Outcome(Verdict.COMPLETED, result=result)
+
+
+def _written(value: Any, desk: Desk) -> Result:
+    """The value's payload on the desk, and what is to be said of it. Raises `NoRoom`, and whatever pickling raises."""
+    data = encode_json_exact(value)
+    if data is not None:
+        _onto(desk.result, data)
+        text = data.decode() if len(data) <= VALUE_LIMIT else None
+        return Result(digest(data), len(data), JSON, _content_hash(value, len(data)), value=text)
+    if _is_file(value):
+        return _file_taken(value, desk)
+    from podtask_runner import pickling
+
+    with desk.result.open("wb") as stream:
+        passed = Digesting(stream, keep=VALUE_LIMIT)
+        serializer = pickling.write_result(value, passed)
+    small = base64.b64encode(passed.head).decode() if passed.size <= VALUE_LIMIT else None
+    return Result(passed.digest, passed.size, serializer, _content_hash(value, passed.size), inline=small)
+
+
+def _onto(page: Page, data: bytes) -> None:
+    try:
+        page.write_bytes(data)
+    except OSError as error:
+        raise NoRoom(*error.args) from error
+
+
+def _is_file(value: Any) -> bool:
+    """Only code that made a `File` has loaded its module."""
+    files = sys.modules.get("podtask_runner.files")
+    return files is not None and isinstance(value, files.File)
+
+
+def _file_taken(file: Any, desk: Desk) -> Result:
+    """A `File`: its bytes as they are. It was read once, for its digest, and is read again when it is stored."""
+    file.check()
+    found, size = file.digest, file.size
+    try:
+        desk.take(file.path)
+    except OSError as error:
+        raise NoRoom(*error.args) from error
+    return Result(found, size, str(file_word(file.name)), _content_hash(file, 0))
 
 
 def _content_hash(value: Any, size: int) -> str | None:
@@ -257,6 +305,9 @@ def _abort(error: BaseException) -> tuple[str, str]:
 
 
 _UNPICKLABLE_CURE: Final = "Return plain data, or write the object somewhere and return where it is."
+_FILE_CURE: Final = (
+    "Return one podtask.File by itself, of a file that is still there; return several from several tasks."
+)
 _DISK_CURE: Final = "Give the pod more ephemeral storage, or return less."
 
 

@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from podtask_runner.spool import pieces
 from podtask_runner.wire import Outcome, dump, load_outcome
 
 
@@ -45,6 +46,20 @@ class Handover:
         directory = Path(os.environ.get("TMPDIR") or "/tmp") / f"podtask-{os.getpid()}-{os.urandom(6).hex()}"  # noqa: S108
         directory.mkdir(mode=0o700)
         return cls(directory)
+
+    def room(self) -> Path:
+        """Child: a new name for a file that goes with this directory."""
+        return self.directory / f"in-{os.urandom(6).hex()}"
+
+    def take(self, file: Path) -> None:
+        """Child: `file` is the result. Another name for it, because user code may delete its own; else a copy."""
+        self.result.unlink(missing_ok=True)
+        try:
+            os.link(file.resolve(), self.result)
+        except OSError:
+            with self.result.open("wb") as copy:
+                for piece in pieces(file):
+                    copy.write(piece)
 
     def enter(self, phase: Phase) -> None:
         """Child: say what begins now."""
@@ -102,6 +117,14 @@ class Handover:
         """Supervisor: leave nothing behind."""
         os.close(self._read_end)
         with suppress(OSError):
-            for path in self.directory.iterdir():
-                path.unlink()
-            self.directory.rmdir()
+            _remove(self.directory)
+
+
+def _remove(folder: Path) -> None:
+    """A folder and all in it; `shutil` costs more to import than the rest of the supervisor needs."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            _remove(path)
+        else:
+            path.unlink()
+    folder.rmdir()

@@ -12,37 +12,63 @@ import json
 import linecache
 import sys
 import types
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 from podtask_runner.errors import EnvironmentMismatch, InvalidSpec
-from podtask_runner.names import JSON, SOURCE_FILE, SOURCE_MODULE
+from podtask_runner.names import FILE, FILE_REFERENCE, JSON, SOURCE_FILE, SOURCE_MODULE
 from podtask_runner.payload import PYTHON, Buffer
+from podtask_runner.serializers import Word
+from podtask_runner.spool import SPOOL_ABOVE
 from podtask_runner.transfer import Store
 from podtask_runner.wire import Blob, Grants
 
 Function = Callable[..., Any]
+Object: TypeAlias = "Buffer | Path"
+"""Verified bytes: in memory, or in a file of the attempt's own."""
 
 
 @dataclass(frozen=True)
 class Fetched:
     """The verified bytes of everything an attempt reads, before any of them is interpreted."""
 
-    code: Buffer | None
-    inputs: Buffer | None
-    upstream: tuple[Buffer, ...]
+    code: Object | None
+    inputs: Object | None
+    upstream: tuple[Object, ...]
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Content of the files among the inputs, by digest."""
 
 
-def fetch(grants: Grants, store: Store) -> Fetched:
-    """Read all objects. Raises `InputCorrupted`, `StoreUnavailable`."""
+class Room(Protocol):
+    """Where large objects are put: the child's `Handover`."""
+
+    def room(self) -> Path:
+        """A new path."""
+        ...
+
+
+def fetch(grants: Grants, store: Store, room: Room) -> Fetched:
+    """Read all objects, large ones into files. Raises `InputCorrupted`, `StoreUnavailable`, `NoRoom`."""
+
+    def read(pick: Callable[[Grants], Blob], what: str) -> Object:
+        blob = pick(grants)
+        if blob.size <= SPOOL_ABOVE and Word.read(blob.serializer).format != FILE:
+            return store.read(pick, what)
+        return store.read_into(pick, room.room(), what)
+
     return Fetched(
-        store.read(lambda now: _given(now.code.shipped), "task.code") if grants.code.shipped else None,
-        store.read(lambda now: _given(now.inputs), "inputs") if grants.inputs else None,
+        read(lambda now: _given(now.code.shipped), "task.code") if grants.code.shipped else None,
+        read(lambda now: _given(now.inputs), "inputs") if grants.inputs else None,
         tuple(
-            store.read(lambda now, at=index: now.upstream[at].blob, f"upstream {entry.parameter or entry.ref}")  # type: ignore[misc]
+            read(lambda now, at=index: now.upstream[at].blob, f"upstream {entry.parameter or entry.ref}")  # type: ignore[misc]
             for index, entry in enumerate(grants.upstream)
         ),
+        {
+            blob.digest: store.read_into(lambda now, at=index: now.files[at], room.room(), f"file {blob.digest[:12]}")  # type: ignore[misc]
+            for index, blob in enumerate(grants.files)
+        },
     )
 
 
@@ -70,6 +96,8 @@ def load_arguments(grants: Grants, fetched: Fetched) -> tuple[tuple[Any, ...], d
         return loaded[index]
 
     def resolve(ref: str) -> object:
+        if ref.startswith(FILE_REFERENCE):
+            return _file(ref, fetched.files)
         if ref not in by_ref:
             known = ", ".join(sorted(by_ref)) or "none"
             raise InvalidSpec(f"The inputs refer to the result {ref!r}, and spec.upstream has no such ref ({known}).")
@@ -148,13 +176,35 @@ def _given(blob: Blob | None) -> Blob:
     return blob
 
 
-def _deserialized(data: Buffer, serializer: str, what: str) -> Any:
+def _deserialized(data: Object, serializer: str, what: str) -> Any:
     if serializer == JSON:
-        return json.loads(bytes(data))
+        return json.loads(bytes(data) if not isinstance(data, Path) else data.read_bytes())
+    word = Word.read(serializer)
+    if word.format == FILE and isinstance(data, Path):
+        return _named(data, word.details.get("name", ""))
     return _unpickled(data, what, None)
 
 
-def _unpickled(data: Buffer, what: str, resolve: Callable[[str], object] | None) -> Any:
+def _file(ref: str, found: Mapping[str, Path]) -> object:
+    """The file that an argument names, as it was called."""
+    from podtask_runner import files
+
+    digest, name = files.split(ref) or ("", "")
+    if digest not in found:
+        raise InvalidSpec(f"The inputs refer to the file {digest[:12]}, and spec.files does not have it.")
+    return _named(found[digest], name)
+
+
+def _named(content: Path, name: str) -> object:
+    """A `File` of this name. Its content was verified; each argument has a name of its own for it."""
+    from podtask_runner import files
+
+    path = files.place(content.with_name(f"{content.name}-names"), name)
+    path.symlink_to(content)
+    return files.File(path)
+
+
+def _unpickled(data: Object, what: str, resolve: Callable[[str], object] | None) -> Any:
     from podtask_runner import pickling
 
     try:

@@ -23,12 +23,18 @@ TERMINATION_LIMIT: Final = 4096
 
 INLINE_LIMIT: Final = 64 * 1024
 """Bytes of code or of inputs that may travel inside a TaskRun."""
+FILE_LIMIT: Final = 5 * 1024**3
+"""Bytes of one PUT (Amazon S3 user guide, Uploading objects)."""
 VALUE_LIMIT: Final = 2 * 1024
 """Bytes of a result or an exception that come back inside the status."""
 
 # How a payload is written. JSON stands alone so that any language reads it; a pickle starts with a header line.
 JSON: Final = "json"
 CLOUDPICKLE: Final = "cloudpickle"
+FILE: Final = "file"
+"""Raw bytes of a `podtask.File`."""
+FILE_REFERENCE: Final = "file:"
+"""How a file stands in pickled arguments: `file:<sha256>:<name>`. No TaskRun has such a name."""
 
 SOURCE_MODULE: Final = "podtask_source"
 """Name of the module that `task.source` is run in."""

@@ -26,7 +26,7 @@ PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PLATFORM: Final = f"{sys.platform}-{os.uname().machine}"
 
 _MAGIC: Final = b'{"podtask":'
-_LONGEST_HEADER: Final = 1024
+LONGEST_HEADER: Final = 1024
 _DEEPEST_JSON: Final = 100
 """Levels of nesting; a reader deeper in its own stack must still be able to parse it."""
 
@@ -48,7 +48,7 @@ class Header:
 
 def split(data: Buffer) -> tuple[Header, memoryview]:
     """The header and, not copied, the pickle behind it. Raises `InputCorrupted` when there is no header."""
-    head = bytes(memoryview(data)[:_LONGEST_HEADER])
+    head = bytes(memoryview(data)[:LONGEST_HEADER])
     end = head.find(b"\n")
     if end < 0 or not head.startswith(_MAGIC):
         raise InputCorrupted(
@@ -65,9 +65,11 @@ def split(data: Buffer) -> tuple[Header, memoryview]:
     return header, memoryview(data)[end + 1 :]
 
 
-def serializer_of(head: bytes) -> str:
-    """How a stored payload was written, told from its first bytes."""
-    return CLOUDPICKLE if head.startswith(_MAGIC) else JSON
+def serializer_of(head: bytes, ours: str) -> str:
+    """How an object of the same task was written, told from its first bytes; `ours` where they are no pickle's."""
+    if head.startswith(_MAGIC):
+        return CLOUDPICKLE
+    return JSON if ours == CLOUDPICKLE else ours
 
 
 def check(header: Header, cloudpickle: str | None = None) -> None:

@@ -6,18 +6,21 @@ never by the supervisor or the operator. The header that is checked before unpic
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import pickle
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
 
 from podtask_runner import payload
-from podtask_runner.names import CLOUDPICKLE, JSON, SOURCE_MODULE
+from podtask_runner.names import CLOUDPICKLE, FILE, JSON, SOURCE_MODULE
+from podtask_runner.serializers import Word
+from podtask_runner.spool import SPOOL_ABOVE, Payload, Spool
 
 if TYPE_CHECKING:
     from podtask_runner.packing import Packing
@@ -40,6 +43,34 @@ class RemoteError(Exception):
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
 
+def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> None:
+    """As `dumps`, into a binary writer: large buffers (arrays) go through without a copy."""
+    _ship_source_by_value()
+    stream.write(_HERE.line())
+    _pickler(stream, reference, None).dump(obj)
+
+
+def dump_payload(
+    obj: object, *, reference: Reference | None = None, packing: Packing | None = None, above: int = SPOOL_ABOVE
+) -> Payload:
+    """As `dumps`; more than `above` bytes are in a file, which goes when the payload does. Raises `NoRoom` as well."""
+    _ship_source_by_value()
+    modules: dict[str, Any] = {}
+    while True:
+        spool = Spool(above)
+        try:
+            spool.write(_HERE.line())
+            _pickler(spool, reference, packing).dump(_with_modules(obj, modules))
+            found = packing.whole_modules() if packing is not None else {}
+        except BaseException:
+            spool.drop()
+            raise
+        if found.keys() <= modules.keys():
+            return spool.payload()
+        spool.drop()
+        modules = found  # again, with whole modules along, until no function imports one that is not
+
+
 def dumps(obj: object, *, reference: Reference | None = None, packing: Packing | None = None) -> bytes:
     """Header line, then a cloudpickle of `obj`.
 
@@ -47,35 +78,38 @@ def dumps(obj: object, *, reference: Reference | None = None, packing: Packing |
     into upstream references so); `loads` asks its `resolve` for them. `packing` says which modules travel by value
     and learns which ones must be there on the other side. Raises whatever cloudpickle raises.
     """
-    _ship_source_by_value()
+    data = dump_payload(obj, reference=reference, packing=packing, above=sys.maxsize)
+    assert isinstance(data, bytes)
+    return data
+
+
+def _pickler(stream: Any, reference: Reference | None, packing: Packing | None) -> cloudpickle.Pickler:
     if packing is not None:
-        return _packed(obj, reference, packing)
-    buffer = io.BytesIO()
-    buffer.write(_HERE.line())
-    if reference is None:
-        cloudpickle.Pickler(buffer).dump(obj)
-    else:
-        _ReferringPickler(buffer, reference).dump(obj)
-    return buffer.getvalue()
+        from podtask_runner.packing import PackingPickler
+
+        return PackingPickler(stream, packing, reference)
+    return cloudpickle.Pickler(stream) if reference is None else _ReferringPickler(stream, reference)
 
 
-def _packed(obj: object, reference: Reference | None, packing: Packing) -> bytes:
-    """Again, with whole modules along, until no function imports one that is not."""
-    from podtask_runner.packing import Packed, PackingPickler
+def _with_modules(obj: object, modules: dict[str, Any]) -> object:
+    if not modules:
+        return obj
+    from podtask_runner.packing import Packed
 
-    modules: dict[str, Any] = {}
-    while True:
-        buffer = io.BytesIO()
-        buffer.write(_HERE.line())
-        PackingPickler(buffer, packing, reference).dump(Packed(modules, obj) if modules else obj)
-        found = packing.whole_modules()
-        if found.keys() <= modules.keys():
-            return buffer.getvalue()
-        modules = found
+    return Packed(modules, obj)
 
 
-def loads(data: payload.Buffer, *, resolve: Resolve | None = None) -> Any:
-    """The object. Raises `EnvironmentMismatch` or `InputCorrupted` before a single pickle byte is interpreted."""
+def loads(data: payload.Buffer | os.PathLike[str], *, resolve: Resolve | None = None) -> Any:
+    """The object. Raises `EnvironmentMismatch` or `InputCorrupted` before a single pickle byte is interpreted.
+
+    From a file it is read as it is built up: an array is in memory once.
+    """
+    if isinstance(data, os.PathLike):
+        with open(data, "rb") as stream:  # noqa: PTH123 - any path-like
+            header, body = payload.split(stream.read(payload.LONGEST_HEADER))
+            payload.check(header, cloudpickle.__version__)
+            stream.seek(-len(body), os.SEEK_CUR)
+            return _ResolvingUnpickler(stream, resolve).load()
     header, body = payload.split(data)
     payload.check(header, cloudpickle.__version__)
     return _ResolvingUnpickler(_Reader(body), resolve).load()
@@ -84,16 +118,33 @@ def loads(data: payload.Buffer, *, resolve: Resolve | None = None) -> Any:
 def serialize_result(value: object) -> tuple[bytes, str]:
     """The payload and the name of its serializer: JSON where it is exact, else cloudpickle."""
     exact = payload.encode_json_exact(value)
-    return (exact, JSON) if exact is not None else (dumps(value), CLOUDPICKLE)
+    return (exact, JSON) if exact is not None else (dumps(value, reference=_no_files()), CLOUDPICKLE)
 
 
-def deserialize(data: payload.Buffer, serializer: str) -> Any:
-    """The value of a stored payload. Raises `ValueError` for a serializer that is not known here."""
-    if serializer == JSON:
-        return json.loads(bytes(data))
-    if serializer == CLOUDPICKLE:
+def write_result(value: object, stream: Any) -> str:
+    """The payload of a value that JSON cannot carry into a binary writer; the name of its serializer."""
+    dump(value, stream, reference=_no_files())
+    return CLOUDPICKLE
+
+
+def _no_files() -> Reference | None:
+    """Refuses a `File` inside of a result: its path means nothing where it is opened. None where there can be none."""
+    files = sys.modules.get("podtask_runner.files")
+    return None if files is None else files.refuse
+
+
+def deserialize(data: payload.Buffer | os.PathLike[str], serializer: str) -> Any:
+    """The value of a stored payload, in memory or in a file. Raises `ValueError` for a serializer not known here."""
+    word = Word.read(serializer)
+    if word.format == JSON:
+        return json.loads(Path(data).read_bytes() if isinstance(data, os.PathLike) else bytes(data))
+    if word.format == CLOUDPICKLE:
         return loads(data)
-    raise ValueError(f"no serializer named {serializer!r} (known: {JSON}, {CLOUDPICKLE})")
+    if word.format == FILE and isinstance(data, os.PathLike):
+        from podtask_runner.files import File
+
+        return File(data)
+    raise ValueError(f"no serializer named {serializer!r} (known: {JSON}, {CLOUDPICKLE}, {FILE})")
 
 
 def dump_exception(exc: BaseException) -> bytes:
@@ -186,7 +237,7 @@ def _dumps_or_none(obj: object) -> bytes | None:
 
 
 class _ReferringPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    def __init__(self, buffer: io.BytesIO, reference: Reference) -> None:
+    def __init__(self, buffer: Any, reference: Reference) -> None:
         super().__init__(buffer)
         self._reference = reference
 
@@ -195,7 +246,7 @@ class _ReferringPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 class _ResolvingUnpickler(pickle.Unpickler):
-    def __init__(self, reader: _Reader, resolve: Resolve | None) -> None:
+    def __init__(self, reader: Any, resolve: Resolve | None) -> None:
         super().__init__(reader)
         self._resolve = resolve
 

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from podtask_runner.endpoints import FORBIDDEN, NOT_FOUND, PRECONDITION_FAILED, Body, Endpoints, Unreachable
+from podtask_runner.endpoints import FORBIDDEN, NOT_FOUND, PRECONDITION_FAILED, Body, Endpoints, Unreachable, local_path
 from podtask_runner.errors import AlreadyStored, InputCorrupted, RunnerError, StoreUnavailable
 from podtask_runner.payload import Buffer, digest
+from podtask_runner.spool import Digesting
 from podtask_runner.wire import Blob, Grants, Slot
 
 T = TypeVar("T")
@@ -83,12 +84,27 @@ class Store:
         blob = pick(self.grants)
         if blob.inline is not None:
             return _verified(_decode(blob.inline, what), blob, what)
+        return self._twice(lambda: self._download(pick, what), blob, what)
+
+    def read_into(self, pick: PickBlob, path: Path, what: str) -> Path:
+        """The verified bytes of a blob as a file at `path`, never in memory. Raises as `read`, and `NoRoom`.
+
+        What lies on this machine is linked, not copied.
+        """
+        blob = pick(self.grants)
+        if blob.inline is not None:
+            path.write_bytes(_verified(_decode(blob.inline, what), blob, what))
+        else:
+            self._twice(lambda: self._download_into(pick, path, what), blob, what)
+        return path
+
+    def _twice(self, once: Callable[[], T], blob: Blob, what: str) -> T:
         if blob.url is None:
             raise InputCorrupted(f"{what}: the grants hold neither the bytes nor a URL.")
         try:
-            return self._patiently(lambda: self._download(pick, what))
+            return self._patiently(once)
         except InputCorrupted:  # once more: the damage may have happened on the way
-            return self._patiently(lambda: self._download(pick, what))
+            return self._patiently(once)
 
     def write(self, pick: PickSlot, body: Body, digest: str, what: str) -> None:
         """Store an object once. An earlier try of ours with the same digest is success.
@@ -118,6 +134,27 @@ class Store:
             if len(data) > blob.size:
                 raise InputCorrupted(f"{what}: the object is larger than the recorded {blob.size} bytes.")
 
+        self._get(blob, consume, what)
+        return _verified(data, blob, what)
+
+    def _download_into(self, pick: PickBlob, path: Path, what: str) -> None:
+        """To a file; one that is here already is read for its digest, and then stands under the other name, too."""
+        blob, here = pick(self.grants), local_path(pick(self.grants).url or "")
+        path.unlink(missing_ok=True)
+        with open(os.devnull if here else path, "wb", buffering=0) as stream:  # noqa: PTH123 - either
+            passed = Digesting(stream)
+
+            def consume(piece: bytes) -> None:
+                passed.write(piece)
+                if passed.size > blob.size:
+                    raise InputCorrupted(f"{what}: the object is larger than the recorded {blob.size} bytes.")
+
+            self._get(blob, consume, what)
+        _same(passed.digest, passed.size, blob, what)
+        if here:
+            path.symlink_to(here)
+
+    def _get(self, blob: Blob, consume: Callable[[bytes], object], what: str) -> None:
         status = self._endpoints.get(blob.url or "", consume)
         if status == NOT_FOUND:
             raise InputCorrupted(
@@ -125,7 +162,6 @@ class Store:
                 "Run the task that produced it again; a longer resultRetentionSeconds keeps results longer.",
             )
         _accepted(status, None, f"reading {what}")
-        return _verified(data, blob, what)
 
     def _upload(self, pick: PickSlot, body: Body, digest: str, what: str) -> None:
         slot = pick(self.grants)
@@ -207,19 +243,13 @@ BufferT = TypeVar("BufferT", bytes, bytearray)
 
 
 def _verified(data: BufferT, blob: Blob, what: str) -> BufferT:
-    found = digest(data)
-    if found != blob.digest:
-        raise InputCorrupted(
-            f"{what}: expected sha256 {blob.digest[:12]}, got {found[:12]} ({len(data)} bytes).",
-            "The object was changed after it was written. Run the task that produced it again.",
-        )
+    _same(digest(data), len(data), blob, what)
     return data
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file, read piece by piece."""
-    hasher = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            hasher.update(piece)
-    return hasher.hexdigest()
+def _same(found: str, size: int, blob: Blob, what: str) -> None:
+    if found != blob.digest:
+        raise InputCorrupted(
+            f"{what}: expected sha256 {blob.digest[:12]}, got {found[:12]} ({size} bytes).",
+            "The object was changed after it was written. Run the task that produced it again.",
+        )

@@ -116,6 +116,8 @@ class Grants:
     inputs: Blob | None = None
     """Pickled `(args, kwargs)` of the SDK."""
     upstream: tuple[Upstream, ...] = ()
+    files: tuple[Blob, ...] = ()
+    """Content of the `podtask.File`s among the inputs, which name it by its digest."""
     retries_left: int = 0
     """User attempts after this one; the retry condition is only asked when there is one."""
     retries_used: int = 0

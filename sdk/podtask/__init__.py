@@ -28,6 +28,7 @@ from podtask.errors import (
     UnpicklableArgument,
     UpstreamNotReady,
 )
+from podtask.files import File
 from podtask.flows import Flow, flow
 from podtask.futures import AsyncTaskFuture, TaskFuture
 from podtask.states import State
@@ -40,6 +41,7 @@ __all__ = [
     "AsyncTaskFuture",
     "BackendNotInstalled",
     "ConcurrentTaskRunner",
+    "File",
     "Flow",
     "FlowReplayMismatch",
     "FlowTimedOut",

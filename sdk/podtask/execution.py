@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
+import os
 from collections.abc import Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from podtask.context import TASK_RUN, TaskRunContext, task_run_logger
 from podtask.core import clock
@@ -33,11 +36,31 @@ class _Page:
     def write_bytes(self, data: bytes) -> None:
         self.data = bytes(data)
 
+    def open(self, mode: Literal["wb"]) -> BinaryIO:  # noqa: ARG002 - of a Path
+        return _Kept(self)
+
+
+class _Kept(io.BytesIO):
+    """Leaves on its page what was written."""
+
+    def __init__(self, page: _Page) -> None:
+        super().__init__()
+        self._page = page
+
+    def close(self) -> None:
+        if not self.closed:
+            self._page.data = self.getvalue()
+        super().close()
+
 
 @dataclass
 class _Desk:
     result: _Page = field(default_factory=_Page)
     error: _Page = field(default_factory=_Page)
+
+    def take(self, file: Path) -> None:
+        """A file stays where it is; its path is what there is to know."""
+        self.result.data = os.fsencode(file)
 
     def tell(self, text: str) -> None:
         """The driver raises the exception with its traceback; printing it here as well would be noise."""
@@ -135,6 +158,8 @@ def arguments(run: TaskRun) -> tuple[tuple[Any, ...], dict[str, Any]]:
     loaded: dict[str, Any] = {}
 
     def resolve(ref: str) -> Any:
+        if ref in run.inputs.files:
+            return run.inputs.files[ref]
         if ref not in loaded:
             loaded[ref] = by_id[ref].load()
         return loaded[ref]

@@ -18,10 +18,12 @@ from podtask.annotations import quote
 from podtask.errors import UnpicklableArgument
 from podtask.futures import BaseFuture
 from podtask.states import State
+from podtask_runner.files import File, reference
 
 if TYPE_CHECKING:
     from podtask.runs import TaskRun
     from podtask_runner.packing import Packing
+    from podtask_runner.spool import Payload
 
 Find = Callable[[str], "TaskRun | None"]
 _CLASS_METHOD = (
@@ -37,8 +39,8 @@ class Inputs:
 
     parameters: Mapping[str, Any]
     """By parameter name, defaults included, `*args` as a tuple and `**kwargs` as a dict; futures still inside."""
-    payload: bytes
-    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future."""
+    payload: Payload
+    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future; large ones in a file."""
     upstreams: tuple[TaskRun, ...] = ()
     """Runs whose data is needed, in the order met."""
     blocked_by: State[Any] | None = None
@@ -47,6 +49,8 @@ class Inputs:
     """Run ids of the upstreams by the parameter they were found in; empty ones included."""
     modules: frozenset[str] = frozenset()
     """What must be importable where the arguments are opened; only known of what goes to another machine."""
+    files: Mapping[str, File] = field(default_factory=dict)
+    """Files that stand in the payload by reference, where it goes to another machine."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""
@@ -70,9 +74,9 @@ def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: 
 
     `packing`: for a task on another machine, where the user's own modules are not.
     """
-    from podtask_runner.pickling import dumps
+    from podtask_runner.pickling import dump_payload
 
-    seen = _Met(find)
+    seen = _Met(find, remote=packing is not None)
     ids: dict[str, tuple[str, ...]] = {}
     for name, value in bound.arguments.items():
         before, seen.runs = seen.runs, {}
@@ -80,13 +84,13 @@ def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: 
         ids[name], seen.runs = tuple(seen.runs), {**before, **seen.runs}
     plain = set(seen.runs)
     try:
-        payload = dumps((bound.args, bound.kwargs), reference=seen.reference, packing=packing)
+        payload = dump_payload((bound.args, bound.kwargs), reference=seen.reference, packing=packing)
     except Exception as error:
         raise _culprit(task_name, bound, seen, error) from error
     if len(seen.runs) > len(plain):
         ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
     needed = frozenset(packing.by_name) if packing is not None else frozenset()
-    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids, needed)
+    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids, needed, seen.files)
 
 
 def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:
@@ -126,7 +130,9 @@ class _Met:
     """What one walk over the arguments met."""
 
     find: Find
+    remote: bool = False
     runs: dict[str, TaskRun] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
     blocked_by: State[Any] | None = None
 
     def reference(self, obj: object) -> str | None:
@@ -135,12 +141,21 @@ class _Met:
             run: TaskRun | None = obj.task_run
         elif isinstance(obj, State) and obj.run_id:
             run = self.find(obj.run_id)
+        elif self.remote and isinstance(obj, File):
+            return self._file(obj)
         else:
             return None
         if run is None:
             return None
         self.runs[run.id] = run
         return run.id
+
+    def _file(self, file: File) -> str:
+        """Its content travels apart from the pickle, however deep inside it stands. Raises as `File` does."""
+        file.check()
+        ref = reference(file)
+        self.files[ref] = file
+        return ref
 
     def visit(self, value: Any) -> Any:
         """Materialise iterators and open states that belong to no run; exact containers only, as in the seed."""

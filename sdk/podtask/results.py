@@ -6,7 +6,10 @@ Before: `podtask.runs`. The bytes come with the report, inside the status, or fr
 from __future__ import annotations
 
 import base64
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from podtask.core.names import State as Word
 from podtask.core.status import ErrorInfo, ResultInfo
@@ -19,6 +22,10 @@ from podtask.errors import (
     TaskTimedOut,
     UpstreamNotReady,
 )
+from podtask_runner.files import File
+from podtask_runner.names import FILE
+from podtask_runner.serializers import Word as Serializer
+from podtask_runner.spool import SPOOL_ABOVE, SpoolFile
 
 if TYPE_CHECKING:
     from podtask.runs import TaskRun
@@ -100,13 +107,50 @@ def _value(run: TaskRun) -> Any:
     info = run.status.result
     if info is None:
         raise ResultUnavailable(f"Task run '{run.name}' completed without telling where its result is; see {run.id}.")
-    data = _bytes(run, info)
+    word = Serializer.read(info.serializer)
+    if word.format == FILE:
+        return _file(run, info, word.details.get("name", ""))
+    data = _large(run, info) if _at_hand(run, info) is None and info.size > SPOOL_ABOVE else _bytes(run, info)
     try:
         return deserialize(data, info.serializer)
     except Exception as error:
         raise ResultUnavailable(
             f"The result of task run '{run.name}' cannot be read here: {type(error).__name__}: {error}"
         ) from error
+
+
+_files: WeakKeyDictionary[TaskRun, File] = WeakKeyDictionary()
+
+
+def _file(run: TaskRun, info: ResultInfo, name: str) -> File:
+    """The file that is the result: where the task left it, or a verified one of this process, fetched once."""
+    from podtask import files
+
+    if run.payload is not None:  # the task ran in this process
+        try:
+            return File(os.fsdecode(run.payload))
+        except (OSError, ValueError) as error:
+            raise ResultUnavailable(f"The file that task run '{run.name}' returned is gone: {error}") from error
+    known = _files.get(run)
+    if known is not None and known.path.is_file():
+        return known
+    path, digest = run.backend.fetch(run, info, files.room())
+    _files[run] = files.named(path, name, _same(run, digest, info.digest))
+    return _files[run]
+
+
+def _large(run: TaskRun, info: ResultInfo) -> SpoolFile | Path:
+    """The bytes as a verified file, which goes when it was read."""
+    from podtask import files
+
+    wanted = files.room()
+    path, digest = run.backend.fetch(run, info, wanted)
+    _same(run, digest, info.digest)
+    return SpoolFile(path, digest, info.size) if path == wanted else path
+
+
+def _at_hand(run: TaskRun, info: ResultInfo) -> bytes | str | None:
+    return run.payload if run.payload is not None else info.value or info.inline
 
 
 def _bytes(run: TaskRun, info: ResultInfo) -> bytes:
@@ -155,11 +199,16 @@ def _error_bytes(run: TaskRun, error: ErrorInfo) -> bytes | None:
 def _checked(run: TaskRun, data: bytes, digest: str) -> bytes:
     from podtask_runner.payload import digest as digest_of
 
-    if digest_of(data) != digest:
+    _same(run, digest_of(data), digest)
+    return data
+
+
+def _same(run: TaskRun, found: str, digest: str) -> str:
+    if found != digest:
         raise ResultUnavailable(
             f"What is stored for task run '{run.name}' is not what it stored (sha256 differs); run the task again."
         )
-    return data
+    return digest
 
 
 def _caused(error: RunError, cause: BaseException | None) -> RunError:

@@ -9,6 +9,7 @@ in `podtask.core.lifecycle`. Implementations: `local`, `process`, and `kubernete
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ class Backend(Protocol):
 
         Only asked when they came neither with the report nor inside the status. The caller checks the digest.
         Raises `ResultUnavailable`.
+        """
+        ...
+
+    def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
+        """As `read`, for what is large: where the bytes are as a file, and their sha256 as they were read.
+
+        They are written to `path`, or lie elsewhere on this machine and are only to be read. Raises as `read`.
         """
         ...
 

@@ -7,6 +7,7 @@ Only how an attempt is started and stopped is told here; the rest is `podtask.ba
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextvars import Context
 from datetime import timedelta
@@ -20,6 +21,8 @@ from podtask.backends.timers import Clock, Timer, WallClock
 from podtask.backends.workers import Workers
 from podtask.core.store.base import StoreError
 from podtask.execution import InProcess, Retries
+from podtask_runner.names import FILE
+from podtask_runner.serializers import Word
 from podtask_runner.wire import Error, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -57,6 +60,10 @@ class LocalBackend:
 
     def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
         return self._shelf.read_of(run, what)
+
+    def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
+        del path  # it lies on this machine already
+        return self._shelf.file_of(run, what)
 
     def close(self) -> None:
         self._workers.close()
@@ -120,8 +127,9 @@ class LocalBackend:
             del self._live[tracked.uid]
         if outcome.result is not None and payload is not None and tracked.plan is not None and tracked.plan.key:
             try:
-                self._shelf.keep(tracked.uid, live.number, payload)
-            except StoreError as error:
+                is_file = Word.read(outcome.result.serializer).format == FILE
+                self._shelf.keep(tracked.uid, live.number, Path(os.fsdecode(payload)) if is_file else payload)
+            except (StoreError, OSError) as error:
                 log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
         self._loop.ended(tracked, live.number, outcome, payload)
 

@@ -29,8 +29,11 @@ from podtask.backends.workers import Workers
 from podtask.errors import PodtaskError
 from podtask.shipping import pickled_code
 from podtask_runner import wire
+from podtask_runner.files import File
 from podtask_runner.names import ENV_GRANTS, ENV_TERMINATION_LOG
 from podtask_runner.payload import digest
+from podtask_runner.serializers import file_word
+from podtask_runner.spool import Payload, SpoolFile
 
 if TYPE_CHECKING:
     from podtask.core.status import ErrorInfo, ResultInfo
@@ -75,6 +78,10 @@ class ProcessBackend:
 
     def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
         return self._shelf.read_of(run, what)
+
+    def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
+        del path  # it lies on this machine already
+        return self._shelf.file_of(run, what)
 
     def close(self) -> None:
         self._workers.close()
@@ -185,7 +192,10 @@ def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend)
     )
 
 
-def _inline(data: bytes) -> wire.Blob:
+def _inline(data: Payload) -> wire.Blob:
+    """In the grants, or where it lies when it is large."""
+    if isinstance(data, SpoolFile):
+        return wire.Blob(data.digest, data.size, url=data.path.as_uri())
     return wire.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())
 
 
@@ -197,5 +207,9 @@ def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> wire.Upst
     if needed.backend is owner and info is not None:
         url = shelf.signer.sign_get(shelf.place(needed, info), _NO_EXPIRY)
         return wire.Upstream(wire.Blob(info.digest, info.size, info.serializer, url=url), ref=needed.id)
-    data, serializer = serialize_result(needed.load())
+    value = needed.load()
+    if isinstance(value, File):
+        whole = wire.Blob(value.digest, value.size, str(file_word(value.name)), url=value.path.as_uri())
+        return wire.Upstream(whole, ref=needed.id)
+    data, serializer = serialize_result(value)
     return wire.Upstream(replace(_inline(data), serializer=serializer), ref=needed.id)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from podtask.backends.flights import Flights
 from podtask.backends.workers import Workers
@@ -22,12 +22,15 @@ from podtask.core.keys import Bucket
 from podtask.core.lifecycle.model import CacheView, Publish
 from podtask.core.status import ErrorInfo, ResultInfo
 from podtask.errors import ResultUnavailable
+from podtask_runner.spool import file_digest
 
 if TYPE_CHECKING:
-    from podtask.core.store import Signer, Store
+    from podtask.core.store import Signer
+    from podtask.core.store.directory import DirectoryStore
     from podtask.runs import TaskRun
 
 log = logging.getLogger("podtask.cache")
+T = TypeVar("T")
 NAMESPACE = "local"
 """Stands where a cluster has its namespace in object keys."""
 OFF = "cache_key_fn returned no key"
@@ -61,7 +64,7 @@ class Shelf:
         self._flights = Flights(home / "locks")
         self._abroad: set[str] = set()
         self._lock = threading.Lock()
-        self._opened: Store | None = None
+        self._opened: DirectoryStore | None = None
         self.bucket = Bucket("", NAMESPACE)
 
     @property
@@ -70,7 +73,7 @@ class Shelf:
         return self._home / "store"
 
     @property
-    def store(self) -> Store:
+    def store(self) -> DirectoryStore:
         """The directory store; its folder is made by the first write."""
         from podtask.core.store.directory import DirectoryStore
 
@@ -135,9 +138,13 @@ class Shelf:
         )
         self.store.put(self.bucket.cache(effect.key), entry.dump())
 
-    def keep(self, uid: str, attempt: int, payload: bytes) -> None:
-        """Store the result of an attempt, so that a pointer can name it."""
-        self.store.put(self.bucket.attempt(uid, attempt).result, payload)
+    def keep(self, uid: str, attempt: int, payload: bytes | Path) -> None:
+        """Store the result of an attempt, or a copy of the file that is its result, so that a pointer can name it."""
+        key = self.bucket.attempt(uid, attempt).result
+        if isinstance(payload, Path):
+            self.store.put_file(key, payload)
+        else:
+            self.store.put(key, payload)
 
     def place(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> str:
         """The object key of a finished run's result or error. Raises `ResultUnavailable` where nothing was stored."""
@@ -149,10 +156,18 @@ class Shelf:
 
     def read_of(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
         """The bytes behind a finished run's status. Raises `ResultUnavailable`."""
+        return self._found(run, lambda: self.store.get(self.place(run, what)))
+
+    def file_of(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> tuple[Path, str]:
+        """The same as a file in the store, and its sha256. Raises `ResultUnavailable`."""
+        path = self._found(run, lambda: self.store.where(self.place(run, what)))
+        return path, file_digest(path)
+
+    def _found(self, run: TaskRun, look: Callable[[], T]) -> T:
         from podtask.core.store import StoreError
 
         try:
-            return self.store.get(self.place(run, what))
+            return look()
         except StoreError as error:
             raise ResultUnavailable(
                 f"What task run '{run.name}' stored is not in {self.root} any more ({error}); run it again, a cached "

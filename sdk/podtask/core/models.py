@@ -43,6 +43,15 @@ class Payload(Model):
     """The object itself, base64; at most 64 KiB before encoding."""
 
 
+class StoredFile(Model):
+    """The content of a file among the arguments."""
+
+    digest: Digest
+    """sha256 of the object in the bucket (blobs/<digest>)."""
+    size: Annotated[int, Field(ge=0, le=5 * 1024**3)]
+    """Bytes of that object."""
+
+
 class Task(Model):
     """What to run: exactly one of source, entrypoint and code."""
 
@@ -197,6 +206,8 @@ class TaskRunSpec(Model):
     """Keyword arguments as JSON, at most 32 KiB."""
     inputs: Payload | None = None
     """Pickled arguments; set by the SDK."""
+    files: Annotated[list[StoredFile], Field(max_length=256)] = Field(default_factory=list)
+    """Content of the podtask.Files among the arguments; set by the SDK."""
     upstream: Annotated[list[Upstream], Field(max_length=1000)] = Field(default_factory=list)
     """Results of other TaskRuns that this one needs."""
     wait_for: Annotated[list[WaitFor], Field(max_length=1000)] = Field(default_factory=list)

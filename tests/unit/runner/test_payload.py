@@ -134,7 +134,13 @@ def test_another_platform_is_no_mismatch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "serializer"), [(HERE.line(), "cloudpickle"), (b'{"podtasks": 1}', "json"), (b"1", "json")]
+    ("head", "ours", "serializer"),
+    [
+        (HERE.line(), "json", "cloudpickle"),
+        (b'{"podtasks": 1}', "cloudpickle", "json"),
+        (b"1", "json", "json"),
+        (b"anything", "file;name=a", "file;name=a"),
+    ],
 )
-def test_a_serializer_is_told_by_the_first_bytes(head: bytes, serializer: str) -> None:
-    assert payload.serializer_of(head) == serializer
+def test_a_serializer_is_told_by_the_first_bytes(head: bytes, ours: str, serializer: str) -> None:
+    assert payload.serializer_of(head, ours) == serializer

@@ -15,7 +15,8 @@ from tests.unit.runner.s3like import CUT, S3Like
 from podtask_runner import wire
 from podtask_runner.errors import AlreadyStored, InputCorrupted, StoreUnavailable
 from podtask_runner.payload import digest
-from podtask_runner.transfer import Store, file_digest
+from podtask_runner.spool import file_digest
+from podtask_runner.transfer import Store
 from podtask_runner.wire import Verdict
 
 DATA = b"payload " * 300_000

@@ -12,6 +12,7 @@ from podtask.backends.shelf import Shelf
 from podtask.backends.timers import Timer
 from podtask.backends.workers import Workers
 from podtask.context import FlowRunInfo
+from podtask.execution import _Desk as Desk
 from podtask.inputs import bind, prepare
 from podtask.runs import RunKey, TaskRun
 from podtask.tasks import Task
@@ -55,23 +56,6 @@ class Now(Workers):
 
     def submit(self, job: Callable[[], None]) -> None:
         job()
-
-
-class Page:
-    data = b""
-
-    def write_bytes(self, data: bytes) -> None:
-        self.data = data
-
-
-class Desk:
-    """Keeps payloads in memory."""
-
-    def __init__(self) -> None:
-        self.result, self.error = Page(), Page()
-
-    def tell(self, text: str) -> None:
-        """Nobody reads it."""
 
 
 class Paper:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.sdk_kubernetes.harness import ENDED, FakeCluster, broken_key, result, run_of, sum_key
 
-from podtask import Task, TaskFuture, task_input_hash
+from podtask import File, Task, TaskFuture, task_input_hash
 from podtask.backends.kubernetes.backend import KubernetesBackend
 from podtask.backends.kubernetes.refusals import ClusterRefused
 from podtask.core.names import State
 from podtask.core.status import Status
+from podtask.core.store.memory import MemoryStore
 from podtask.errors import ResultUnavailable, SettingsError, TaskCrashed, UpstreamNotReady
+from podtask.inputs import bind, prepare
+from podtask.luggage import Luggage
 from podtask.settings import Settings
 from podtask.states import Failed
 from podtask_runner.names import INLINE_LIMIT
+from podtask_runner.packing import Packing
 
 SECONDS = 10.0
 """Bound on waiting for another thread; never reached."""
@@ -34,6 +40,30 @@ ONE, ADD = Task(one), Task(add)
 
 def specs(cluster: FakeCluster) -> list[dict[str, Any]]:
     return [body["spec"] for body in cluster.posted]
+
+
+class TestFiles:
+    def test_the_content_of_files_is_named_by_its_digest_once(
+        self, backend: KubernetesBackend, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = MemoryStore()
+        monkeypatch.setattr("podtask.core.store.open_store", lambda *_: store)
+        cluster.published["team"] = {"bucket": "data"}
+        files = []
+        for name in ("a.txt", "b.txt"):
+            (tmp_path / name).write_bytes(b"content")
+            files.append(File(tmp_path / name))
+        run = run_of(ADD, files[0], {"deep": files[1]}, backend=backend)
+        run.inputs = prepare("add", bind(ADD.signature, (files[0], {"deep": files[1]}), {}), lambda _: None, packing())
+        backend.submit(run)
+        spec = specs(cluster)[0]
+        assert spec["files"] == [{"digest": files[0].digest, "size": 7}]
+        assert store.get(f"team/blobs/{files[0].digest}") == b"content"
+        assert b"content" not in base64.b64decode(spec["inputs"]["inline"])
+
+
+def packing() -> Packing:
+    return Luggage().packing()
 
 
 class TestSubmit:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE, BucketAccess, NoBucket, human
 from podtask.core.store import StoreUnavailable
 from podtask.core.store.memory import MemoryStore
+from podtask_runner.files import File
 from podtask_runner.names import INLINE_LIMIT
+from podtask_runner.spool import SpoolFile
 
 SMALL, LARGE = b"x" * INLINE_LIMIT, b"x" * (INLINE_LIMIT + 1)
 DIGEST = hashlib.sha256(LARGE).hexdigest()
@@ -78,6 +81,20 @@ class TestCarry:
         store.asked.clear()
         access(store="s3://data").carry(LARGE, "it")
         assert store.asked == [f"HEAD team/blobs/{DIGEST}"]
+
+    def test_files_and_large_payloads_are_streamed_under_their_digest(self, store: Counting, tmp_path: Path) -> None:
+        path = tmp_path / "model.bin"
+        path.write_bytes(LARGE)
+        bucket = access(store="s3://data/podtask")
+        assert bucket.carry_file(File(path), "it") == {"digest": DIGEST, "size": len(LARGE)}
+        assert bucket.carry(SpoolFile(path, DIGEST, len(LARGE)), "it") == {"digest": DIGEST, "size": len(LARGE)}
+        assert store.asked == [f"HEAD podtask/team/blobs/{DIGEST}", f"PUT podtask/team/blobs/{DIGEST}"]
+
+    def test_results_are_downloaded_into_a_file(self, store: Counting, tmp_path: Path) -> None:
+        store.put("podtask/team/runs/uid-1/3/result", LARGE)
+        bucket = access(store="s3://data/podtask")
+        assert bucket.download("uid-1", 3, "result", "it", 6, tmp_path / "it") == DIGEST
+        assert (tmp_path / "it").read_bytes() == LARGE
 
     def test_a_store_that_is_away_is_named_with_the_other_cure_and_asked_again_next_time(self, store: Counting) -> None:
         bucket = access(store="s3://data")

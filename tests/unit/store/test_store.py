@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,22 @@ def test_some_megabytes_are_no_problem(store: Store, at: At) -> None:
     data = EVERY_BYTE * 4096
     store.put(at("large"), data)
     assert store.get(at("large")) == data
+
+
+def test_files_are_streamed_in_and_out(store: Store, at: At, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(EVERY_BYTE * 4096)
+    store.put_file(at("file"), source)
+    assert store.download(at("file"), target) == hashlib.sha256(EVERY_BYTE * 4096).hexdigest()
+    assert target.read_bytes() == source.read_bytes()
+    with pytest.raises(AlreadyStored):
+        store.put_file(at("file"), source, if_absent=True)
+    assert store.put_file(at("other"), source, if_absent=True) == store.put(at("third"), EVERY_BYTE * 4096)
+
+
+def test_a_missing_object_is_not_downloaded(store: Store, at: At, tmp_path: Path) -> None:
+    with pytest.raises(NotStored, match="missing"):
+        store.download(at("missing"), tmp_path / "target")
 
 
 def test_a_missing_object_is_not_stored_and_the_error_names_it(store: Store, at: At) -> None:

@@ -16,7 +16,8 @@ import time
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from podtask.backends.kubernetes import caching, local_ends, manifest, statuses
 from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE, BucketAccess, NoBucket
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
     from podtask.core.status import ErrorInfo, Status
     from podtask.runs import TaskRun
     from podtask.settings import Settings
+    from podtask_runner.spool import Payload
 
 log = logging.getLogger("podtask.backends")
 
+T = TypeVar("T")
 SUBMITS = 8
 """POSTs of one `.map` at a time: hides the way to the API server and back (tests/bench/bench_sdk_submit.py)."""
 LATE_THREADS = 8
@@ -105,6 +108,12 @@ class KubernetesBackend:
             log.warning("Task run '%s' goes on, it could not be cancelled: %s", run.name, error)
 
     def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        return self._stored(run, what, self._bucket.read)
+
+    def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
+        return path, self._stored(run, what, partial(self._bucket.download, path=path))
+
+    def _stored(self, run: TaskRun, what: ResultInfo | ErrorInfo, read: Callable[..., T]) -> T:
         kind = "result" if isinstance(what, ResultInfo) else "error"
         uid = (what.source_uid if isinstance(what, ResultInfo) else None) or self._uids.get(run)
         attempt = what.attempt or run.status.attempts_total
@@ -112,7 +121,7 @@ class KubernetesBackend:
             raise ResultUnavailable(f"Nothing is stored of task run '{run.name}' ({self.namespace}/{run.id}).")
         try:
             whose = f"The {kind} of task run '{run.name}' ({self.namespace}/{run.id})"
-            return self._bucket.read(uid, attempt, kind, whose, what.size or 0)
+            return read(uid, attempt, kind, whose, what.size or 0)
         except NoBucket as why:
             raise ResultUnavailable(str(why)) from why
 
@@ -189,7 +198,9 @@ class KubernetesBackend:
         luggage = luggage_of(run.task)
         packing = luggage.packing()
         code = pickled_code(run.task, packing)
-        payload = with_values(run, elsewhere, packing) if elsewhere else run.inputs.payload
+        payload, files = run.inputs.payload, run.inputs.files
+        if elsewhere:
+            payload, files = with_values(run, elsewhere, packing)
         if run.task.options.image is None:
             needed = packing.by_name | run.inputs.modules
             self._image.check(name, needed, packing.imported_elsewhere(), luggage.exclude)
@@ -199,12 +210,13 @@ class KubernetesBackend:
             digest=call_digest(run),
             code=self._bucket.carry(code, f"The code of task '{name}'"),
             inputs=self._inputs(run, payload),
+            files=[self._bucket.carry_file(file, f"{file!r} for task '{name}'") for file in files.values()],
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
             wait_for=[up.id for up in run.wait_for if up.id not in elsewhere],
             cache=plan,
         )
 
-    def _inputs(self, run: TaskRun, payload: bytes) -> Object:
+    def _inputs(self, run: TaskRun, payload: Payload) -> Object:
         try:
             return self._bucket.carry(payload, f"What task '{run.task.name}' is called with")
         except NoBucket as why:

@@ -7,20 +7,23 @@ never get here. Used by: `backend`. Keys are spelled by `podtask.core.keys`.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from podtask.core.keys import Bucket
 from podtask.core.names import CLIENT_CONFIG_MAP
 from podtask.errors import PodtaskError
 from podtask_runner.names import INLINE_LIMIT
+from podtask_runner.spool import Payload, digest_of
 
 if TYPE_CHECKING:
     from podtask.core.store import Store
+    from podtask_runner.files import File
 
+T = TypeVar("T")
 OPERATOR_NAMESPACE = "podtask-system"
 """Where the documentation installs the operator."""
 
@@ -44,24 +47,37 @@ class BucketAccess:
         self._uploaded: set[str] = set()
         self._lock = threading.Lock()
 
-    def carry(self, data: bytes, what: str) -> dict[str, Any]:
+    def carry(self, data: Payload, what: str) -> dict[str, Any]:
         """The bytes as a field of a TaskRun: inline up to 64 KiB, else uploaded under their digest.
 
         Raises `NoBucket` that names `what` and its size.
         """
-        if len(data) <= INLINE_LIMIT:
+        if isinstance(data, bytes) and len(data) <= INLINE_LIMIT:
             return {"inline": b64encode(data).decode()}
-        digest = hashlib.sha256(data).hexdigest()
+        return self._stored(digest_of(data), data if isinstance(data, bytes) else data.path, len(data), what)
+
+    def carry_file(self, file: File, what: str) -> dict[str, Any]:
+        """The content of a file, uploaded under its digest unless it is there. Raises `NoBucket` as `carry`."""
+        return self._stored(file.digest, file.path, file.size, what)
+
+    def _stored(self, digest: str, body: bytes | Path, size: int, what: str) -> dict[str, Any]:
         with self._lock:
             known = digest in self._uploaded
         if not known:
-            self._upload(digest, data, what)
+            self._upload(digest, body, size, what)
             with self._lock:
                 self._uploaded.add(digest)
-        return {"digest": digest, "size": len(data)}
+        return {"digest": digest, "size": size}
 
     def read(self, uid: str, attempt: int, kind: str, what: str, size: int) -> bytes:
         """The object `result` or `error` of an attempt. Raises `NoBucket`."""
+        return self._read(uid, attempt, kind, what, size, lambda store, key: store.get(key))
+
+    def download(self, uid: str, attempt: int, kind: str, what: str, size: int, path: Path) -> str:
+        """The same into a file; the sha256 of what was written. Raises `NoBucket`."""
+        return self._read(uid, attempt, kind, what, size, lambda store, key: store.download(key, path))
+
+    def _read(self, uid: str, attempt: int, kind: str, what: str, size: int, take: Callable[[Store, str], T]) -> T:
         from podtask.core.store import NotStored, StoreError
 
         because = f"{what} ({human(size)}) is in the cluster's bucket"
@@ -70,7 +86,7 @@ class BucketAccess:
         keys = bucket.attempt(uid, attempt)
         key = keys.result if kind == "result" else keys.error
         try:
-            return store.get(key)
+            return take(store, key)
         except NotStored:
             raise NoBucket(f"{because} no more: there is no {key}; run the task again.") from None
         except StoreError as error:
@@ -86,18 +102,19 @@ class BucketAccess:
         except (NoBucket, StoreError):
             return b""
 
-    def _upload(self, digest: str, data: bytes, what: str) -> None:
+    def _upload(self, digest: str, body: bytes | Path, size: int, what: str) -> None:
         from podtask.core.store import AlreadyStored, StoreError
 
-        because = (
-            f"{what} ({human(len(data))}) needs the cluster's bucket: a TaskRun carries at most {human(INLINE_LIMIT)}"
-        )
+        because = f"{what} ({human(size)}) needs the cluster's bucket: a TaskRun carries at most {human(INLINE_LIMIT)}"
         instead = "pass less: where the data is, instead of the data itself"
         store, bucket = self.open(because, instead)
         key = bucket.blob(digest)
         try:
             if store.head(key) is None:
-                store.put(key, data, if_absent=True)
+                if isinstance(body, bytes):
+                    store.put(key, body, if_absent=True)
+                else:
+                    store.put_file(key, body, if_absent=True)
         except AlreadyStored:
             return
         except StoreError as error:

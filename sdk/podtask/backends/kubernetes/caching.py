@@ -86,7 +86,8 @@ def _with_places(run: TaskRun) -> Mapping[str, Any]:
     from podtask.execution import named
     from podtask_runner.pickling import loads
 
-    places = {upstream.id: Place(number) for number, upstream in enumerate(run.upstreams)}
+    places: dict[str, Any] = {upstream.id: Place(number) for number, upstream in enumerate(run.upstreams)}
+    places.update(run.inputs.files)
     args, kwargs = loads(run.inputs.payload, resolve=places.__getitem__)
     return named(run, tuple(args), dict(kwargs))
 

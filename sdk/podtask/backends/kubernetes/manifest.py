@@ -43,6 +43,7 @@ def build(
     digest: str,
     code: Object,
     inputs: Object,
+    files: Sequence[Object] = (),
     upstream: Sequence[str],
     wait_for: Sequence[str],
     cache: Object | None = None,
@@ -52,6 +53,7 @@ def build(
     spec: Object = {
         "task": {"name": run.task.name[:253], "key": run.task.task_key, "python": PYTHON, "code": code},
         "inputs": inputs,
+        "files": _once(files),
         "upstream": [{"taskRun": name, "ref": name} for name in upstream],
         "waitFor": [{"taskRun": name} for name in wait_for],
         "tags": sorted(run.tags),
@@ -75,6 +77,11 @@ def build(
         },
         "spec": {name: value for name, value in spec.items() if value not in (None, [], {})},
     }
+
+
+def _once(files: Sequence[Object]) -> list[Object]:
+    """The same content under two names is one object."""
+    return list({file["digest"]: dict(file) for file in files}.values())
 
 
 def label_value(text: str) -> str:

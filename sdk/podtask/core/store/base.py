@@ -1,4 +1,4 @@
-"""The store protocol: five verbs on keys and bytes, and signing for those who hold no credentials.
+"""The store protocol: a few verbs on keys and bytes, and signing for those who hold no credentials.
 
     StoreError
     ├── NotStored          no object of that key
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 from podtask_runner.wire import LogPost, Put
@@ -65,6 +66,14 @@ class Store(Protocol):
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         """Write the object atomically, return its ETag. With `if_absent`, raises `AlreadyStored` for a taken key."""
+        ...
+
+    def put_file(self, key: str, path: Path, *, if_absent: bool = False) -> str:
+        """As `put`, of a file that is streamed and never in memory. At most 5 GiB."""
+        ...
+
+    def download(self, key: str, path: Path) -> str:
+        """The whole object into a file, streamed; the sha256 of what was written. Raises `NotStored`."""
         ...
 
     def head(self, key: str) -> ObjectInfo | None:

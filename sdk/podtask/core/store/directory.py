@@ -18,7 +18,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -34,6 +34,7 @@ from podtask.core.store.base import (
     checked_key,
     checked_prefix,
 )
+from podtask_runner.spool import Digesting, pieces
 from podtask_runner.wire import LogPost, Put
 
 _TEMP: Final = ".tmp"
@@ -60,12 +61,32 @@ class DirectoryStore:
                 raise NotStored(f"no object {key!r} in {self.root}") from None
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
+        return self._put(key, [data], if_absent=if_absent)
+
+    def put_file(self, key: str, path: Path, *, if_absent: bool = False) -> str:
+        return self._put(key, pieces(path), if_absent=if_absent)
+
+    def download(self, key: str, path: Path) -> str:
+        where = self.where(key)
+        with self._asking("read", key), path.open("wb") as stream:
+            passed = Digesting(stream)
+            for piece in pieces(where):
+                passed.write(piece)
+        return passed.digest
+
+    def where(self, key: str) -> Path:
+        """The file that holds the object: to be read in place, never changed. Raises `NotStored`."""
+        path = _path(self.root, key)
+        if not path.is_file():
+            raise NotStored(f"no object {key!r} in {self.root}")
+        return path
+
+    def _put(self, key: str, data: Iterable[bytes], *, if_absent: bool) -> str:
         path = _path(self.root, key)
         with self._asking("write", key):
             if if_absent and path.is_file():  # spares writing a large object twice; the link below decides
                 raise AlreadyStored(f"{key!r} is in {self.root} already")
-            etag = hashlib.sha256(data).hexdigest()
-            temporary = self._write(data, etag)
+            temporary, etag = self._write(data)
             try:
                 self._move_in(temporary, path, key, if_absent=if_absent)
             finally:
@@ -110,14 +131,21 @@ class DirectoryStore:
             elif info := _info(self.root / folder / name, folder + name):
                 yield info
 
-    def _write(self, data: bytes, etag: str) -> Path:
+    def _write(self, data: Iterable[bytes]) -> tuple[Path, str]:
+        """A complete file beside the objects, and its ETag. What goes wrong on the way leaves nothing."""
         _make_folder(self.root, self._temp)
         descriptor, name = tempfile.mkstemp(dir=self._temp)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            _remember(file.fileno(), os.fstat(file.fileno()), etag)
-        return Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                passed = Digesting(file)
+                for piece in data:
+                    passed.write(piece)
+                file.flush()
+                _remember(file.fileno(), os.fstat(file.fileno()), passed.digest)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name), passed.digest
 
     def _move_in(self, temporary: Path, path: Path, key: str, *, if_absent: bool) -> None:
         for _ in range(100):

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from podtask.core.store.base import AlreadyStored, NotStored, ObjectInfo, checked_key, checked_prefix
 
@@ -43,6 +44,14 @@ class MemoryStore:
             etag = hashlib.sha256(data).hexdigest()
             objects[key] = (bytes(data), ObjectInfo(key, len(data), etag, self._clock()))
         return etag
+
+    def put_file(self, key: str, path: Path, *, if_absent: bool = False) -> str:
+        return self.put(key, path.read_bytes(), if_absent=if_absent)
+
+    def download(self, key: str, path: Path) -> str:
+        data = self.get(key)
+        path.write_bytes(data)
+        return hashlib.sha256(data).hexdigest()
 
     def head(self, key: str) -> ObjectInfo | None:
         with self._step("head", checked_key(key)) as objects:

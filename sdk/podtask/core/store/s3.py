@@ -10,6 +10,7 @@ Importing this costs 0.1 to 0.7 s, so `address` does it when a bucket is asked f
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 import time
@@ -17,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 from urllib.parse import quote
 
 import boto3
@@ -36,12 +38,15 @@ from podtask.core.store.base import (
     checked_prefix,
 )
 from podtask.core.store.s3_errors import explain
+from podtask_runner.spool import PIECE, Digesting, file_digest
 from podtask_runner.wire import LogPost, Put
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
+    from botocore.response import StreamingBody
     from types_boto3_s3 import S3Client
 
+T = TypeVar("T")
 SIGNATURE_LIMIT: Final = 7 * 24 * 3600
 """Seconds a signed URL may live (Amazon S3 API reference, X-Amz-Expires)."""
 _IF_ABSENT: Final = {"If-None-Match": "*"}
@@ -142,6 +147,20 @@ class S3Store:
         self._sleep = sleep
 
     def get(self, key: str) -> bytes:
+        return self._read(key, lambda body: body.read())
+
+    def download(self, key: str, path: Path) -> str:
+        def write(body: StreamingBody) -> str:
+            with path.open("wb") as stream:
+                passed = Digesting(stream)
+                while piece := body.read(PIECE):
+                    passed.write(piece)
+            return passed.digest
+
+        return self._read(key, write)
+
+    def _read(self, key: str, take: Callable[[StreamingBody], T]) -> T:
+        """What `take` makes of the body; from the start again where it breaks off."""
         attempts = range(1, self._access.patience.attempts + 1)
         with self._access.asking("read", checked_key(key)) as s3:
             for attempt in attempts:
@@ -152,7 +171,7 @@ class S3Store:
                         raise NotStored(f"no object {key!r} in bucket {self._bucket!r}") from None
                     raise
                 try:
-                    return response["Body"].read()
+                    return take(response["Body"])
                 except BotoCoreError:  # broken off within the body
                     if attempt == attempts[-1]:
                         raise
@@ -161,11 +180,19 @@ class S3Store:
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         checked_key(key)
         if if_absent:
-            return self._put_if_absent(key, data)
+            return self._put_if_absent(key, data, lambda: hashlib.sha256(data).hexdigest())
         with self._access.asking("write", key) as s3:
             return _etag(s3.put_object(Bucket=self._bucket, Key=key, Body=data))
 
-    def _put_if_absent(self, key: str, data: bytes) -> str:
+    def put_file(self, key: str, path: Path, *, if_absent: bool = False) -> str:
+        checked_key(key)
+        with path.open("rb") as data:
+            if if_absent:
+                return self._put_if_absent(key, data, lambda: file_digest(path))
+            with self._access.asking("write", key) as s3:
+                return _etag(s3.put_object(Bucket=self._bucket, Key=key, Body=data))
+
+    def _put_if_absent(self, key: str, data: bytes | BinaryIO, digest: Callable[[], str]) -> str:
         conflicts, retried = 0, False
         with self._access.asking("write", key) as s3:
             while True:
@@ -174,7 +201,7 @@ class S3Store:
                 except ClientError as error:
                     code, status, _ = _facts(error)
                     retried = retried or error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
-                    if status == 412 and retried and (etag := self._own_earlier_try(key, data)):
+                    if status == 412 and retried and (etag := self._own_earlier_try(key, digest())):
                         return etag
                     if status == 412:
                         raise AlreadyStored(f"{key!r} is in bucket {self._bucket!r} already") from None
@@ -183,10 +210,10 @@ class S3Store:
                         raise
                 self._sleep(random.uniform(0.5, 1) * min(0.05 * 2**conflicts, 1.0))  # noqa: S311 - jitter
 
-    def _own_earlier_try(self, key: str, data: bytes) -> str | None:
+    def _own_earlier_try(self, key: str, digest: str) -> str | None:
         """After botocore's own retry, 412 may mean that the first try had arrived: then the same bytes are there."""
         info = self.head(key)
-        return info.etag if info is not None and info.size == len(data) and self.get(key) == data else None
+        return info.etag if info is not None and self._read(key, _digest_of) == digest else None
 
     def head(self, key: str) -> ObjectInfo | None:
         with self._access.asking("look at", checked_key(key)) as s3:
@@ -278,6 +305,13 @@ class S3Signer:
         if self._credentials is None:
             raise explain(f"bucket {self._access.settings.bucket!r}", "sign", "NoCredentialsError", 0, "none found")
         return self._credentials.get_frozen_credentials()
+
+
+def _digest_of(body: StreamingBody) -> str:
+    hasher = hashlib.sha256()
+    while piece := body.read(PIECE):
+        hasher.update(piece)
+    return hasher.hexdigest()
 
 
 def _checked_seconds(seconds: float) -> int:
