@@ -21,6 +21,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from podtask.core.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
+from podtask_operator import metrics
 
 Object = dict[str, Any]
 
@@ -201,7 +202,11 @@ class Api:
             ) as answer:
                 data = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            if method != "GET":
+                metrics.wrote(method, path, None)
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if method != "GET":
+            metrics.wrote(method, path, answer.status)
         if answer.status in (401, 429) or answer.status >= 500:  # 401: our token is being exchanged
             raise ApiUnavailable(f"{method} {path}: {answer.status} {data[:300].decode(errors='replace')}")
         if answer.status >= 400:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,7 +30,7 @@ from podtask.core.lifecycle.view import events, rendered
 from podtask.core.names import PodCleanup, Reason
 from podtask.core.status import Status
 from podtask.core.store import Signer
-from podtask_operator import grants, pod, podstatus
+from podtask_operator import grants, metrics, pod, podstatus
 from podtask_operator.api import Api, ApiError, ApiUnavailable
 from podtask_operator.lastwords import LastWords
 from podtask_operator.mirror import Memory, Mirror
@@ -93,6 +94,8 @@ class Applier:
         if began is not None:
             memory.begin(began.number)
         before = run.status
+        metrics.transition(before, status)
+        memory.waited = memory.waited or status.attempts_total == 0
         self._mirror.put_run(answer)
         held = self._mirror.runs.get(key)
         same = held is not None and held.resource_version == answer["metadata"]["resourceVersion"]
@@ -137,6 +140,8 @@ class Applier:
             raise
         memory.refusal, memory.refusals, memory.in_doubt = None, 0, False
         memory.presence[attempt], memory.expected_since = Presence.EXPECTED, now
+        if attempt == 1 and not memory.waited:
+            metrics.SEEN_TO_POD.observe(time.monotonic() - memory.seen_at)
         memory.pod_uid[attempt] = made["metadata"]["uid"]
         self._mirror.put_pod(made)
 

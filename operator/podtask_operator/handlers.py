@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 DELETED = "DELETED"
 
+REOPEN = 120
+"""Seconds after which the server ends a watch, and kopf opens it anew: a sign of life also where nothing happens."""
+
 WATCH_BACKOFFS = (0.5, 1, 1, 2, *[3] * 20)
 """Seconds between tries to reach the API server; after the last one kopf ends, and `supervise` starts it again."""
 
@@ -97,10 +100,6 @@ def registry(task_run: Callable[[Event], None], pod: Callable[[Event], None]) ->
     """The two watches, each with whom to tell."""
     handlers = kopf.OperatorRegistry()
 
-    @kopf.on.login(registry=handlers)
-    async def login(**told: Any) -> Any:
-        return kopf.login_with_service_account(**told) or kopf.login_with_kubeconfig(**told)
-
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def on_task_run(event: Any, **_: Any) -> None:
         task_run(event)
@@ -120,6 +119,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     ours.persistence.diffbase_storage = NoDiffBase()
     ours.watching.label_selectors["pods"] = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
     ours.watching.chunk_size = 500
+    ours.watching.server_timeout = REOPEN
     ours.scanning.disabled = True
     ours.networking.request_timeout = 60
     # kopf's own pauses grow to half a minute, in which the operator would be deaf to an API server that is back.

@@ -1,7 +1,8 @@
-"""`/healthz` and `/readyz`: alive means that the event loop turns and that the watches are up.
+"""`/healthz`, `/readyz` and `/metrics`: alive means that the event loop turns and that the watches are heard of.
 
-An HTTP 200 alone would say nothing: a process whose watches died answers probes for ever. A watch that is up
-and silent is kopf's own care: it reconnects when not even bookmarks come (`watching.inactivity_timeout`).
+An HTTP 200 alone would say nothing: a process whose watches died answers probes for ever. Every watch is opened anew
+by the server every two minutes (`handlers.REOPEN`), and a silent one by kopf (`watching.inactivity_timeout`), so one
+that was not heard of for longer hangs: in its login, in a request, in a thread.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from podtask_operator import metrics
 from podtask_operator.lease import Lease
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import WorkQueue
@@ -22,6 +24,8 @@ LAG_LIMIT = 15.0
 """Seconds the loop may be behind before the process counts as stuck."""
 DOWN_LIMIT = 120.0
 """Seconds without watches before a restart of the process is worth a try."""
+AGE_LIMIT = 300.0
+"""Seconds without a sign of a watch that is up."""
 LASTING = 20.0
 """Seconds after which watches that are up count as up."""
 TICK = 1.0
@@ -29,21 +33,29 @@ TICK = 1.0
 
 @dataclass
 class Pulse:
-    """How far the loop is behind, and since when there are no watches."""
+    """How far the loop is behind, since when there are no watches, and when each was heard of last."""
 
     lag: float = 0.0
     clock: Callable[[], float] = time.monotonic
     filled: bool = False
     """The first list was taken in."""
+    expected: int = 0
+    """How many watches there are when all are up."""
+    _heard: dict[str, float] = field(default_factory=dict)
     _down_since: float | None = None
     _up_since: float | None = None
 
     def watching(self, *, up: bool) -> None:
-        """The watches came up, or went down."""
+        """The watches were started, or ended."""
         down = self.down
         now = self.clock()
+        self._heard = {}
         self._up_since = now if up else None
         self._down_since = now - down if down or not up else None
+
+    def heard(self, watch: str) -> None:
+        """The server accepted a watch or sent something by it. May be called by any thread."""
+        self._heard[watch] = self.clock()
 
     @property
     def down(self) -> float:
@@ -53,9 +65,23 @@ class Pulse:
         return 0.0 if self._down_since is None or lasted else now - self._down_since
 
     @property
+    def age(self) -> float:
+        """Seconds since the watch that is silent longest was heard of; 0 where there is none to hear of."""
+        if self._up_since is None:
+            return 0.0
+        known = list(self._heard.values())
+        oldest = min(known) if len(known) >= self.expected and known else self._up_since
+        return self.clock() - oldest if self.expected else 0.0
+
+    @property
+    def deaf(self) -> bool:
+        """True until every watch was heard of since the last start."""
+        return self._up_since is None or len(self._heard) < self.expected
+
+    @property
     def alive(self) -> bool:
         """False when a restart is the cure."""
-        return self.lag < LAG_LIMIT and self.down < DOWN_LIMIT
+        return self.lag < LAG_LIMIT and self.down < DOWN_LIMIT and self.age < AGE_LIMIT
 
     async def run(self) -> None:
         """Measure the loop's lag until cancelled."""
@@ -70,17 +96,20 @@ class PortTaken(Exception):
 
 
 class Server:
-    """Answers probes: `/healthz` (a restart is the cure, or not), `/readyz` (it serves, or why not)."""
+    """Answers probes: `/healthz` (a restart is the cure, or not), `/readyz` (it serves, or why not); and scrapes."""
 
     def __init__(self, port: int, pulse: Pulse, queue: WorkQueue, mirror: Mirror, lease: Lease) -> None:
         self._port, self._pulse, self._queue, self._mirror, self._lease = port, pulse, queue, mirror, lease
         self._runner: web.AppRunner | None = None
         self._beat: asyncio.Task[None] | None = None
+        runs = mirror.runs
+        self._metrics = metrics.Live(self._gauges, lambda: (run.status.state for run in runs.values()))
 
     async def start(self) -> None:
         """Listen. Raises `PortTaken`."""
         app = web.Application()
-        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)])
+        routes = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._scraped}
+        app.add_routes([web.get(path, handler) for path, handler in routes.items()])
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
         await self._runner.setup()
         try:
@@ -106,18 +135,32 @@ class Server:
         why = self._waiting()
         return web.json_response({"ready": not why, "waitingFor": why}, status=503 if why else 200)
 
+    async def _scraped(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
     def _waiting(self) -> list[str]:
         """What is missing before this operator serves, in words; empty when it does."""
         pulse, lease = self._pulse, self._lease
         return [
             *([f"{lease}: {lease.waits_for}"] if lease.waits_for else []),
             *([] if pulse.filled else ["the first list of TaskRuns and pods"]),
-            *([f"the watches, down for {pulse.down:.0f} s"] if pulse.down else []),
+            *([] if pulse.filled and not pulse.deaf and not pulse.down else ["the watches of TaskRuns and pods"]),
         ]
+
+    def _gauges(self) -> dict[metrics.Metric, float]:
+        return {
+            metrics.QUEUE_DEPTH: self._queue.depth,
+            metrics.PODS: len(self._mirror.pods),
+            metrics.MALFORMED: len(self._mirror.malformed),
+            metrics.WATCH_AGE: self._pulse.age,
+            metrics.LOOP_LAG: self._pulse.lag,
+            metrics.HOLDS_LEASE: float(self._lease.valid()),
+        }
 
     def _report(self) -> dict[str, object]:
         return {
             "watchesDownSeconds": round(self._pulse.down, 1),
+            "watchAgeSeconds": round(self._pulse.age, 1),
             "loopLagSeconds": round(self._pulse.lag, 3),
             "queueDepth": self._queue.depth,
             "taskRuns": len(self._mirror.runs),

@@ -7,6 +7,7 @@ Read by `observe`.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,10 @@ class Memory:
     """What only this process knows of one TaskRun; lost at a restart, and then asked from the API server."""
 
     uid: str
+    seen_at: float = field(default_factory=time.monotonic)
+    """When it was seen first, by the process's own clock."""
+    waited: bool = False
+    """It was told to wait, before its first attempt."""
     presence: dict[int, Presence] = field(default_factory=dict)
     """Attempt -> what we know of its pod beyond what the watch shows."""
     pod_uid: dict[int, str] = field(default_factory=dict)
@@ -86,6 +91,7 @@ class Mirror:
         if held is not None and held.uid != run.uid:
             self._forget(key)
         self.runs[key] = run
+        self.memory(key, run.uid)  # from its first sight on
         self._index(key, run)
         return key
 

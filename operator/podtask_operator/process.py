@@ -15,7 +15,7 @@ from typing import Any
 from podtask.core import clock
 from podtask.core.lifecycle.limits import Slots
 from podtask.core.store.address import open_signer, open_store, parse_store_url
-from podtask_operator import handlers, health, lease, settings, watches
+from podtask_operator import handlers, health, lease, metrics, settings, watches
 from podtask_operator.api import Api
 from podtask_operator.apply import Applier
 from podtask_operator.lease import Lease
@@ -46,7 +46,7 @@ class Parts:
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
         self.resync = Resync(api, self.mirror, told)
-        self.pulse = health.Pulse()
+        self.pulse = health.Pulse(expected=2 * max(1, len(told.namespaces)))
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what is being worked on finishes its writes."""
@@ -56,9 +56,11 @@ class Parts:
         async def watch() -> None:
             try:
                 self.pulse.watching(up=True)
-                await watches.serve(self._told, intake, stop)
+                await watches.serve(self._told, intake, stop, self.pulse.heard)
             finally:
                 self.pulse.watching(up=False)
+                if not stop.is_set():
+                    metrics.WATCHES_ENDED.inc()
 
         services = {
             "watches": watch,

@@ -14,6 +14,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from podtask_operator import logs, metrics
+
 log = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.2
@@ -109,19 +111,27 @@ class WorkQueue:
     async def _one(self, key: Key) -> None:
         self._due.pop(key, None)
         try:
-            await self._work(key)
-            self._failures.pop(key, None)
-        except Later as why:
-            self._back_off(key, why)
-        except Exception as error:
-            log.exception("reconcile failed", extra={"task_run": str(key)})
-            self._back_off(key, error)
+            with logs.about(*key):
+                await self._timed(key)
         finally:
             self._active.discard(key)
             self._slots.release()
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)
+
+    async def _timed(self, key: Key) -> None:
+        try:
+            with metrics.RECONCILE.time():
+                await self._work(key)
+            self._failures.pop(key, None)
+        except Later as why:
+            metrics.RECONCILE_FAILED.labels("later").inc()
+            self._back_off(key, why)
+        except Exception as error:
+            log.exception("reconcile failed")
+            metrics.RECONCILE_FAILED.labels("error").inc()
+            self._back_off(key, error)
 
     def _back_off(self, key: Key, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

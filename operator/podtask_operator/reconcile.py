@@ -10,13 +10,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from podtask.core.lifecycle import decide
-from podtask.core.lifecycle.model import Launch
+from podtask.core.lifecycle.model import Decision, Launch
 from podtask.core.store import StoreUnavailable
+from podtask_operator import logs
 from podtask_operator.api import ApiUnavailable
 from podtask_operator.apply import Applier
 from podtask_operator.mirror import Mirror
 from podtask_operator.observe import Observer, refresh_due
 from podtask_operator.queue import Key, Later, WorkQueue
+from podtask_operator.run import TaskRun
 from podtask_operator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,14 +52,8 @@ class Reconciler:
             return
         now, concerned = self._clock(), self._mirror.concerned(key)
         try:
-            seen = await self._observer.observe(key, run, now)
-            decision = decide(seen, now)
-            self._mirror.decided(key, run, queues=decision.queues)
-            log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
-            await self._applier.apply(key, run, decision, now)
-            await self._refresh_grants(key, now)
-            await self._applier.reap(key)
-            await self._applier.clean_up(key)
+            with logs.about(*key, attempt=run.status.attempts_total):
+                decision = await self._step(key, run, now)
         except (ApiUnavailable, StoreUnavailable) as error:
             self._mirror.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
             raise Later(str(error)) from error
@@ -67,6 +63,17 @@ class Reconciler:
             self.queue.add(key)
         if decision.again_at is not None:
             self.queue.add_after(key, (decision.again_at - now).total_seconds() + MARGIN)
+
+    async def _step(self, key: Key, run: TaskRun, now: datetime) -> Decision:
+        seen = await self._observer.observe(key, run, now)
+        decision = decide(seen, now)
+        self._mirror.decided(key, run, queues=decision.queues)
+        log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
+        await self._applier.apply(key, run, decision, now)
+        await self._refresh_grants(key, now)
+        await self._applier.reap(key)
+        await self._applier.clean_up(key)
+        return decision
 
     def _wake_others(self, key: Key, concerned: list[Key]) -> None:
         """Once a run has ended or is gone, whoever told us, those that wait for it look again at once.

@@ -16,13 +16,14 @@ from collections.abc import Callable
 import kopf
 
 from podtask_operator.handlers import Event, Intake, kopf_settings, registry
+from podtask_operator.login import Heard, by_session
 from podtask_operator.settings import Settings
 
 LEAVE_SECONDS = 2.0
 """How long a shutdown waits for kopf to close its connections."""
 
 
-async def serve(told: Settings, intake: Intake, stop: asyncio.Event) -> None:
+async def serve(told: Settings, intake: Intake, stop: asyncio.Event, heard: Heard) -> None:
     """Run kopf until it ends or `stop` is set. Raises what ended kopf (a watch error that is not a 410, a refusal)."""
     loop = asyncio.get_running_loop()
 
@@ -30,14 +31,20 @@ async def serve(told: Settings, intake: Intake, stop: asyncio.Event) -> None:
         return lambda event: _tell(loop, take, event)
 
     handlers = registry(hand_over(intake.task_run), hand_over(intake.pod))
-    await run(handlers, told.namespaces, stop)
+    await run(handlers, told.namespaces, stop, heard)
 
 
-async def run(handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
+async def run(handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: asyncio.Event, heard: Heard) -> None:
     """kopf with these handlers, in its thread, until it ends or `stop` is set."""
     loop = asyncio.get_running_loop()
     leave, ended = threading.Event(), asyncio.Event()
     failure: list[BaseException] = []
+
+    def no_login(why: Exception) -> None:
+        failure.append(why)
+        leave.set()
+
+    kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.PERMANENT)(by_session(heard, no_login))
 
     async def operate() -> None:
         try:

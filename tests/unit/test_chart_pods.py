@@ -60,3 +60,12 @@ def test_every_hook_for_the_operators_pod_arrives() -> None:
     assert container["env"][-1:] == values["extraEnv"]
     assert container["envFrom"] == values["extraEnvFrom"]
     assert (container["image"], container["imagePullPolicy"]) == ("registry.example.org/podtask/operator:1", "Always")
+
+
+def test_a_pod_monitor_scrapes_the_operators_pod_when_asked_for() -> None:
+    assert example("cluster").all("PodMonitor") == []
+    (monitor,) = example("everything").all("PodMonitor")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    labels = example("everything").all("Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "health", "path": "/metrics", "interval": "15s"}]

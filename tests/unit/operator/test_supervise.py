@@ -7,7 +7,6 @@ import itertools
 
 from tests.unit.operator.virtual_time import run
 
-from podtask_operator.health import DOWN_LIMIT, LASTING, Pulse
 from podtask_operator.supervise import HEALTHY_SECONDS, LAST_BACKOFF, forever
 
 
@@ -82,20 +81,3 @@ def test_once_ends_with_the_first_success() -> None:
         assert starts == 3
 
     run(test())
-
-
-def test_watches_that_fail_again_and_again_at_once_count_as_down() -> None:
-    time = 0.0
-    pulse = Pulse(clock=lambda: time)
-    pulse.watching(up=True)
-    assert pulse.down == 0
-    while time <= DOWN_LIMIT:
-        pulse.watching(up=False)
-        time += 30
-        assert pulse.down == time
-        pulse.watching(up=True)
-    assert not pulse.alive
-    time += LASTING
-    assert pulse.alive
-    pulse.watching(up=False)
-    assert pulse.down == 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import kopf
 import pytest
 
 from podtask_operator import watches
+from podtask_operator.handlers import registry
 
 
 def broken_start() -> kopf.OperatorRegistry:
@@ -40,7 +42,7 @@ def waiting_start(started: threading.Event) -> kopf.OperatorRegistry:
 def test_kopf_that_ends_by_itself_is_an_error_and_takes_nothing_with_it() -> None:
     async def test() -> None:
         stop, beside = asyncio.Event(), asyncio.Event()
-        watching = asyncio.create_task(watches.run(broken_start(), ("team",), stop))
+        watching = asyncio.create_task(watches.run(broken_start(), ("team",), stop, print))
         await asyncio.sleep(0)
         neighbour = asyncio.create_task(beside.wait())  # as a reconcile that began after kopf did
         with pytest.raises(RuntimeError, match="kopf ended"):
@@ -55,11 +57,27 @@ def test_kopf_that_ends_by_itself_is_an_error_and_takes_nothing_with_it() -> Non
 def test_kopf_is_told_to_leave_when_the_operator_stops() -> None:
     async def test() -> None:
         stop, started = asyncio.Event(), threading.Event()
-        watching = asyncio.create_task(watches.run(waiting_start(started), ("team",), stop))
+        watching = asyncio.create_task(watches.run(waiting_start(started), ("team",), stop, print))
         await asyncio.to_thread(started.wait, 10)
         before = time.monotonic()
         stop.set()
         await watching
         assert time.monotonic() - before < watches.LEAVE_SECONDS + 1
+
+    asyncio.run(test())
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'authenticator':RuntimeWarning")
+def test_a_login_that_fails_ends_kopf_with_its_reason_instead_of_hanging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "kubeconfig"
+    broken.write_text("current-context: nowhere\nclusters: []\ncontexts: []\nusers: []\n")
+    monkeypatch.setenv("KUBECONFIG", str(broken))
+
+    async def test() -> None:
+        handlers = registry(print, print)
+        with pytest.raises(RuntimeError, match=r"kopf ended: KeyError\('nowhere'\)"):
+            await asyncio.wait_for(watches.run(handlers, ("team",), asyncio.Event(), print), 20)
 
     asyncio.run(test())

@@ -1,0 +1,68 @@
+"""How kopf gets at the API server: its own credentials, in a session that tells of every watch the server accepts.
+
+Before: `watches`. Next: kopf. A login that fails is told to `watches`, which ends kopf, so that it is logged and tried
+again (`supervise`). kopf by itself goes on without its "credentials retriever": deaf, and seemingly up (1.45.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import kopf
+
+Heard = Callable[[str], None]
+"""Told of the path of each watch that the server accepts."""
+Failed = Callable[[Exception], None]
+"""Told why there is no login."""
+
+
+class Refused(Exception):
+    """The API server does not take the credentials, and there are no others."""
+
+
+def by_session(heard: Heard, failed: Failed) -> Callable[..., Any]:
+    """A login handler for one start of kopf."""
+    used: list[kopf.ConnectionInfo] = []
+
+    async def login(**told: Any) -> kopf.AiohttpSession:
+        try:
+            info = kopf.login_with_service_account(**told) or kopf.login_with_kubeconfig(**told)
+            if info is None:
+                raise Refused("there is neither a service account nor a kubeconfig to log in with")
+            if info in used:  # kopf asks again when the server has answered 401
+                raise Refused(f"{info.server} does not accept the credentials, and there are no newer ones")
+            used[:] = [info]
+            return _session(info, heard)
+        except Exception as error:
+            failed(error)
+            raise
+
+    return login
+
+
+def _session(info: kopf.ConnectionInfo, heard: Heard) -> kopf.AiohttpSession:
+    """What kopf makes of its credentials (`kopf._cogs.clients.auth.APIContext`), with a trace."""
+    trace = aiohttp.TraceConfig()
+
+    async def answered(_session: object, _context: SimpleNamespace, told: aiohttp.TraceRequestEndParams) -> None:
+        if told.response.status == 200 and "watch" in told.url.query:
+            heard(told.url.path)
+
+    trace.on_request_end.append(answered)
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        headers=info.as_http_headers(),
+        proxy=info.proxy_url,
+        trust_env=info.trust_env,
+        trace_configs=[trace],
+    )
+    return kopf.AiohttpSession(
+        server=info.server,
+        default_namespace=info.default_namespace,
+        priority=info.priority,
+        expiration=info.expiration,
+        aiohttp_session=session,
+    )

@@ -1,0 +1,125 @@
+"""When the process counts as alive: its watches are up, lasted, and were heard of."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import aiohttp
+import pytest
+
+from podtask_operator.health import AGE_LIMIT, DOWN_LIMIT, LASTING, PortTaken, Pulse, Server
+from podtask_operator.mirror import Mirror
+from podtask_operator.queue import Key, WorkQueue
+
+
+class Held:
+    """A Lease as far as the probes ask it."""
+
+    waits_for: str | None = None
+
+    def __str__(self) -> str:
+        return "Lease system/podtask-operator"
+
+    def valid(self) -> bool:
+        return self.waits_for is None
+
+
+def test_watches_that_fail_again_and_again_at_once_count_as_down() -> None:
+    time = 0.0
+    pulse = Pulse(clock=lambda: time)
+    pulse.watching(up=True)
+    assert pulse.down == 0
+    while time <= DOWN_LIMIT:
+        pulse.watching(up=False)
+        time += 30
+        assert pulse.down == time
+        pulse.watching(up=True)
+    assert not pulse.alive
+    time += LASTING
+    assert pulse.alive
+    pulse.watching(up=False)
+    assert pulse.down == 0
+
+
+def test_a_watch_that_was_never_heard_of_is_no_life_however_long_kopf_is_up() -> None:
+    time = 0.0
+    pulse = Pulse(clock=lambda: time, expected=2)
+    pulse.watching(up=True)
+    pulse.heard("/taskruns")
+    assert pulse.deaf
+    time = AGE_LIMIT - 1
+    pulse.heard("/taskruns")
+    assert pulse.alive
+    time = AGE_LIMIT
+    assert (pulse.age, pulse.down, pulse.alive) == (AGE_LIMIT, 0, False)
+
+
+def test_the_age_is_that_of_the_watch_that_is_silent_longest() -> None:
+    time = 0.0
+    pulse = Pulse(clock=lambda: time, expected=2)
+    assert (pulse.age, pulse.deaf) == (0, True)
+    pulse.watching(up=True)
+    pulse.heard("/taskruns")
+    pulse.heard("/pods")
+    time = 100.0
+    pulse.heard("/taskruns")
+    assert (pulse.age, pulse.deaf, pulse.alive) == (100, False, True)
+    pulse.watching(up=False)
+    assert pulse.deaf
+
+
+def server(pulse: Pulse, lease: Held, port: int) -> Server:
+    async def work(_: Key) -> None:
+        return None
+
+    return Server(port, pulse, WorkQueue(work, 1), Mirror(), lease)  # type: ignore[arg-type]
+
+
+async def ask(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+def free_port() -> int:
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return int(any_port.getsockname()[1])
+
+
+def test_one_that_waits_is_alive_but_not_ready_and_says_for_what() -> None:
+    async def test() -> None:
+        pulse, lease, port = Pulse(expected=2), Held(), free_port()
+        probes = server(pulse, lease, port)
+        await probes.start()
+        try:
+            lease.waits_for = "it is held by another"
+            assert (await ask(port, "/healthz"))[0] == 200
+            status, text = await ask(port, "/readyz")
+            assert status == 503
+            assert "Lease system/podtask-operator: it is held by another" in text
+            assert "podtask_holds_lease 0.0" in (await ask(port, "/metrics"))[1]
+            lease.waits_for, pulse.filled = None, True
+            pulse.watching(up=True)
+            assert "the watches of TaskRuns and pods" in (await ask(port, "/readyz"))[1]
+            pulse.heard("/taskruns")
+            pulse.heard("/pods")
+            assert await ask(port, "/readyz") == (200, '{"ready": true, "waitingFor": []}')
+            assert "podtask_holds_lease 1.0" in (await ask(port, "/metrics"))[1]
+        finally:
+            await probes.stop()
+
+    asyncio.run(test())
+
+
+def test_a_port_that_is_taken_is_said_with_the_setting_that_changes_it() -> None:
+    async def test() -> None:
+        with socket.socket() as taken:
+            taken.bind(("0.0.0.0", 0))
+            taken.listen()
+            probes = server(Pulse(), Held(), taken.getsockname()[1])
+            with pytest.raises(PortTaken, match="PODTASK_HEALTH_PORT"):
+                await probes.start()
+            await probes.stop()
+
+    asyncio.run(test())
