@@ -32,6 +32,7 @@ from podtask.core.status import Status
 from podtask.core.store import Signer
 from podtask_operator import grants, metrics, pod, podstatus
 from podtask_operator.api import Api, ApiError, ApiUnavailable
+from podtask_operator.cachekey import Composed, composed_key, identified
 from podtask_operator.lastwords import LastWords
 from podtask_operator.mirror import Memory, Mirror
 from podtask_operator.objects import Objects
@@ -67,12 +68,17 @@ class Applier:
         memory = self._mirror.memory(key, run.uid)
         for effect in decision.effects:
             if isinstance(effect, Publish):
-                await self._objects.publish(run, effect, memory.components, now)
+                await self._objects.publish(run, effect, self._composed(run, effect.key, memory), now)
         if decision.status != run.status:
             await self._last_words.keep(key, run, decision.status)
             run = await self._write_status(key, run, decision.status, memory)
         for effect in decision.effects:
             await self._perform(key, run, effect, memory, now)
+
+    def _composed(self, run: TaskRun, cache_key: str, memory: Memory) -> Composed:
+        """What the key of the run's entry stands for; made anew where another operator started the run."""
+        found = memory.composed or composed_key(run, identified(run.status.inputs), self._settings)
+        return found if found.key == cache_key else Composed(cache_key)
 
     async def _write_status(self, key: Key, run: TaskRun, status: Status, memory: Memory) -> TaskRun:
         """The one status write. The stored status is what the next reader sees, or nothing happened."""

@@ -1,15 +1,16 @@
 """The cache key of a TaskRun: given, or composed from its code, arguments, upstream results and image.
 
 The SDK's runs carry their components; those of the YAML door are made here. The user's source is parsed, never run.
-Asked by: `observe`. The composition itself: `podtask.core.cache`.
+Asked by: `observe`; by `apply` for runs that another operator started. The composition itself: `podtask.core.cache`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from podtask.core.cache import Components, NotCacheable, compose, for_manifest
+from podtask.core.status import ResolvedInput
 from podtask_operator.pod import image_of
 from podtask_operator.run import TaskRun
 from podtask_operator.settings import Settings
@@ -22,6 +23,8 @@ class Composed:
     key: str | None = None
     components: Components | None = None
     off_reason: str | None = None
+    task: str = ""
+    """What stays the same from one run of the task to the next."""
 
 
 def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Settings) -> Composed:
@@ -49,4 +52,9 @@ def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Setti
             )
     except NotCacheable as why:
         return Composed(off_reason=str(why))
-    return Composed(compose(components), components)
+    return Composed(compose(components), components, task=spec.task.key or spec.task.name or components.code)
+
+
+def identified(results: Iterable[ResolvedInput | None]) -> dict[str, str | None]:
+    """What identifies each upstream's value: its content hash, else the digest of its bytes."""
+    return {found.task_run: found.content_hash or f"sha256:{found.digest}" for found in results if found}

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podtask.core.cache import Components
 from podtask.core.lifecycle.limits import Name, Slots
 from podtask.core.lifecycle.model import Limit, Presence, Refusal
 from podtask.core.names import Reason
 from podtask_operator import podstatus
+from podtask_operator.cachekey import Composed
 from podtask_operator.ownership import owner_key
 from podtask_operator.queue import Key
 from podtask_operator.run import Malformed, TaskRun
@@ -46,7 +46,7 @@ class Memory:
     refusal: Refusal | None = None
     refusals: int = 0
     granted_at: datetime | None = None
-    components: Components | None = None
+    composed: Composed | None = None
     cache_key: str | None = None
     claimed: bool = False
     """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""

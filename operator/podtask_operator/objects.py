@@ -11,13 +11,15 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from podtask.core.cache import CacheEntry, Components, Producer
+from podtask.core.cache import CacheEntry, Producer
 from podtask.core.keys import Bucket
 from podtask.core.lastwords import ANCHOR
 from podtask.core.lifecycle.model import Publish
 from podtask.core.status import ResultInfo
 from podtask.core.store import AlreadyStored, NotStored, Store
 from podtask_operator import outcome
+from podtask_operator.cachekey import Composed
+from podtask_operator.recent import Recent
 from podtask_operator.run import TaskRun
 from podtask_runner.wire import Outcome
 
@@ -30,6 +32,8 @@ class Lookup:
 
     entry: CacheEntry | None = None
     miss_reason: str | None = None
+    absent: bool = False
+    """There is none, and none was dropped."""
 
     @property
     def result(self) -> ResultInfo | None:
@@ -55,6 +59,7 @@ class Objects:
     def __init__(self, store: Store, prefix: str) -> None:
         self._store = store
         self._prefix = prefix
+        self._recent = Recent(store)
 
     def bucket(self, namespace: str) -> Bucket:
         """Keys of one namespace."""
@@ -105,9 +110,13 @@ class Objects:
         """A live entry whose result is still what it was; a broken one is dropped. Raises `StoreUnavailable`."""
         return await asyncio.to_thread(self._lookup, namespace, cache_key, now)
 
-    async def publish(self, run: TaskRun, effect: Publish, components: Components | None, now: datetime) -> None:
+    async def why_missed(self, namespace: str, composed: Composed) -> str | None:
+        """What differs from the nearest earlier run of the task; None where nothing is known."""
+        return await asyncio.to_thread(self._recent.why_missed, self.bucket(namespace), composed)
+
+    async def publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
         """Write the pointer of a completed attempt. Raises `StoreUnavailable`."""
-        await asyncio.to_thread(self._publish, run, effect, components, now)
+        await asyncio.to_thread(self._publish, run, effect, composed, now)
 
     def _lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
         bucket = self.bucket(namespace)
@@ -115,7 +124,7 @@ class Objects:
         try:
             entry = CacheEntry.load(self._store.get(pointer))
         except NotStored:
-            return Lookup(miss_reason="There is no entry for this key.")
+            return Lookup(miss_reason="There is no entry for this key.", absent=True)
         except ValueError as error:
             self._store.delete(pointer)
             return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}")
@@ -132,7 +141,7 @@ class Objects:
             )
         return Lookup(entry)
 
-    def _publish(self, run: TaskRun, effect: Publish, components: Components | None, now: datetime) -> None:
+    def _publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
         bucket, result = self.bucket(run.namespace), effect.result
         if result.attempt is None:
             raise ValueError("a published result names its attempt")
@@ -150,8 +159,9 @@ class Objects:
             value=result.value,
             inline=result.inline,
             producer=Producer(run.name, run.uid, result.attempt),
-            components=components,
+            components=composed.components,
             created_at=now,
             expires_at=effect.expires_at,
         )
         self._store.put(bucket.cache(effect.key), entry.dump())
+        self._recent.add(bucket, composed, run.name)

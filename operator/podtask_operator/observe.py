@@ -16,7 +16,7 @@ from podtask.core.status import ResolvedInput
 from podtask_operator import memory as memory_growth
 from podtask_operator import podstatus
 from podtask_operator.api import Api
-from podtask_operator.cachekey import composed_key
+from podtask_operator.cachekey import composed_key, identified
 from podtask_operator.cycles import Circles
 from podtask_operator.mirror import Memory, Mirror, Object, needed_names
 from podtask_operator.objects import Objects
@@ -139,10 +139,10 @@ class Observer:
         asked = run.spec.cache
         if asked is None or run.status.attempts_total:
             return None
-        composed = composed_key(run, upstream_hashes(upstreams), self._settings)
+        composed = composed_key(run, identified(up.result for up in upstreams if up.wants_data), self._settings)
         if composed.key is None:
             return CacheView(None, off_reason=composed.off_reason)
-        memory.components = composed.components
+        memory.composed = composed
         self._mirror.remember_cache_key(key, memory, composed.key)
         if asked.refresh:
             return CacheView(composed.key, miss_reason="spec.cache.refresh is true.")
@@ -152,7 +152,11 @@ class Observer:
             expires = found.entry.expires_at
             return CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
         leader = None if memory.claimed else self._leader(key, run, composed.key)
-        return CacheView(composed.key, leader=leader, miss_reason=found.miss_reason)
+        reason = found.miss_reason
+        if found.absent and leader is None:
+            why = await self._objects.why_missed(run.namespace, composed)
+            reason = f"{reason} {why}" if why else reason
+        return CacheView(composed.key, leader=leader, miss_reason=reason)
 
     def _leader(self, key: Key, run: TaskRun, cache_key: str) -> str | None:
         """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""
@@ -180,12 +184,6 @@ def resolved(run: TaskRun) -> ResolvedInput | None:
         content_hash=result.content_hash,
         source_uid=result.source_uid,
     )
-
-
-def upstream_hashes(upstreams: tuple[Upstream, ...]) -> dict[str, str | None]:
-    """What identifies each upstream's value: its content hash, else the digest of its bytes."""
-    results = {up.task_run: up.result for up in upstreams if up.wants_data and up.result}
-    return {name: result.content_hash or f"sha256:{result.digest}" for name, result in results.items()}
 
 
 def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | None:

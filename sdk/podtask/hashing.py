@@ -30,15 +30,19 @@ def components(task: Task[..., Any], arguments: Mapping[str, Any]) -> Components
     )
 
 
-def input_key(task: Task[..., Any] | None, arguments: Mapping[str, Any]) -> str | None:
-    """The composed key, or None, and the log says why."""
-    if task is None:
-        return None
+def components_or_why(task: Task[..., Any], arguments: Mapping[str, Any]) -> Components | str:
+    """The components, or why there are none; the log says so, too."""
     try:
-        return compose(components(task, arguments))
+        return components(task, arguments)
     except TypeError as error:
         log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", task.name, error)
-        return None
+        return f"No key can be made of the inputs: {error}"
+
+
+def input_key(task: Task[..., Any] | None, arguments: Mapping[str, Any]) -> str | None:
+    """The composed key, or None, and the log says why."""
+    found = components_or_why(task, arguments) if task is not None else None
+    return compose(found) if isinstance(found, Components) else None
 
 
 def call_digest(run: TaskRun) -> str:

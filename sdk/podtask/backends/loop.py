@@ -185,7 +185,7 @@ class LifecycleLoop:
             presence=Presence.SEEN if tracked.pod else Presence.ABSENT,
             pod=tracked.pod,
             upstreams=upstreams_of(tracked.run) if before_first else (),
-            cache=self._shelf.look_up(tracked.run.id, plan, self._clock.now()) if plan and before_first else None,
+            cache=self._shelf.look_up(tracked.run, plan, self._clock.now()) if plan and before_first else None,
         )
 
     def _key_missing(self, tracked: Tracked) -> bool:
@@ -234,7 +234,7 @@ class LifecycleLoop:
     def _publish(self, tracked: Tracked, effect: Publish) -> None:
         """A cache that cannot be written costs the next run its hit, and this one nothing."""
         try:
-            self._shelf.publish(effect, tracked.run.id, tracked.uid)
+            self._shelf.publish(effect, tracked.run, tracked.uid, tracked.plan.components if tracked.plan else None)
         except StoreError as error:
             log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
 

@@ -25,6 +25,8 @@ from podtask.errors import ResultUnavailable
 from podtask_runner.spool import file_digest
 
 if TYPE_CHECKING:
+    from podtask.core.cache import Components
+    from podtask.core.missed import Earlier
     from podtask.core.store import Signer
     from podtask.core.store.directory import DirectoryStore
     from podtask.runs import TaskRun
@@ -34,6 +36,7 @@ T = TypeVar("T")
 NAMESPACE = "local"
 """Stands where a cluster has its namespace in object keys."""
 OFF = "cache_key_fn returned no key"
+NO_ENTRY = "There is no entry for this key."
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class CachePlan:
 
     asked: bool = False
     key: str | None = None
+    components: Components | None = None
+    """What the key stands for, where podtask made it."""
     off_reason: str | None = None
     error: BaseException | None = None
 
@@ -92,15 +97,17 @@ class Shelf:
         """Ask the task for its key, on a worker thread: it is the user's code."""
         self._workers.submit(lambda: tell(_plan(run)))
 
-    def look_up(self, run_id: str, plan: CachePlan, now: datetime) -> CacheView:
+    def look_up(self, run: TaskRun, plan: CachePlan, now: datetime) -> CacheView:
         """What is known of the key. The first to ask leads it until `leave`."""
         if not plan.key:
             return CacheView(None, off_reason=plan.off_reason)
-        leader = self._follow(plan.key, run_id)
+        leader = self._follow(plan.key, run.id)
         view = self._pointed_at(plan.key, now)
         if view.hit is None and leader is None:
-            leader = self._ahead(plan.key, run_id)
+            leader = self._ahead(plan.key, run.id)
             view = self._pointed_at(plan.key, now) if leader is None else view  # it may have been stored just now
+        if view.miss_reason == NO_ENTRY and leader is None:
+            view = replace(view, miss_reason=self._explained(run, plan))
         return replace(view, leader=leader)
 
     def waits_abroad(self, run_id: str) -> bool:
@@ -117,9 +124,10 @@ class Shelf:
                 return []
             return self._queues.pop(key).followers
 
-    def publish(self, effect: Publish, run_id: str, uid: str) -> None:
+    def publish(self, effect: Publish, run: TaskRun, uid: str, components: Components | None) -> None:
         """Write the pointer of a completed attempt; its result is stored already."""
         from podtask.core.cache import CacheEntry, Producer
+        from podtask.core.missed import Earlier, dump_recent, remember
 
         attempt = effect.result.attempt or 1
         stored = self.store.head(self.bucket.attempt(uid, attempt).result)
@@ -131,12 +139,16 @@ class Shelf:
             size=effect.result.size,
             etag=stored.etag,
             serializer=effect.result.serializer,
-            producer=Producer(run_id, uid, attempt),
+            producer=Producer(run.id, uid, attempt),
             created_at=clock.now(),
             content_hash=effect.result.content_hash,
+            components=components,
             expires_at=effect.expires_at,
         )
         self.store.put(self.bucket.cache(effect.key), entry.dump())
+        if components is not None:
+            runs = remember(Earlier(run.id, components), self._recent(run))
+            self.store.put(self.bucket.recent(run.key.task_key), dump_recent(runs))
 
     def keep(self, uid: str, attempt: int, payload: bytes | Path) -> None:
         """Store the result of an attempt, or a copy of the file that is its result, so that a pointer can name it."""
@@ -192,6 +204,21 @@ class Shelf:
                 queue.followers.append(run_id)
             return queue.leader
 
+    def _explained(self, run: TaskRun, plan: CachePlan) -> str:
+        from podtask.core.missed import why_missed
+
+        why = why_missed(plan.components, self._recent(run)) if plan.components is not None else None
+        return f"{NO_ENTRY} {why}" if why else NO_ENTRY
+
+    def _recent(self, run: TaskRun) -> tuple[Earlier, ...]:
+        from podtask.core.missed import load_recent
+        from podtask.core.store import StoreError
+
+        try:
+            return load_recent(self.store.get(self.bucket.recent(run.key.task_key)))
+        except StoreError:
+            return ()
+
     def _pointed_at(self, key: str, now: datetime) -> CacheView:
         from podtask.core.cache import CacheEntry
         from podtask.core.store import NotStored, StoreError
@@ -199,7 +226,7 @@ class Shelf:
         try:
             entry = CacheEntry.load(self.store.get(self.bucket.cache(key)))
         except NotStored:
-            return CacheView(key, miss_reason="no entry of this key")
+            return CacheView(key, miss_reason=NO_ENTRY)
         except (ValueError, StoreError) as error:
             return CacheView(key, miss_reason=f"the entry cannot be read: {error}")
         if not entry.live(now):
@@ -221,9 +248,24 @@ class Shelf:
 
 def _plan(run: TaskRun) -> CachePlan:
     from podtask.execution import cache_key
+    from podtask.tasks import task_input_hash
 
     try:
+        if run.task.options.cache_key_fn is task_input_hash:
+            return _plan_of_inputs(run)
         key = cache_key(run)
     except BaseException as error:  # noqa: BLE001 - a failing cache_key_fn crashes the run (seed)
         return CachePlan(asked=True, error=error)
     return CachePlan(asked=True, key=key or None, off_reason=None if key else OFF)
+
+
+def _plan_of_inputs(run: TaskRun) -> CachePlan:
+    """As `task_input_hash` would answer, with what its answer is made of."""
+    from podtask.core.cache import compose
+    from podtask.execution import arguments, named
+    from podtask.hashing import components_or_why
+
+    found = components_or_why(run.task, named(run, *arguments(run)))
+    if isinstance(found, str):
+        return CachePlan(asked=True, off_reason=found)
+    return CachePlan(asked=True, key=compose(found), components=found)

@@ -1,10 +1,11 @@
-"""The cache: how a key is composed, why it differs from another one, and the pointer that is stored under it. Pure.
+"""The cache: how a key is composed, and the pointer that is stored under it. Pure.
 
     components (code, a hash per argument, image) ──compose──> key ──Bucket.cache──> object with a `CacheEntry`
 
 A pointer names a result by producer, attempt and digest, never by object key: whoever reads it derives the key
 itself and checks size and ETag (design: taskrun-api, Cache). Whatever is odd about a pointer is a miss.
-Users: the operator, the local backends' shelf. Beside: `podtask_runner.canonical` (content hashes).
+Users: the operator, the local backends' shelf. Beside: `podtask.core.missed` (why there
+is no entry), `podtask_runner.canonical` (content hashes).
 """
 
 from __future__ import annotations
@@ -70,22 +71,6 @@ def compose(components: Components) -> str:
     return KEY_PREFIX + hashlib.sha256(b"".join(_length_prefixed(counted))).hexdigest()
 
 
-def explain(before: Components, after: Components) -> str:
-    """Why two keys differ, for people: "argument `rows` changed; code the same"."""
-    old, new = before.arguments, after.arguments
-    found = [
-        *_named("changed", (name for name in new if name in old and new[name] != old[name])),
-        *_named("new", new.keys() - old.keys()),
-        *_named("gone", old.keys() - new.keys()),
-    ]
-    same = [] if found else ["arguments"]
-    for word, was, now in (("code", before.code, after.code), ("image", before.image, after.image)):
-        (found if was != now else same).append(f"{word} changed" if was != now else word)
-    if not found:
-        return "code, arguments and image the same"
-    return "; ".join([*found, *([f"{_listed(same)} the same"] if same else [])])
-
-
 def for_manifest(
     *,
     source: str | None = None,
@@ -149,7 +134,7 @@ class CacheEntry:
         if len(data) > POINTER_LIMIT:
             raise ValueError(f"not a cache pointer: {len(data)} bytes")
         try:
-            return _entry(_Fields(json.loads(data)))
+            return _entry(Fields(json.loads(data)))
         except RecursionError:
             raise ValueError("not a cache pointer: nested too deeply") from None
 
@@ -172,15 +157,15 @@ class CacheEntry:
             "value": self.value,
             "inline": self.inline,
             "producer": producer,
-            "components": parts and {"code": parts.code, "arguments": dict(parts.arguments), "image": parts.image},
+            "components": parts and document_of(parts),
             "createdAt": self.created_at.isoformat(),
             "expiresAt": self.expires_at and self.expires_at.isoformat(),
         }
         return json.dumps({name: item for name, item in document.items() if item is not None}).encode()
 
 
-class _Fields:
-    """A JSON object of somebody else, read field by field; each reader raises `ValueError`."""
+class Fields:
+    """A JSON object of somebody else, read field by field; each reader raises `ValueError` where it is not so."""
 
     def __init__(self, parsed: Any) -> None:
         if not isinstance(parsed, dict):
@@ -188,54 +173,66 @@ class _Fields:
         self._parsed: dict[str, Any] = parsed
 
     def text(self, name: str) -> str:
+        """Some text."""
         value = self.maybe_text(name)
         if not value:
             raise ValueError(f"not a cache pointer: no {name}")
         return value
 
     def maybe_text(self, name: str) -> str | None:
+        """Text, or None."""
         value = self._parsed.get(name)
         if value is not None and not isinstance(value, str):
             raise ValueError(f"not a cache pointer: {name} is no text")
         return value
 
     def number(self, name: str, least: int) -> int:
+        """A whole number from `least`."""
         value = self._parsed.get(name)
         if type(value) is not int or value < least:
             raise ValueError(f"not a cache pointer: {name} is no whole number from {least}")
         return value
 
     def time(self, name: str) -> datetime:
+        """A time with its zone."""
         when = datetime.fromisoformat(self.text(name).replace("Z", "+00:00"))
         if when.tzinfo is None:
             raise ValueError(f"not a cache pointer: {name} has no time zone")
         return when
 
-    def part(self, name: str) -> _Fields:
-        return _Fields(self._parsed.get(name))
+    def part(self, name: str) -> Fields:
+        """An object."""
+        return Fields(self._parsed.get(name))
 
     def texts(self, name: str) -> dict[str, str]:
+        """An object of texts."""
         inner = self.part(name)
         return {item: inner.text(item) for item in inner.names()}
 
+    def parts(self, name: str) -> list[Fields]:
+        """A list of objects."""
+        value = self._parsed.get(name)
+        if not isinstance(value, list):
+            raise ValueError(f"not a cache pointer: {name} is no list")  # noqa: TRY004
+        return [Fields(item) for item in value]
+
     def names(self) -> Iterable[str]:
+        """Of all fields."""
         return self._parsed
 
     def has(self, name: str) -> bool:
+        """Whether it is there and not null."""
         return self._parsed.get(name) is not None
 
 
-def _entry(fields: _Fields) -> CacheEntry:
+def _entry(fields: Fields) -> CacheEntry:
     if fields.number("v", 1) != POINTER_VERSION:
         raise ValueError("a cache pointer of another version")
     maker = fields.part("producer")
     producer = Producer(maker.text("taskRun"), maker.text("uid"), maker.number("attempt", 1))
     if not _UID.fullmatch(producer.uid):
         raise ValueError(f"not a UID: {producer.uid[:80]!r}")
-    components = None
-    if fields.has("components"):
-        given = fields.part("components")
-        components = Components(given.text("code"), given.texts("arguments"), given.maybe_text("image"))
+    components = components_of(fields.part("components")) if fields.has("components") else None
     return CacheEntry(
         key=fields.text("key"),
         digest=checked_digest(fields.text("digest")),
@@ -250,6 +247,16 @@ def _entry(fields: _Fields) -> CacheEntry:
         created_at=fields.time("createdAt"),
         expires_at=fields.time("expiresAt") if fields.has("expiresAt") else None,
     )
+
+
+def components_of(fields: Fields) -> Components:
+    """The components in a document. Raises `ValueError`."""
+    return Components(fields.text("code"), fields.texts("arguments"), fields.maybe_text("image"))
+
+
+def document_of(parts: Components) -> dict[str, Any]:
+    """The components as they are stored."""
+    return {"code": parts.code, "arguments": dict(parts.arguments), "image": parts.image}
 
 
 def _source_identity(source: str, function: str) -> str:
@@ -279,15 +286,3 @@ def _length_prefixed(parts: Iterable[str]) -> Iterable[bytes]:
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
         yield b"%d:%b" % (len(data), data)
-
-
-def _named(word: str, names: Iterable[str]) -> list[str]:
-    """`argument `rows` changed`, or nothing."""
-    quoted = [f"`{name}`" for name in sorted(names)]
-    if not quoted:
-        return []
-    return [f"argument{'s' if quoted[1:] else ''} {_listed(quoted)} {word}"]
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), words[-1]])

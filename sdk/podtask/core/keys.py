@@ -37,6 +37,10 @@ class Bucket:
         """The pointer of a cache key; hashed, because users choose keys."""
         return self._key("cache", hashlib.sha256(key.encode()).hexdigest() + ".json")
 
+    def recent(self, task: str) -> str:
+        """The last runs of a task that stored entries: what a miss is explained with; hashed as cache keys are."""
+        return self._key("recent", hashlib.sha256(task.encode()).hexdigest() + ".json")
+
     def _key(self, *parts: str) -> str:
         base = (self.prefix.strip("/"), _segment(self.namespace)) if self.prefix else (_segment(self.namespace),)
         return "/".join((*base, *parts))

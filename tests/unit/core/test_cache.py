@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.lifecycle_builders import DIGEST, T0, at
 
-from podtask.core.cache import CacheEntry, Components, NotCacheable, Producer, compose, explain, for_manifest
+from podtask.core.cache import CacheEntry, Components, NotCacheable, Producer, compose, for_manifest
+from podtask.core.missed import explain
 
 BASE = Components("h1:code", {"rows": "h1:1", "path": "h1:2"}, "img")
 ENTRY = CacheEntry(
@@ -59,36 +60,6 @@ def test_no_part_runs_into_the_next(one: Components, other: Components) -> None:
 
 def test_the_order_of_arguments_does_not_count() -> None:
     assert compose(BASE) == compose(replace(BASE, arguments=dict(reversed(BASE.arguments.items()))))
-
-
-@pytest.mark.parametrize(
-    ("after", "text"),
-    [
-        (BASE, "code, arguments and image the same"),
-        (
-            replace(BASE, arguments={**BASE.arguments, "rows": "h1:9"}),
-            "argument `rows` changed; code and image the same",
-        ),
-        (
-            replace(BASE, arguments={"path": "h1:8", "rows": "h1:9"}),
-            "arguments `path` and `rows` changed; code and image the same",
-        ),
-        (
-            replace(BASE, arguments={"rows": "h1:1", "n": "h1:3"}),
-            "argument `n` new; argument `path` gone; code and image the same",
-        ),
-        (replace(BASE, code="h1:other"), "code changed; arguments and image the same"),
-        (replace(BASE, image="other"), "image changed; arguments and code the same"),
-        (Components("h1:other", {}, None), "arguments `path` and `rows` gone; code changed; image changed"),
-    ],
-)
-def test_why_two_keys_differ(after: Components, text: str) -> None:
-    assert explain(BASE, after) == text
-
-
-@given(COMPONENTS, COMPONENTS)
-def test_a_difference_is_always_explained(one: Components, other: Components) -> None:
-    assert (explain(one, other) == "code, arguments and image the same") is (one == other)
 
 
 SOURCE = "def main(rows, path='x'):\n    return rows\n"

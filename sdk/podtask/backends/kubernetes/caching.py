@@ -7,7 +7,6 @@ sees values, so it is asked when the upstreams are there. Before: `backend`. Nex
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from podtask.options import TaskOptions
     from podtask.runs import TaskRun
 
-log = logging.getLogger("podtask.cache")
 Object = dict[str, Any]
 
 
@@ -65,15 +63,13 @@ def _components(run: TaskRun) -> Object | None:
     value it will be. Not if the same future is also inside of another argument: there only its place can count,
     and two places may not be mistaken for each other.
     """
-    from podtask.hashing import components
+    from podtask.hashing import components_or_why
     from podtask_runner.canonical import content_hash
 
     given = _with_places(run)
     whole = {name: value for name, value in given.items() if isinstance(value, Place)}
-    try:
-        found = components(run.task, {name: value for name, value in given.items() if name not in whole})
-    except TypeError as error:
-        log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", run.task.name, error)
+    found = components_or_why(run.task, {name: value for name, value in given.items() if name not in whole})
+    if isinstance(found, str):
         return None
     named = {name: content_hash(at) if at.inside else UPSTREAM.format(at.number) for name, at in whole.items()}
     return {"code": found.code, "arguments": {**found.arguments, **named}}

@@ -149,8 +149,8 @@ def _looked_up(seen: Observed) -> CacheInfo | None:
     if view is None:
         return None
     if view.key is None:
-        return CacheInfo(outcome=CacheOutcome.OFF, miss_reason=view.off_reason)
-    return CacheInfo(view.key, CacheOutcome.MISS, miss_reason=view.miss_reason)
+        return CacheInfo(outcome=CacheOutcome.OFF, miss_reason=_short(view.off_reason))
+    return CacheInfo(view.key, CacheOutcome.MISS, miss_reason=_short(view.miss_reason))
 
 
 def within_limits(status: Status) -> Status:
