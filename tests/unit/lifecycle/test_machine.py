@@ -1,7 +1,9 @@
-"""The lifecycle against a hostile world: whatever happens, invariants I1 to I5 and I7 of the design hold.
+"""The lifecycle against a hostile world: whatever happens, invariants I1 to I5, I7 and I9 of the design hold.
 
-Hypothesis chooses what happens: refused and lost launches, pods that end in every way, restarts of the operator,
-cancel, suspend, upstreams, an identical run ahead. At the end the faults stop, and the run must finish (I4).
+Hypothesis chooses what happens: refused and lost launches, pods that end in every way, lost nodes, restarts of the
+operator, events that come late, again or not at all, clocks that jump, a store that is away, cancel, suspend,
+upstreams, an identical run ahead, slots that others take. At the end the faults stop, and the run must finish (I4).
+I6 and I8 are about objects and writes: tests/faults.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from hypothesis.stateful import (
 from tests.lifecycle_builders import HIT, UID, said_, upstream
 from tests.unit.lifecycle.world import Cluster, Operator
 
-from podtask.core.lifecycle.model import CachePolicy, CacheView, PodPhase, Policy, Why
+from podtask.core.lifecycle.memory import MemoryGrowth
+from podtask.core.lifecycle.model import CachePolicy, CacheView, Limit, PodPhase, Policy, Why
 from podtask.core.lifecycle.retry import disruption_delay, user_delay
 from podtask.core.names import Cause, Ended, Reason, State
+from podtask.core.quantity import in_bytes
 from podtask.core.status import Attempt, Status
 from podtask_runner.wire import Verdict
 
@@ -41,6 +45,9 @@ POLICIES = st.builds(
     pending_timeout_seconds=st.sampled_from([20.0, 900.0]),
     cache=st.sampled_from([None, CachePolicy(), CachePolicy(expiration_seconds=60), CachePolicy(refresh=True)]),
     ttl_seconds=st.sampled_from([None, 0.0, 60.0]),
+    deadline_seconds=st.sampled_from([None, None, 45.0, 2000.0]),
+    force_after_seconds=st.sampled_from([None, 100.0]),
+    on_out_of_memory=st.sampled_from([None, MemoryGrowth(2.0, 2**32, 2, 2**30), MemoryGrowth(3.0, 2**31, 9, 2**30)]),
 )
 
 
@@ -52,11 +59,13 @@ class Lifecycle(RuleBasedStateMachine):
         needs=st.sampled_from([None, None, None, State.RUNNING]),
         health=st.sampled_from(["pods start and end", "pods start and end", "pods never start", "pods never end"]),
         people=st.sampled_from(["", "", "suspend", "cancel"]),
+        clock=st.sampled_from(["steady", "steady", "jumps"]),
     )
-    def begin(self, policy: Policy, needs: State | None, health: str, people: str) -> None:
+    def begin(self, policy: Policy, needs: State | None, health: str, people: str, clock: str) -> None:
         self.cluster = Cluster(policy)
         self.health = health
         self.people = people
+        self.clock = clock
         self.operator = Operator(self.cluster)
         self.attempts: dict[int, Attempt] = {}
         self.end: Status | None = None
@@ -72,8 +81,11 @@ class Lifecycle(RuleBasedStateMachine):
     def reconcile(self) -> None:
         before = self.cluster.status
         decision = self.operator.reconcile()
+        if decision is None:
+            return
         idle = not decision.effects and decision.status == before
-        assert not idle or decision.again_at is None or decision.again_at > self.cluster.now, "a busy loop"
+        moment = self.cluster.now + self.cluster.skew
+        assert not idle or decision.again_at is None or decision.again_at > moment, "a busy loop"
 
     @rule(fault=st.sampled_from(FAULTS))
     def reconcile_badly(self, fault: str) -> None:
@@ -98,8 +110,8 @@ class Lifecycle(RuleBasedStateMachine):
                     self.cancel()
                 self.operator.reconcile()
                 return
-            if not self._progress() and patient and decision.again_at is not None:
-                self.cluster.now = max(self.cluster.now, decision.again_at)
+            if not self._progress() and patient and decision is not None and decision.again_at is not None:
+                self.cluster.now = max(self.cluster.now, decision.again_at - self.cluster.skew)
 
     # the cluster
 
@@ -121,27 +133,61 @@ class Lifecycle(RuleBasedStateMachine):
     def the_other_pod_goes(self) -> None:
         self.cluster.foreign.clear()
 
-    @precondition(lambda self: self.cluster.pods)
+    @rule(which=st.integers(0, 200))
+    def an_event_of_the_run_comes_late_or_again(self, which: int) -> None:
+        self.operator.take_run(self.cluster.runs[which % len(self.cluster.runs)])
+
+    @precondition(lambda self: self.cluster.pod_events)
+    @rule(which=st.integers(0, 200))
+    def an_event_of_a_pod_comes_late_or_again(self, which: int) -> None:
+        self.operator.take_pod(self.cluster.pod_events[which % len(self.cluster.pod_events)])
+
     @rule()
     def the_watch_catches_up(self) -> None:
-        self.cluster.shown |= self.cluster.pods.keys()
+        self.operator.catch_up()
 
-    @precondition(lambda self: self.phase() is PodPhase.WAITING)
+    @precondition(lambda self: self.clock == "jumps")
+    @rule(seconds=st.sampled_from([-3600, -5, 0, 5, 3600]))
+    def the_operators_clock_jumps(self, seconds: int) -> None:
+        self.cluster.skew = timedelta(seconds=seconds)
+
+    @rule(away=st.booleans())
+    def the_store_goes_or_comes_back(self, away: bool) -> None:
+        self.cluster.store_away = away
+
+    @rule(held=st.integers(0, 2), ahead=st.integers(0, 1))
+    def others_take_and_leave_slots(self, held: int, ahead: int) -> None:
+        self.cluster.limits = (Limit("tag 'gpu'", 2, held, ahead),)
+
+    @precondition(lambda self: self.cluster.alive)
+    @rule()
+    def the_node_is_lost(self) -> None:
+        """Its pods are deleted by the taint and stay; their kubelet says nothing any more."""
+        number = self.cluster.alive[0]
+        self.cluster.lost.add(number)
+        self.cluster.change(number, stopping=True, gone_by=self.cluster.now)
+
+    @precondition(lambda self: self.cluster.lost)
+    @rule()
+    def the_node_comes_back(self) -> None:
+        self.cluster.lost.clear()
+
+    @precondition(lambda self: self.phase() is PodPhase.WAITING and not self.cluster.lost)
     @rule(why=st.sampled_from([None, Why(Reason.UNSCHEDULABLE, "no node")]))
     def the_pod_is_looked_at_by_the_scheduler(self, why: Why | None) -> None:
         self.cluster.change(self.cluster.alive[0], scheduled_at=self.cluster.now, waiting=why)
 
-    @precondition(lambda self: self.phase() is PodPhase.WAITING)
+    @precondition(lambda self: self.phase() is PodPhase.WAITING and not self.cluster.lost)
     @rule()
     def the_container_starts(self) -> None:
         self.cluster.start(self.cluster.alive[0])
 
-    @precondition(lambda self: self.phase() is PodPhase.RUNNING)
+    @precondition(lambda self: self.phase() is PodPhase.RUNNING and not self.cluster.lost)
     @rule(verdict=st.sampled_from(list(Verdict)), told=st.booleans())
     def the_runner_ends(self, verdict: Verdict, told: bool) -> None:
         self.cluster.finish(self.cluster.alive[0], said_(verdict), told=told)
 
-    @precondition(lambda self: self.phase() is PodPhase.RUNNING)
+    @precondition(lambda self: self.phase() is PodPhase.RUNNING and not self.cluster.lost)
     @rule(facts=st.sampled_from([{}, {"oom_killed": True}, {"disruption": Why(Reason.EVICTED, "evicted")}]))
     def the_container_dies_without_a_word(self, facts: dict[str, Any]) -> None:
         self.cluster.finish(self.cluster.alive[0], None, **facts)
@@ -156,13 +202,13 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self.people == "cancel")
     @rule()
     def cancel(self) -> None:
-        self.cluster.policy = replace(self.cluster.policy, cancel=True)
+        self.cluster.write(policy=replace(self.cluster.policy, cancel=True))
 
     @precondition(lambda self: self.people == "suspend")
     @rule(suspend=st.booleans())
     def suspend_or_resume(self, suspend: bool) -> None:
         self.forgiven += suspend
-        self.cluster.policy = replace(self.cluster.policy, suspend=suspend)
+        self.cluster.write(policy=replace(self.cluster.policy, suspend=suspend))
 
     @precondition(lambda self: self.cluster.upstreams)
     @rule(state=st.sampled_from([None, State.RUNNING, State.COMPLETED, State.FAILED]))
@@ -191,12 +237,37 @@ class Lifecycle(RuleBasedStateMachine):
         status, policy = self.cluster.status, self.cluster.policy
         assert status.retries_used <= policy.retries
         assert status.disruptions_used <= policy.max_disruptions
-        assert status.attempts_total <= 1 + status.retries_used + status.disruptions_used + self.forgiven
+        growth = policy.on_out_of_memory
+        assert status.out_of_memory_used <= (growth.attempts if growth else 0)
+        budgets = status.retries_used + status.disruptions_used + status.out_of_memory_used
+        assert status.attempts_total <= 1 + budgets + self.forgiven
         numbers = [attempt.number for attempt in status.attempts]
         assert numbers == list(range(status.attempts_total - len(numbers) + 1, status.attempts_total + 1))
         judged = [attempt.outcome for attempt in self.attempts.values() if attempt.judged]
-        assert sum(end in (Ended.FAILED, Ended.TIMED_OUT, Ended.OUT_OF_MEMORY) for end in judged) <= policy.retries + 1
+        paid = {Ended.FAILED, Ended.TIMED_OUT} | ({Ended.OUT_OF_MEMORY} if growth is None else set())
+        assert sum(end in paid for end in judged) <= policy.retries + 1
         assert all(attempt.judged for attempt in status.attempts[:-1])
+
+    @invariant()
+    def i2_memory_grows_by_kills_alone_and_never_beyond_its_maximum(self) -> None:
+        growth = self.cluster.policy.on_out_of_memory
+        kills = 0
+        for number in sorted(self.attempts):
+            attempt = self.attempts[number]
+            kills += attempt.cause is Cause.OUT_OF_MEMORY
+            assert attempt.memory == (growth.text(kills) if growth is not None and kills else None)
+            assert attempt.memory is None or (growth is not None and in_bytes(attempt.memory) <= growth.most)
+        assert kills <= self.cluster.status.out_of_memory_used
+
+    @invariant()
+    def i5_nothing_starts_after_the_deadline(self) -> None:
+        policy, status = self.cluster.policy, self.cluster.status
+        if policy.deadline_seconds is None or status.started_at is None or self.clock == "jumps":
+            return
+        end = status.started_at + timedelta(seconds=policy.deadline_seconds + (status.suspended_seconds or 0))
+        for attempt in self.attempts.values():
+            assert attempt.recorded_at is not None
+            assert attempt.recorded_at < end
 
     @invariant()
     def i2_a_judged_attempt_never_changes(self) -> None:
@@ -240,11 +311,14 @@ class Lifecycle(RuleBasedStateMachine):
             before, attempt = self.attempts[number - 1], self.attempts[number]
             assert before.finished_at is not None
             assert attempt.recorded_at is not None
-            assert self.cluster.ends.get(number - 1, before.finished_at) <= before.finished_at, "an early end"
+            early = self.cluster.ends.get(number - 1, before.finished_at) > before.finished_at
+            assert not early or self.clock == "jumps", "an early end"
             delay = timedelta(0)
             if attempt.cause is Cause.RETRY:
                 retries += 1
                 delay = user_delay(self.cluster.policy, retries, UID)
+            elif attempt.cause is Cause.OUT_OF_MEMORY:
+                pass
             elif before.reason not in (Reason.LOST, Reason.SUSPENDED):
                 disruptions += 1
                 delay = disruption_delay(disruptions)
@@ -261,7 +335,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def a_run_is_deleted_only_after_its_time_to_live(self) -> None:
-        if self.cluster.deleted:
+        if self.cluster.deleted and self.clock == "steady":
             assert self.end is not None
             assert self.end.finished_at is not None
             assert self.cluster.policy.ttl_seconds is not None
@@ -274,21 +348,26 @@ class Lifecycle(RuleBasedStateMachine):
         cluster = self.cluster
         cluster.posts = "accept"
         cluster.foreign.clear()
-        cluster.policy = replace(cluster.policy, suspend=False)
+        cluster.lost.clear()
+        cluster.skew, cluster.store_away, cluster.limits = timedelta(0), False, ()
+        cluster.write(policy=replace(cluster.policy, suspend=False))
         if cluster.upstreams:
             cluster.upstreams = (upstream(),)
         if cluster.cache is not None:
             cluster.cache = CacheView("k1:abc")
         for _ in range(120):
             before = cluster.status
+            self.operator.catch_up()
             decision = self.operator.reconcile()
             self._check()
+            assert decision is not None, "nothing is away any more"
             if cluster.status.finished:
                 return
             if cluster.status != before or self._progress(self.health):
                 continue
             if decision.again_at is None and not decision.effects and self.health == "pods never end":
                 assert cluster.policy.timeout_seconds is None
+                assert cluster.policy.deadline_seconds is None
                 assert cluster.status.state in (State.RUNNING, State.RETRYING)
                 return
             assert decision.effects or decision.again_at is not None, f"it waits for nothing: {decision}"
@@ -298,9 +377,9 @@ class Lifecycle(RuleBasedStateMachine):
     def _progress(self, health: str = "") -> bool:
         """What a healthy cluster does next: the watch tells, pods start and end, deleted pods go."""
         cluster = self.cluster
-        if cluster.pods.keys() - cluster.shown:
-            cluster.shown |= cluster.pods.keys()
-        elif self.phase() is PodPhase.WAITING and cluster.pods[cluster.alive[0]].stopping:
+        if cluster.lost & set(cluster.alive):
+            return False
+        if self.phase() is PodPhase.WAITING and cluster.pods[cluster.alive[0]].stopping:
             cluster.remove(cluster.alive[0])
         elif self.phase() is PodPhase.WAITING and health == "pods never start":
             if cluster.pods[cluster.alive[0]].scheduled_at is not None:
@@ -341,4 +420,4 @@ def test_invariants() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_invariants_for_long() -> None:
-    run_state_machine_as_test(Lifecycle, settings=_settings(10_000, 60))
+    run_state_machine_as_test(Lifecycle, settings=_settings(6_000, 60))

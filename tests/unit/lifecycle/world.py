@@ -1,7 +1,8 @@
 """A small cluster for one TaskRun: an API server that may refuse, pods that end badly, an operator that forgets.
 
 `Operator.reconcile` is observe, decide, apply with faults between the steps; `Cluster` is what stays when it dies.
-Used by: test_machine.
+Every change has a version, as in the API server: a write against an older one is a conflict, and what the operator
+holds is what the watch showed it, never something older than that. Used by: test_machine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from podtask.core.lifecycle.model import (
     DeletePod,
     DeleteRun,
     Launch,
+    Limit,
     Observed,
     Pod,
     PodPhase,
@@ -36,22 +38,52 @@ from podtask_runner.wire import Outcome, Verdict
 LOOK = timedelta(seconds=30)
 
 
+class StoreAway(Exception):
+    """The bucket does not answer."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The TaskRun at one version."""
+
+    version: int
+    policy: Policy
+    status: Status
+
+
+@dataclass(frozen=True)
+class PodEvent:
+    """A pod at one version; None: it is gone."""
+
+    version: int
+    number: int
+    pod: Pod | None
+
+
 @dataclass
 class Cluster:
     """What the API server, the kubelet and the bucket hold."""
 
     policy: Policy
     now: datetime = T0
+    skew: timedelta = timedelta(0)
+    """How far the operator's clock is from the cluster's."""
     status: Status = field(default_factory=Status)
+    version: int = 1
+    runs: list[Run] = field(default_factory=list)
+    """All versions of the TaskRun: events that may come late, or again."""
     pods: dict[int, Pod] = field(default_factory=dict)
-    shown: set[int] = field(default_factory=set)
-    """Pods that the watch has told of."""
+    pod_events: list[PodEvent] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+    """Pods on a node that does not answer."""
     stored: dict[int, Outcome] = field(default_factory=dict)
     foreign: set[int] = field(default_factory=set)
     """Attempts whose pod name another object's pod has."""
     posts: str = "accept"
     upstreams: tuple[Upstream, ...] = ()
     cache: CacheView | None = None
+    limits: tuple[Limit, ...] = ()
+    store_away: bool = False
     deleted: bool = False
     created: list[int] = field(default_factory=list)
     """Attempt numbers of all pods that ever were."""
@@ -63,8 +95,23 @@ class Cluster:
     def alive(self) -> list[int]:
         return [number for number, pod in self.pods.items() if pod.phase is not PodPhase.ENDED]
 
+    def __post_init__(self) -> None:
+        self.runs.append(Run(self.version, self.policy, self.status))
+
+    def write(self, *, policy: Policy | None = None, status: Status | None = None) -> None:
+        """A new version of the TaskRun."""
+        self.version += 1
+        self.policy, self.status = policy or self.policy, status or self.status
+        self.runs.append(Run(self.version, self.policy, self.status))
+
+    def put(self, number: int, pod: Pod) -> None:
+        """A new version of a pod."""
+        self.version += 1
+        self.pods[number] = pod
+        self.pod_events.append(PodEvent(self.version, number, pod))
+
     def change(self, number: int, **changes: object) -> None:
-        self.pods[number] = replace(self.pods[number], **changes)  # type: ignore[arg-type]
+        self.put(number, replace(self.pods[number], **changes))  # type: ignore[arg-type]
 
     def start(self, number: int) -> None:
         self.started.append(number)
@@ -81,7 +128,8 @@ class Cluster:
     def remove(self, number: int) -> None:
         self.ends.setdefault(number, self.now)
         del self.pods[number]
-        self.shown.discard(number)
+        self.version += 1
+        self.pod_events.append(PodEvent(self.version, number, None))
 
 
 @dataclass
@@ -93,22 +141,69 @@ class Operator:
     uids: dict[int, str] = field(default_factory=dict)
     posted_at: dict[int, datetime] = field(default_factory=dict)
     refusal: Refusal | None = None
+    run: Run = field(init=False)
+    pods: dict[int, PodEvent] = field(default_factory=dict)
 
-    def reconcile(self, fault: str = "") -> Decision:
-        """One decision. `fault`: conflict, or a death before the patch, after it, or after the effects."""
+    def __post_init__(self) -> None:
+        """The first list."""
+        self.run = self.cluster.runs[-1]
+        self.list_pods()
+
+    def list_pods(self) -> None:
+        """What a resync does: what is there is taken in, what is not is forgotten."""
+        latest = {event.number: event for event in self.cluster.pod_events}
+        self.pods = {number: event for number, event in latest.items() if event.pod is not None}
+
+    def take_run(self, run: Run) -> None:
+        """An event: something older never replaces something newer."""
+        if run.version > self.run.version:
+            self.run = run
+
+    def take_pod(self, event: PodEvent) -> None:
+        """The same for a pod. A late event may bring back one that is gone: until the next list."""
+        held = self.pods.get(event.number)
+        if held is not None and event.version <= held.version:
+            return
+        if event.pod is None:
+            self.pods.pop(event.number, None)
+        else:
+            self.pods[event.number] = event
+
+    def catch_up(self) -> None:
+        """All events have come."""
+        self.take_run(self.cluster.runs[-1])
+        self.list_pods()
+
+    def reconcile(self, fault: str = "") -> Decision | None:
+        """One decision. `fault`: conflict, or a death before the patch, after it, or after the effects.
+
+        None: the store was away, or the run had changed; it is looked at again.
+        """
         cluster = self.cluster
-        seen = self.observe()
-        decision = decide(seen, cluster.now)
+        try:
+            seen = self.observe()
+        except StoreAway:
+            return None
+        decision = decide(seen, cluster.now + cluster.skew)
+        if decision.status.attempts_total > seen.status.attempts_total:
+            assert not any(limit.full for limit in seen.limits), "started without a slot"
         if fault in ("conflict", "dies before the patch"):
             return decision
+        if cluster.store_away and any(isinstance(effect, Publish) for effect in decision.effects):
+            return None
         for effect in decision.effects:
             if isinstance(effect, Publish):
                 assert effect.result.attempt in cluster.stored, "published before it was stored"
                 cluster.published.append(effect.result.attempt)
-        if decision.status.attempts_total > cluster.status.attempts_total:
+        if decision.status != self.run.status:
+            if self.run.version != cluster.runs[-1].version:
+                self.run = cluster.runs[-1]  # 409, and a live GET
+                return None
+            cluster.write(status=decision.status)
+            self.run = cluster.runs[-1]
+        if decision.status.attempts_total > seen.status.attempts_total:
             self.presence[decision.status.attempts_total] = Presence.UNPOSTED
             self.refusal = None
-        cluster.status = decision.status
         if fault == "dies after the patch":
             return decision
         for effect in decision.effects:
@@ -116,16 +211,20 @@ class Operator:
         return decision
 
     def observe(self) -> Observed:
-        cluster, running = self.cluster, self.cluster.status.running
-        base = Observed(UID, T0, cluster.policy, cluster.status, upstreams=cluster.upstreams, cache=cluster.cache)
+        cluster, status, running = self.cluster, self.run.status, self.run.status.running
+        base = Observed(
+            UID, T0, self.run.policy, status, upstreams=cluster.upstreams, cache=cluster.cache, limits=cluster.limits
+        )
         if running is None:
             return base
         number = running.number
         presence = self._presence(number)
-        pod = cluster.pods[number] if presence is Presence.SEEN else None
+        pod = self.pods[number].pod if presence is Presence.SEEN else None
         silent = presence in (Presence.ABSENT, Presence.FOREIGN) or (
             pod is not None and pod.phase is PodPhase.ENDED and not pod.outcome
         )
+        if silent and cluster.store_away:
+            raise StoreAway
         return replace(
             base,
             presence=presence,
@@ -137,36 +236,55 @@ class Operator:
 
     def _presence(self, number: int) -> Presence:
         cluster, known = self.cluster, self.presence.get(number)
-        if number in cluster.pods and (number in cluster.shown or known is None):
-            self.uids[number] = cluster.pods[number].uid
-            self.presence[number] = Presence.SEEN
-            return Presence.SEEN
+        if number in self.pods:
+            return self._seen(number)
         if known is Presence.EXPECTED and cluster.now < self.posted_at[number] + LOOK:
             return known
         if number in cluster.pods:  # a live GET finds what the watch has not shown
-            return Presence.SEEN
+            self.list_pods()
+            return self._seen(number)
         if number in cluster.foreign:
             return Presence.FOREIGN
         return Presence.UNPOSTED if known is Presence.UNPOSTED else Presence.ABSENT
+
+    def _seen(self, number: int) -> Presence:
+        pod = self.pods[number].pod
+        assert pod is not None
+        self.uids[number] = pod.uid
+        self.presence[number] = Presence.SEEN
+        return Presence.SEEN
 
     def perform(self, effect: object) -> None:
         cluster = self.cluster
         if isinstance(effect, Launch):
             self._post(effect.attempt)
-        elif isinstance(effect, Stop):
-            assert cluster.pods[effect.attempt].uid == effect.pod_uid
-            assert cluster.pods[effect.attempt].phase is PodPhase.RUNNING
-            cluster.change(effect.attempt, stopping=True, deadline_exceeded=True)
-        elif isinstance(effect, DeletePod):
-            assert cluster.pods[effect.attempt].phase is PodPhase.WAITING, "only pods that never started are deleted"
-            cluster.change(effect.attempt, stopping=True)
+        elif isinstance(effect, (Stop, DeletePod)):
+            self._end(effect)
         elif isinstance(effect, DeleteRun):
             assert cluster.status.finished
             cluster.deleted = True
 
+    def _end(self, effect: Stop | DeletePod) -> None:
+        """By UID and against what is there now, which may not be what was seen."""
+        cluster, pod = self.cluster, self.cluster.pods.get(effect.attempt)
+        if pod is None or pod.phase is PodPhase.ENDED:
+            return
+        assert pod.uid == effect.pod_uid
+        if isinstance(effect, DeletePod) and effect.force:
+            assert effect.attempt in cluster.lost, "only what a lost node holds is removed by force"
+            cluster.remove(effect.attempt)
+        elif isinstance(effect, DeletePod):
+            held = self.pods[effect.attempt].pod
+            assert held is not None
+            assert held.phase is PodPhase.WAITING, "only pods that never started are deleted"
+            cluster.change(effect.attempt, stopping=True, gone_by=cluster.now)
+        else:
+            cluster.change(effect.attempt, stopping=True, deadline_exceeded=True)
+
     def _post(self, number: int) -> None:
         cluster = self.cluster
-        assert number == cluster.status.attempts_total, "only the newest attempt is launched"
+        if number != cluster.status.attempts_total or cluster.status.running is None:
+            return  # the live TaskRun is read before a launch
         if number in cluster.foreign:
             return
         if cluster.posts != "accept":
@@ -176,7 +294,7 @@ class Operator:
         assert number not in cluster.created, "an attempt number is used once"
         assert not cluster.alive, "another attempt's pod is alive"
         cluster.created.append(number)
-        cluster.pods[number] = Pod(f"pod-{number}", PodPhase.WAITING, node="node-a")
+        cluster.put(number, Pod(f"pod-{number}", PodPhase.WAITING, node="node-a"))
         self.presence[number], self.posted_at[number] = Presence.EXPECTED, cluster.now
         self.uids[number], self.refusal = f"pod-{number}", None
 
