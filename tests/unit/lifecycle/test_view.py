@@ -131,6 +131,24 @@ STORIES: dict[str, tuple[Status, Status, tuple[Event, ...]]] = {
         Status(reason=Reason.QUOTA, message="2 of 2"),
         (),
     ),
+    "more memory after a kill": (
+        status(ended(1, Ended.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY)),
+        status(
+            ended(1, Ended.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY),
+            attempt(2, cause=Cause.OUT_OF_MEMORY, memory="2Gi"),
+        ),
+        (Event("Normal", "AttemptStarted", "Attempt 2 (OutOfMemory), with 2Gi of memory."),),
+    ),
+    "a place in the line": (
+        Status(),
+        Status(reason=Reason.QUEUED, message="Waiting for a slot: the limit of tag 'gpu' (4) is reached."),
+        (Event("Normal", "Queued", "Waiting for a slot: the limit of tag 'gpu' (4) is reached."),),
+    ),
+    "the end of the whole run's time": (
+        awaiting(60),
+        replace(awaiting(60), state=State.TIMED_OUT, finished_at=at(30), message="Not done within 30 s."),
+        (Event("Warning", "TimedOut", "Not done within 30 s."),),
+    ),
     "running": (running(), replace(running(), state=State.RUNNING, reason=Reason.RUNNING), ()),
     "the end is told once": (FULL, FULL, ()),
 }

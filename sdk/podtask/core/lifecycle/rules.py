@@ -2,7 +2,8 @@
 
 What runs or ended comes before what may start (design: taskrun-api, Lifecycle rules). Operator and local
 backends ask the same function. Before: observe. Next: apply. Beside: `judge` (how an attempt ended),
-`retry` (when the next may start), `ending` (what a judgement or an end writes).
+`patience` (how long a pod is waited for), `retry` (when the next may start), `ending` (what an end writes),
+`deadline`, `limits` and `memory` (bounds of a run).
 """
 
 from __future__ import annotations
@@ -20,15 +21,24 @@ from podtask.core.lifecycle.model import (
     DeleteRun,
     Launch,
     Observed,
-    Pod,
     PodPhase,
     Presence,
-    Stop,
     Why,
+)
+from podtask.core.lifecycle.patience import (
+    alarms,
+    error_of,
+    force_at,
+    give_up,
+    marked,
+    overdue,
+    start_by,
+    stop,
+    was_there,
 )
 from podtask.core.lifecycle.retry import later
 from podtask.core.names import CacheOutcome, Reason, State
-from podtask.core.status import Attempt, CacheInfo, ErrorInfo, Status
+from podtask.core.status import CacheInfo, Status
 
 REPORT_AFTER = timedelta(seconds=3)
 """Short phases are not written: a run that starts and ends within seconds costs no extra status write."""
@@ -47,8 +57,8 @@ def decide(seen: Observed, now: datetime) -> Decision:
     """The one answer for what was observed at `now` (timezone-aware)."""
     answers = ((rule.__name__, rule(seen, now)) for rule in RULES)
     name, decision = next((name, answer) for name, answer in answers if answer is not None)
-    alarms = [] if decision.status.finished else _alarms(seen, decision.status, now)
-    again_at = min([moment for moment in (decision.again_at, *alarms) if moment is not None], default=None)
+    moments = [decision.again_at, *([] if decision.status.finished else alarms(seen, decision.status, now))]
+    again_at = min([moment for moment in moments if moment is not None], default=None)
     return replace(decision, status=within_limits(decision.status), again_at=again_at, rule=name)
 
 
@@ -69,8 +79,8 @@ def lost_node(seen: Observed, now: datetime) -> Decision | None:
     Without the policy the run waits for the node to come back or the pod object to go, however long that takes:
     whether the task still runs over there nobody can know.
     """
-    attempt, pod, force_at = seen.status.running, seen.pod, _force_at(seen)
-    if attempt is None or pod is None or pod.phase is PodPhase.ENDED or force_at is None or now < force_at:
+    attempt, pod, patience = seen.status.running, seen.pod, force_at(seen)
+    if attempt is None or pod is None or pod.phase is PodPhase.ENDED or patience is None or now < patience:
         return None
     where = f"its node {pod.node}" if pod.node else "its node"
     text = f"The pod did not go when it was deleted: {where} is lost. It was removed by force."
@@ -91,7 +101,7 @@ def cancelled(seen: Observed, now: datetime) -> Decision | None:
         return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), attempt), now)
     if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
         return None
-    return _stop(attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped."))
+    return stop(attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped."))
 
 
 def past_deadline(seen: Observed, now: datetime) -> Decision | None:
@@ -103,12 +113,12 @@ def past_deadline(seen: Observed, now: datetime) -> Decision | None:
         return end(seen, now, State.TIMED_OUT, deadline.why(policy), deadline.error(policy))
     said = deadline.why(policy)
     late = replace(attempt, reason=said.reason, message=said.message, cure=said.cure)
-    if seen.presence in (Presence.UNPOSTED, Presence.FOREIGN) and not _was_there(seen, attempt):
+    if seen.presence in (Presence.UNPOSTED, Presence.FOREIGN) and not was_there(seen, attempt):
         return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), late), now)
     if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
         return None
     stopping = attempt if attempt.reason is Reason.TIMED_OUT else late
-    return _stop(stopping, seen.pod, seen.status.with_latest(stopping))
+    return stop(stopping, seen.pod, seen.status.with_latest(stopping))
 
 
 def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
@@ -118,7 +128,7 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.presence is Presence.EXPECTED:
         return Decision(seen.status, again_at=now + LOOK_AGAIN)
-    if _was_there(seen, attempt):
+    if was_there(seen, attempt):
         return None  # whoever has its pod's name now, the number is used
     if seen.presence is Presence.FOREIGN:
         why = Why(
@@ -126,8 +136,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
             "A pod of the attempt's name belongs to another object; waiting for it to go.",
             "Delete that pod, or give the run another name.",
         )
-        if _overdue(seen, attempt.recorded_at, now):
-            return _give_up(seen, attempt, why, now)
+        if overdue(seen, attempt.recorded_at, now):
+            return give_up(seen, attempt, why, now)
         return Decision(_waiting(seen, why), again_at=now + timedelta(seconds=2))
     if seen.presence is not Presence.UNPOSTED:
         return None
@@ -137,8 +147,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return Decision(seen.status, (Launch(attempt.number),))
     if seen.refusal.final:
         return settle(seen, attempt, judge_refusal(seen.refusal.why), now)
-    if _overdue(seen, attempt.recorded_at, now):
-        return _give_up(seen, attempt, seen.refusal.why, now)
+    if overdue(seen, attempt.recorded_at, now):
+        return give_up(seen, attempt, seen.refusal.why, now)
     launch = (Launch(attempt.number),) if now >= seen.refusal.retry_at else ()
     return Decision(_waiting(seen, seen.refusal.why), launch, again_at=seen.refusal.retry_at)
 
@@ -149,13 +159,13 @@ def waiting_pod(seen: Observed, now: datetime) -> Decision | None:
     if attempt is None or pod is None or pod.phase is not PodPhase.WAITING:
         return None
     why = pod.waiting or Why(Reason.SCHEDULING, "The pod is being scheduled and started.")
-    if attempt.reason is Reason.PENDING_TIMEOUT or _overdue(seen, pod.scheduled_at, now):
-        return _stop(attempt, pod, seen.status.with_latest(_marked(attempt, why)))
-    soon, deadline = (attempt.recorded_at or now) + REPORT_AFTER, _deadline(seen, pod.scheduled_at)
+    if attempt.reason is Reason.PENDING_TIMEOUT or overdue(seen, pod.scheduled_at, now):
+        return stop(attempt, pod, seen.status.with_latest(marked(attempt, why)))
+    soon, latest = (attempt.recorded_at or now) + REPORT_AFTER, start_by(seen, pod.scheduled_at)
     if now < soon and pod.waiting is None:
-        return Decision(seen.status, again_at=min(soon, deadline or soon))
+        return Decision(seen.status, again_at=min(soon, latest or soon))
     known = replace(attempt, pod_uid=pod.uid, node=pod.node)
-    return Decision(_waiting(seen, why).with_latest(known), again_at=deadline)
+    return Decision(_waiting(seen, why).with_latest(known), again_at=latest)
 
 
 def running_pod(seen: Observed, now: datetime) -> Decision | None:
@@ -169,7 +179,7 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
         over = later(started, seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN
         if now >= over:
             late = replace(attempt, reason=Reason.TIMED_OUT, message="The attempt ran longer than timeoutSeconds.")
-            return _stop(attempt, pod, seen.status.with_latest(late))
+            return stop(attempt, pod, seen.status.with_latest(late))
     if now < started + REPORT_AFTER:
         return Decision(seen.status, again_at=started + REPORT_AFTER)
     state = State.RETRYING if seen.status.retries_used or seen.status.out_of_memory_used else State.RUNNING
@@ -193,7 +203,7 @@ def ended_attempt(seen: Observed, now: datetime) -> Decision | None:
 
 def invalid(seen: Observed, now: datetime) -> Decision | None:
     """What the schema cannot see, and no attempt would cure."""
-    return None if seen.invalid is None else end(seen, now, State.FAILED, seen.invalid, _error(seen.invalid))
+    return None if seen.invalid is None else end(seen, now, State.FAILED, seen.invalid, error_of(seen.invalid))
 
 
 def suspended(seen: Observed, now: datetime) -> Decision | None:
@@ -212,7 +222,7 @@ def upstream(seen: Observed, now: datetime) -> Decision | None:
     if failed:
         text = f"Upstream task run '{failed[0].task_run}' did not reach a 'COMPLETED' state (it is {failed[0].state})."
         why = Why(Reason.UPSTREAM_FAILED, text, "Repair the upstream run; then create this one again.")
-        return end(seen, now, State.NOT_READY, why, _error(why))
+        return end(seen, now, State.NOT_READY, why, error_of(why))
     missing = [up.task_run for up in seen.upstreams if not up.found]
     if missing and now >= seen.created_at + UPSTREAM_GRACE:
         text = f"There is no TaskRun '{missing[0]}' in this namespace."
@@ -221,7 +231,7 @@ def upstream(seen: Observed, now: datetime) -> Decision | None:
             text,
             "Create the upstream run, or correct its name; then create this one again.",
         )
-        return end(seen, now, State.FAILED, why, _error(why))
+        return end(seen, now, State.FAILED, why, error_of(why))
     waited = [up.task_run for up in seen.upstreams if not up.succeeded]
     if not waited:
         return None
@@ -294,25 +304,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _stop(attempt: Attempt, pod: Pod, status: Status) -> Decision:
-    """End the pod, once: a container that runs is stopped and its pod kept, one that never started is deleted."""
-    verb = Stop if pod.phase is PodPhase.RUNNING else DeletePod
-    effects = () if pod.stopping else (verb(attempt.number, pod.uid),)
-    known = replace(status.latest or attempt, pod_uid=pod.uid, node=pod.node)
-    return Decision(status.with_latest(known), effects)
-
-
-def _was_there(seen: Observed, attempt: Attempt) -> bool:
-    """True where the attempt's pod existed, as its UID or a stored outcome show."""
-    return bool(attempt.pod_uid or seen.known_uid or seen.stored)
-
-
-def _give_up(seen: Observed, attempt: Attempt, why: Why, now: datetime) -> Decision:
-    """Its pod could not be created within the pending timeout."""
-    gone = replace(seen, presence=Presence.ABSENT)
-    return settle(gone, attempt, judge(gone, _marked(attempt, why)), now)
-
-
 def _waiting(seen: Observed, why: Why) -> Status:
     return replace(seen.status, state=State.PENDING, reason=why.reason, message=why.message)
 
@@ -326,42 +317,3 @@ def _wait_quietly(
         return Decision(seen.status, again_at=soon)
     status = replace(_waiting(seen, why), cache=cache or seen.status.cache)
     return Decision(deadline.resume(status, now), again_at=until)
-
-
-def _alarms(seen: Observed, status: Status, now: datetime) -> list[datetime]:
-    """Times that matter whichever rule answered: the run's deadline, and the end of patience with a lost node."""
-    over = None if status.suspended_at is not None else deadline.ends_at(seen.policy, status, now)
-    alive = seen.pod is not None and seen.pod.phase is not PodPhase.ENDED
-    return [moment for moment in (over, _force_at(seen) if alive else None) if moment is not None and moment > now]
-
-
-def _force_at(seen: Observed) -> datetime | None:
-    """When a pod that should be gone is removed by force; None without that policy, or while nothing asked it to go."""
-    if seen.pod is None or seen.pod.gone_by is None or seen.policy.force_after_seconds is None:
-        return None
-    return later(seen.pod.gone_by, seen.policy.force_after_seconds)
-
-
-def _deadline(seen: Observed, since: datetime | None) -> datetime | None:
-    return since and later(since, seen.policy.pending_timeout_seconds)
-
-
-def _overdue(seen: Observed, since: datetime | None, now: datetime) -> bool:
-    deadline = _deadline(seen, since)
-    return deadline is not None and now >= deadline
-
-
-def _marked(attempt: Attempt, why: Why) -> Attempt:
-    """The attempt with its pending timeout noted before its pod is removed, so that a restart judges it alike."""
-    if attempt.reason is Reason.PENDING_TIMEOUT:
-        return attempt
-    return replace(
-        attempt,
-        reason=Reason.PENDING_TIMEOUT,
-        message=f"It did not start in time: {why.message}",
-        cure=why.cure,
-    )
-
-
-def _error(why: Why) -> ErrorInfo:
-    return ErrorInfo(str(why.reason), why.message, cure=why.cure)

@@ -88,7 +88,8 @@ def events(before: Status, after: Status) -> tuple[Event, ...]:
     for attempt in after.attempts:
         was = known.get(attempt.number)
         if was is None:
-            told.append(Event("Normal", "AttemptStarted", f"Attempt {attempt.number} ({attempt.cause})."))
+            more = f", with {attempt.memory} of memory" if attempt.memory else ""
+            told.append(Event("Normal", "AttemptStarted", f"Attempt {attempt.number} ({attempt.cause}){more}."))
         if attempt.judged and attempt.outcome is not Ended.COMPLETED and not (was and was.judged):
             text = f"Attempt {attempt.number}: {attempt.message}"
             told.append(Event("Warning", f"Attempt{attempt.outcome}", text))
