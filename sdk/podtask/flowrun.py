@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from podtask import runnames
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
 from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
@@ -137,6 +138,7 @@ class FlowRun:
         bound = bind(task.signature, args, kwargs)
         packing = luggage_of(task).packing() if self.backend.remote else None
         inputs = prepare(task.name, bound, self.find, packing)
+        name = runnames.of_call(task, bound.arguments)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
             task,
@@ -147,6 +149,7 @@ class FlowRun:
             tags=TAGS.get() | task.tags,
             loop=self.loop,
             listeners=self.listeners,
+            name=name,
         )
 
     def _keep(self, run: TaskRun) -> None:

@@ -41,6 +41,7 @@ class Screen:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._height = 0
+        self._block: list[str] = []
         self._open = False
         self._lock = threading.RLock()
 
@@ -48,9 +49,9 @@ class Screen:
         """Put the block there, over the last one; not while somebody is in the middle of a line."""
         width = shutil.get_terminal_size().columns - 1
         with self._lock:
+            self._block = [line[:width] for line in lines]
             if not self._open:
-                self._erase("".join(f"{line[:width]}\n" for line in lines))
-                self._height = len(lines)
+                self._put()
 
     def above(self, stream: TextIO, text: str) -> int:
         """Write what somebody else writes."""
@@ -59,7 +60,13 @@ class Screen:
             self._open = not text.endswith("\n") if text else self._open
             written = stream.write(text)
             stream.flush()
+            if not self._open:
+                self._put()  # at once: a terminal that shows many prints would be without the block most of the time
             return written
+
+    def _put(self) -> None:
+        self._erase("".join(f"{line}\n" for line in self._block))
+        self._height = len(self._block)
 
     def _erase(self, then: str) -> None:
         up = f"\x1b[{self._height}A\x1b[J" if self._height else ""  # CUU, ED

@@ -45,6 +45,7 @@ class TaskArgs(TypedDict, total=False):
     timeout_seconds: float | None
     deadline_seconds: float | None
     log_prints: bool
+    task_run_name: str | Callable[[Mapping[str, Any]], str] | None
     include: Sequence[str]
     exclude: Sequence[str]
     on_completion: Sequence[Hook]
@@ -97,6 +98,9 @@ class TaskOptions:
     """For all attempts together, from the first one's start; then the run is TimedOut."""
     log_prints: bool = False
     """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
+    task_run_name: str | Callable[[Mapping[str, Any]], str] | None = None
+    """What a run is called: a template of its parameters, as `"load-{table}"`, or `(parameters) -> name`. A future
+    among them is shown by its name. Default: the task's name, the start of its key, and the number of the call."""
     include: Sequence[str] = ()
     """Packages that travel to the cluster by value although they are installed here; see `podtask.luggage`."""
     exclude: Sequence[str] = ()
@@ -153,8 +157,8 @@ class TaskOptions:
         return replace(self, **args)
 
     def travelling(self) -> TaskOptions:
-        """What goes along when the task is pickled, as a name in another task's code: hooks stay in the driver."""
-        return replace(self, on_completion=(), on_failure=(), on_retry=())
+        """What goes along when the task is pickled, as a name in another task's code: no hooks, no run names."""
+        return replace(self, on_completion=(), on_failure=(), on_retry=(), task_run_name=None)
 
     @property
     def delays(self) -> tuple[float, ...]:

@@ -72,10 +72,13 @@ class TaskRun:
         tags: frozenset[str] = frozenset(),
         loop: asyncio.AbstractEventLoop | None = None,
         listeners: Sequence[Listener] = (),
+        name: str | None = None,
     ) -> None:
         self.key = key
         self.id = key.name(task.name)
-        self.name = f"{task.name}-{task.task_key[:8]}-{key.dynamic_key}"
+        self.name = name or f"{task.name}-{task.task_key[:8]}-{key.dynamic_key}"
+        self.title = name or task.name
+        """What the runner and `kubectl get ptr` call it."""
         self.task = task
         self.inputs = inputs
         self.flow = flow

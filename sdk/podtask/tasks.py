@@ -58,6 +58,10 @@ class Task(Generic[P, R_co]):
         self.signature = inspect.signature(fn)
         if WAIT_FOR in self.signature.parameters:
             raise ReservedArgumentError(self.name)
+        if options.task_run_name is not None:
+            from podtask import runnames
+
+            runnames.check(self)
         self.task_key = _stable_hash(self.name, qualified_name(fn), *sorted(self.tags))
         self._dynamic_key = 0
 

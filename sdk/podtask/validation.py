@@ -5,10 +5,13 @@ pydantic is imported by the first flow that has annotations, never by `import po
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import typing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from podtask.callables import function_of
 from podtask.errors import ParameterTypeError
 
 if TYPE_CHECKING:
@@ -56,12 +59,22 @@ def _hints(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
     try:
         hints = typing.get_type_hints(fn, include_extras=True)
     except Exception:  # noqa: BLE001 - names only type checkers know, anything a user's annotation may raise
-        hints = {}
-        for name, parameter in signature.parameters.items():
-            if not isinstance(parameter.annotation, str):
-                hints[name] = parameter.annotation
+        hints = _one_by_one(fn, signature)
     kept = {name: hint for name, hint in hints.items() if name in signature.parameters}
     return {name: hint for name, hint in kept.items() if hint not in (Any, inspect.Parameter.empty)}
+
+
+def _one_by_one(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
+    """What can be resolved, classes of the function around included: one bad annotation takes no other with it."""
+    function = function_of(fn)
+    scope = inspect.getclosurevars(function).nonlocals if inspect.isfunction(function) else {}
+    hints: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        alone = SimpleNamespace(__annotations__={name: parameter.annotation})
+        with contextlib.suppress(Exception):
+            names = {**getattr(function, "__globals__", {}), **scope}
+            hints |= typing.get_type_hints(alone, names, include_extras=True)
+    return hints
 
 
 def _adapter(make: Any, annotation: Any) -> Any:

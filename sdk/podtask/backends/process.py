@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podtask.backends.loop import LifecycleLoop, Tracked
+from podtask.backends.relay import follow
 from podtask.backends.shelf import NAMESPACE, Shelf
 from podtask.backends.timers import Clock, WallClock
 from podtask.backends.workers import Workers
@@ -148,9 +149,15 @@ class Live:
             command = [sys.executable, "-X", "utf8", *runner]
             # A session of its own: Ctrl-C is for the driver, which then cancels what it has started.
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
-        self._process.wait()
+        with self._process:
+            follow(self._process)
         try:
             return wire.load_outcome(said.read_bytes())
         except (OSError, ValueError):
@@ -180,7 +187,7 @@ def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend)
         result=slot(keys.result),
         error=slot(keys.error),
         outcome=slot(keys.outcome),
-        task_name=run.task.name,
+        task_name=run.title,
         inputs=_inline(run.inputs.payload),
         upstream=tuple(_upstream(shelf, needed, owner) for needed in run.upstreams),
         retries_left=tracked.retries_left,

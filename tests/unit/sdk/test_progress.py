@@ -125,10 +125,9 @@ class TestTable:
         screen = Screen(out)
         screen.draw(["block"])
         screen.above(out, "hello ")
-        screen.draw(["not now"])
+        screen.draw(["not in the middle of a line"])
         screen.above(out, "world\n")
-        screen.draw(["block"])
-        assert out.getvalue() == "block\n\x1b[1A\x1b[Jhello world\nblock\n"
+        assert out.getvalue() == "block\n\x1b[1A\x1b[Jhello world\nnot in the middle of a line\n"
 
     def test_streams_are_given_back_and_a_redirected_stdout_is_never_touched(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch

@@ -51,7 +51,7 @@ def build(
     """The TaskRun of a call. `upstream` and `wait_for`: names of TaskRuns; `code`, `inputs`: see `payloads`."""
     options = run.task.options
     spec: Object = {
-        "task": {"name": run.task.name[:253], "key": run.task.task_key, "python": PYTHON, "code": code},
+        "task": {"name": run.title[:253], "key": run.task.task_key, "python": PYTHON, "code": code},
         "inputs": inputs,
         "files": _once(files),
         "upstream": [{"taskRun": name, "ref": name} for name in upstream],
