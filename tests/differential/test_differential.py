@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from tests.differential import document
+from tests.differential.beyond import BEYOND, Beyond
 from tests.differential.conftest import NAMES, RECORDED, SECTIONS, compared, recorded
 from tests.differential.differences import DIFFERENCES
 from tests.differential.table import At, Difference, Fact, facts, gone, unexplained
+
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,6 +39,14 @@ def test_every_difference_says_what_why_and_where_it_is_asked_for() -> None:
         assert row.why.endswith(".")
         assert re.fullmatch(r"(§\d(, )?)+|Naming", row.source), row.name
     assert len({row.name for row in DIFFERENCES}) == len(DIFFERENCES)
+
+
+@pytest.mark.parametrize("row", BEYOND, ids=lambda row: row.name)
+def test_what_no_trace_shows_names_tests_that_there_are(row: Beyond) -> None:
+    assert row.tests
+    for test in row.tests:
+        path, _, name = test.partition("::")
+        assert f"def {name}(" in (TESTS / path).read_text(), test
 
 
 def test_the_document_shows_the_table_as_it_is() -> None:

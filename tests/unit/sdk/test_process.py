@@ -60,3 +60,22 @@ def test_a_function_that_cannot_travel_is_said_at_the_call(tmp_path: Path, monke
         return "survived"
 
     assert locking() == "survived"
+
+
+@pytest.mark.parametrize("backend", ["local", "process"])
+def test_a_cache_entry_counts_in_its_own_store_directory_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    @task(cache_key_fn=lambda context, arguments: "one key")
+    def computed():
+        return 1
+
+    @flow(backend=backend)
+    def computing():
+        return computed().wait().name
+
+    names = []
+    for home in ("here", "there", "here"):
+        monkeypatch.setenv("PODTASK_HOME", str(tmp_path / home))
+        names.append(computing())
+    assert names == ["Completed", "Completed", "Cached"]
