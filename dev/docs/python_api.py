@@ -20,7 +20,16 @@ HEAD = """\
 named. All of it is typed; mypy and pyright know what `.result()` gives."""
 
 DECORATORS = ("task", "flow")
-FUNCTIONS = ("tags", "get_run_context", "get_run_logger", "task_input_hash", "ref", "quote", "unmapped")
+FUNCTIONS = (
+    "tags",
+    "get_run_context",
+    "get_run_logger",
+    "task_input_hash",
+    "register_serializer",
+    "ref",
+    "quote",
+    "unmapped",
+)
 CLASSES = (
     "Task",
     "Flow",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from podtask_runner.errors import EnvironmentMismatch, InvalidSpec
-from podtask_runner.names import FILE, FILE_REFERENCE, JSON, SOURCE_FILE, SOURCE_MODULE
+from podtask_runner.names import CLOUDPICKLE, FILE, FILE_REFERENCE, JSON, SOURCE_FILE, SOURCE_MODULE
 from podtask_runner.payload import PYTHON, Buffer
 from podtask_runner.serializers import Word
 from podtask_runner.spool import SPOOL_ABOVE
@@ -182,7 +182,14 @@ def _deserialized(data: Object, serializer: str, what: str) -> Any:
     word = Word.read(serializer)
     if word.format == FILE and isinstance(data, Path):
         return _named(data, word.details.get("name", ""))
-    return _unpickled(data, what, None)
+    if word.format == CLOUDPICKLE:
+        return _unpickled(data, what, None)
+    from podtask_runner import registry
+
+    try:
+        return registry.read(data, word)
+    except registry.NotReadable as error:
+        raise EnvironmentMismatch(f"{what} cannot be opened here (Python {PYTHON}): {error}", error.cure) from error
 
 
 def _file(ref: str, found: Mapping[str, Path]) -> object:

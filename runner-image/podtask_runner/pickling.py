@@ -6,6 +6,7 @@ never by the supervisor or the operator. The header that is checked before unpic
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -116,13 +117,22 @@ def loads(data: payload.Buffer | os.PathLike[str], *, resolve: Resolve | None = 
 
 
 def serialize_result(value: object) -> tuple[bytes, str]:
-    """The payload and the name of its serializer: JSON where it is exact, else cloudpickle."""
+    """The payload and the name of its serializer: JSON where it is exact, else as `write_result`."""
     exact = payload.encode_json_exact(value)
-    return (exact, JSON) if exact is not None else (dumps(value, reference=_no_files()), CLOUDPICKLE)
+    if exact is not None:
+        return exact, JSON
+    buffer = io.BytesIO()
+    serializer = write_result(value, buffer)
+    return buffer.getvalue(), serializer
 
 
 def write_result(value: object, stream: Any) -> str:
     """The payload of a value that JSON cannot carry into a binary writer; the name of its serializer."""
+    from podtask_runner import registry
+
+    word = registry.write(value, stream)
+    if word is not None:
+        return str(word)
     dump(value, stream, reference=_no_files())
     return CLOUDPICKLE
 
@@ -134,7 +144,7 @@ def _no_files() -> Reference | None:
 
 
 def deserialize(data: payload.Buffer | os.PathLike[str], serializer: str) -> Any:
-    """The value of a stored payload, in memory or in a file. Raises `ValueError` for a serializer not known here."""
+    """The value of a stored payload, in memory or in a file. Raises `NotReadable` for what is not known here."""
     word = Word.read(serializer)
     if word.format == JSON:
         return json.loads(Path(data).read_bytes() if isinstance(data, os.PathLike) else bytes(data))
@@ -144,7 +154,9 @@ def deserialize(data: payload.Buffer | os.PathLike[str], serializer: str) -> Any
         from podtask_runner.files import File
 
         return File(data)
-    raise ValueError(f"no serializer named {serializer!r} (known: {JSON}, {CLOUDPICKLE}, {FILE})")
+    from podtask_runner import registry
+
+    return registry.read(data, word)
 
 
 def dump_exception(exc: BaseException) -> bytes:

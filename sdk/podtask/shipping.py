@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from podtask.errors import PodtaskError
+from podtask_runner.registry import REGISTERED, Equipped
 
 if TYPE_CHECKING:
     from podtask.tasks import Task
@@ -40,7 +41,10 @@ def pickled_code(task: Task[..., Any], packing: Packing | None = None) -> bytes:
 
     code = shipped(task)
     plain = code.retry_condition is None and code.retry_delay is None
+    content: object = task.fn if plain else code
+    if REGISTERED:
+        content = Equipped(tuple(REGISTERED.values()), content)
     try:
-        return dumps(task.fn if plain else code, packing=packing)
+        return dumps(content, packing=packing)
     except Exception as error:
         raise UnpicklableTask(task.name, f"{type(error).__name__}: {error}") from error

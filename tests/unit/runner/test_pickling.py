@@ -10,6 +10,7 @@ import pytest
 
 from podtask_runner import payload, pickling
 from podtask_runner.errors import EnvironmentMismatch
+from podtask_runner.registry import NotReadable
 
 
 class Future:
@@ -57,7 +58,7 @@ def test_results_come_back_equal_and_of_the_same_type(value: object) -> None:
 
 
 def test_an_unknown_serializer_is_named() -> None:
-    with pytest.raises(ValueError, match="'arrow'"):
+    with pytest.raises(NotReadable, match=r"'arrow'.*register_serializer"):
         pickling.deserialize(b"", "arrow")
 
 
