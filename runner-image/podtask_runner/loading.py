@@ -23,7 +23,7 @@ from podtask_runner.payload import PYTHON, Buffer
 from podtask_runner.serializers import Word
 from podtask_runner.spool import SPOOL_ABOVE
 from podtask_runner.transfer import Store
-from podtask_runner.wire import Blob, Grants
+from podtask_runner.wire import Blob, Code, Grants
 
 Function = Callable[..., Any]
 Object: TypeAlias = "Buffer | Path"
@@ -76,10 +76,15 @@ def load_code(grants: Grants, fetched: Fetched) -> object:
     """The user's function, or the object that was shipped in its place."""
     if fetched.code is not None:
         return _unpickled(fetched.code, "task.code", None)
-    if grants.code.entrypoint is not None:
-        return _from_entrypoint(grants.code.entrypoint)
-    if grants.code.source is not None:
-        return _from_source(grants.code.source, grants.code.function)
+    return load_named(grants.code)
+
+
+def load_named(code: Code) -> Function:
+    """The function that source text defines, or that an entrypoint names. Raises `InvalidSpec`."""
+    if code.entrypoint is not None:
+        return _from_entrypoint(code.entrypoint)
+    if code.source is not None:
+        return _from_source(code.source, code.function)
     raise InvalidSpec("The task has no code.", "Set one of task.source, task.entrypoint and task.code.")
 
 
@@ -114,7 +119,7 @@ def load_arguments(grants: Grants, fetched: Fetched) -> tuple[tuple[Any, ...], d
     return args, kwargs
 
 
-def _from_source(source: str, name: str) -> object:
+def _from_source(source: str, name: str) -> Function:
     """Run the text in a module of its own; `linecache` gets it, so that tracebacks show its lines."""
     linecache.cache[SOURCE_FILE] = (len(source), None, source.splitlines(keepends=True), SOURCE_FILE)
     try:
@@ -135,7 +140,7 @@ def _where(error: SyntaxError | ValueError) -> str:
     return f"line {error.lineno}: {error.msg}" + (f": {line}" if line else "")
 
 
-def _from_entrypoint(entrypoint: str) -> object:
+def _from_entrypoint(entrypoint: str) -> Function:
     name, colon, attribute = entrypoint.partition(":")
     if not (name and colon and attribute):
         raise InvalidSpec(f"task.entrypoint {entrypoint!r} is not of the form package.module:function.")
@@ -152,12 +157,12 @@ def _from_entrypoint(entrypoint: str) -> object:
     return _attribute(module, attribute, f"module {name}", "task.entrypoint")
 
 
-def _attribute(module: types.ModuleType, name: str, where: str, field: str) -> object:
+def _attribute(module: types.ModuleType, name: str, where: str, field: str) -> Function:
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, _MISSING)
     if callable(found):
-        return found
+        return found  # type: ignore[no-any-return]
     own = (key for key, value in vars(module).items() if not key.startswith("_") and _is_own(value, module))
     problem = f"defines no function {name!r}" if found is _MISSING else f"has {name!r}, but it is not callable"
     raise InvalidSpec(f"{where} {problem}; found: {', '.join(own) or 'no function at all'}.", f"Correct {field}.")

@@ -23,14 +23,28 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "logs": ("logs:logs", "Print what a task printed, also after its pod is gone."),
         "result": ("results:result", "Print the result of a TaskRun as JSON, or store it in a file."),
         "error": ("results:error", "Print the traceback of a TaskRun that failed."),
+        "watch": ("watching:watch", "Watch TaskRuns until they have ended; the exit status is their outcome."),
         "wait": ("waiting:wait", "Wait for the end of TaskRuns; the exit status is their outcome."),
     },
-    "Steer": {
+    "Start": {
+        "run": ("running:run", "Run a flow of a Python file, or the TaskRuns of a YAML file on this machine."),
         "submit": ("submitting:submit", "Create the TaskRuns of a YAML file."),
+    },
+    "Steer": {
+        "retry": (
+            "repeating:retry",
+            "Run finished TaskRuns again under new names; of many, those that did not succeed.",
+        ),
         "cancel": ("steering:cancel", "End TaskRuns: stop the pod, start nothing more."),
         "suspend": ("steering:suspend", "Start no more pods for TaskRuns; what runs, runs on."),
         "resume": ("steering:resume", "Let suspended TaskRuns go on."),
         "delete": ("steering:delete", "Delete TaskRuns together with their pods."),
+    },
+    "More": {
+        "cache": ("caching:cache", "List the results that are reused, tell why one was not, forget some."),
+        "doctor": ("doctor.command:doctor", "Check everything between here and a TaskRun's pod, each with a cure."),
+        "version": ("about:version", "Print the versions of the command, the CRD and the operator's chart."),
+        "completion": ("about:completion", "Print a script that completes podtask's commands in your shell."),
     },
 }
 """Section -> command -> module and function in this package, and the sentence for `--help`."""
@@ -102,9 +116,10 @@ def main(arguments: list[str], program: str = "podtask") -> int:
         return done.exit_code
     except click.Abort:
         return told(KeyboardInterrupt(), debug=False)
-    except BrokenPipeError:  # `podtask logs x | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
+    except (BrokenPipeError, SystemExit) as ended:
+        if not isinstance(ended, SystemExit) or ended.code:  # `podtask logs x | head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE  # click exits by itself after a broken pipe, and after answering a shell's completion
     except BaseException as error:  # noqa: BLE001 - every error ends here, as a sentence
         return told(error, debug=shared["debug"])
     return Exit.DONE

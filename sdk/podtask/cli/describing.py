@@ -35,7 +35,7 @@ class Page:
     run: Seen
     now: datetime
     events: Sequence[Object]
-    """Of the TaskRun and of its newest pod, oldest first."""
+    """Of the TaskRun, then of its newest pod."""
     log: Sequence[str]
     log_trouble: str | None
     where: str
@@ -199,7 +199,16 @@ def _events(session: Session, run: Seen) -> list[Object]:
         found = [event for uid in about for event in session.cluster.events(run.namespace, uid)]
     except ClusterRefused:
         return []
-    return sorted(found, key=lambda event: moment(event_time(event)))
+    return sorted(found, key=_place)
+
+
+def _place(event: Object) -> tuple[bool, str, bool, str]:
+    """The TaskRun's story, then the pod's. The kubelet tells whole seconds, and names Events by the nanosecond."""
+    of_pod = event.get("involvedObject", {}).get("kind") == "Pod"
+    when, name = event_time(event), str(event.get("metadata", {}).get("name", ""))
+    if of_pod:
+        return of_pod, when[:19], not event.get("eventTime"), name
+    return of_pod, f"{moment(when):%Y-%m-%dT%H:%M:%S.%f}", False, str(event.get("reason"))
 
 
 def _log(session: Session, run: Seen) -> tuple[list[str], str | None]:

@@ -161,7 +161,7 @@ def _there(run: Seen, numbers: list[int]) -> None:
         have = f"it has {total}" if total else "it has none yet"
         raise CommandFailed(f"TaskRun '{run.name}' has no attempt {numbers[-1]}: {have}.", Exit.NOT_FOUND)
     if not numbers:
-        why = f" ({run.status.reason})" if run.status.reason else ""
+        why = f" ({run.status.reason})" if run.status.reason and str(run.status.reason) != run.word else ""
         source = (run.raw.get("cache") or {}).get("sourceRun")
         cached = f" Its result is that of {source}: podtask logs {source}." if source else ""
         note(f"podtask: TaskRun '{run.name}' is {run.word}{why} and has started no pod, so there is no log.{cached}")

@@ -112,6 +112,14 @@ def _shown(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": KIND_NAME, "metadata": meta, **rest}
 
 
+def value(given: Any) -> str:
+    """A result: JSON where that is exact, else as Python writes it."""
+    from podtask_runner.payload import encode_json_exact
+
+    exact = encode_json_exact(given)
+    return repr(given) if exact is None else json.dumps(given, ensure_ascii=False)
+
+
 def as_json(document: Any) -> str:
     """Indented by four, as kubectl's."""
     return json.dumps(document, indent=4, ensure_ascii=False)

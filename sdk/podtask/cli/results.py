@@ -7,7 +7,6 @@ Bytes are compared with the digest in the status before anything is made of them
 from __future__ import annotations
 
 import base64
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from podtask.cli.session import Session, note
 from podtask.cli.view import Seen
 from podtask.core.status import ErrorInfo, ResultInfo
 from podtask_runner.names import JSON
-from podtask_runner.payload import digest, encode_json_exact
+from podtask_runner.payload import digest
 
 WARNING = "podtask: unpickling runs whatever code the task's author put there; do it only with runs that you trust."
 
@@ -48,7 +47,7 @@ def result(session: Session, name: str | None, *, latest: bool, output: str | No
         sys.stdout.buffer.write(_bytes(session, run, info) + b"\n")
     elif unpickle:
         note(WARNING)
-        printers.out(_shown(_opened(run, _bytes(session, run, info), info.serializer)))
+        printers.out(printers.value(_opened(run, _bytes(session, run, info), info.serializer)))
     else:
         raise CommandFailed(
             f"The result of '{run.name}' is no JSON but a payload of kind {info.serializer} ({info.size} bytes): "
@@ -123,12 +122,6 @@ def _opened(run: Seen, data: bytes, serializer: str) -> Any:
         raise CommandFailed(
             f"The result of '{run.name}' cannot be opened here: {type(problem).__name__}: {problem}"
         ) from problem
-
-
-def _shown(value: Any) -> str:
-    """JSON where that is exact, else as Python writes it."""
-    exact = encode_json_exact(value)
-    return repr(value) if exact is None else json.dumps(value, ensure_ascii=False)
 
 
 def _whole_traceback(session: Session, run: Seen, info: ErrorInfo) -> str | None:

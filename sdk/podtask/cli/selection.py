@@ -44,12 +44,12 @@ def several(
     """The TaskRuns of a command that takes many, oldest first by selector. Raises `CommandFailed` for none."""
     ways = [bool(names) or latest, labels is not None or flow_run is not None, everything]
     if sum(ways) != 1:
-        given = "Say which TaskRuns in one way" if sum(ways) else "Which TaskRuns?"
-        raise CommandFailed(f"{given}: names, -L, -l or --flow-run, or --all.", Exit.USAGE)
+        given = "Say which TaskRuns in one way:" if sum(ways) else "Which TaskRuns? Give"
+        raise CommandFailed(f"{given} names, -L, -l or --flow-run, or --all.", Exit.USAGE)
     if ways[0]:
         found = [one(session, name) for name in names] + ([one(session, None, latest=True)] if latest else [])
         return list({run.uid: run for run in found}.values())
-    found = _all(session, session.namespace, _labels(labels, flow_run))
+    found = _all(session, session.namespace, selector_of(labels, flow_run))
     runs = sorted(found, key=lambda run: (run.created_at, run.name))
     if not runs:
         raise CommandFailed(f"No TaskRuns in namespace '{session.namespace}' are meant by that.", Exit.NOT_FOUND)
@@ -80,7 +80,7 @@ class Filter:
     def selector(self) -> str:
         """What the API server can do of it by labels."""
         flow = f"{LABEL_FLOW}={label_value(self.flow)}" if self.flow else ""
-        return ",".join(part for part in (_labels(self.labels, self.flow_run or None), flow) if part)
+        return ",".join(part for part in (selector_of(self.labels, self.flow_run or None), flow) if part)
 
     @property
     def fields(self) -> str:
@@ -128,5 +128,6 @@ def _all(session: Session, namespace: str, labels: str = "") -> list[Seen]:
     return [Seen(item) for item in session.cluster.runs(namespace, labels)[0]]
 
 
-def _labels(labels: str | None, flow_run: str | None) -> str:
+def selector_of(labels: str | None, flow_run: str | None) -> str:
+    """What -l and --flow-run ask for, as one label selector."""
     return ",".join(part for part in (labels or "", selector(flow_run) if flow_run else "") if part)

@@ -61,7 +61,7 @@ def _suspended(session: Session, run: Seen, *, wanted: bool) -> str:
     if not wanted:
         return "resumed"
     running = run.status.running
-    return f"suspended; attempt {running.number} runs on" if running and running.started_at else "suspended"
+    return f"suspended; attempt {running.number} runs on" if running else "suspended"
 
 
 def _delete(session: Session, run: Seen) -> str:

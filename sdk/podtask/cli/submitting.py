@@ -12,15 +12,17 @@ from podtask.cli import manifests, printers
 from podtask.cli.failures import CommandFailed, Ended, Exit
 from podtask.cli.logs import Form, follow_run
 from podtask.cli.options import DURATION, with_session
-from podtask.cli.session import Session
+from podtask.cli.session import Session, terminal
 from podtask.cli.view import KIND_PREFIX, Seen
 from podtask.cli.waiting import until_ended
+from podtask.cli.watching import follow
 
 
 @click.command()
 @click.option("-f", "--filename", "path", required=True, help="File with TaskRuns in YAML or JSON; - is stdin.")
 @click.option("--name", help="Another name than the file's, for a file with one TaskRun.")
 @click.option("--wait", is_flag=True, help="Wait for the end; the exit status is the outcome.")
+@click.option("--watch", is_flag=True, help="Show what happens, then as --wait.")
 @click.option("--logs", is_flag=True, help="Print what the tasks print, then as --wait.")
 @click.option("--timeout", type=DURATION, help="With --wait: give up after so long; the runs go on.")
 @click.option("-o", "--output", type=click.Choice(["json", "yaml", "name"]), help="Form of the output.")
@@ -31,6 +33,7 @@ def submit(
     path: str,
     name: str | None,
     wait: bool,
+    watch: bool,
     logs: bool,
     timeout: float | None,
     output: str | None,
@@ -46,6 +49,8 @@ def submit(
         printers.out(printers.objects(runs, output, one=True))
     else:
         printers.out("\n".join(f"{KIND_PREFIX}{run.name} created" for run in runs))
+    if watch:
+        raise Ended(follow(session, runs, plain=not terminal()))
     stay(session, runs, wait=wait, logs=logs, timeout=timeout)
 
 

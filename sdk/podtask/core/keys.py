@@ -35,7 +35,12 @@ class Bucket:
 
     def cache(self, key: str) -> str:
         """The pointer of a cache key; hashed, because users choose keys."""
-        return self._key("cache", hashlib.sha256(key.encode()).hexdigest() + ".json")
+        return f"{self.cache_prefix}{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+    @property
+    def cache_prefix(self) -> str:
+        """All pointers; ends with a slash."""
+        return self._key("cache", "")
 
     def recent(self, task: str) -> str:
         """The last runs of a task that stored entries: what a miss is explained with; hashed as cache keys are."""

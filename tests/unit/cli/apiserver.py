@@ -55,6 +55,8 @@ class Cluster:
         self.other: dict[str, Callable[[Object | None], Object]] = {}
         """Path -> answer to whatever else is asked."""
         self.version = 100
+        self.date: str | None = None
+        """What its clock says."""
 
     def add(self, *objects: Object) -> None:
         """TaskRuns."""
@@ -95,6 +97,9 @@ class Handler(BaseHTTPRequestHandler):
     def cluster(self) -> Cluster:
         held: Cluster = self.server.cluster  # type: ignore[attr-defined]
         return held
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return self.cluster.date or super().date_time_string(timestamp)
 
     def log_message(self, *args: Any) -> None:
         """Not on stderr."""

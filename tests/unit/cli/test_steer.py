@@ -185,3 +185,48 @@ def test_a_refusal_of_the_api_server_is_its_sentence(podtask: Terminal) -> None:
         1,
         "podtask: The API server refused TaskRun team/hello: spec.retries: 101 is too many\n",
     )
+
+
+def made(podtask: Terminal) -> dict[str, list[str]]:
+    """What was created, with the runs it needs."""
+    return {
+        body["metadata"]["name"]: [up["taskRun"] for up in body["spec"].get("upstream", [])]
+        for verb, _, body in podtask.cluster.asked
+        if verb == "POST"
+    }
+
+
+def test_retry_runs_it_again_under_the_next_name(podtask: Terminal) -> None:
+    podtask.cluster.add(run("x", "Failed"))
+    assert podtask("retry x").out == "taskrun.podtask.dev/x-r2 created, repeats x\n"
+    podtask.cluster.news = [("MODIFIED", run("x-r3", "Completed"))]
+    said = podtask("retry x --wait")
+    assert (said.status, said.out) == (0, "taskrun.podtask.dev/x-r3 created, repeats x\nx-r3 Completed after 59s\n")
+
+
+def test_retry_of_one_that_goes_on_is_refused(podtask: Terminal) -> None:
+    podtask.cluster.add(run("x", "Running"))
+    said = podtask("retry x")
+    assert (said.status, said.out, podtask.cluster.written()) == (1, "", [])
+    assert said.err == "podtask: TaskRun 'x' has not ended (it is Running): wait for its end, or cancel it first.\n"
+
+
+def test_retry_of_one_that_was_not_ready_repeats_what_failed_before_it(podtask: Terminal) -> None:
+    podtask.cluster.add(
+        run("good", "Completed"),
+        run("bad", "Failed"),
+        run("mid", "NotReady", spec={"upstream": [{"taskRun": "bad"}, {"taskRun": "good"}]}),
+        run("last", "NotReady", spec={"upstream": [{"taskRun": "mid"}]}),
+    )
+    assert podtask("retry last").status == 0
+    assert made(podtask) == {"bad-r2": [], "mid-r2": ["bad-r2", "good"], "last-r2": ["mid-r2"]}
+
+
+def test_retry_of_many_takes_those_that_did_not_succeed(podtask: Terminal) -> None:
+    podtask.cluster.add(run("a", "Completed"), run("b", "TimedOut"), run("c", "Running"))
+    assert podtask("retry --all").out == "taskrun.podtask.dev/b-r2 created, repeats b\n"
+    podtask.cluster.runs.clear()
+    podtask.cluster.add(run("a", "Completed"))
+    said = podtask("retry --all")
+    assert (said.status, said.out) == (0, "")
+    assert said.err == "podtask: none of them ended without success, so there is nothing to retry.\n"

@@ -138,18 +138,25 @@ class BucketAccess:
 
         url, endpoint, region = self._store, self._endpoint_url, None
         if url is None:
-            names = dict.fromkeys((self._namespace, OPERATOR_NAMESPACE))
-            data = next((found for name in names if (found := self._published(name)) and found.get("bucket")), None)
-            if data is None:
+            found = self.published()
+            if found is None:
                 return None
-            url = "/".join(part for part in (f"s3://{data['bucket']}", data.get("prefix", "")) if part)
-            endpoint, region = endpoint or data.get("endpoint") or None, data.get("region") or None
+            url, endpoint, region = found[0], endpoint or found[1], found[2]
         try:
             return open_store(url, endpoint, region), Bucket(key_prefix(url), self._namespace)
         except ValueError as error:
             raise NoBucket(
                 f"The bucket cannot be opened: {error} (PODTASK_STORE or ConfigMap {CLIENT_CONFIG_MAP})."
             ) from error
+
+    def published(self) -> tuple[str, str | None, str | None] | None:
+        """Address, endpoint and region, as the chart publishes them; None where they cannot be read."""
+        names = dict.fromkeys((self._namespace, OPERATOR_NAMESPACE))
+        data = next((found for name in names if (found := self._published(name)) and found.get("bucket")), None)
+        if data is None:
+            return None
+        url = "/".join(part for part in (f"s3://{data['bucket']}", data.get("prefix", "")) if part)
+        return url, data.get("endpoint") or None, data.get("region") or None
 
 
 def human(size: int) -> str:

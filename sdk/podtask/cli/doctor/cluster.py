@@ -1,0 +1,188 @@
+"""Is there a cluster, does it know TaskRuns, may I, is the operator there, do the clocks agree?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from podtask import __version__
+from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE
+from podtask.backends.kubernetes.refusals import INSTALL, Asked, ClusterRefused
+from podtask.cli.cluster import Cluster
+from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
+from podtask.core.names import CLIENT_CONFIG_MAP, CRD_NAME, GROUP, PLURAL, VERSION
+
+CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD_NAME}"
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+UPGRADE = "helm upgrade podtask charts/podtask --namespace podtask-system --reuse-values"
+RIGHTS: tuple[tuple[str, str, str, str], ...] = (
+    # verb, group, resource, what needs it
+    ("create", GROUP, PLURAL, "submit, run --on kubernetes"),
+    ("get", GROUP, PLURAL, "describe, result"),
+    ("list", GROUP, PLURAL, "list"),
+    ("watch", GROUP, PLURAL, "wait, watch, run --on kubernetes"),
+    ("patch", GROUP, PLURAL, "cancel, suspend, resume"),
+    ("delete", GROUP, PLURAL, "delete"),
+    ("get", "", "pods", "logs, while the pod is there"),
+    ("get", "", "pods/log", "logs, while the pod is there"),
+    ("list", "", "events", "describe"),
+)
+NEEDED = frozenset({"create", "get", "list", "watch"})
+"""Verbs on TaskRuns without which nothing works."""
+SKEW_SECONDS = 60.0
+"""S3 refuses what is signed more than 15 minutes off (Amazon S3 API reference, RequestTimeTooSkewed)."""
+
+
+def server(cluster: Cluster) -> Iterator[Finding]:
+    """Context and API server, and its clock."""
+    began = time.monotonic()
+    with cluster.api.asking(Asked("get", "version", ""), "GET", "/version", {}) as answer:
+        import json
+
+        version = json.loads(answer.data).get("gitVersion", "?")
+        date = answer.headers.get("Date")
+    took = (time.monotonic() - began) * 1000
+    yield ok(
+        "API server", f"{cluster.api.server} answers in {took:.0f} ms ({version}); namespace '{cluster.namespace}'"
+    )
+    yield clock("clock", "the API server", parsedate_to_datetime(date) if date else None)
+
+
+def clock(check: str, who: str, there: datetime | None) -> Finding:
+    """How far this machine's clock is from another one, which told it to the second."""
+    from podtask.core import clock as here
+
+    if there is None:
+        return skipped(check, f"{who} does not tell its time")
+    off = (here.now() - there).total_seconds()
+    if abs(off) <= SKEW_SECONDS:
+        return ok(check, f"agrees with that of {who} within {max(1, round(abs(off)))} s")
+    way = "ahead of" if off > 0 else "behind"
+    text = f"this machine is {abs(off):.0f} s {way} {who}"
+    return failed(check, f"{text}; S3 refuses requests that are 900 s off", "set the clock, best by NTP (timedatectl)")
+
+
+def crd(cluster: Cluster) -> Iterator[Finding]:
+    """Is the CRD there, and does it know all fields of this version?"""
+    try:
+        found = cluster.api.found(Asked("get", "customresourcedefinitions", "", CRD_NAME), CRD)
+    except ClusterRefused as no:
+        if no.status != 403:
+            raise
+        yield from _discovered(cluster)
+        return
+    if found is None:
+        yield failed("CRD", f"the cluster does not know TaskRuns: {CRD_NAME} is missing", INSTALL)
+        return
+    versions = {one["name"]: one for one in found.get("spec", {}).get("versions", ())}
+    if VERSION not in versions or not versions[VERSION].get("served"):
+        yield failed("CRD", f"{CRD_NAME} serves {', '.join(versions) or 'nothing'} and not {VERSION}", UPGRADE)
+        return
+    missing = sorted(_fields(_own_schema()) - _fields(versions[VERSION].get("schema", {}).get("openAPIV3Schema", {})))
+    if missing:
+        known = f"{', '.join(missing[:5])}{' and more' if missing[5:] else ''}"
+        yield failed("CRD", f"{CRD_NAME} {VERSION} is older than this podtask; it lacks {known}", UPGRADE)
+        return
+    yield ok("CRD", f"{CRD_NAME} {VERSION} knows every field of podtask {__version__}")
+
+
+def _discovered(cluster: Cluster) -> Iterator[Finding]:
+    """What everybody may ask."""
+    try:
+        known = cluster.api.ask(Asked("get", VERSION, "", VERSION), "GET", f"/apis/{GROUP}/{VERSION}")
+    except ClusterRefused as no:
+        if no.status != 404:
+            raise
+        known = {}
+    if not any(one.get("name") == PLURAL for one in known.get("resources", ())):
+        yield failed("CRD", f"the cluster does not know TaskRuns: {CRD_NAME} is missing", INSTALL)
+        return
+    yield ok("CRD", f"{CRD_NAME} {VERSION} is there; its fields may not be read by you")
+
+
+def _own_schema() -> dict[str, Any]:
+    from podtask.core.crd import crd as generated
+
+    found: dict[str, Any] = generated()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return found
+
+
+def _fields(schema: Any, path: str = "") -> set[str]:
+    """Paths of all properties."""
+    found: set[str] = set()
+    for name, inner in (schema.get("properties") or {}).items():
+        here = f"{path}.{name}".lstrip(".")
+        found |= {here} | _fields(inner, here) | _fields(inner.get("items") or {}, here)
+    return found
+
+
+def rights(cluster: Cluster) -> Iterator[Finding]:
+    """What the caller may do in the namespace."""
+    refused = [right for right in RIGHTS if not _may(cluster, right)]
+    if not refused:
+        yield ok("rights", f"you may do all that podtask does in namespace '{cluster.namespace}'")
+        return
+    said = "; ".join(f"{verb} {resource} ({purpose})" for verb, _, resource, purpose in refused)
+    cure = (
+        f"an administrator can allow it: kubectl create rolebinding podtask-edit --clusterrole=edit --user=YOU "
+        f"--namespace={cluster.namespace}"
+    )
+    vital = any(resource == PLURAL and verb in NEEDED for verb, _, resource, _ in refused)
+    make = failed if vital else warning
+    yield make("rights", f"in namespace '{cluster.namespace}' you may not: {said}", cure)
+
+
+def _may(cluster: Cluster, right: tuple[str, str, str, str]) -> bool:
+    verb, group, resource, _ = right
+    name, _, sub = resource.partition("/")
+    asked = {"namespace": cluster.namespace, "verb": verb, "group": group, "resource": name, "subresource": sub}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    what = Asked("create", "selfsubjectaccessreviews", cluster.namespace)
+    return bool(cluster.api.ask(what, "POST", REVIEWS, {}, body).get("status", {}).get("allowed"))
+
+
+def operator(cluster: Cluster) -> Iterator[Finding]:
+    """Its version, as the chart publishes it, and its Deployment, where that may be read. The trial shows the rest."""
+    namespaces = dict.fromkeys((cluster.namespace, OPERATOR_NAMESPACE))
+    published = next((data for one in namespaces if (data := cluster.api.config_map(one, CLIENT_CONFIG_MAP))), None)
+    if published is None:
+        yield warning(
+            "operator",
+            f"no ConfigMap {CLIENT_CONFIG_MAP} in {' or '.join(namespaces)}, so its version is not known",
+            f"let the chart publish it (client.readers), or install the operator: {INSTALL}",
+        )
+    elif published.get("version") != __version__:
+        told = f"the operator's chart is {published.get('version')}, this is podtask {__version__}"
+        yield warning("operator", told, f"pip install podtask=={published.get('version')}, or {UPGRADE}")
+    else:
+        yield ok("operator", f"its chart is {published['version']}, as this podtask")
+    yield from _deployment(cluster)
+
+
+def _deployment(cluster: Cluster) -> Iterator[Finding]:
+    query = {"labelSelector": "app.kubernetes.io/name=podtask"}
+    path = f"/apis/apps/v1/namespaces/{OPERATOR_NAMESPACE}/deployments"
+    try:
+        items = cluster.api.ask(Asked("list", "deployments", OPERATOR_NAMESPACE), "GET", path, query).get("items", [])
+    except ClusterRefused:
+        yield skipped("operator's pod", f"deployments of {OPERATOR_NAMESPACE} may not be read by you; the trial tells")
+        return
+    ready = [one["metadata"]["name"] for one in items if (one.get("status") or {}).get("readyReplicas")]
+    if ready:
+        yield ok("operator's pod", f"deployment {OPERATOR_NAMESPACE}/{ready[0]} is ready")
+    elif items:
+        name = items[0]["metadata"]["name"]
+        yield warning(
+            "operator's pod",
+            f"deployment {OPERATOR_NAMESPACE}/{name} has no ready pod",
+            f"kubectl -n {OPERATOR_NAMESPACE} get pods, and kubectl -n {OPERATOR_NAMESPACE} logs deployment/{name}",
+        )
+    else:
+        yield warning("operator's pod", f"there is no operator in namespace {OPERATOR_NAMESPACE}", INSTALL)

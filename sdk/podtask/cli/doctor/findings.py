@@ -1,0 +1,72 @@
+"""What a check finds, and how findings are printed. Pure."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import click
+
+from podtask.cli import printers
+
+
+class Verdict(str, enum.Enum):
+    """How it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works, but not all of it."""
+    FAILED = "FAILED"
+    SKIPPED = "skipped"
+
+    __str__ = str.__str__
+
+
+COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
+WIDTH = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer of one check."""
+
+    check: str
+    verdict: Verdict
+    told: str
+    cure: str | None = None
+
+
+def ok(check: str, told: str) -> Finding:
+    """All is well."""
+    return Finding(check, Verdict.OK, told)
+
+
+def warning(check: str, told: str, cure: str) -> Finding:
+    """Something is amiss that not everybody needs."""
+    return Finding(check, Verdict.WARNING, told, cure)
+
+
+def failed(check: str, told: str, cure: str | None = None) -> Finding:
+    """Without this nothing works."""
+    return Finding(check, Verdict.FAILED, told, cure)
+
+
+def skipped(check: str, why: str) -> Finding:
+    """Could not be asked."""
+    return Finding(check, Verdict.SKIPPED, why)
+
+
+def line(finding: Finding) -> str:
+    """As a person reads it."""
+    word = f"{finding.verdict:<8}"
+    colour = COLOURS.get(finding.verdict)
+    if colour and printers.colours():
+        word = click.style(word, fg=colour)
+    cure = f"\n{' ' * 9}{'':<{WIDTH}} cure: {finding.cure}" if finding.cure else ""
+    return f"{word} {finding.check:<{WIDTH}} {finding.told}{cure}"
+
+
+def document(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """As a program reads it."""
+    return [{name: str(value) for name, value in asdict(one).items() if value is not None} for one in findings]

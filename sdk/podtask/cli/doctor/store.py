@@ -1,0 +1,46 @@
+"""The bucket from here: can it be used, and does it keep its word on conditional writes?"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from podtask.backends.kubernetes.bucket import NoBucket
+from podtask.cli.doctor.findings import Finding, failed, ok, warning
+from podtask.cli.session import Session
+from podtask.core.store.base import StoreError
+from podtask.core.store.probe import probe_conditional_writes
+
+SMALL_FLOWS = "small flows work without it; "
+USED_FOR = "the command reads logs and large results from it"
+
+
+def bucket(session: Session) -> Iterator[Finding]:
+    """Write, read and delete an object of this namespace; then sixteen writers at once."""
+    try:
+        store, keys = session.bucket(session.namespace).open(USED_FOR.capitalize(), "do without logs of old pods")
+        place = f"{keys.run('doctor')}{secrets.token_hex(8)}"
+        store.put(place, b"podtask doctor")
+        same = store.get(place) == b"podtask doctor"
+        store.delete(place)
+    except (NoBucket, StoreError) as error:
+        cure = f"{SMALL_FLOWS}{USED_FOR}: set AWS credentials, PODTASK_STORE, PODTASK_S3_ENDPOINT_URL"
+        yield warning("bucket from here", str(error), cure)
+        return
+    if not same:
+        yield failed("bucket from here", "it gave back other bytes than were stored", "podtask doctor store")
+        return
+    yield ok("bucket from here", "an object was written, read and deleted")
+    yield conditional(probe_conditional_writes(store, keys.run("doctor").rstrip("/")))
+
+
+def conditional(answer: str) -> Finding:
+    """What the race said."""
+    if answer == "atomic":
+        return ok("conditional writes", "of sixteen writers at once exactly one won, eight times")
+    told = {
+        "racy": "of sixteen writers at once several won",
+        "none": "a second write replaces the first: If-None-Match is ignored",
+    }[answer]
+    cure = "they are a second fence only (keys carry the attempt); for the full guarantee use a server that has them"
+    return warning("conditional writes", told, f"{cure}: podtask doctor store")

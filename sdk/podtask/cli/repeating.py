@@ -1,0 +1,86 @@
+"""`podtask retry`: run finished TaskRuns once more, under new names. The manifest is `podtask.core.repeat`'s.
+
+A run that ended NotReady needs other upstreams than those that failed: they are repeated with it, first.
+"""
+
+from __future__ import annotations
+
+from graphlib import TopologicalSorter
+
+import click
+
+from podtask.cli import printers, selection
+from podtask.cli.failures import CommandFailed
+from podtask.cli.options import DURATION, several, with_session
+from podtask.cli.session import Session, note
+from podtask.cli.submitting import stay
+from podtask.cli.view import KIND_PREFIX, Seen
+from podtask.core.names import State
+from podtask.core.repeat import NotFinished, repeat
+
+
+@click.command()
+@several
+@click.option("--wait", is_flag=True, help="Wait for the end; the exit status is the outcome.")
+@click.option("--logs", is_flag=True, help="Print what the tasks print, then as --wait.")
+@click.option("--timeout", type=DURATION, help="With --wait: give up after so long; the runs go on.")
+@with_session
+def retry(
+    session: Session,
+    names: tuple[str, ...],
+    *,
+    latest: bool,
+    selector: str | None,
+    flow_run: str | None,
+    everything: bool,
+    wait: bool,
+    logs: bool,
+    timeout: float | None,
+) -> None:
+    """Run finished TaskRuns again under new names; of many, those that did not succeed."""
+    found = selection.several(session, names, latest=latest, labels=selector, flow_run=flow_run, everything=everything)
+    chosen = found if names or latest else [run for run in found if run.finished and not run.state.succeeded]
+    if not chosen:
+        note("podtask: none of them ended without success, so there is nothing to retry.")
+        return
+    known = {run.name: run for run in _all(session)}
+    made = _repeated(session, _with_upstreams(chosen, known), set(known))
+    stay(session, made, wait=wait, logs=logs, timeout=timeout)
+
+
+def _all(session: Session) -> list[Seen]:
+    return [Seen(item) for item in session.cluster.runs(session.namespace)[0]]
+
+
+def _with_upstreams(chosen: list[Seen], known: dict[str, Seen]) -> list[Seen]:
+    """With the runs behind the upstreams that kept them from starting; each once, upstreams first."""
+    repeated, queue = {run.name: run for run in chosen}, list(chosen)
+    while queue:
+        run = queue.pop()
+        behind = needs(run) if run.state is State.NOT_READY else []
+        for name in behind:
+            upstream = known.get(name)
+            if upstream is not None and name not in repeated and upstream.finished and not upstream.state.succeeded:
+                repeated[name] = upstream
+                queue.append(upstream)
+    order = TopologicalSorter({name: [up for up in needs(run) if up in repeated] for name, run in repeated.items()})
+    return [repeated[name] for name in order.static_order()]
+
+
+def needs(run: Seen) -> list[str]:
+    """Names of the TaskRuns that it needs or waits for."""
+    return [up["taskRun"] for part in ("upstream", "waitFor") for up in run.spec.get(part) or ()]
+
+
+def _repeated(session: Session, runs: list[Seen], taken: set[str]) -> list[Seen]:
+    made: dict[str, Seen] = {}
+    for run in runs:
+        names = {old: new.name for old, new in made.items()}
+        try:
+            manifest = repeat(run.obj, taken=taken, upstreams=names)
+        except NotFinished as not_yet:
+            raise CommandFailed(str(not_yet)) from not_yet
+        made[run.name] = Seen(session.cluster.create(manifest, run.namespace))
+        taken.add(made[run.name].name)
+        printers.out(f"{KIND_PREFIX}{made[run.name].name} created, repeats {run.name}")
+    return list(made.values())
