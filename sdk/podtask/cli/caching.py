@@ -19,7 +19,8 @@ from podtask.cli.failures import CommandFailed, Exit
 from podtask.cli.options import DURATION, latest, with_session
 from podtask.cli.session import Session, note
 from podtask.cli.view import Seen
-from podtask.core.cache import CacheEntry, Components, explain
+from podtask.core.cache import CacheEntry
+from podtask.core.missed import Earlier, why_missed
 from podtask.core.names import CacheOutcome
 from podtask.core.store.base import NotStored
 
@@ -33,6 +34,9 @@ READERS = 16
 """Entries that are read at the same time."""
 SHOWN = 24
 """Characters of a key in the table; `cache show` takes as many as are needed."""
+
+_COMPARED = "Compared with"
+"""Begins the operator's own explanation (`podtask.core.missed`)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def why(session: Session, name: str | None, *, latest: bool) -> None:
     printers.out(f"{run.name}: {told}")
     if info.key is not None:
         printers.out(f"Key: {info.key}")
-    if info.outcome is CacheOutcome.MISS and info.key is not None:
+    if info.outcome is CacheOutcome.MISS and info.key is not None and _COMPARED not in (info.miss_reason or ""):
         _compare(session, info.key)
 
 
@@ -137,30 +141,16 @@ def rm(session: Session, keys: tuple[str, ...], *, everything: bool, expired: bo
 
 
 def _compare(session: Session, key: str) -> None:
-    """What is different from the entry that is most like it."""
-    entries = list(_entries(session))
-    own = next((one.entry for one in entries if one.key == key), None)
+    """What is different from the entry that is most like it, where the operator did not say."""
+    entries = [one.entry for one in _entries(session)]
+    own = next((one for one in entries if one.key == key), None)
     if own is None or own.components is None:
         note(
             "podtask: it has no entry with components (it did not complete, or chose its key), so nothing is compared."
         )
         return
-    others = [one.entry for one in entries if one.key != key and one.entry.components is not None]
-    if not others:
-        printers.out("No other entry to compare it with.")
-        return
-    nearest = min(others, key=lambda entry: _distance(entry.components, own.components))
-    assert nearest.components is not None
-    printers.out(f"Compared with {nearest.producer.task_run}: {explain(nearest.components, own.components)}.")
-
-
-def _distance(before: Components | None, after: Components | None) -> tuple[int, int, int]:
-    """Of the same code first, then with the fewest other arguments."""
-    assert before is not None
-    assert after is not None
-    names = before.arguments.keys() | after.arguments.keys()
-    other = sum(before.arguments.get(name) != after.arguments.get(name) for name in names)
-    return before.code != after.code, other, before.image != after.image
+    others = [Earlier(one.producer.task_run, one.components) for one in entries if one.key != key and one.components]
+    printers.out(why_missed(own.components, others) or "No other entry to compare it with.")
 
 
 def _open(session: Session) -> tuple[Store, Bucket]:

@@ -109,7 +109,11 @@ WHY = {
     "a miss, compared with the entry most like it": (
         {"key": "own", "outcome": "Miss", "missReason": "There is no entry for this key."},
         "x: Miss: There is no entry for this key.\nKey: own\n"
-        "Compared with first: argument `rows` changed; code and image the same.\n",
+        "Compared with 'first': argument `rows` changed; code and image the same.\n",
+    ),
+    "a miss that the operator has explained": (
+        {"key": "own", "outcome": "Miss", "missReason": "Compared with 'y': code changed."},
+        "x: Miss: Compared with 'y': code changed.\nKey: own\n",
     ),
     "a miss of a run without an entry": (
         {"key": "k", "outcome": "Miss"},
