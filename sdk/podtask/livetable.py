@@ -64,6 +64,11 @@ class Screen:
                 self._put()  # at once: a terminal that shows many prints would be without the block most of the time
             return written
 
+    def leave(self) -> None:
+        """The block stays where it is; who still holds one of our streams writes below it."""
+        with self._lock:
+            self._block, self._height = [], 0
+
     def _put(self) -> None:
         self._erase("".join(f"{line}\n" for line in self._block))
         self._height = len(self._block)
@@ -111,6 +116,7 @@ class Table(Tally):
         if self._drawer is not None:
             self._drawer.join()
             self.draw()
+            self._screen.leave()
         for attribute, ours, theirs in self._others:
             if getattr(sys, attribute) is ours:
                 setattr(sys, attribute, theirs)

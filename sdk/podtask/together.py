@@ -5,7 +5,7 @@
 Runs are made in order, in the caller's thread, while earlier ones are on their way. An error ends it as it ends a
 plain loop: it is raised at the call, the first in order, and nothing after it is begun; what was on its way then
 is submitted all the same, and belongs to the flow run. Cancelling goes on to the last run, but an interrupt
-(a second Ctrl-C) ends it after those on their way. Used by: `podtask.flowrun`.
+(a second Ctrl-C) ends it at once. Used by: `podtask.flowrun`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ log = logging.getLogger("podtask.backends")
 class Together:
     """One `.map`: at most `limit` submissions at a time."""
 
-    def __init__(self, submit: Callable[[TaskRun], None], limit: int) -> None:
+    def __init__(self, submit: Callable[[TaskRun], None], limit: int, *, stays: bool = True) -> None:
         self._submit = submit
         self._limit = limit
+        self._stays = stays
+        """Whether an interrupt waits for what is on its way."""
         self._free = threading.Semaphore(limit)
         self._given: list[TaskRun] = []
         self._errors: dict[TaskRun, BaseException] = {}
@@ -66,12 +68,16 @@ class Together:
 
     @contextmanager
     def _threads(self) -> Iterator[Workers]:
-        """Left when everything on its way has arrived, also after an interrupt."""
+        """Left when everything on its way has arrived, as a rule also after an interrupt."""
         workers = Workers(self._limit, "podtask-map")
+        waits = True
         try:
             yield workers
+        except KeyboardInterrupt:
+            waits = self._stays
+            raise
         finally:
-            for _ in range(self._limit):
+            for _ in range(self._limit if waits else 0):
                 self._free.acquire()
             workers.close()
 
@@ -85,7 +91,7 @@ def cancel_each(runs: list[TaskRun], limit: int) -> None:
         for run in runs:
             _cancel(run)
     else:
-        Together(_cancel, limit).submit(runs)
+        Together(_cancel, limit, stays=False).submit(runs)
 
 
 def _cancel(run: TaskRun) -> None:

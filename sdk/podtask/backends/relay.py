@@ -89,10 +89,11 @@ def _read(pipe: IO[bytes] | None, lines: Lines) -> bool:
 @contextlib.contextmanager
 def _end_of(process: subprocess.Popen[bytes], ready: selectors.BaseSelector) -> Iterator[None]:
     """Wake up at the end of the process, not only at that of its pipes (Linux, pidfd_open(2))."""
-    if not hasattr(os, "pidfd_open"):
+    try:
+        end = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # another system, an old kernel, a sandbox: then its pipes have to tell
         yield
         return
-    end = os.pidfd_open(process.pid)
     try:
         ready.register(end, selectors.EVENT_READ)
         yield

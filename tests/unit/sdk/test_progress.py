@@ -120,6 +120,14 @@ class TestTable:
         screen.draw(["three"])
         assert out.getvalue() == "one\ntwo\n\x1b[2A\x1b[Jthree\n"
 
+    def test_a_stream_that_somebody_kept_writes_below_the_last_block(self) -> None:
+        out = Terminal()
+        screen = Screen(out)
+        screen.draw(["block"])
+        screen.leave()
+        screen.above(out, "late\n")
+        assert out.getvalue() == "block\nlate\n"
+
     def test_what_others_write_goes_above_and_their_open_line_is_left_alone(self) -> None:
         out = Terminal()
         screen = Screen(out)

@@ -42,6 +42,17 @@ def test_a_child_of_the_process_that_keeps_the_pipe_open_is_not_waited_for(capsy
     assert time.monotonic() - began < 15
 
 
+def test_where_the_end_of_a_process_cannot_be_watched_its_pipes_tell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(pid: int) -> int:
+        raise OSError("not in this sandbox")
+
+    monkeypatch.setattr("os.pidfd_open", refused, raising=False)
+    followed("print('done')")
+    assert capsys.readouterr().out == "done\n"
+
+
 def test_a_character_in_two_parts_and_a_stream_that_cannot_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))

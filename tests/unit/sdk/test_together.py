@@ -14,6 +14,7 @@ from tests.unit.sdk.harness import Stage
 from podtask import backends, flow, task, unmapped
 from podtask.core import clock
 from podtask.core.names import State
+from podtask.together import Together
 
 
 @task
@@ -123,6 +124,26 @@ def test_a_map_over_nothing_is_an_empty_list(tmp_path: Path, put: Any) -> None:
         return len(add.map([]))
 
     assert mapping() == 0
+
+
+def test_an_interrupt_leaves_cancellations_that_nobody_answers_behind() -> None:
+    never = threading.Event()
+    begun = threading.Event()
+
+    def cancel(run: Any) -> None:
+        begun.set()
+        never.wait()
+
+    def interrupted() -> Iterator[Any]:
+        yield object()
+        assert begun.wait(30)
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Together(cancel, 2, stays=False).submit(interrupted())
+    finally:
+        never.set()
 
 
 class Ending:
