@@ -125,7 +125,7 @@ WHY = {
 @pytest.mark.parametrize("case", WHY)
 def test_why(some: Terminal, case: str) -> None:
     info, out = WHY[case]
-    kept(some, "far", "far", 5, components=Components("code-2", {"rows": "h9", "city": "h2"}, "image-1"))
+    kept(some, "far", "far", 5, components=Components("code-2", {"rows": "h9", "city": "h7"}, "image-1"))
     kept(some, "own", "x", 1, components=Components("code-1", {"rows": "h9", "city": "h2"}, "image-1"))
     some.cluster.add(run("x", "Completed", status={"cache": info}))
     assert some("cache why x").out == out
