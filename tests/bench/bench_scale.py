@@ -36,9 +36,10 @@ RATE = 5.0
 FAST = 50.0
 FAST_COUNT = 1000
 REST_SECONDS = 60
+QUIET_SECONDS = 10
 DELAY = 15.0
 DELAYED = 500
-LIVE = 1000
+LIVE = (500, 1500)
 FINISHED = 10_000
 TTL = 60
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -167,7 +168,8 @@ def fast(bench: Bench) -> None:
 
 
 def rest(bench: Bench) -> None:
-    """The finished runs of `fast` are still there."""
+    """The finished runs of `fast` are still there. First the Events of the load before are waited for."""
+    until(lambda: not bench.audit.counted(time.time() - QUIET_SECONDS) or None, 900)
     since, cpu = time.time(), bench.cpu()
     time.sleep(REST_SECONDS)
     calls = bench.audit.counted(since)
@@ -198,13 +200,19 @@ def live(bench: Bench) -> None:
     """In a new process, so that nothing that others left is counted."""
     bench.operator.stop()
     bench.start()
-    before = bench.memory()
-    bench.create([simulated(f"live-{n}", STAYS) for n in range(LIVE)], FAST)
-    until(lambda: sum(r.get("status", {}).get("state") == "Running" for r in bench.runs()) == LIVE, 600)
-    after = bench.memory()
-    row = [f"{before:.0f}", f"{after:.0f}", f"{(after - before) * 1000 / LIVE:.1f}"]
-    show(f"Memory with {LIVE} running TaskRuns, MB", ["idle", "then", "per 1,000"], [row])
+    found = [bench.memory()]
+    for first, last in zip((0, *LIVE), LIVE, strict=False):
+        bench.create([simulated(f"live-{n}", STAYS) for n in range(first, last)], FAST)
+        until(lambda last=last: sum(is_running(run) for run in bench.runs()) == last or None, 600)
+        found.append(bench.memory())
+    per_thousand = (found[-1] - found[-2]) * 1000 / (LIVE[-1] - LIVE[-2])
+    header = ["idle", *(f"with {count}" for count in LIVE), "per 1,000 more"]
+    show("Memory with running TaskRuns, MB", header, [[*(f"{mb:.0f}" for mb in found), f"{per_thousand:.1f}"]])
     bench.clear()
+
+
+def is_running(run: Object) -> bool:
+    return bool(run.get("status", {}).get("state") == "Running")
 
 
 def restart(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """Operator, pods, S3 server and API server go away at bad moments: every run ends once, and with the truth.
 
 One operator process serves the module's namespace; the tests kill it and start it again. Crash windows between single
-writes: `test_crash_windows`.
+writes: `tests/faults/test_kills`.
 """
 
 from __future__ import annotations

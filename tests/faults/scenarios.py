@@ -63,13 +63,15 @@ class Scenario:
 
     name: str
     writes: tuple[str, ...]
-    """Of the operator, in order; `{run}` stands for the run's name."""
+    """Of the operator for the run, in order; `{run}` stands for its name."""
     made: Callable[[str], Sequence[Object]]
     """Manifests; the last is the run that is looked at."""
     state: str = "Completed"
     outcomes: tuple[tuple[str, str], ...] = (COMPLETED,)
     """Of each attempt; its reason as a pattern, where two witnesses may be heard first."""
     meanwhile: Callable[[World, Sequence[str]], None] = no_more
+    before: tuple[str, ...] = ()
+    """Writes for the runs that this one needs."""
 
     def ended_as_it_should(self, run: Object) -> None:
         """Assert state, attempts and their outcomes."""
@@ -96,16 +98,12 @@ def chain(name: str) -> Sequence[Object]:
     return [task_run(f"{name}-up", QUICK), task_run(name, QUICK, upstream=upstream)]
 
 
-def disrupted(name: str) -> Sequence[Object]:
-    return [task_run(name, HANGS_ONCE, env=[{"name": "HANGS", "value": "1"}])]
-
-
-def running_pods(world: World, names: Sequence[str]) -> list[str]:
+def running_pods(world: World, names: Sequence[str], others_than: Sequence[str] = ()) -> list[str]:
     """Pods of these runs whose containers run; waits until each run has one."""
 
     def running(name: str) -> str | None:
-        pods = [pod for pod in world.pods_of(name) if "running" in container_state(world.pods.get(pod, NO_POD))]
-        return pods[0] if pods else None
+        pods = [pod for pod in world.pods_of(name) if pod not in others_than]
+        return next((pod for pod in pods if "running" in container_state(world.pods.get(pod, NO_POD))), None)
 
     return [world.until(f"a container of {name} runs", functools.partial(running, name)) for name in names]
 
@@ -127,10 +125,11 @@ def let_go(world: World, *pods: str) -> None:
 
 
 def delete_pods(world: World, names: Sequence[str]) -> None:
-    """Somebody deletes the pods once the tasks run."""
+    """Somebody deletes the pods once the tasks run; the tasks of the next ones go on."""
     pods = running_pods(world, names)
     if pods:
         world.kubectl("delete", "pod", *pods, "--grace-period=5", "--wait=false")
+        let_go(world, *running_pods(world, names, others_than=pods))
 
 
 START = ("PATCH status: Pending; attempts 1 runs", "PATCH secrets {run}-grants", "POST pods {run}-1")
@@ -173,11 +172,13 @@ DISRUPTION = Scenario(
         *AGAIN,
         "PATCH status: Completed; attempts 1 Disruption, 2 Completed",
     ),
-    disrupted,
+    lambda name: [task_run(name, GATED)],
     outcomes=(("Disruption", "PodDeleted|Interrupted"), COMPLETED),
     meanwhile=delete_pods,
 )
-CHAIN = Scenario("chain", (*START, END), chain)
+CHAIN = Scenario(
+    "chain", (*START, END), chain, before=tuple(what.replace("{run}", "{run}-up") for what in (*START, END))
+)
 
 
 def hit(key: str) -> Scenario:

@@ -24,6 +24,7 @@ from tests.faults.scenarios import CANCEL, CHAIN, DISRUPTION, MISS, QUICK, RETRY
 from podtask.core.keys import Bucket
 from podtask.core.store import Store
 from podtask.core.store.address import key_prefix
+from podtask_operator.api import REQUEST_TIMEOUT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -40,6 +41,9 @@ API_FAULTS: dict[str, Rule] = {
     "drop-after": {"do": "drop", "when": "after"},
     "slow": {"do": "delay", "when": "after", "seconds": 3},
 }
+NO_ANSWER = {"do": "hold", "seconds": REQUEST_TIMEOUT + 5}
+LONG_FAULTS: dict[str, Rule] = {"hold-before": NO_ANSWER, "hold-after": {**NO_ANSWER, "when": "after"}}
+"""Only in `make test-long`: the operator waits for its time-out."""
 STORE_FAULTS: dict[str, Rule] = {
     "503-before": {"do": "status", "code": 503, "body": "<Error><Code>SlowDown</Code></Error>", "times": 4},
     "403-before": {"do": "status", "code": 403, "body": "<Error><Code>AccessDenied</Code></Error>"},
@@ -77,7 +81,7 @@ def cases() -> Iterator[tuple[Case, bool]]:
             faults = list(API_FAULTS if scenario.api_write(write) else STORE_FAULTS)
             chosen = {faults[(turn + step) % len(faults)] for step in range(SOME)}
             turn += SOME
-            for fault in faults:
+            for fault in (*faults, *(LONG_FAULTS if scenario.api_write(write) else ())):
                 yield Case(scenario, write, fault), fault in chosen
 
 
@@ -122,7 +126,7 @@ def api_rule(world: World, case: Case) -> Rule:
         "name": case.run,
         "match": "^(PATCH|POST|DELETE)" + about(world, case.run),
         "nth": case.scenario.api_write(case.write),
-        **API_FAULTS[case.fault],
+        **{**API_FAULTS, **LONG_FAULTS}[case.fault],
     }
 
 
