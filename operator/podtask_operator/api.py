@@ -137,19 +137,23 @@ class Api:
         """PUT the Lease as it is in `lease`, with its resourceVersion: a stale one is a 409."""
         return await self._call("PUT", _leases(namespace, name), lease, seconds=LEASE_TIMEOUT, fenced=False)
 
-    def list_runs(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
+    def list_runs(
+        self, namespace: str | None, *, only_metadata: bool = False, page: int = PAGE
+    ) -> AsyncIterator[Object]:
         """All TaskRuns, page by page."""
-        return self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None)
+        return self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None, page)
 
     def list_pods(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
         """All pods of ours, page by page."""
         selector = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
         return self._list(_core(namespace, "pods"), selector, ONLY_METADATA if only_metadata else None)
 
-    async def _list(self, path: str, query: Mapping[str, str], accept: str | None) -> AsyncIterator[Object]:
+    async def _list(
+        self, path: str, query: Mapping[str, str], accept: str | None, size: int = PAGE
+    ) -> AsyncIterator[Object]:
         token: str | None = ""
         while token is not None:
-            page = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
+            page = {**query, "limit": str(size), **({"continue": token} if token else {})}
             answer = await self._call("GET", path, query=page, accept=accept)
             for item in answer.get("items") or ():
                 yield item

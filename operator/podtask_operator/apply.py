@@ -71,6 +71,8 @@ class Applier:
                 await self._objects.publish(run, effect, self._composed(run, effect.key, memory), now)
         if decision.status != run.status:
             await self._last_words.keep(key, run, decision.status)
+            if decision.status.finished and not run.status.finished:
+                await self._objects.retain(run, now)
             run = await self._write_status(key, run, decision.status, memory)
         for effect in decision.effects:
             await self._perform(key, run, effect, memory, now)

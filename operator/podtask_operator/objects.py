@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from podtask.core.cache import CacheEntry, Producer
 from podtask.core.keys import Bucket
@@ -17,10 +17,11 @@ from podtask.core.lastwords import ANCHOR
 from podtask.core.lifecycle.model import Publish
 from podtask.core.status import ResultInfo
 from podtask.core.store import AlreadyStored, NotStored, Store
+from podtask.core.sweep import keep_note
 from podtask_operator import outcome
 from podtask_operator.cachekey import Composed
 from podtask_operator.recent import Recent
-from podtask_operator.run import TaskRun
+from podtask_operator.run import FOR_EVER, TaskRun
 from podtask_runner.wire import Outcome
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,13 @@ class Objects:
             return await asyncio.to_thread(read)
         except NotStored:  # removed in between
             return b""
+
+    async def retain(self, run: TaskRun, now: datetime) -> None:
+        """Note how long the objects of a run that ends are kept, if it asks for that. Raises `StoreUnavailable`."""
+        seconds = run.spec.result_retention_seconds
+        if seconds is not None:
+            until = now + timedelta(seconds=min(seconds, FOR_EVER))
+            await asyncio.to_thread(self._store.put, self.bucket(run.namespace).keep(run.uid), keep_note(until))
 
     async def put_last_words(self, run: TaskRun, attempt: int, chunk: bytes) -> None:
         """Write the last chunk of a log, once. Raises `StoreUnavailable`."""

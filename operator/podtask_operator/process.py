@@ -26,6 +26,7 @@ from podtask_operator.reconcile import Reconciler
 from podtask_operator.resync import Resync
 from podtask_operator.story import Story
 from podtask_operator.supervise import forever
+from podtask_operator.sweep import Sweeper
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Parts:
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
+        self._sweeper = Sweeper(api, store, address.prefix, told)
         self.resync = Resync(api, self.mirror, told)
         self.pulse = health.Pulse(expected=2 * max(1, len(told.namespaces)))
 
@@ -66,6 +68,7 @@ class Parts:
             "watches": watch,
             "queue": self.queue.run,
             "events": self.story.run,
+            "sweeps": self._sweeper.run,
             "lists": lambda: self.resync.run(self.queue.add),
         }
         tasks = [asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()]

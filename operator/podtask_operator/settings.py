@@ -34,6 +34,8 @@ LOG_FORMAT: Final = "PODTASK_LOG_FORMAT"
 LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
 LEASE_NAMESPACE: Final = "PODTASK_LEASE_NAMESPACE"
 IDENTITY: Final = "PODTASK_IDENTITY"
+SWEEP_HOURS: Final = "PODTASK_SWEEP_HOURS"
+SWEEP_SPARE_HOURS: Final = "PODTASK_SWEEP_SPARE_HOURS"
 
 
 class SettingsError(Exception):
@@ -75,6 +77,10 @@ class Settings:
     health_port: int = 8080
     log_format: str = "json"
     log_level: str = "INFO"
+    sweep_hours: float = 0.0
+    """Hours between two sweeps of the bucket; 0: never."""
+    sweep_spare_hours: float = 24.0
+    """Younger objects are never swept."""
     lease_namespace: str = "default"
     """Where the Lease is; the chart says its own namespace. Its name: `lease.name_of(namespaces)`."""
     identity: str = field(default_factory=_unique, compare=False)
@@ -110,6 +116,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         health_port=int(_number(environment, HEALTH_PORT, Settings.health_port)),
         log_format=environment.get(LOG_FORMAT) or Settings.log_format,
         log_level=environment.get(LOG_LEVEL) or Settings.log_level,
+        sweep_hours=_number(environment, SWEEP_HOURS, Settings.sweep_hours),
+        sweep_spare_hours=_number(environment, SWEEP_SPARE_HOURS, Settings.sweep_spare_hours),
         lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
         identity=environment.get(IDENTITY) or _unique(),
     )

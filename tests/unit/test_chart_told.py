@@ -36,6 +36,7 @@ def test_values_become_settings() -> None:
     assert loaded.limits == Limits(default=20, namespaces={"team": 5}, tags={"gpu": 4})
     assert loaded.lost_node_force_seconds == 600
     assert (loaded.grant_seconds, loaded.store_timeout_seconds) == (604800, 60)
+    assert (loaded.sweep_hours, loaded.sweep_spare_hours) == (24, 48)
     assert (loaded.concurrency, loaded.resync_seconds, loaded.health_port) == (64, 30, 9090)
     assert (loaded.image_pull_policy, loaded.log_format, loaded.log_level) == ("Always", "text", "DEBUG")
 

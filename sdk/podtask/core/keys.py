@@ -11,6 +11,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+KEEP = "keep"
+"""Beside the attempts of a run: until when its objects are kept (`spec.resultRetentionSeconds`)."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,6 +31,10 @@ class Bucket:
     def run(self, uid: str) -> str:
         """Everything of one TaskRun; ends with a slash."""
         return self._key("runs", _segment(uid), "")
+
+    def keep(self, uid: str) -> str:
+        """The note that a run's objects outlive it."""
+        return self.run(uid) + KEEP
 
     def attempt(self, uid: str, attempt: int) -> AttemptKeys:
         """The objects of one attempt."""

@@ -8,6 +8,7 @@ never get here. Used by: `backend`. Keys are spelled by `podtask.core.keys`.
 from __future__ import annotations
 
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ T = TypeVar("T")
 OPERATOR_NAMESPACE = "podtask-system"
 """Where the documentation installs the operator."""
 
+FRESH_SECONDS = 12 * 3600.0
+"""Younger objects are safe from the sweep, which spares a day (`podtask.core.sweep`); older ones are written again."""
+
 Published = Callable[[str], "Mapping[str, str] | None"]
 """Namespace -> data of its ConfigMap `podtask-client`."""
 
@@ -44,7 +48,8 @@ class BucketAccess:
         self._store = store
         self._endpoint_url = endpoint_url
         self._opened: tuple[Store, Bucket] | None = None
-        self._uploaded: set[str] = set()
+        self._uploaded: dict[str, float] = {}
+        """Digest -> when it was seen or written, in seconds since the epoch."""
         self._lock = threading.Lock()
 
     def carry(self, data: Payload, what: str) -> dict[str, Any]:
@@ -62,11 +67,11 @@ class BucketAccess:
 
     def _stored(self, digest: str, body: bytes | Path, size: int, what: str) -> dict[str, Any]:
         with self._lock:
-            known = digest in self._uploaded
+            known = _fresh(self._uploaded.get(digest))
         if not known:
             self._upload(digest, body, size, what)
             with self._lock:
-                self._uploaded.add(digest)
+                self._uploaded[digest] = time.time()
         return {"digest": digest, "size": size}
 
     def read(self, uid: str, attempt: int, kind: str, what: str, size: int) -> bytes:
@@ -110,11 +115,12 @@ class BucketAccess:
         store, bucket = self.open(because, instead)
         key = bucket.blob(digest)
         try:
-            if store.head(key) is None:
+            found = store.head(key)
+            if found is None or not _fresh(found.modified):
                 if isinstance(body, bytes):
-                    store.put(key, body, if_absent=True)
+                    store.put(key, body, if_absent=found is None)
                 else:
-                    store.put_file(key, body, if_absent=True)
+                    store.put_file(key, body, if_absent=found is None)
         except AlreadyStored:
             return
         except StoreError as error:
@@ -157,6 +163,10 @@ class BucketAccess:
             return None
         url = "/".join(part for part in (f"s3://{data['bucket']}", data.get("prefix", "")) if part)
         return url, data.get("endpoint") or None, data.get("region") or None
+
+
+def _fresh(at: float | None) -> bool:
+    return at is not None and time.time() - at < FRESH_SECONDS
 
 
 def human(size: int) -> str:

@@ -1,0 +1,224 @@
+"""The sweep: what a status, a live cache entry or a note names stays, what is young stays, the rest goes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podtask.core.cache import CacheEntry, Producer
+from podtask.core.keys import Bucket
+from podtask.core.store.memory import MemoryStore
+from podtask.core.sweep import keep_note, mark, sweep
+
+NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
+OLD, YOUNG = timedelta(days=3), timedelta(hours=3)
+BUCKET = Bucket("clusters/one", "team")
+
+
+def uid(number: int) -> str:
+    return str(UUID(int=number))
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Scene:
+    """A bucket whose objects have ages."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+        self.store = MemoryStore(clock=self._modified)
+
+    def _modified(self) -> float:
+        return self.at.timestamp()
+
+    def put(self, key: str, data: bytes = b"data", age: timedelta = OLD) -> str:
+        self.at = NOW - age
+        self.store.put(key, data)
+        return key
+
+    def attempt(self, run: int, attempt: int = 1, age: timedelta = OLD) -> set[str]:
+        keys = BUCKET.attempt(uid(run), attempt)
+        return {self.put(key, age=age) for key in (keys.result, keys.outcome, keys.log + "000001", keys.last_words)}
+
+    def entry(self, key: str, run: int, *, expires: timedelta | None = None, age: timedelta = OLD) -> str:
+        entry = CacheEntry(
+            key=key,
+            digest=digest(key),
+            size=4,
+            etag="e",
+            serializer="json",
+            producer=Producer("name", uid(run), 1),
+            created_at=NOW - age,
+            expires_at=None if expires is None else NOW + expires,
+        )
+        return self.put(BUCKET.cache(key), entry.dump(), age)
+
+    def held(self) -> set[str]:
+        return {info.key for info in self.store.list("")}
+
+    def swept(self, *runs: dict[str, Any], dry_run: bool = False, namespaces: list[str] | None = None) -> set[str]:
+        found = sweep(self.store, BUCKET.prefix, namespaces, mark(runs), NOW, dry_run=dry_run)
+        return {removal.key for removal in found}
+
+
+def run(number: int, status: dict[str, Any] | None = None, spec: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"metadata": {"uid": uid(number)}, "spec": spec or {}, "status": status or {}}
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_objects_of_a_run_that_exists_stay_and_those_of_one_that_is_gone_go(scene: Scene) -> None:
+    kept, gone = scene.attempt(1), scene.attempt(2)
+    assert scene.swept(run(1)) == gone
+    assert scene.held() == kept
+
+
+def test_a_run_whose_result_another_one_has_from_the_cache_stays(scene: Scene) -> None:
+    kept = scene.attempt(1)
+    assert scene.swept(run(2, {"result": {"digest": digest("x"), "sourceUid": uid(1)}})) == set()
+    assert scene.held() == kept
+
+
+def test_a_run_whose_result_is_an_input_stays(scene: Scene) -> None:
+    kept = scene.attempt(1) | scene.attempt(2)
+    inputs = [{"taskRun": "up", "uid": uid(1), "sourceUid": uid(2), "digest": digest("x")}]
+    assert scene.swept(run(3, {"inputs": inputs})) == set()
+    assert scene.held() == kept
+
+
+def test_code_and_inputs_stay_as_long_as_a_run_names_them(scene: Scene) -> None:
+    kept = [scene.put(BUCKET.blob(digest(name))) for name in ("code", "inputs")]
+    gone = scene.put(BUCKET.blob(digest("nobody's")))
+    spec = {"task": {"code": {"digest": digest("code")}}, "inputs": {"digest": digest("inputs"), "size": 4}}
+    assert scene.swept(run(1, spec=spec)) == {gone}
+    assert scene.held() == set(kept)
+
+
+def test_a_live_cache_entry_keeps_its_producer_and_an_expired_one_goes_with_it(scene: Scene) -> None:
+    live, over = scene.attempt(1), scene.attempt(2)
+    for_ever, expired = scene.entry("a", 1), scene.entry("b", 2, expires=-OLD)
+    assert scene.swept() == over | {expired}
+    assert scene.held() == live | {for_ever}
+
+
+def test_an_entry_that_expired_a_moment_ago_may_just_have_been_hit(scene: Scene) -> None:
+    kept = scene.attempt(1) | {scene.entry("a", 1, expires=-timedelta(minutes=1))}
+    assert scene.swept() == set()
+    assert scene.held() == kept
+
+
+def test_an_entry_that_cannot_be_read_goes(scene: Scene) -> None:
+    gone = scene.put(BUCKET.cache("a"), b"not a pointer")
+    assert scene.swept() == {gone}
+
+
+def test_what_is_younger_than_a_day_stays_whoever_named_it(scene: Scene) -> None:
+    blob, entry = scene.put(BUCKET.blob(digest("x")), age=YOUNG), scene.entry("a", 9, expires=-OLD, age=YOUNG)
+    run_keys = scene.attempt(1, 1, OLD) | scene.attempt(1, 2, YOUNG)
+    assert scene.swept() == set()
+    assert scene.held() == run_keys | {blob, entry}
+
+
+@pytest.mark.parametrize(("until", "stays"), [(NOW + OLD, True), (NOW - YOUNG, False)])
+def test_retention_outlives_the_run(scene: Scene, until: datetime, stays: bool) -> None:
+    keys = scene.attempt(1) | {scene.put(BUCKET.keep(uid(1)), keep_note(until))}
+    assert scene.swept() == (set() if stays else keys)
+
+
+def test_a_retention_note_that_cannot_be_read_keeps(scene: Scene) -> None:
+    scene.attempt(1)
+    scene.put(BUCKET.keep(uid(1)), b"?")
+    assert scene.swept() == set()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "clusters/one/readme",
+        "clusters/one/team/other/thing",
+        "clusters/one/team/runs/not-a-uid/1/result",
+        f"clusters/one/team/runs/{uid(7)}/model.bin",
+        "clusters/one/team/blobs/by-hand",
+        "clusters/one/team/cache/by-hand.json",
+        f"clusters/two/team/runs/{uid(7)}/1/result",
+        f"clusters/one-more/team/runs/{uid(7)}/1/result",
+    ],
+)
+def test_what_is_not_of_our_layout_is_never_touched(scene: Scene, key: str) -> None:
+    scene.put(key)
+    assert scene.swept() == set()
+
+
+def test_only_the_namespaces_that_were_asked_for_are_swept(scene: Scene) -> None:
+    mine = scene.attempt(1)
+    other = scene.put(Bucket("clusters/one", "team-b").attempt(uid(2), 1).result)
+    assert scene.swept(namespaces=["team"]) == mine
+    assert scene.held() == {other}
+
+
+def test_a_dry_run_tells_the_same_and_removes_nothing(scene: Scene) -> None:
+    before = scene.attempt(1) | {scene.entry("b", 2, expires=-OLD)}
+    told = scene.swept(dry_run=True)
+    assert scene.held() == before
+    assert scene.swept() == told == before
+
+
+def test_it_stops_at_once_when_it_may_not_go_on(scene: Scene) -> None:
+    scene.attempt(1)
+    allowed = iter([True, False])
+    found = sweep(scene.store, BUCKET.prefix, None, mark([]), NOW, go_on=lambda: next(allowed))
+    assert len(list(found)) == 1
+    assert len(scene.held()) == 3
+
+
+AGES = st.sampled_from([YOUNG, OLD])
+RUNS = st.integers(1, 6)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Scene, list[dict[str, Any]], set[str]]:
+    """A bucket, the TaskRuns that exist, and the keys that one can get at by following names from them."""
+    scene, named = Scene(), set[str]()
+    for number in range(1, 7):
+        for attempt in range(1, draw(st.integers(1, 3))):
+            scene.attempt(number, attempt, draw(AGES))
+    blobs = [scene.put(BUCKET.blob(digest(str(n))), age=draw(AGES)) for n in range(4)]
+    for name in draw(st.lists(st.sampled_from("abc"), unique=True)):
+        producer, expires = draw(RUNS), draw(st.sampled_from([None, OLD, -OLD]))
+        pointer = scene.entry(name, producer, expires=expires, age=draw(AGES))
+        if expires is None or expires > timedelta():
+            named |= {pointer, BUCKET.attempt(uid(producer), 1).result}
+    existing = []
+    for number in draw(st.sets(RUNS)):
+        source, upstream, code = draw(RUNS), draw(RUNS), draw(st.integers(0, 3))
+        status = {"result": {"attempt": 1, "sourceUid": uid(source)}, "inputs": [{"uid": uid(upstream), "attempt": 2}]}
+        existing.append(run(number, status, {"task": {"code": {"digest": digest(str(code))}}}))
+        named |= {key for key in scene.held() if key.startswith(BUCKET.run(uid(number)))}
+        named |= {BUCKET.attempt(uid(source), 1).result, BUCKET.attempt(uid(upstream), 2).result, blobs[code]}
+    return scene, existing, named
+
+
+@given(worlds())
+def test_nothing_that_is_reachable_or_young_is_ever_removed_and_twice_is_once(
+    world: tuple[Scene, list[dict[str, Any]], set[str]],
+) -> None:
+    scene, existing, named = world
+    before = {info.key: info for info in scene.store.list("")}
+    young = {key for key, info in before.items() if info.modified > (NOW - timedelta(days=1)).timestamp()}
+    foretold = scene.swept(*existing, dry_run=True)
+    removed = scene.swept(*existing)
+    assert removed == foretold
+    assert removed == before.keys() - scene.held()
+    assert not removed & (named | young)
+    assert scene.swept(*existing) == set()
