@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE, BucketAccess, NoBucket, human
+from podtask.backends.kubernetes.bucket import FRESH_SECONDS, OPERATOR_NAMESPACE, BucketAccess, NoBucket, human
 from podtask.core.store import StoreUnavailable
 from podtask.core.store.memory import MemoryStore
 from podtask_runner.files import File
@@ -151,3 +152,15 @@ def test_sizes_are_for_people() -> None:
         "3.2 MiB",
         "5 GiB",
     ]
+
+
+def test_what_was_uploaded_long_ago_is_uploaded_again_so_that_no_sweep_takes_it(
+    opened: list[tuple[Any, ...]], store: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = BucketAccess("team", lambda _: None, "s3://bucket/prefix", None)
+    made.carry(LARGE, "It")
+    later = time.time() + FRESH_SECONDS + 1
+    monkeypatch.setattr("podtask.backends.kubernetes.bucket.time.time", lambda: later)
+    made.carry(LARGE, "It")
+    assert [what.split()[0] for what in store.asked] == ["HEAD", "PUT", "HEAD", "PUT"]
+    assert len(opened) == 1
