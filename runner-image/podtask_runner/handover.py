@@ -38,6 +38,8 @@ class Handover:
         self._report = directory / "report"
         self._read_end, self._write_end = os.pipe()
         self.phase: Phase | None = None
+        self.far = True
+        """Whether payloads go over a network; the child finds out."""
 
     @classmethod
     def create(cls) -> Handover:

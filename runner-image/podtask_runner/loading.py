@@ -185,6 +185,11 @@ def _deserialized(data: Object, serializer: str, what: str) -> Any:
     if serializer == JSON:
         return json.loads(bytes(data) if not isinstance(data, Path) else data.read_bytes())
     word = Word.read(serializer)
+    if word.gzipped:
+        from podtask_runner.squeeze import parts, unpacked
+
+        found = unpacked(parts(data), word.size)
+        return _deserialized(found if isinstance(found, bytes) else found.path, str(word.plain), what)
     if word.format == FILE and isinstance(data, Path):
         return _named(data, word.details.get("name", ""))
     if word.format == CLOUDPICKLE:

@@ -21,7 +21,8 @@ from podtask_runner.names import CLOUDPICKLE, JSON
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""The newest that is read here. 1: header and pickle. 2: header that says `gzip`, and the pickle compressed."""
 PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PLATFORM: Final = f"{sys.platform}-{os.uname().machine}"
 
@@ -39,10 +40,12 @@ class Header:
     python: str
     cloudpickle: str
     platform: str
+    gzip: int | None = None
+    """Bytes of the pickle before it was compressed; None: it was not."""
 
     def line(self) -> bytes:
         """The header as it stands in a payload, newline included."""
-        fields = asdict(self)
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
         return json.dumps({"podtask": fields.pop("format"), **fields}, separators=(",", ":")).encode() + b"\n"
 
 
@@ -58,7 +61,11 @@ def split(data: Buffer) -> tuple[Header, memoryview]:
     try:
         fields = json.loads(head[:end])
         header = Header(
-            int(fields["podtask"]), str(fields["python"]), str(fields["cloudpickle"]), str(fields["platform"])
+            int(fields["podtask"]),
+            str(fields["python"]),
+            str(fields["cloudpickle"]),
+            str(fields["platform"]),
+            int(fields["gzip"]) if "gzip" in fields else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InputCorrupted(f"The header line of this payload cannot be read: {error!r}.") from None

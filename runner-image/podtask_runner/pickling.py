@@ -7,21 +7,23 @@ never by the supervisor or the operator. The header that is checked before unpic
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
 
 from podtask_runner import payload
-from podtask_runner.names import CLOUDPICKLE, FILE, JSON, SOURCE_MODULE
+from podtask_runner.names import CLOUDPICKLE, FILE, INLINE_LIMIT, JSON, SOURCE_MODULE
 from podtask_runner.serializers import Word
-from podtask_runner.spool import SPOOL_ABOVE, Payload, Spool
+from podtask_runner.spool import PIECE, SPOOL_ABOVE, Payload, Spool, SpoolFile
 
 if TYPE_CHECKING:
     from podtask_runner.packing import Packing
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 Reference = Callable[[object], "str | None"]
 Resolve = Callable[[str], object]
 
-_HERE: Final = payload.Header(payload.FORMAT, payload.PYTHON, cloudpickle.__version__, payload.PLATFORM)
+_HERE: Final = payload.Header(1, payload.PYTHON, cloudpickle.__version__, payload.PLATFORM)
 
 
 class RemoteError(Exception):
@@ -110,10 +112,51 @@ def loads(data: payload.Buffer | os.PathLike[str], *, resolve: Resolve | None = 
             header, body = payload.split(stream.read(payload.LONGEST_HEADER))
             payload.check(header, cloudpickle.__version__)
             stream.seek(-len(body), os.SEEK_CUR)
+            if header.gzip is not None:
+                return _unpickled(_opened(iter(lambda: stream.read(PIECE), b""), header.gzip), resolve)
             return _ResolvingUnpickler(stream, resolve).load()
     header, body = payload.split(data)
     payload.check(header, cloudpickle.__version__)
-    return _ResolvingUnpickler(_Reader(body), resolve).load()
+    return _unpickled(body if header.gzip is None else _opened(iter([body]), header.gzip), resolve)
+
+
+def _opened(stream: Iterator[payload.Buffer], size: int) -> Payload:
+    from podtask_runner.squeeze import unpacked
+
+    return unpacked(stream, size)
+
+
+def _unpickled(body: payload.Buffer | SpoolFile, resolve: Resolve | None) -> Any:
+    """Of a pickle without its header."""
+    if isinstance(body, SpoolFile):
+        with body.path.open("rb") as stream:
+            return _ResolvingUnpickler(stream, resolve).load()
+    return _ResolvingUnpickler(_Reader(memoryview(body)), resolve).load()
+
+
+def squeezed(data: Payload) -> Payload:
+    """A pickled payload as it is stored: compressed where it pays, with the header before it as ever."""
+    if len(data) <= INLINE_LIMIT:
+        return data
+    from podtask_runner.squeeze import Squeezing, parts
+
+    stream = parts(data)
+    first = next(stream)
+    if payload.serializer_of(bytes(first[:64]), "") != CLOUDPICKLE:
+        return data
+    header, _ = payload.split(first)
+    offset = len(header.line())
+    line = replace(header, format=payload.FORMAT, gzip=len(data) - offset).line()
+    spool = Spool()
+    spool.write(line)
+    packer = Squeezing(spool)
+    for part in itertools.chain([memoryview(first)[offset:]], stream):
+        packer.write(part)
+        if not packer.gzipped and packer.size > INLINE_LIMIT:
+            spool.drop()
+            return data  # it would only be copied
+    packer.finish()
+    return spool.payload() if packer.gzipped else data
 
 
 def serialize_result(value: object) -> tuple[bytes, str]:
@@ -146,6 +189,10 @@ def _no_files() -> Reference | None:
 def deserialize(data: payload.Buffer | os.PathLike[str], serializer: str) -> Any:
     """The value of a stored payload, in memory or in a file. Raises `NotReadable` for what is not known here."""
     word = Word.read(serializer)
+    if word.gzipped:
+        from podtask_runner.squeeze import parts, unpacked
+
+        data, word = unpacked(parts(data), word.size), word.plain
     if word.format == JSON:
         return json.loads(Path(data).read_bytes() if isinstance(data, os.PathLike) else bytes(data))
     if word.format == CLOUDPICKLE:

@@ -43,6 +43,11 @@ class Word:
         return replace(self, gzipped=True, details={**self.details, "size": str(size)})
 
     @property
+    def plain(self) -> Word:
+        """The same, unpacked."""
+        return Word(self.format, details={key: value for key, value in self.details.items() if key != "size"})
+
+    @property
     def size(self) -> int:
         """What a gzipped object has unpacked. Raises `ValueError`."""
         return int(self.details["size"]) if self.details.get("size", "").isdecimal() else _no_size(self)

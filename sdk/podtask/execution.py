@@ -57,6 +57,7 @@ class _Kept(io.BytesIO):
 class _Desk:
     result: _Page = field(default_factory=_Page)
     error: _Page = field(default_factory=_Page)
+    far: bool = False
 
     def take(self, file: Path) -> None:
         """A file stays where it is; its path is what there is to know."""

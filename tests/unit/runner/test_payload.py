@@ -112,7 +112,7 @@ def test_what_has_no_header_is_corrupted(data: bytes) -> None:
             payload.Header(1, "2.7", "3.1.2", "linux-x86_64"), ["Python 2.7", payload.PYTHON], id="another Python minor"
         ),
         pytest.param(
-            payload.Header(9, payload.PYTHON, "3.1.2", "linux-x86_64"), ["format 9", "up to 1"], id="a newer format"
+            payload.Header(9, payload.PYTHON, "3.1.2", "linux-x86_64"), ["format 9", "up to 2"], id="a newer format"
         ),
         pytest.param(
             payload.Header(1, payload.PYTHON, "9.0.0", "linux-x86_64"),

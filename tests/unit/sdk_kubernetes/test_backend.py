@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
@@ -213,11 +214,11 @@ class TestLargeThings:
     def test_what_does_not_fit_into_a_taskrun_needs_a_bucket_and_says_so(
         self, backend: KubernetesBackend, cluster: FakeCluster
     ) -> None:
-        backend.submit(run_of(ADD, b"x" * (INLINE_LIMIT - 1000), backend=backend))
+        backend.submit(run_of(ADD, os.urandom(INLINE_LIMIT - 1000), backend=backend))
         with pytest.raises(
             Exception, match=r"task 'add' is called with \(64.\d KiB\) .* PODTASK_STORE=s3://.* Or pass less"
         ):
-            backend.submit(run_of(ADD, b"x" * INLINE_LIMIT, backend=backend, number="1"))
+            backend.submit(run_of(ADD, os.urandom(INLINE_LIMIT), backend=backend, number="1"))
 
     def test_a_large_result_without_a_bucket_names_the_run_the_size_and_both_cures(
         self, backend: KubernetesBackend, cluster: FakeCluster

@@ -53,10 +53,13 @@ class BucketAccess:
         self._lock = threading.Lock()
 
     def carry(self, data: Payload, what: str) -> dict[str, Any]:
-        """The bytes as a field of a TaskRun: inline up to 64 KiB, else uploaded under their digest.
+        """A pickled payload as a field of a TaskRun, compressed where it pays: inline up to 64 KiB, else uploaded.
 
         Raises `NoBucket` that names `what` and its size.
         """
+        from podtask_runner.pickling import squeezed
+
+        data = squeezed(data)
         if isinstance(data, bytes) and len(data) <= INLINE_LIMIT:
             return {"inline": b64encode(data).decode()}
         return self._stored(digest_of(data), data if isinstance(data, bytes) else data.path, len(data), what)
