@@ -27,6 +27,9 @@ Object = dict[str, Any]
 
 FIELD_MANAGER = "podtask-operator"
 PAGE = 500
+"""Objects of a list of metadata, or of pods."""
+FULL_PAGE = 200
+"""TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
 CONNECTIONS = 100
 REQUEST_TIMEOUT = 30.0
 LEASE_TIMEOUT = 3.0

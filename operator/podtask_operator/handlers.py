@@ -13,6 +13,7 @@ from typing import Any
 import kopf
 
 from podtask.core.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, VERSION
+from podtask_operator.api import FULL_PAGE
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import Key
 
@@ -118,7 +119,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     ours.persistence.progress_storage = NoProgress()
     ours.persistence.diffbase_storage = NoDiffBase()
     ours.watching.label_selectors["pods"] = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
-    ours.watching.chunk_size = 500
+    ours.watching.chunk_size = FULL_PAGE
     ours.watching.server_timeout = REOPEN
     ours.scanning.disabled = True
     ours.networking.request_timeout = 60

@@ -31,6 +31,7 @@ from podtask_operator.sweep import Sweeper
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 20.0
+EVENTS_SECONDS = 2.0
 
 
 class Parts:
@@ -76,6 +77,7 @@ class Parts:
         try:
             await stop.wait()
             await self.queue.drain(DRAIN_SECONDS)
+            await self.story.flush(EVENTS_SECONDS)
         finally:
             await _end(*tasks)
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from podtask_operator.api import Api, ApiError, ApiUnavailable
+from podtask_operator.api import FULL_PAGE, Api, ApiError, ApiUnavailable
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import Key
 from podtask_operator.settings import Settings
@@ -33,7 +33,7 @@ class Resync:
         for namespace in self._namespaces:
             async for pod in self._api.list_pods(namespace):
                 self._mirror.put_pod(pod)
-            async for run in self._api.list_runs(namespace):
+            async for run in self._api.list_runs(namespace, page=FULL_PAGE):
                 self._mirror.put_run(run)
 
     async def run(self, wake: Wake) -> None:

@@ -43,6 +43,15 @@ class Story:
                 await self._api.create_event(namespace, event)
             except (ApiError, ApiUnavailable) as error:
                 log.warning("an Event was not posted: %s", error)
+            finally:
+                self._pending.task_done()
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until what was told is posted; bounded: an end of the process does not wait for a slow API server."""
+        try:
+            await asyncio.wait_for(self._pending.join(), seconds)
+        except asyncio.TimeoutError:
+            log.warning("%d Events were not posted before the end", self._pending.qsize())
 
 
 def body(run: TaskRun, event: Event) -> dict[str, object]:

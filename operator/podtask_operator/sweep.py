@@ -19,14 +19,12 @@ from podtask.core.store import Store, StoreUnavailable
 from podtask.core.store.address import open_store, parse_store_url
 from podtask.core.sweep import Marks, Removal, sweep
 from podtask_operator import metrics, settings
-from podtask_operator.api import Api, ApiError, ApiUnavailable
+from podtask_operator.api import FULL_PAGE, Api, ApiError, ApiUnavailable
 
 log = logging.getLogger(__name__)
 
 AFTER_START = 600.0
 """Seconds before the first sweep of a process: an operator that is started often sweeps all the same."""
-PAGE = 50
-"""TaskRuns a page: they may carry 64 KiB of inline code and as much of inputs each."""
 
 
 class Sweeper:
@@ -55,7 +53,7 @@ class Sweeper:
         """Objects and bytes that were removed, or would be."""
         marks, namespaces = Marks(), self._told.namespaces or None
         for namespace in namespaces or (None,):
-            async for run in self._api.list_runs(namespace, page=PAGE):
+            async for run in self._api.list_runs(namespace, page=FULL_PAGE):
                 marks.add_run(run)
         objects, size = await asyncio.to_thread(self._sweep, marks, dry_run, tell)
         what = "would be removed from" if dry_run else "were removed from"

@@ -11,7 +11,7 @@ import pytest
 
 from podtask.core.keys import Bucket
 from podtask.core.store.memory import MemoryStore
-from podtask_operator.api import ApiUnavailable
+from podtask_operator.api import FULL_PAGE, ApiUnavailable
 from podtask_operator.settings import Settings
 from podtask_operator.sweep import Sweeper
 
@@ -26,7 +26,7 @@ class Runs:
         self.runs, self.cut_off, self.fence = runs, cut_off, fence
 
     async def list_runs(self, namespace: str | None, *, page: int) -> AsyncIterator[dict[str, Any]]:
-        assert (namespace, page) == ("team", 50)
+        assert (namespace, page) == ("team", FULL_PAGE)
         for run in self.runs:
             yield run
         if self.cut_off:
