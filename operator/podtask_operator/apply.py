@@ -26,8 +26,8 @@ from podtask.core.lifecycle.model import (
     Stop,
     Why,
 )
-from podtask.core.lifecycle.view import events, rendered
-from podtask.core.names import PodCleanup, Reason
+from podtask.core.lifecycle.view import Event, events, rendered
+from podtask.core.names import EVENT_ENTRY_DROPPED, PodCleanup, Reason
 from podtask.core.status import Status
 from podtask.core.store import Signer
 from podtask_operator import grants, metrics, pod, podstatus
@@ -108,7 +108,7 @@ class Applier:
         held = self._mirror.runs.get(key)
         same = held is not None and held.resource_version == answer["metadata"]["resourceVersion"]
         written = held if held is not None and same else TaskRun.parse(answer)  # the watch may have been quicker
-        self._story.tell(written, events(before, status))
+        self._story.tell(written, (*events(before, status), *_dropped(memory)))
         return written
 
     async def _perform(self, key: Key, run: TaskRun, effect: object, memory: Memory, now: datetime) -> None:
@@ -282,3 +282,9 @@ def refusal(error: ApiError, what: str = "pod") -> Why:
     if "PodSecurity" in text:
         return Why(Reason.POD_SECURITY, text, "Remove the named field from spec.podTemplate, or relax the namespace.")
     return Why(Reason.ADMISSION, text, "Ask the cluster's administrator; the operator goes on trying.")
+
+
+def _dropped(memory: Memory) -> tuple[Event, ...]:
+    """That a cache entry was dropped, said once."""
+    why, memory.dropped = memory.dropped, None
+    return (Event("Warning", EVENT_ENTRY_DROPPED, why),) if why else ()

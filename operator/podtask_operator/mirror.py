@@ -47,6 +47,8 @@ class Memory:
     refusals: int = 0
     granted_at: datetime | None = None
     composed: Composed | None = None
+    dropped: str | None = None
+    """Why its lookup dropped a cache entry, until an Event says so."""
     cache_key: str | None = None
     claimed: bool = False
     """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""

@@ -35,6 +35,8 @@ class Lookup:
     miss_reason: str | None = None
     absent: bool = False
     """There is none, and none was dropped."""
+    dropped: bool = False
+    """There was one, and it was removed because nobody could have used it; `miss_reason` says why."""
 
     @property
     def result(self) -> ResultInfo | None:
@@ -135,7 +137,7 @@ class Objects:
             return Lookup(miss_reason="There is no entry for this key.", absent=True)
         except ValueError as error:
             self._store.delete(pointer)
-            return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}")
+            return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}", dropped=True)
         if entry.key != cache_key or not entry.live(now):
             return Lookup(
                 miss_reason="The entry has expired." if entry.key == cache_key else "There is no entry for this key."
@@ -144,9 +146,8 @@ class Objects:
         if info is None or info.size != entry.size or info.etag != entry.etag:
             self._store.delete(pointer)
             what = "is gone" if info is None else "was altered"
-            return Lookup(
-                miss_reason=f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped."
-            )
+            reason = f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped."
+            return Lookup(miss_reason=reason, dropped=True)
         return Lookup(entry)
 
     def _publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:

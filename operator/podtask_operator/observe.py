@@ -153,6 +153,7 @@ class Observer:
             return CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
         leader = None if memory.claimed else self._leader(key, run, composed.key)
         reason = found.miss_reason
+        memory.dropped = reason if found.dropped else memory.dropped
         if found.absent and leader is None:
             why = await self._objects.why_missed(run.namespace, composed)
             reason = f"{reason} {why}" if why else reason

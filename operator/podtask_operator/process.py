@@ -41,8 +41,9 @@ class Parts:
         self._told = told
         self.mirror, self.story = Mirror(slots=Slots(told.limits)), Story(api)
         address = parse_store_url(told.store)
-        store = open_store(told.store, endpoint_url=told.endpoint_url, region=told.region)
-        signer = open_signer(told.store, endpoint_url=told.endpoint_url, region=told.region)
+        way = (told.store, told.endpoint_url, told.region)
+        store = open_store(*way, conditional_writes=told.conditional_writes)
+        signer = open_signer(*way, conditional_writes=told.conditional_writes)
         objects = Objects(store, address.prefix)
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)

@@ -18,6 +18,7 @@ from podtask.core.names import PodCleanup
 STORE: Final = "PODTASK_STORE"
 S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"
 S3_REGION: Final = "PODTASK_S3_REGION"
+CONDITIONAL_WRITES: Final = "PODTASK_STORE_CONDITIONAL_WRITES"
 WATCH_NAMESPACES: Final = "PODTASK_WATCH_NAMESPACES"
 RUNNER_IMAGES: Final = "PODTASK_RUNNER_IMAGES"
 DEFAULT_PYTHON: Final = "PODTASK_DEFAULT_PYTHON"
@@ -55,6 +56,8 @@ class Settings:
     endpoint_url: str | None = None
     """The S3 endpoint as pods see it: SigV4 signs the host. None: AWS."""
     region: str = "us-east-1"
+    conditional_writes: bool = True
+    """Whether the S3 server knows `If-None-Match`: `on` or `off`."""
     namespaces: tuple[str, ...] = ()
     """Namespaces to serve; empty: all."""
     runner_images: Mapping[str, str] = field(default_factory=dict)
@@ -102,6 +105,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         store=store,
         endpoint_url=environment.get(S3_ENDPOINT_URL) or None,
         region=environment.get(S3_REGION) or Settings.region,
+        conditional_writes=_switch(environment, CONDITIONAL_WRITES),
         namespaces=namespaces,
         runner_images=images,
         default_python=environment.get(DEFAULT_PYTHON) or max(images, key=_minor),
@@ -121,6 +125,14 @@ def load(environment: Mapping[str, str]) -> Settings:
         lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
         identity=environment.get(IDENTITY) or _unique(),
     )
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    """On unless it says off."""
+    said = environment.get(name) or "on"
+    if said not in ("on", "off"):
+        raise SettingsError(f"{name} must be on or off, not {said!r}")
+    return said == "on"
 
 
 def _task_defaults(environment: Mapping[str, str]) -> dict[str, Any]:

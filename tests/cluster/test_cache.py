@@ -23,6 +23,8 @@ WHO = 'import os\n\ndef main():\n    return os.environ["PODTASK_TASK_RUN"]\n'
 WHO_OF = 'import os\n\ndef main(rows):\n    return [os.environ["PODTASK_TASK_RUN"], rows]\n'
 COUNTED = "def main(rows, unit):\n    return [rows, unit]\n"
 SLOW = 'import os, time\n\ndef main():\n    time.sleep(6)\n    return os.environ["PODTASK_TASK_RUN"]\n'
+MANY_SECONDS = 240
+"""For a dozen pods at once on a machine that has much else to do."""
 FOR_EVER = "import time\n\ndef main():\n    time.sleep(600)\n"
 
 
@@ -90,7 +92,7 @@ def applied(world: World, store: Store, bucket: Bucket) -> World:
     """The first generation; then two of its results are damaged, and the second generation comes."""
     world.apply(*FIRST)
     for manifest in FIRST[3:]:
-        world.finished(manifest["metadata"]["name"])
+        world.finished(manifest["metadata"]["name"], MANY_SECONDS)
     store.delete(result_key(world, bucket, "deleted"))
     key = result_key(world, bucket, "altered")
     store.put(key, store.get(key)[::-1])
@@ -107,7 +109,7 @@ def value(run: Object) -> Any:
 
 
 def is_a_hit(world: World, name: str, source: str) -> Object:
-    run = world.finished(name)
+    run = world.finished(name, MANY_SECONDS)
     status = run["status"]
     assert (status["state"], status["reason"]) == ("Cached", "Cached")
     assert (status["cache"]["outcome"], status["cache"]["sourceRun"]) == ("Hit", source)
@@ -118,7 +120,7 @@ def is_a_hit(world: World, name: str, source: str) -> Object:
 
 
 def is_a_miss(world: World, name: str, reason: str = "There is no entry for this key.") -> Object:
-    run = world.finished(name)
+    run = world.finished(name, MANY_SECONDS)
     status = run["status"]
     assert (status["state"], status["cache"]["outcome"]) == ("Completed", "Miss")
     assert re.fullmatch(

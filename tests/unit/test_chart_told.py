@@ -91,6 +91,7 @@ def test_clients_are_told_addresses_and_no_credentials() -> None:
         "prefix": "",
         "endpoint": "https://s3.example.org",
         "region": "us-east-1",
+        "conditionalWrites": "on",
         "pythons": "3.10,3.11,3.12,3.13",
         "defaultPython": "3.11",
         PUBLISHED: ",".join(MODULES),

@@ -181,5 +181,6 @@ class CacheOutcome(str, enum.Enum):
     __str__ = str.__str__
 
 
+EVENT_ENTRY_DROPPED: Final = "CacheEntryDropped"
 CONDITION_SUCCEEDED: Final = "Succeeded"
 CONDITION_FINISHED: Final = "Finished"

@@ -145,14 +145,17 @@ class BucketAccess:
     def _find(self) -> tuple[Store, Bucket] | None:
         from podtask.core.store import key_prefix, open_store
 
-        url, endpoint, region = self._store, self._endpoint_url, None
+        url, endpoint, region, conditional = self._store, self._endpoint_url, None, True
         if url is None:
             found = self.published()
             if found is None:
                 return None
             url, endpoint, region = found[0], endpoint or found[1], found[2]
+            conditional = (self._told() or {}).get("conditionalWrites") != "off"
         try:
-            return open_store(url, endpoint, region), Bucket(key_prefix(url), self._namespace)
+            return open_store(url, endpoint, region, conditional_writes=conditional), Bucket(
+                key_prefix(url), self._namespace
+            )
         except ValueError as error:
             raise NoBucket(
                 f"The bucket cannot be opened: {error} (PODTASK_STORE or ConfigMap {CLIENT_CONFIG_MAP})."
@@ -160,12 +163,15 @@ class BucketAccess:
 
     def published(self) -> tuple[str, str | None, str | None] | None:
         """Address, endpoint and region, as the chart publishes them; None where they cannot be read."""
-        names = dict.fromkeys((self._namespace, OPERATOR_NAMESPACE))
-        data = next((found for name in names if (found := self._published(name)) and found.get("bucket")), None)
+        data = self._told()
         if data is None:
             return None
         url = "/".join(part for part in (f"s3://{data['bucket']}", data.get("prefix", "")) if part)
         return url, data.get("endpoint") or None, data.get("region") or None
+
+    def _told(self) -> Mapping[str, str] | None:
+        names = dict.fromkeys((self._namespace, OPERATOR_NAMESPACE))
+        return next((found for name in names if (found := self._published(name)) and found.get("bucket")), None)
 
 
 def _fresh(at: float | None) -> bool:

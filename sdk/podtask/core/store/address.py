@@ -33,6 +33,8 @@ class S3Settings:
     public_endpoint_url: str | None = None
     """As a laptop sees the same server, where that differs."""
     region: str | None = None
+    conditional_writes: bool = True
+    """Whether the server knows `If-None-Match`. Without it, two who write one key at once may both succeed."""
 
     def outside(self) -> S3Settings:
         """The same bucket by the way a laptop takes."""
@@ -57,8 +59,13 @@ def parse_store_url(
     return S3Settings(parts.netloc, prefix, _endpoint(endpoint_url), _endpoint(public_endpoint_url), region)
 
 
-def open_store(url: str, endpoint_url: str | None = None, region: str | None = None) -> Store:
-    """The store at an address. Reaches no server yet. Raises `ValueError` for an address that is none."""
+def open_store(
+    url: str, endpoint_url: str | None = None, region: str | None = None, *, conditional_writes: bool = True
+) -> Store:
+    """The store at an address. Reaches no server yet. Raises `ValueError` for an address that is none.
+
+    `conditional_writes`: False for a server that does not know them; see `S3Settings`. Folders always do.
+    """
     if urlsplit(url).scheme == "file":
         from podtask.core.store.directory import DirectoryStore
 
@@ -66,10 +73,12 @@ def open_store(url: str, endpoint_url: str | None = None, region: str | None = N
     settings = _settings(url, endpoint_url, region)
     from podtask.core.store.s3 import S3Store
 
-    return S3Store(settings)
+    return S3Store(replace(settings, conditional_writes=conditional_writes))
 
 
-def open_signer(url: str, endpoint_url: str | None = None, region: str | None = None) -> Signer:
+def open_signer(
+    url: str, endpoint_url: str | None = None, region: str | None = None, *, conditional_writes: bool = True
+) -> Signer:
     """The signer for a store; `endpoint_url` as the holders of the URLs see it. Raises `ValueError` as `open_store`."""
     if urlsplit(url).scheme == "file":
         from podtask.core.store.directory import DirectorySigner
@@ -78,7 +87,7 @@ def open_signer(url: str, endpoint_url: str | None = None, region: str | None = 
     settings = _settings(url, endpoint_url, region)
     from podtask.core.store.s3 import S3Signer
 
-    return S3Signer(settings)
+    return S3Signer(replace(settings, conditional_writes=conditional_writes))
 
 
 def key_prefix(url: str) -> str:
