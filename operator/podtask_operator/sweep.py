@@ -85,7 +85,8 @@ class Sweeper:
 async def _once(told: settings.Settings, *, dry_run: bool) -> None:
     api = await Api.connect()
     try:
-        store = open_store(told.store, endpoint_url=told.endpoint_url, region=told.region)
+        way = (told.store, told.endpoint_url, told.region)
+        store = open_store(*way, conditional_writes=told.conditional_writes)
         sweeper = Sweeper(api, store, parse_store_url(told.store).prefix, told)
         objects, size = await sweeper.once(dry_run=dry_run, tell=_print)
         sys.stdout.write(f"{objects} objects, {size} bytes {'would be' if dry_run else 'were'} removed\n")

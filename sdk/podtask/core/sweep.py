@@ -1,7 +1,7 @@
 """Removes from the bucket what nobody needs any more: the only place that ever does.
 
     TaskRuns ──mark──> Marks ─┐
-    bucket, listed once in order ──> per namespace: blobs, cache pointers, runs ──> kept, or removed with a reason
+    bucket, listed once in order ──> per namespace: blobs, cache, recent, runs ──> kept, or removed with a reason
 
 Kept is whatever is named by a TaskRun that exists (its own objects, the run its result or an input came from, the blobs
 of its spec), by a cache pointer that is live, by a `keep` note that is not over (resultRetentionSeconds), and whatever
@@ -27,6 +27,8 @@ from podtask.core.keys import KEEP
 from podtask.core.store.base import NotStored, ObjectInfo, Store
 
 SPARE: Final = timedelta(days=1)
+REMEMBERED: Final = timedelta(days=30)
+"""How long the last runs of a task explain a miss (`podtask.core.missed`), after the last one that stored an entry."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _POINTER: Final = re.compile(r"[0-9a-f]{64}\.json")
@@ -134,6 +136,12 @@ class _Pass:
         self.marks.add_entry(entry)
         return None
 
+    def forgotten(self, info: ObjectInfo) -> str | None:
+        """Why the last runs of a task need no more be remembered."""
+        if datetime.fromtimestamp(info.modified, timezone.utc) > self.now - max(self.spare, REMEMBERED):
+            return None
+        return f"no run of its task has stored a cache entry for {REMEMBERED.days} days"
+
     def run_over(self, uid: str, objects: list[ObjectInfo]) -> str | None:
         """Why the objects of a run are not needed."""
         if uid in self.marks.uids or any(map(self.young, objects)):
@@ -162,7 +170,7 @@ def keep_note(until: datetime) -> bytes:
 
 
 def _needless(this: _Pass, below: str, depth: int) -> Iterator[Removal]:
-    """In the order of the keys: `blobs/`, `cache/`, `runs/` of each namespace, so pointers mark before runs come."""
+    """In the order of the keys, each namespace: blobs, cache, recent, runs; so pointers mark before runs come."""
 
     def group(info: ObjectInfo) -> tuple[str, str, str]:
         namespace, _, rest = info.key[depth:].partition("/")
@@ -176,6 +184,8 @@ def _needless(this: _Pass, below: str, depth: int) -> Iterator[Removal]:
             why = None if this.young(objects[0]) else "no TaskRun names this code or input"
         elif kind == "cache" and _POINTER.fullmatch(name):
             why = this.entry_over(objects[0])
+        elif kind == "recent" and _POINTER.fullmatch(name):
+            why = this.forgotten(objects[0])
         elif kind == "runs" and _UID.fullmatch(name) and all(_OF_A_RUN.search(info.key) for info in objects):
             why = this.run_over(name, objects)
         if why is not None:

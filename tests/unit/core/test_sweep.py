@@ -123,6 +123,12 @@ def test_an_entry_that_cannot_be_read_goes(scene: Scene) -> None:
     assert scene.swept() == {gone}
 
 
+def test_the_last_runs_of_a_task_are_remembered_for_a_month(scene: Scene) -> None:
+    scene.put(BUCKET.recent("daily"), age=timedelta(days=29))
+    forgotten = scene.put(BUCKET.recent("once"), age=timedelta(days=31))
+    assert scene.swept() == {forgotten}
+
+
 def test_what_is_younger_than_a_day_stays_whoever_named_it(scene: Scene) -> None:
     blob, entry = scene.put(BUCKET.blob(digest("x")), age=YOUNG), scene.entry("a", 9, expires=-OLD, age=YOUNG)
     run_keys = scene.attempt(1, 1, OLD) | scene.attempt(1, 2, YOUNG)

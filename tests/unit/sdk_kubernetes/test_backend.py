@@ -48,7 +48,7 @@ class TestFiles:
         self, backend: KubernetesBackend, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = MemoryStore()
-        monkeypatch.setattr("podtask.core.store.open_store", lambda *_: store)
+        monkeypatch.setattr("podtask.core.store.open_store", lambda *_, **__: store)
         cluster.published["team"] = {"bucket": "data"}
         files = []
         for name in ("a.txt", "b.txt"):

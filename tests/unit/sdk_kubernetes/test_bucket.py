@@ -51,8 +51,8 @@ def opened(store: Counting, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, 
     """How a store was opened."""
     calls: list[tuple[Any, ...]] = []
 
-    def open_store(*arguments: Any) -> Counting:
-        calls.append(arguments)
+    def open_store(*arguments: Any, conditional_writes: bool) -> Counting:
+        calls.append(arguments if conditional_writes else (*arguments, "no conditional writes"))
         return store
 
     monkeypatch.setattr("podtask.core.store.open_store", open_store)
@@ -130,6 +130,10 @@ class TestWhichBucket:
     def test_empty_values_of_the_chart_are_no_values(self, opened: list[tuple[Any, ...]]) -> None:
         access({"team": {"bucket": "data", "prefix": "", "endpoint": "", "region": ""}}).carry(LARGE, "it")
         assert opened == [("s3://data", None, None)]
+
+    def test_a_server_without_conditional_writes_is_published_as_such(self, opened: list[tuple[Any, ...]]) -> None:
+        access({"team": {**PUBLISHED, "conditionalWrites": "off"}}).carry(LARGE, "it")
+        assert opened == [("s3://data/prod", "https://s3.example", "eu-1", "no conditional writes")]
 
     @pytest.mark.parametrize("published", [{}, {"team": {}}, {"team": {"bucket": ""}}])
     def test_without_any_there_is_a_sentence(self, published: dict[str, dict[str, str]]) -> None:
