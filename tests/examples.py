@@ -11,6 +11,7 @@ LAST_LINE = {
     "async_flow": "['HELLO ADA', 'HELLO ALAN']",
     "caching": "332833500",
     "fan_out": "pi is about 3.1",
+    "files": "{'shop-0': 16668333, 'shop-1': 16661667, 'shop-2': 16665000}",
     "hello": "['hello ada', 'hello alan']",
     "notebook": "24 values, highest 22.14",
     "retries": "[17, 17, 17]",
@@ -23,7 +24,7 @@ LAST_LINE = {
 VALUES = {
     "hello.yaml": {"hello": '"hello ada"'},
     "pipeline.yaml": {"transform": "11.25", "publish": '"published"'},
-    "pod_template.yaml": {"sized": '{"scratch": ["part-1"], "threads": "1"}'},
+    "pod_template.yaml": {"sized": '{"scratch":["part-1"],"threads":"1"}'},
 }
 """Manifest -> TaskRun -> `status.result.value`."""
 

@@ -61,8 +61,8 @@ ARROWS = (
         (State.PENDING, *STARTED),
         (State.COMPLETED, State.FAILED, State.CRASHED, State.TIMED_OUT),
         "M512,123 H690",
-        "the last attempt is judged",
-        (603, 115),
+        "the last end is judged",
+        (622, 115),
     ),
     Arrow(
         (State.PENDING, *STARTED, State.AWAITING_RETRY),
