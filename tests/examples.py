@@ -24,7 +24,7 @@ LAST_LINE = {
 VALUES = {
     "hello.yaml": {"hello": '"hello ada"'},
     "pipeline.yaml": {"transform": "11.25", "publish": '"published"'},
-    "pod_template.yaml": {"sized": '{"scratch":["part-1"],"threads":"1"}'},
+    "pod_template.yaml": {"sized": "1000"},
 }
 """Manifest -> TaskRun -> `status.result.value`."""
 

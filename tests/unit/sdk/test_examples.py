@@ -35,6 +35,15 @@ def test_the_second_run_of_the_caching_example_computes_nothing(tmp_path: Path) 
     assert said[1].count("Cached") == 2
 
 
+@pytest.mark.parametrize("manifest", VALUES)
+def test_the_task_runs_of_a_manifest_complete_without_a_cluster(manifest: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "podtask.cli", "run", "-f", str(FOLDER / manifest), "--local"]
+    environment = {**os.environ, "PODTASK_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.splitlines()) >= {f"{name} Completed: {value}" for name, value in VALUES[manifest].items()}
+
+
 def test_every_example_is_run() -> None:
     assert {path.stem for path in FOLDER.glob("*.py")} == set(LAST_LINE)
     assert {path.name for path in FOLDER.glob("*.yaml")} == {*VALUES, *OTHERS}
