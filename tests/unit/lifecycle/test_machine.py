@@ -70,6 +70,8 @@ class Lifecycle(RuleBasedStateMachine):
         self.attempts: dict[int, Attempt] = {}
         self.end: Status | None = None
         self.forgiven = 0
+        self.stood_still = 0.0
+        """Seconds in which the status said that the clock of the deadline stands."""
         if needs is not None:
             self.cluster.upstreams = (upstream(state=needs),)
         if policy.cache is not None:
@@ -102,12 +104,14 @@ class Lifecycle(RuleBasedStateMachine):
     def an_attempt_takes_its_course(self, ending: Verdict | None, patient: bool) -> None:
         """Without it, chance alone would rarely see a second attempt, let alone the end of a budget."""
         for _ in range(8):
+            self.operator.catch_up()
             decision = self.operator.reconcile()
             self._check()
             if self.phase() is PodPhase.RUNNING:
                 self.cluster.finish(self.cluster.alive[0], ending and said_(ending), oom_killed=ending is None)
                 if patient and self.people == "cancel":
                     self.cancel()
+                self.operator.catch_up()
                 self.operator.reconcile()
                 return
             if not self._progress() and patient and decision is not None and decision.again_at is not None:
@@ -117,6 +121,8 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 4.0, 25.0, 120.0, 1000.0]))
     def time_passes(self, seconds: float) -> None:
+        if self.cluster.status.suspended_at is not None:
+            self.stood_still += seconds
         self.cluster.now += timedelta(seconds=seconds)
 
     @rule(posts=st.sampled_from(["accept", "refuse", "refuse for ever"]))
@@ -255,9 +261,25 @@ class Lifecycle(RuleBasedStateMachine):
         for number in sorted(self.attempts):
             attempt = self.attempts[number]
             kills += attempt.cause is Cause.OUT_OF_MEMORY
+            assert (
+                growth is None
+                or attempt.cause is not Cause.OUT_OF_MEMORY
+                or growth.text(kills) != growth.text(kills - 1)
+            )
             assert attempt.memory == (growth.text(kills) if growth is not None and kills else None)
             assert attempt.memory is None or (growth is not None and in_bytes(attempt.memory) <= growth.most)
         assert kills <= self.cluster.status.out_of_memory_used
+
+    @invariant()
+    def i4_no_run_ends_before_its_deadline_because_of_it(self) -> None:
+        policy, status = self.cluster.policy, self.cluster.status
+        if status.reason is not Reason.DEADLINE_EXCEEDED or not status.finished or self.clock == "jumps":
+            return
+        assert policy.deadline_seconds is not None
+        assert status.started_at is not None
+        assert status.finished_at is not None
+        counted = (status.finished_at - status.started_at).total_seconds() - self.stood_still
+        assert counted >= policy.deadline_seconds - 1e-3
 
     @invariant()
     def i5_nothing_starts_after_the_deadline(self) -> None:
@@ -398,7 +420,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _check(self) -> None:
         for name in dir(type(self)):
-            if name.startswith(("i1_", "i2_", "i3_", "i5_", "i7_", "i9_")):
+            if name.startswith(("i1_", "i2_", "i3_", "i4_", "i5_", "i7_", "i9_")):
                 getattr(self, name)()
 
 
@@ -414,7 +436,7 @@ def _settings(examples: int, steps: int) -> settings:
 
 
 def test_invariants() -> None:
-    run_state_machine_as_test(Lifecycle, settings=_settings(600, 30))
+    run_state_machine_as_test(Lifecycle, settings=_settings(1_000, 30))
 
 
 @pytest.mark.long
