@@ -271,7 +271,7 @@ class Operator:
             return
         assert pod.uid == effect.pod_uid
         if isinstance(effect, DeletePod) and effect.force:
-            assert effect.attempt in cluster.lost, "only what a lost node holds is removed by force"
+            assert pod.gone_by is not None, "only what outlives its deletion is removed by force"
             cluster.remove(effect.attempt)
         elif isinstance(effect, DeletePod):
             held = self.pods[effect.attempt].pod
