@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from podtask import flow, task
+from podtask.backends.flights import Flights
+from podtask.backends.shelf import Shelf
 from podtask.tasks import task_input_hash
 
 FACTOR = 2
@@ -50,6 +52,13 @@ def test_what_changed_is_named_with_the_run_it_is_compared_to(call: Any, monkeyp
     assert call([2], "km")[2].miss_reason == reason.format(second, "argument `unit` changed; code the same")
     monkeypatch.setitem(globals(), "FACTOR", 3)
     assert call([1])[2].miss_reason == reason.format(first, "code changed; arguments the same")
+
+
+def test_a_hit_costs_no_lock_and_reads_nothing_but_its_entry(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    call([1])
+    monkeypatch.delattr(Flights, "lead")
+    monkeypatch.delattr(Shelf, "_recent")
+    assert call([1])[0] == "Cached"
 
 
 class Moody:
