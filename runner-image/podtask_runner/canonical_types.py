@@ -50,6 +50,8 @@ def _own_word(encoder: Encoder, value: object) -> bytes | None:
 def _code(encoder: Encoder, value: object) -> bytes | None:
     if isinstance(value, types.FunctionType):
         return _parts(encoder, codeid.function_parts(value))
+    if isinstance(value, types.GenericAlias):  # list[int]; reduces differently in different Pythons
+        return encoder.sequence(b"alias", (value.__origin__, value.__args__))
     if value is Any:  # a class since Python 3.11
         return _parts(encoder, codeid.Parts(b"foreign", ("typing:Any", "")))
     if isinstance(value, type):
@@ -143,8 +145,10 @@ def _path(_: Encoder, value: object) -> bytes | None:
 
 
 def _moment(encoder: Encoder, value: object) -> bytes | None:
-    """datetime and time with zone and fold; the rest of the module reduces well by itself."""
-    datetime = sys.modules.get("datetime")
+    """datetime and time with zone and fold, and zones with a name; the rest of the module reduces well by itself."""
+    datetime, zoneinfo = sys.modules.get("datetime"), sys.modules.get("zoneinfo")
+    if zoneinfo is not None and isinstance(value, zoneinfo.ZoneInfo) and value.key is not None:
+        return token(b"zone", text(value.key))
     if datetime is None or type(value) not in (datetime.datetime, datetime.time):
         return None
     moment: Any = value

@@ -22,6 +22,7 @@ from podtask_runner import modules, sources, usage
 from podtask_runner.payload import PYTHON
 
 _MISSING: Final = object()
+_OF_NAMEDTUPLES: Final = frozenset({"_make", "_replace", "_asdict"})
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def class_parts(kind: type) -> Parts:
     for key, member in vars(kind).items():
         if methods[key]:
             live[key] = methods[key]
-        elif not _is_machinery(key, member) and (_is_plain(member) or isinstance(member, type) or not resolved):
+        elif not _is_machinery(kind, key, member) and (_is_plain(member) or isinstance(member, type) or not resolved):
             live[key] = member
     if tree is not None:
         known = {key for key, found in methods.items() if found}
@@ -149,10 +150,12 @@ def _globals_of(kind: type, methods: Mapping[str, list[types.FunctionType]]) -> 
     return next((known for known in beside if known.get("__name__") == kind.__module__), None) or vars(module or object)
 
 
-def _is_machinery(key: str, member: object) -> bool:
+def _is_machinery(kind: type, key: str, member: object) -> bool:
     """What Python itself keeps in a class; no statement of the user's says it."""
     sunder = key.startswith("_") and key.endswith("_")  # dunder, too
-    return sunder or key == "_abc_impl" or isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType)
+    named = issubclass(kind, tuple) and (key in _OF_NAMEDTUPLES or key in getattr(kind, "_fields", ()))
+    slot = isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType)
+    return sunder or named or slot or key == "_abc_impl"
 
 
 def inside(member: object) -> list[object]:

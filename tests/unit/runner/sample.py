@@ -13,11 +13,13 @@ import json
 import pathlib
 import re
 import uuid
+import zoneinfo
 from typing import Any, NamedTuple
 
 from podtask_runner.canonical import content_hash
 from podtask_runner.codeid import code_identity, source_identity
 
+Bare = collections.namedtuple("Bare", "a b")  # noqa: PYI024
 WORDS = ("ada", "alan", "grace", "edsger", "barbara")
 FACTOR = 3
 TABLE = {"a", "b", "c"}
@@ -105,6 +107,13 @@ VALUES: dict[str, Any] = {
         dt.time(1, 2, fold=1),
         dt.timedelta(1, 2, 3),
     ],
+    "zones": [
+        zoneinfo.ZoneInfo("Europe/Berlin"),
+        dt.datetime(2024, 1, 2, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
+        dt.datetime(2024, 1, 2, tzinfo=zoneinfo.ZoneInfo("UTC")),
+    ],
+    "alias": [list[int], dict[str, list[int]]],
+    "namedtuple without a statement": Bare(1, "b"),
     "paths": [pathlib.Path("a/b"), pathlib.PureWindowsPath("a/b")],
     "uuid": uuid.UUID(int=7),
     "enums": [Colour.RED, Colour.BLUE, Access.READ | Access.WRITE],

@@ -32,6 +32,7 @@ RECORDED = {
     "deque": "30885b13a190",
     "numbers": "0c84fc991060",
     "times": "327b7c45e0f0",
+    "zones": "88e9e451f3df",
     "paths": "edd878928f84",
     "uuid": "4faec2d3ebf6",
     "range and slice": "915f2ba4a0c8",
