@@ -9,6 +9,7 @@ BENCHES = (
     "bench_hashing",
     "bench_runner",
     "bench_store",
+    "bench_transfer",
     "bench_sdk_submit",
     "bench_cluster",
     "bench_scale",

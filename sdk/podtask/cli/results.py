@@ -20,9 +20,13 @@ from podtask.cli.options import latest, with_session
 from podtask.cli.session import Session, note
 from podtask.cli.view import Seen
 from podtask.core.status import ErrorInfo, ResultInfo
-from podtask_runner.names import JSON
+from podtask_runner.names import FILE, JSON
 from podtask_runner.payload import digest
+from podtask_runner.registry import NPY, PARQUET
+from podtask_runner.serializers import Word
 
+HARMLESS = (NPY, PARQUET)
+"""Opened without asking: data, no code."""
 WARNING = "podtask: unpickling runs whatever code the task's author put there; do it only with runs that you trust."
 
 
@@ -39,12 +43,18 @@ def result(session: Session, name: str | None, *, latest: bool, output: str | No
     if info is None:
         _no_result(session, run)
         return
+    word = Word.read(info.serializer)
     if output is not None:
+        _stored(session, run, info, Path(output))
+        note(f"{output}: {info.size} bytes, {info.serializer}, sha256 {info.digest}")
+    elif word.format == JSON:
         data = _bytes(session, run, info)
-        Path(output).write_bytes(data)
-        note(f"{output}: {len(data)} bytes, {info.serializer}, sha256 {info.digest}")
-    elif info.serializer == JSON:
-        sys.stdout.buffer.write(_bytes(session, run, info) + b"\n")
+        sys.stdout.buffer.write((_unpacked(run, data, word) if word.gzipped else data) + b"\n")
+    elif word.format == FILE:
+        name = word.details.get("name", "")
+        raise CommandFailed(f"The result of '{run.name}' is the file '{name}' ({info.size} bytes): -o FILE stores it.")
+    elif word.format in HARMLESS:
+        printers.out(printers.value(_opened(run, _bytes(session, run, info), info.serializer)))
     elif unpickle:
         note(WARNING)
         printers.out(printers.value(_opened(run, _bytes(session, run, info), info.serializer)))
@@ -103,14 +113,49 @@ def _bytes(session: Session, run: Seen, info: ResultInfo | ErrorInfo) -> bytes:
     elif info.inline is not None:
         data = base64.b64decode(info.inline)
     else:
-        kind = "result" if isinstance(info, ResultInfo) else "error"
-        uid = getattr(info, "source_uid", None) or run.uid
-        what = f"The {kind} of TaskRun {run.namespace}/{run.name}"
-        number = info.attempt or run.status.attempts_total
-        data = session.bucket(run.namespace).read(uid, number, kind, what, info.size or 0)
+        data = session.bucket(run.namespace).read(*_place(run, info))
         if digest(data) != info.digest:
-            raise CommandFailed(f"{what} in the bucket is not what the run stored (sha256 differs); run it again.")
+            raise _changed(run, info)
     return data
+
+
+def _stored(session: Session, run: Seen, info: ResultInfo, target: Path) -> None:
+    """The bytes as they are, streamed into a file that is there only when they are right."""
+    if info.value is not None or info.inline is not None:
+        target.write_bytes(_bytes(session, run, info))
+        return
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        found = session.bucket(run.namespace).download(*_place(run, info), beside)
+        if found != info.digest:
+            raise _changed(run, info)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _place(run: Seen, info: ResultInfo | ErrorInfo) -> tuple[str, int, str, str, int]:
+    """What the bucket asks to find the object: run, attempt, kind, what to call it, its size."""
+    kind = "result" if isinstance(info, ResultInfo) else "error"
+    uid = getattr(info, "source_uid", None) or run.uid
+    what = f"The {kind} of TaskRun {run.namespace}/{run.name}"
+    return uid, info.attempt or run.status.attempts_total, kind, what, info.size or 0
+
+
+def _changed(run: Seen, info: ResultInfo | ErrorInfo) -> CommandFailed:
+    what = _place(run, info)[3]
+    return CommandFailed(f"{what} in the bucket is not what the run stored (sha256 differs); run it again.")
+
+
+def _unpacked(run: Seen, data: bytes, word: Word) -> bytes:
+    from podtask_runner.errors import InputCorrupted
+    from podtask_runner.squeeze import parts, unpacked
+
+    try:
+        found = unpacked(parts(data), word.size)
+    except (InputCorrupted, ValueError) as problem:
+        raise CommandFailed(f"The result of '{run.name}' cannot be unpacked: {problem}") from problem
+    return found if isinstance(found, bytes) else found.path.read_bytes()
 
 
 def _opened(run: Seen, data: bytes, serializer: str) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 
+import numpy as np
 import pytest
 from tests.unit.cli.conftest import Terminal
 from tests.unit.cli.runs import TRACEBACK, run
 
-from podtask_runner.pickling import dump_exception, dumps
+from podtask_runner.pickling import dump_exception, dumps, serialize_result
 
 
 def with_result(data: bytes, **more: object) -> dict[str, object]:
@@ -60,6 +62,38 @@ def test_a_pickle_stays_closed_until_it_is_asked_for(podtask: Terminal) -> None:
     assert (said.status, said.out) == (0, "{1}\n")
     assert said.err.startswith("podtask: unpickling runs whatever code")
     assert podtask("result list --unpickle").out == "[1]\n"
+
+
+def test_a_file_is_stored_and_never_printed(podtask: Terminal) -> None:
+    data = b"raw" * 1000
+    podtask.cluster.add(run("made", "Completed", status=with_result(data, serializer="file;name=model.bin")))
+    podtask.store.put(podtask.keys("uid-made").result, data)
+    said = podtask("result made")
+    assert (said.status, said.out) == (1, "")
+    assert "is the file 'model.bin' (3000 bytes): -o FILE stores it" in said.err
+    assert podtask("result made -o here.bin").status == 0
+    assert (podtask.folder / "here.bin").read_bytes() == data
+    podtask.store.put(podtask.keys("uid-made").result, data + b" ")
+    said = podtask("result made -o damaged.bin")
+    assert "is not what the run stored (sha256 differs)" in said.err
+    assert sorted(path.name for path in podtask.folder.iterdir() if path.suffix in (".bin", ".part")) == ["here.bin"]
+
+
+def test_compressed_json_is_printed_and_arrays_are_shown(podtask: Terminal) -> None:
+    text = b"[" + b"1," * 50_000 + b"1]"
+    packed = gzip.compress(text, mtime=0)
+    array, npy = serialize_result(np.arange(3))
+    word = f"json+gzip;size={len(text)}"
+    podtask.cluster.add(
+        run("list", "Completed", status=with_result(packed, serializer=word)),
+        run("more", "Completed", status=with_result(packed, serializer="json+gzip;size=7")),
+        run("array", "Completed", status=with_result(array, serializer=npy)),
+    )
+    for name, data in (("list", packed), ("more", packed), ("array", array)):
+        podtask.store.put(podtask.keys(f"uid-{name}").result, data)
+    assert podtask("result list").out.encode() == text + b"\n"
+    assert "holds more than the 7 bytes" in podtask("result more").err
+    assert podtask("result array").out == "array([0, 1, 2])\n"
 
 
 @pytest.mark.parametrize(
