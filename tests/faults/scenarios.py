@@ -176,6 +176,21 @@ DISRUPTION = Scenario(
     outcomes=(("Disruption", "PodDeleted|Interrupted"), COMPLETED),
     meanwhile=delete_pods,
 )
+GIVES_UP = Scenario(
+    "gives-up",
+    (
+        *START,
+        "PATCH status: unchanged; attempts 1 runs",
+        "PATCH status: unchanged; attempts 1 runs",
+        "DELETE pods {run}-1",
+        "PATCH status: Crashed; attempts 1 Disruption",
+    ),
+    lambda name: [
+        task_run(name, QUICK, nodeSelector={"podtask-tests/none": "x"}, pendingTimeoutSeconds=8, maxDisruptions=0)
+    ],
+    state="Crashed",
+    outcomes=(("Disruption", "PendingTimeout"),),
+)
 CHAIN = Scenario(
     "chain", (*START, END), chain, before=tuple(what.replace("{run}", "{run}-up") for what in (*START, END))
 )

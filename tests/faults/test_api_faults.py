@@ -19,7 +19,19 @@ from tests.cluster.killed_operator import WRITES, described
 from tests.cluster.kit import Object, World, namespace, needed, task_run
 from tests.cluster.operator_process import Operator
 from tests.faults.proxy import Proxy, Rule, api_writes
-from tests.faults.scenarios import CANCEL, CHAIN, DISRUPTION, MISS, QUICK, RETRY, SUCCESS, Scenario, hit, own_key
+from tests.faults.scenarios import (
+    CANCEL,
+    CHAIN,
+    DISRUPTION,
+    GIVES_UP,
+    MISS,
+    QUICK,
+    RETRY,
+    SUCCESS,
+    Scenario,
+    hit,
+    own_key,
+)
 
 from podtask.core.keys import Bucket
 from podtask.core.store import Store
@@ -52,7 +64,7 @@ STORE_FAULTS: dict[str, Rule] = {
 }
 """More times than botocore tries by itself."""
 WARM = own_key()
-SCENARIOS = (SUCCESS, RETRY, MISS, CANCEL, DISRUPTION, CHAIN, hit(WARM))
+SCENARIOS = (SUCCESS, RETRY, MISS, CANCEL, DISRUPTION, CHAIN, GIVES_UP, hit(WARM))
 SOME = 2
 """How many of the faults `make test` tries at each write; other ones at the next."""
 
