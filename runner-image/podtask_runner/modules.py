@@ -30,12 +30,17 @@ def is_own(name: str, filename: str = "") -> bool:
     if top in _OURS or top in sys.builtin_module_names:
         return False
     if filename and not filename.startswith("<"):
-        path = Path(filename)
-        return _PACKAGES.isdisjoint(path.parts) and _STANDARD not in path.parents
+        return _is_own_file(filename)
     if top in sys.stdlib_module_names:
         return False
     found = file_of(name)
     return found is None or is_own(name, found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_own_file(filename: str) -> bool:
+    path = Path(filename)
+    return _PACKAGES.isdisjoint(path.parts) and _STANDARD not in path.parents
 
 
 def file_of(name: str) -> str | None:
