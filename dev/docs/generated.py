@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dev.docs import chart, command, examples, picture, python_api, settings, taskrun, words
+from dev.docs import chart, command, examples, metrics, picture, python_api, settings, taskrun, words
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, table
 from dev.docs.paths import DOCS, TOP
@@ -25,6 +25,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/python.md": python_api.text,
     "reference/settings.md": settings.text,
     "reference/command.md": command.text,
+    "reference/metrics.md": metrics.text,
     "reference/chart.md": chart.text,
     "explanation/lifecycle.svg": picture.text,
 }
