@@ -14,7 +14,7 @@ from typing import Any, Final
 from podtask.core import keys, names
 from podtask.core.lifecycle import deadline
 from podtask.core.models import Model, Resources
-from podtask_operator import memory, ownership, podtemplate
+from podtask_operator import drivers, memory, ownership, podtemplate
 from podtask_operator.podtemplate import Template
 from podtask_operator.run import Malformed, TaskRun, policy
 from podtask_operator.settings import Settings
@@ -84,7 +84,7 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": template.grace,
         "securityContext": _pod_security(template),
-        "volumes": [*_volumes(run, attempt, defaults), *template.volumes],
+        "volumes": [*_volumes(run, attempt, defaults), *drivers.volumes(run, settings), *template.volumes],
         "containers": [_container(run, attempt, settings, template)],
     }
     wished = {
@@ -157,6 +157,7 @@ def _container(run: TaskRun, attempt: int, settings: Settings, template: Templat
         "volumeMounts": [
             {"name": GRANTS_VOLUME, "mountPath": runner.GRANTS_DIR, "readOnly": True},
             {"name": TMP_VOLUME, "mountPath": TMP},
+            *drivers.mounts(run, settings),
             *template.mounts,
         ],
         "terminationMessagePath": runner.TERMINATION_LOG,

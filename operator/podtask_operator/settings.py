@@ -31,6 +31,7 @@ RESYNC_SECONDS: Final = "PODTASK_RESYNC_SECONDS"
 HEALTH_PORT: Final = "PODTASK_HEALTH_PORT"
 LIMITS: Final = "PODTASK_LIMITS"
 LOST_NODE_FORCE_SECONDS: Final = "PODTASK_LOST_NODE_FORCE_SECONDS"
+DRIVER_ACCOUNT: Final = "PODTASK_DRIVER_ACCOUNT"
 LOG_FORMAT: Final = "PODTASK_LOG_FORMAT"
 LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
 LEASE_NAMESPACE: Final = "PODTASK_LEASE_NAMESPACE"
@@ -71,6 +72,8 @@ class Settings:
     """How many attempts may be under way at the same time."""
     lost_node_force_seconds: float | None = None
     """A pod that outlives its deletion for so long is removed by force; None: never."""
+    driver_account: str = ""
+    """Pods of TaskRuns under this service account get a token; empty: no pod ever does. See `drivers`."""
     grant_seconds: float = 86400.0
     """Life of the URLs in a grant; at most 7 days (SigV4)."""
     store_timeout_seconds: float = 600.0
@@ -113,6 +116,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         task_defaults=_task_defaults(environment),
         limits=_limits(environment),
         lost_node_force_seconds=_number(environment, LOST_NODE_FORCE_SECONDS, 0) or None,
+        driver_account=environment.get(DRIVER_ACCOUNT, ""),
         grant_seconds=_number(environment, GRANT_SECONDS, Settings.grant_seconds),
         store_timeout_seconds=_number(environment, STORE_TIMEOUT_SECONDS, Settings.store_timeout_seconds),
         concurrency=int(_number(environment, CONCURRENCY, Settings.concurrency)),

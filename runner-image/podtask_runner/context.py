@@ -41,3 +41,9 @@ def enter(grants: Grants) -> None:
     )
     os.environ[ENV_RUN_NAME] = grants.task_run
     os.environ[ENV_ATTEMPT] = str(grants.attempt)
+
+
+def leave() -> None:
+    """From now on this process executes no attempt: it drives a flow (`podtask.driver`)."""
+    global _current  # noqa: PLW0603 - as in `enter`
+    _current = None

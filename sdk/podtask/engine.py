@@ -147,8 +147,13 @@ def _identity(flow: Flow[..., Any], parent: FlowRun | None) -> FlowRunInfo:
     pin = None if parent else settings.load().flow_run_id or _own_pin()
     place = f"{parent.info.id if parent else pin} {flow.name}"
     number = parent.count(f"flow {flow.name}") if parent else _next(place)
-    run_id = str(uuid.UUID(bytes=hashlib.sha256(f"{place} {number}".encode()).digest()[:16]))
+    run_id = run_id_of(place, number)
     return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, parent.info.id if parent else None, pin)
+
+
+def run_id_of(place: str, number: str = "0") -> str:
+    """The id of the n-th run of a flow in a driver or flow run; `place`: the id around it, a blank, the flow's name."""
+    return str(uuid.UUID(bytes=hashlib.sha256(f"{place} {number}".encode()).digest()[:16]))
 
 
 def _next(place: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.chart_kit import EXAMPLES, LEASE_RULES, MINIMAL, OPERATOR_RULES, Render, bound_to, example, rules
 
+from podtask.core import names
 from podtask_operator import lease, settings
 
 
@@ -101,3 +102,22 @@ def test_everything_of_the_smoke_test_is_a_hook() -> None:
         if each["metadata"]["name"] == "podtask-test":
             assert each["metadata"]["annotations"]["helm.sh/hook"] == "test"
             assert "hook-succeeded" in each["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+
+
+def test_drivers_handle_taskruns_of_their_namespace_and_nothing_else() -> None:
+    render = Render({**MINIMAL, "driver": {"enabled": True, "namespaces": ["team-a"]}})
+    held = bound_to(render, names.DRIVER_ACCOUNT)
+    verbs = {"create", "get", "list", "watch", "patch"}
+    assert {name: rules(role) for name, role in held.items()} == {
+        "Role/team-a/podtask-driver": {("podtask.dev", "taskruns"): verbs}
+    }
+    assert render.one("ServiceAccount", names.DRIVER_ACCOUNT)["automountServiceAccountToken"] is False
+    assert render.environment()[settings.DRIVER_ACCOUNT] == names.DRIVER_ACCOUNT
+    assert render.one("ConfigMap", names.CLIENT_CONFIG_MAP)["data"]["driverImage"] == "podtask/operator:0.1.0"
+
+
+def test_without_drivers_there_is_no_account_and_no_token() -> None:
+    render = Render(MINIMAL)
+    assert names.DRIVER_ACCOUNT not in {one["metadata"]["name"] for one in render.all("ServiceAccount", "Role")}
+    assert render.environment()[settings.DRIVER_ACCOUNT] == ""
+    assert "driverImage" not in render.one("ConfigMap", names.CLIENT_CONFIG_MAP)["data"]

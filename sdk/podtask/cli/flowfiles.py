@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from podtask import Flow
 
 
-def load(place: str) -> Flow[..., Any]:
-    """The flow at `file.py:name` or `package.module:name`; the name may be left out where there is one flow only.
+def load(place: str) -> tuple[str, Flow[..., Any]]:
+    """Name and flow at `file.py:name` or `package.module:name`; the name may be left out where there is one flow only.
 
     Raises `CommandFailed`; what the file itself raises while it is imported is the user's own exception.
     """
@@ -32,12 +32,12 @@ def load(place: str) -> Flow[..., Any]:
 
     flows = {key: value for key, value in vars(module).items() if isinstance(value, Flow)}
     if not name and len(flows) == 1:
-        return next(iter(flows.values()))
+        return next(iter(flows.items()))
     if name not in flows:
         known = f"it has {', '.join(flows)}" if flows else "it has none (@flow)"
         what = f"no flow '{name}'" if name else "no flow was named"
         raise CommandFailed(f"{what.capitalize()} in {where}: {known}. Write {where}:NAME.", Exit.NOT_FOUND)
-    return flows[name]
+    return name, flows[name]
 
 
 def parameters(given: Sequence[str]) -> dict[str, Any]:

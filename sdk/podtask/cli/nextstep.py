@@ -79,6 +79,8 @@ def _stuck(run: Seen, _: datetime, this: str) -> str | None:
     where = f" -n {run.namespace}"
     if run.status.reason in (Reason.UNSCHEDULABLE, Reason.IMAGE_PULL, Reason.CONTAINER_CONFIG):
         return f"kubectl describe pod {pod}{where}, and if it cannot be helped: podtask cancel {this}"
+    if run.status.reason in (Reason.ADMISSION, Reason.POD_SECURITY):
+        return f"put right what the API server objects to, it is asked again by itself; or: podtask cancel {this}"
     if run.status.reason is Reason.QUOTA:
         return f"kubectl describe quota{where}"
     return None

@@ -12,10 +12,12 @@ from typing import Any
 
 import click
 
-from podtask.cli import flowfiles, printers
+from podtask.cli import flowfiles, incluster, printers
 from podtask.cli.failures import CommandFailed, Ended, Exit, outcome
-from podtask.cli.options import debug
-from podtask.cli.session import note
+from podtask.cli.options import with_session
+from podtask.cli.session import Session, note
+from podtask.cli.submitting import create, stay
+from podtask.cli.view import KIND_PREFIX
 from podtask.core.names import State
 
 BACKENDS = ("local", "process", "kubernetes")
@@ -25,22 +27,29 @@ BACKENDS = ("local", "process", "kubernetes")
 @click.argument("place", required=False, metavar="[FILE.py:FLOW]")
 @click.option("--param", "params", multiple=True, help="An argument, NAME=VALUE; the value is JSON, or else a text.")
 @click.option("--on", "backend", type=click.Choice(BACKENDS), help="Where tasks run; else PODTASK_BACKEND, or here.")
-@click.option("-n", "--namespace", help="Namespace of the TaskRuns, with --on kubernetes.")
+@click.option("--in-cluster", is_flag=True, help="Let a pod drive the flow: it goes on without this machine.")
+@click.option("--image", help="With --in-cluster: image of the driver; it needs podtask[kubernetes].")
+@click.option("--wait", is_flag=True, help="With --in-cluster: wait for the end; the exit status is the outcome.")
+@click.option("--logs", is_flag=True, help="With --in-cluster: print what the driver prints, then as --wait.")
 @click.option("-f", "--filename", help="With --local: a file with TaskRuns instead of a flow.")
 @click.option("--local", is_flag=True, help="Run the TaskRuns of the file here, by the same rules, with no cluster.")
-@debug
+@with_session
 def run(
-    *,
+    session: Session,
     place: str | None,
+    *,
     params: tuple[str, ...],
     backend: str | None,
-    namespace: str | None,
+    in_cluster: bool,
+    image: str | None,
+    wait: bool,
+    logs: bool,
     filename: str | None,
     local: bool,
 ) -> None:
     """Run a flow of a Python file, or the TaskRuns of a YAML file on this machine."""
     if filename is not None:
-        if place or params or backend or not local:
+        if place or params or backend or in_cluster or not local:
             raise CommandFailed(
                 "-f FILE goes with --local and nothing else; on the cluster: podtask submit -f FILE.", Exit.USAGE
             )
@@ -48,13 +57,19 @@ def run(
         return
     if place is None or local:
         raise CommandFailed("Which flow? podtask run FILE.py:FLOW, or podtask run -f taskrun.yaml --local.", Exit.USAGE)
-    if namespace is not None:
-        os.environ["PODTASK_NAMESPACE"] = namespace
+    if in_cluster:
+        if backend is not None:
+            raise CommandFailed("--in-cluster drives on Kubernetes; leave --on out.", Exit.USAGE)
+        _in_cluster(session, place, flowfiles.parameters(params), image, wait=wait, logs=logs)
+        return
+    if image or wait or logs:
+        raise CommandFailed("--image, --wait and --logs go with --in-cluster.", Exit.USAGE)
+    session.pass_on()
     _flow(place, flowfiles.parameters(params), backend)
 
 
 def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
-    flow = flowfiles.load(place)
+    _, flow = flowfiles.load(place)
     flowfiles.fits(flow, arguments)
     if backend is not None:
         os.environ["PODTASK_BACKEND"] = backend  # for subflows too
@@ -71,6 +86,30 @@ def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
         raise Ended(Exit.RUN_FAILED) from error
     if value is not None:
         printers.out(printers.value(value))
+
+
+def _in_cluster(session: Session, place: str, arguments: dict[str, Any], image: str | None, **stays: Any) -> None:
+    attribute, flow = flowfiles.load(place)
+    flowfiles.fits(flow, arguments)
+    made = create(session, incluster.manifest(place, flow, attribute, arguments, image or _driver_image(session)))
+    printers.out(f"{KIND_PREFIX}{made.name} created")
+    note(f"podtask: its TaskRuns: podtask list --flow-run {made.flow_run}{session.where}")
+    stay(session, [made], **stays)
+
+
+def _driver_image(session: Session) -> str:
+    """What the chart publishes. Raises `CommandFailed`."""
+    from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE
+    from podtask.core.names import CLIENT_CONFIG_MAP
+
+    for namespace in dict.fromkeys((session.namespace, OPERATOR_NAMESPACE)):
+        image = (session.cluster.api.config_map(namespace, CLIENT_CONFIG_MAP) or {}).get("driverImage")
+        if image:
+            return image
+    raise CommandFailed(
+        "Drivers in the cluster are not switched on, or it is not published: helm upgrade podtask charts/podtask "
+        "--reuse-values --set driver.enabled=true; or name an image with podtask[kubernetes]: --image."
+    )
 
 
 def _file(path: str) -> None:

@@ -75,6 +75,13 @@ class Session:
         """The time of this machine."""
         return clock.now()
 
+    def pass_on(self) -> None:
+        """Let a flow of this process use the same cluster and namespace. Raises `CommandFailed`."""
+        if self._context is not None:
+            raise CommandFailed("A flow uses the current context: kubectl config use-context, or --kubeconfig.")
+        given = {"PODTASK_NAMESPACE": self._given, "KUBECONFIG": self._kubeconfig}
+        os.environ.update({name: value for name, value in given.items() if value is not None})
+
     @property
     def given_namespace(self) -> str | None:
         """What -n said."""

@@ -37,6 +37,9 @@ ANNOTATION_CALL_DIGEST: Final = f"{GROUP}/call-digest"
 CLIENT_CONFIG_MAP: Final = "podtask-client"
 """Published by the chart: what a client needs to know (endpoint, bucket, prefix, runner minors); no credentials."""
 
+DRIVER_ACCOUNT: Final = "podtask-driver"
+"""Service account of drivers of flows inside the cluster, made by the chart (`driver.enabled`)."""
+
 POD_CONTAINER: Final = "task"
 NAME_LIMIT: Final = 52
 """Characters of a TaskRun's name, so that `<name>-<attempt>` stays a valid label and host name (63)."""

@@ -156,6 +156,10 @@ STEPS = {
         run("x", "Pending", status={"reason": "Unschedulable", "attemptsTotal": 2}),
         "kubectl describe pod x-2 -n team, and if it cannot be helped: podtask cancel x",
     ),
+    "the API server refuses its pod": (
+        run("x", "Pending", status={"reason": "AdmissionRefused"}),
+        "put right what the API server objects to, it is asked again by itself; or: podtask cancel x",
+    ),
     "the quota is used up": (run("x", "Pending", status={"reason": "Quota"}), "kubectl describe quota -n team"),
     "it runs": (run("x", "Running"), "podtask logs -f x"),
     "it waits for anything else": (run("x", "Pending", status={"reason": "Queued"}), "podtask wait x"),

@@ -124,7 +124,7 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
     "the CRD is older": (
         answers(CRD, older),
         "CRD",
-        "FAILED",
+        "warning",
         "is older than this podtask; it lacks spec.retries helm upgrade",
     ),
     "the CRD serves another version": (

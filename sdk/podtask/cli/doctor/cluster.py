@@ -84,7 +84,7 @@ def crd(cluster: Cluster) -> Iterator[Finding]:
     missing = sorted(_fields(_own_schema()) - _fields(versions[VERSION].get("schema", {}).get("openAPIV3Schema", {})))
     if missing:
         known = f"{', '.join(missing[:5])}{' and more' if missing[5:] else ''}"
-        yield failed("CRD", f"{CRD_NAME} {VERSION} is older than this podtask; it lacks {known}", UPGRADE)
+        yield warning("CRD", f"{CRD_NAME} {VERSION} is older than this podtask; it lacks {known}", UPGRADE)
         return
     yield ok("CRD", f"{CRD_NAME} {VERSION} knows every field of podtask {__version__}")
 
