@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "More": {
         "cache": ("caching:cache", "List the results that are reused, tell why one was not, forget some."),
+        "gc": ("collecting:gc", "Remove objects from the bucket that no TaskRun and no cache entry needs."),
         "doctor": ("doctor.command:doctor", "Check everything between here and a TaskRun's pod, each with a cure."),
         "version": ("about:version", "Print the versions of the command, the CRD and the operator's chart."),
         "completion": ("about:completion", "Print a script that completes podtask's commands in your shell."),
