@@ -97,7 +97,7 @@ def test_steering(shell: Shell) -> None:
     shell.world.in_state("total", "Pending", "WaitingForUpstream")
     shell.world.in_state("fetch", "Pending", "Suspended")
     shell.run("podtask list fetch -o wide")
-    shell.run("podtask list total -o wide --no-headers")
+    shell.run("podtask list total -o wide")
     shell.run("podtask wait total --timeout 1s", 4)
     shell.run("podtask resume fetch")
     shell.run("podtask wait total")

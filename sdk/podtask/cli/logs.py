@@ -96,7 +96,9 @@ def follow_run(
     while True:
         run = _with_attempt(session, run, number)
         if run.status.attempts_total < number:
-            return  # it ended without one
+            if not run.status.attempts_total:
+                _there(run, [])
+            return
         yield from (form.line(run, number, line) for line in logsources.follow(session, run, number))
         if attempt is not None:
             return

@@ -92,7 +92,8 @@ def test_a_run_that_started_no_pod_says_why_there_is_no_log(podtask: Terminal) -
     said = podtask("logs load")
     assert (said.status, said.out) == (0, "")
     assert said.err == "podtask: TaskRun 'load' is Pending (Suspended) and has started no pod, so there is no log.\n"
-    assert podtask("logs again").err.endswith("Its result is that of first: podtask logs first.\n")
+    for line in ("logs again", "logs -f again"):
+        assert podtask(line).err.endswith("Its result is that of first: podtask logs first.\n")
 
 
 def test_an_attempt_that_never_was_is_an_error(two_attempts: Terminal) -> None:
