@@ -144,12 +144,12 @@ class Faults:
             rule.kept = (flow.response.status_code, flow.response.raw_content)
         flow.response = http.Response.make(*rule.kept, dict(flow.response.headers))
 
-    def _spoiled(self, flow: http.HTTPFlow, rule: Rule) -> Callable[[bytes], bytes]:
+    def _spoiled(self, flow: http.HTTPFlow, rule: Rule) -> Callable[[bytes], bytes | list[bytes]]:
         """What happens to the pieces of a watch."""
         told: list[bytes] = []
 
-        def swallow(_: bytes) -> bytes:
-            return b""
+        def swallow(piece: bytes) -> list[bytes]:
+            return [] if piece else [b""]  # an empty piece would be sent as the end of the answer
 
         def cut_line(piece: bytes) -> bytes:
             if piece:
