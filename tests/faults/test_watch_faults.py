@@ -39,8 +39,8 @@ class Way:
 WAYS = {
     "event-410": Way({"do": "error event", "code": 410, "times": 2}),
     "event-429": Way({"do": "error event", "code": 429}),
-    # Ends kopf up to four times. Once, on a busy machine, the pod watch then told nothing for two minutes, and it is not
-    # known why: here the lists may help, at their default interval.
+    # Ends kopf up to four times. Once, on a busy machine, the pod watch then told nothing for two minutes; why is not
+    # known. Here the lists may help, at their default interval.
     "event-500": Way({"do": "error event", "code": 500, "times": 2}, resync_seconds=60),
     "event-503": Way({"do": "error event", "code": 503}),
     "answer-410": Way({"do": "status", "code": 410}),
