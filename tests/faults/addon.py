@@ -156,11 +156,16 @@ class Faults:
                 asyncio.get_running_loop().call_later(0.2, self._abort, flow)  # after the half line was sent
             return piece[: len(piece) // 2]
 
-        def repeat_events(piece: bytes) -> bytes:
+        rest = bytearray()
+
+        def repeat_events(piece: bytes) -> list[bytes]:
+            rest.extend(piece)
             if not piece:
-                return piece
-            told.append(piece)
-            return b"".join([*told, *reversed(told)]) if piece.endswith(b"\n") else piece
+                return [b""]
+            whole, newline, begun = bytes(rest).rpartition(b"\n")
+            rest[:] = begun
+            told.extend(line + b"\n" for line in whole.split(b"\n") if newline)
+            return [b"".join([*told, *reversed(told)])] if newline else []
 
         return {"swallow": swallow, "cut line": cut_line, "repeat events": repeat_events}[rule.do]
 
