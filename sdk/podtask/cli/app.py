@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from podtask.cli.failures import Exit, told
+from podtask.cli.failures import Exit, left, told
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "See": {
@@ -118,9 +118,11 @@ def main(arguments: list[str], program: str = "podtask") -> int:
     except click.Abort:
         return told(KeyboardInterrupt(), debug=False)
     except (BrokenPipeError, SystemExit) as ended:
-        if not isinstance(ended, SystemExit) or ended.code:  # `podtask logs x | head` has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE  # click exits by itself after a broken pipe, and after answering a shell's completion
+        pipe = ended if isinstance(ended, BrokenPipeError) else ended.__context__
+        if isinstance(ended, SystemExit) and not isinstance(pipe, BrokenPipeError):
+            return left(ended)  # of the user's file, of click after it has answered a shell's completion
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE  # `podtask logs x | head` has seen enough; click makes a SystemExit of it
     except BaseException as error:  # noqa: BLE001 - every error ends here, as a sentence
         return told(error, debug=shared["debug"])
     return Exit.DONE

@@ -58,7 +58,7 @@ class CommandFailed(PodtaskError):
 class Ended(Exception):
     """The command is done, and this is its exit status; everything has been said."""
 
-    def __init__(self, status: Exit) -> None:
+    def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
 
@@ -68,7 +68,15 @@ def outcome(states: Iterable[State]) -> Exit:
     return next((_OUTCOMES[state] for state in states if not state.succeeded), Exit.DONE)
 
 
-def told(error: BaseException, *, debug: bool) -> Exit:
+def left(ended: SystemExit) -> int:
+    """The exit status of a program that left by `sys.exit`, as Python's own: nothing is 0; a text is printed, and 1."""
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or Exit.DONE
+    sys.stderr.write(f"{ended.code}\n")
+    return Exit.FAILED
+
+
+def told(error: BaseException, *, debug: bool) -> int:
     """Say on stderr what happened; the exit status."""
     if isinstance(error, Ended):
         return error.status

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.cli.conftest import Terminal
 
 FLOWS = """
+import sys
 from podtask import flow, task
 
 @task
@@ -26,6 +27,14 @@ async def later(x: int) -> int:
 @flow
 def broken() -> None:
     raise ValueError("no luck")
+
+@flow
+def leaves(code: object = None) -> None:
+    sys.exit(code)
+
+@flow
+async def leaves_later(code: object) -> None:
+    sys.exit(code)
 """
 TASKRUNS = """
 apiVersion: podtask.dev/v1alpha1
@@ -104,12 +113,14 @@ def test_what_a_flow_returns_is_printed(flows: Terminal, line: str, out: str) ->
         "no such flow": (
             "some_flows.py:treble",
             3,
-            "podtask: No flow 'treble' in some_flows.py: it has doubled, later, broken. Write some_flows.py:NAME.\n",
+            "podtask: No flow 'treble' in some_flows.py: it has doubled, later, broken, leaves, leaves_later. "
+            "Write some_flows.py:NAME.\n",
         ),
         "one of several": (
             "some_flows.py",
             3,
-            "podtask: No flow was named in some_flows.py: it has doubled, later, broken. Write some_flows.py:NAME.\n",
+            "podtask: No flow was named in some_flows.py: it has doubled, later, broken, leaves, leaves_later. "
+            "Write some_flows.py:NAME.\n",
         ),
         "an argument is missing": (
             "some_flows.py:doubled",
@@ -140,6 +151,26 @@ def test_a_flow_that_fails_shows_its_own_traceback(flows: Terminal) -> None:
     assert (said.status, said.out) == (10, "")
     assert said.err.startswith("Traceback (most recent call last):\n")
     assert said.err.endswith("ValueError: no luck\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "err"),
+    {
+        "a number": ("some_flows.py:leaves --param code=3", 3, ""),
+        "a number, of an async flow": ("some_flows.py:leaves_later --param code=3", 3, ""),
+        "nothing": ("some_flows.py:leaves", 0, ""),
+        "zero": ("some_flows.py:leaves --param code=0", 0, ""),
+        "a sentence": ("some_flows.py:leaves --param 'code=no luck'", 1, "no luck\n"),
+        "while the file is imported": ("leaving.py:any", 4, ""),
+        "while the file is imported, for a pod": ("leaving.py:any --in-cluster --image i", 4, ""),
+    }.values(),
+)
+def test_a_flow_that_leaves_by_sys_exit_keeps_its_exit_status(
+    flows: Terminal, line: str, status: int, err: str
+) -> None:
+    flows.file("leaving.py", "import sys\nsys.exit(4)\n")
+    said = flows(f"run {line}")
+    assert (said.status, said.out, said.err) == (status, "", err)
 
 
 def test_taskruns_of_a_file_run_here_in_the_order_they_need(flows: Terminal) -> None:
