@@ -106,7 +106,7 @@ def _no_result(session: Session, run: Seen) -> None:
 
 
 def _bytes(session: Session, run: Seen, info: ResultInfo | ErrorInfo) -> bytes:
-    """What is stored, from the status where it is small. Raises `NoBucket`, `CommandFailed`."""
+    """What is stored, from the status where it is small; never other bytes. Raises `NoBucket`, `CommandFailed`."""
     value = getattr(info, "value", None)
     if value is not None:
         data = str(value).encode()
@@ -114,8 +114,8 @@ def _bytes(session: Session, run: Seen, info: ResultInfo | ErrorInfo) -> bytes:
         data = base64.b64decode(info.inline)
     else:
         data = session.bucket(run.namespace).read(*_place(run, info))
-        if digest(data) != info.digest:
-            raise _changed(run, info)
+    if digest(data) != info.digest:
+        raise _changed(run, info)
     return data
 
 
@@ -144,7 +144,8 @@ def _place(run: Seen, info: ResultInfo | ErrorInfo) -> tuple[str, int, str, str,
 
 def _changed(run: Seen, info: ResultInfo | ErrorInfo) -> CommandFailed:
     what = _place(run, info)[3]
-    return CommandFailed(f"{what} in the bucket is not what the run stored (sha256 differs); run it again.")
+    where = "bucket" if getattr(info, "value", None) is None and info.inline is None else "status"
+    return CommandFailed(f"{what} in the {where} is not what the run stored (sha256 differs); run it again.")
 
 
 def _unpacked(run: Seen, data: bytes, word: Word) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
-from tests.builders import DIGEST, run_object
+from tests.builders import run_object
 
 FINISHED = "2026-01-02T03:05:05Z"
 
@@ -30,7 +31,9 @@ FAILED = attempt(outcome="Failed", reason="Exception", message="ValueError: no l
 TRACEBACK = 'Traceback (most recent call last):\n  File "<task.source>", line 2, in main\nValueError: no luck\n'
 ENDED = {"startedAt": "2026-01-02T03:04:06Z", "finishedAt": FINISHED, "duration": "59s", "attempt": "1/1"}
 ONE = {**ENDED, "attemptsTotal": 1}
-RESULT = {"digest": DIGEST, "size": 11, "serializer": "json", "value": '"hello ada"', "attempt": 1}
+VALUE = '"hello ada"'
+DIGEST = hashlib.sha256(VALUE.encode()).hexdigest()
+RESULT = {"digest": DIGEST, "size": 11, "serializer": "json", "value": VALUE, "attempt": 1}
 STATES: dict[str, dict[str, Any]] = {
     "Pending": {"state": "Pending", "reason": "Suspended", "message": "It is suspended."},
     "Running": {

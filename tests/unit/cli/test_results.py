@@ -64,6 +64,37 @@ def test_a_pickle_stays_closed_until_it_is_asked_for(podtask: Terminal) -> None:
     assert podtask("result list --unpickle").out == "[1]\n"
 
 
+JSON_KEPT = {"value": "[2]"}
+PICKLE_KEPT = {"serializer": "cloudpickle", "inline": "Li4u"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "options"),
+    {
+        "a value": (JSON_KEPT, ""),
+        "a value for a file": (JSON_KEPT, "-o here"),
+        "a pickle": (PICKLE_KEPT, "--unpickle"),
+        "a pickle for a file": (PICKLE_KEPT, "-o here"),
+    }.values(),
+)
+def test_what_a_status_holds_is_compared_with_its_digest_too(
+    podtask: Terminal, kept: dict[str, str], options: str
+) -> None:
+    podtask.cluster.add(run("x", "Completed", status=with_result(b"[1]", **kept)))
+    said = podtask(f"result x {options}")
+    assert (said.status, said.out) == (1, "")
+    assert "The result of TaskRun team/x in the status is not what the run stored (sha256 differs)" in said.err
+    assert not (podtask.folder / "here").exists()
+
+
+def test_a_stored_exception_in_the_status_is_compared_with_its_digest(podtask: Terminal) -> None:
+    kept = {"digest": "ab" * 32, "size": 1, "inline": base64.b64encode(dump_exception(KeyError(1))).decode()}
+    podtask.cluster.add(run("x", "Failed", status={"error": {"type": "KeyError", "message": "1", **kept}}))
+    said = podtask("error x --unpickle")
+    assert (said.status, said.out) == (1, "")
+    assert "The error of TaskRun team/x in the status is not what the run stored" in said.err
+
+
 def test_a_file_is_stored_and_never_printed(podtask: Terminal) -> None:
     data = b"raw" * 1000
     podtask.cluster.add(run("made", "Completed", status=with_result(data, serializer="file;name=model.bin")))
@@ -80,7 +111,7 @@ def test_a_file_is_stored_and_never_printed(podtask: Terminal) -> None:
 
 
 def test_compressed_json_is_printed_and_arrays_are_shown(podtask: Terminal) -> None:
-    text = b"[" + b"1," * 50_000 + b"1]"
+    text = b"[" + b"1," * 150_000 + b"1]"
     packed = gzip.compress(text, mtime=0)
     array, npy = serialize_result(np.arange(3))
     word = f"json+gzip;size={len(text)}"
