@@ -178,6 +178,8 @@ def _read(store: Store, place: str) -> Held | None:
 
 
 def _one(session: Session, key: str) -> Held:
+    if not key.strip():  # every key begins with it: a shell variable that nobody set
+        raise CommandFailed("An empty key names no entry; podtask cache ls -o name has them all.", Exit.USAGE)
     store, bucket = _open(session)
     exact = _read(store, bucket.cache(key))
     if exact is not None:

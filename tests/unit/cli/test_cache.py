@@ -87,6 +87,15 @@ def test_what_is_no_entry_is_told_and_left_alone(some: Terminal) -> None:
     assert [info.key for info in some.store.list(BUCKET.cache_prefix)] == [place]
 
 
+@pytest.mark.parametrize("line", ["rm ''", "rm my-key ''", "show ' '"])
+def test_an_empty_key_names_no_entry(podtask: Terminal, line: str) -> None:
+    kept(podtask, "my-key", "x", 1)
+    said = podtask(f"cache {line}")
+    assert (said.status, said.out) == (2, "")
+    assert said.err == "podtask: An empty key names no entry; podtask cache ls -o name has them all.\n"
+    assert podtask("cache ls -o name").out == "my-key\n"
+
+
 def test_removing_says_each(some: Terminal) -> None:
     assert some("cache rm --expired").out == f"k1:{'b' * 40} removed\n"
     assert some("cache rm my-key my").out == "my-key removed\n"
