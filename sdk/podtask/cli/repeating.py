@@ -73,14 +73,18 @@ def needs(run: Seen) -> list[str]:
 
 
 def _repeated(session: Session, runs: list[Seen], taken: set[str]) -> list[Seen]:
-    made: dict[str, Seen] = {}
+    """All manifests are made before the first POST: where one run cannot be repeated, none is."""
+    names: dict[str, str] = {}
+    manifests = []
     for run in runs:
-        names = {old: new.name for old, new in made.items()}
         try:
-            manifest = repeat(run.obj, taken=taken, upstreams=names)
+            manifest = repeat(run.obj, taken=taken | set(names.values()), upstreams=names)
         except NotFinished as not_yet:
             raise CommandFailed(str(not_yet)) from not_yet
-        made[run.name] = Seen(session.cluster.create(manifest, run.namespace))
-        taken.add(made[run.name].name)
-        printers.out(f"{KIND_PREFIX}{made[run.name].name} created, repeats {run.name}")
-    return list(made.values())
+        names[run.name] = manifest["metadata"]["name"]
+        manifests.append(manifest)
+    made = []
+    for run, manifest in zip(runs, manifests, strict=True):
+        made.append(Seen(session.cluster.create(manifest, run.namespace)))
+        printers.out(f"{KIND_PREFIX}{made[-1].name} created, repeats {run.name}")
+    return made

@@ -11,15 +11,20 @@ from datetime import datetime
 
 from podtask.backends.kubernetes.manifest import label_value, selector
 from podtask.cli.failures import CommandFailed, Exit
-from podtask.cli.session import Session
+from podtask.cli.session import Session, note
 from podtask.cli.view import Seen, bare, newest_first
 from podtask.core.names import LABEL_FLOW, State
 
 LATEST = "@latest"
+CANDIDATES = 10
+"""Names in a sentence."""
 
 
-def one(session: Session, name: str | None, *, latest: bool = False) -> Seen:
-    """The TaskRun of that name; with @latest, -L: the newest. Raises `CommandFailed` where there is none."""
+def one(session: Session, name: str | None, *, latest: bool = False, certain: bool = False) -> Seen:
+    """The TaskRun of that name; with @latest, -L: the newest. Raises `CommandFailed` where there is none.
+
+    The API server tells creation to the second. Of several newest one is taken, which is said; `certain`: none is.
+    """
     if name is not None and name != LATEST:
         if latest:
             raise CommandFailed(f"Say '{name}' or -L, not both.", Exit.USAGE)
@@ -29,7 +34,19 @@ def one(session: Session, name: str | None, *, latest: bool = False) -> Seen:
     runs = newest_first(_all(session, session.namespace))
     if not runs:
         raise CommandFailed(f"There are no TaskRuns in namespace '{session.namespace}' (-n).", Exit.NOT_FOUND)
+    _tied([run.name for run in runs if run.created_at == runs[0].created_at], certain=certain)
     return runs[0]
+
+
+def _tied(names: list[str], *, certain: bool) -> None:
+    """Say that several are the newest. Raises `CommandFailed` where it has to be one."""
+    if len(names) == 1:
+        return
+    more = f" and {len(names) - CANDIDATES} more" if len(names) > CANDIDATES else ""
+    candidates = f"were created in the same second: {', '.join(names[:CANDIDATES])}{more}"
+    if certain:
+        raise CommandFailed(f"The {len(names)} newest TaskRuns {candidates}. Say which by name.", Exit.USAGE)
+    note(f"podtask: '{names[0]}' was taken; the {len(names)} newest TaskRuns {candidates}.")
 
 
 def several(
@@ -40,14 +57,19 @@ def several(
     labels: str | None = None,
     flow_run: str | None = None,
     everything: bool = False,
+    certain: bool = False,
 ) -> list[Seen]:
-    """The TaskRuns of a command that takes many, oldest first by selector. Raises `CommandFailed` for none."""
+    """The TaskRuns of a command that takes many, oldest first by selector; `certain` as in `one`.
+
+    Raises `CommandFailed` for none.
+    """
     ways = [bool(names) or latest, labels is not None or flow_run is not None, everything]
     if sum(ways) != 1:
         given = "Say which TaskRuns in one way:" if sum(ways) else "Which TaskRuns? Give"
         raise CommandFailed(f"{given} names, -L, -l or --flow-run, or --all.", Exit.USAGE)
     if ways[0]:
-        found = [one(session, name) for name in names] + ([one(session, None, latest=True)] if latest else [])
+        wanted = [(name, False) for name in names] + ([(None, True)] if latest else [])
+        found = [one(session, name, latest=newest, certain=certain) for name, newest in wanted]
         return list({run.uid: run for run in found}.values())
     found = _all(session, session.namespace, selector_of(labels, flow_run))
     runs = sorted(found, key=lambda run: (run.created_at, run.name))

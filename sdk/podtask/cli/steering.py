@@ -17,8 +17,8 @@ Act = Callable[[Session, Seen], str]
 """Does it, and says in a word what was done."""
 
 
-def _command(name: str, act: Act, text: str) -> click.Command:
-    """A command that does one thing to the TaskRuns it is given."""
+def _command(name: str, act: Act, text: str, *, certain: bool = False) -> click.Command:
+    """A command that does one thing to the TaskRuns it is given; `certain`: it cannot be undone."""
 
     @several
     @with_session
@@ -30,6 +30,7 @@ def _command(name: str, act: Act, text: str) -> click.Command:
             labels=which["selector"],
             flow_run=which["flow_run"],
             everything=which["everything"],
+            certain=certain,
         )
         for one in found:
             printers.out(f"{KIND_PREFIX}{one.name} {act(session, one)}")
@@ -74,7 +75,7 @@ def _delete(session: Session, run: Seen) -> str:
     return "deleted"
 
 
-cancel = _command("cancel", _cancel, "End TaskRuns: stop the pod, start nothing more.")
+cancel = _command("cancel", _cancel, "End TaskRuns: stop the pod, start nothing more.", certain=True)
 suspend = _command("suspend", _suspend, "Start no more pods for TaskRuns; what runs, runs on.")
 resume = _command("resume", _resume, "Let suspended TaskRuns go on.")
-delete = _command("delete", _delete, "Delete TaskRuns together with their pods.")
+delete = _command("delete", _delete, "Delete TaskRuns together with their pods.", certain=True)

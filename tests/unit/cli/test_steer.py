@@ -99,6 +99,24 @@ def test_steering(podtask: Terminal, line: str, out: str, asked: tuple[object, .
     assert podtask.cluster.written() == ([asked] if asked else [])
 
 
+@pytest.mark.parametrize("line", ["cancel -L", "cancel @latest", "delete old @latest"])
+def test_what_cannot_be_undone_takes_no_arbitrary_run_of_a_second(podtask: Terminal, line: str) -> None:
+    podtask.cluster.add(run("old", "Running"), run("b", "Running", minute=9), run("a", "Running", minute=9))
+    said = podtask(line)
+    assert (said.status, said.out, podtask.cluster.written()) == (2, "", [])
+    assert said.err == ("podtask: The 2 newest TaskRuns were created in the same second: a, b. Say which by name.\n")
+
+
+def test_what_can_be_undone_says_which_run_of_a_second_it_took(podtask: Terminal) -> None:
+    podtask.cluster.add(*(run(f"r{number:02}", "Running") for number in range(12)))
+    said = podtask("suspend -L")
+    assert (said.status, said.out) == (0, "taskrun.podtask.dev/r00 suspended; attempt 1 runs on\n")
+    names = ", ".join(f"r{number:02}" for number in range(10))
+    assert said.err == (
+        f"podtask: 'r00' was taken; the 12 newest TaskRuns were created in the same second: {names} and 2 more.\n"
+    )
+
+
 @pytest.mark.parametrize("line", ["cancel", "cancel x --all", "delete -L -l a=b", "wait --all --flow-run r"])
 def test_which_runs_are_meant_is_said_in_one_way(podtask: Terminal, line: str) -> None:
     said = podtask(line)
@@ -209,6 +227,13 @@ def test_retry_of_one_that_goes_on_is_refused(podtask: Terminal) -> None:
     said = podtask("retry x")
     assert (said.status, said.out, podtask.cluster.written()) == (1, "", [])
     assert said.err == "podtask: TaskRun 'x' has not ended (it is Running): wait for its end, or cancel it first.\n"
+
+
+def test_retry_of_several_makes_none_where_one_goes_on(podtask: Terminal) -> None:
+    podtask.cluster.add(run("a", "Failed"), run("b", "Running"))
+    said = podtask("retry a b")
+    assert (said.status, said.out, podtask.cluster.written()) == (1, "", [])
+    assert said.err.startswith("podtask: TaskRun 'b' has not ended")
 
 
 def test_retry_of_one_that_was_not_ready_repeats_what_failed_before_it(podtask: Terminal) -> None:
