@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import kopf
 
@@ -46,7 +47,17 @@ async def run(handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop
 
     kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.PERMANENT)(by_session(heard, no_login))
 
+    def broken(running: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A part of kopf died and nobody awaits it: kopf 1.45 then neither watches nor ends by itself."""
+        running.default_exception_handler(context)
+        error = context.get("exception")
+        if error is not None and not leave.is_set():
+            failure.append(error)
+            leave.set()
+            _tell(loop, lambda _: ended.set(), {})
+
     async def operate() -> None:
+        asyncio.get_running_loop().set_exception_handler(broken)
         try:
             await kopf.operator(
                 registry=handlers,

@@ -38,6 +38,29 @@ def waiting_start(started: threading.Event) -> kopf.OperatorRegistry:
     return handlers
 
 
+def deaf_after_start() -> kopf.OperatorRegistry:
+    """Handlers of an operator of which a part dies in a callback: seen with kopf 1.45.2 after a watch had failed."""
+    handlers = kopf.OperatorRegistry()
+
+    def die() -> None:
+        raise AssertionError("request_cancel_callback")
+
+    @kopf.on.startup(registry=handlers)
+    async def start(**_: Any) -> None:
+        asyncio.get_running_loop().call_soon(die)
+        await asyncio.Event().wait()
+
+    return handlers
+
+
+def test_kopf_that_neither_watches_nor_ends_is_left_behind_and_said_to_have_ended() -> None:
+    async def test() -> None:
+        with pytest.raises(RuntimeError, match="kopf ended: AssertionError"):
+            await asyncio.wait_for(watches.run(deaf_after_start(), ("team",), asyncio.Event(), print), 20)
+
+    asyncio.run(test())
+
+
 @pytest.mark.filterwarnings("ignore:coroutine 'authenticator':RuntimeWarning")  # kopf forgets it on its way out
 def test_kopf_that_ends_by_itself_is_an_error_and_takes_nothing_with_it() -> None:
     async def test() -> None:
