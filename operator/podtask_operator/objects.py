@@ -1,6 +1,7 @@
 """The operator's own use of the bucket: stored outcomes and cache pointers. Blocking calls run in threads.
 
 The operator derives every key itself and reads only JSON that the runner or it wrote; it never loads a payload.
+Who wrote an object chose its size: of each no more is read than one of ours can have.
 Used by: `observe` (reads), `apply` (pointers).
 """
 
@@ -8,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from podtask.core.cache import CacheEntry, Producer
+from podtask.core.cache import POINTER_LIMIT, CacheEntry, Producer
 from podtask.core.keys import Bucket
 from podtask.core.lastwords import ANCHOR
 from podtask.core.lifecycle.model import Publish
@@ -20,11 +24,17 @@ from podtask.core.store import AlreadyStored, NotStored, Store
 from podtask.core.sweep import keep_note
 from podtask_operator import outcome
 from podtask_operator.cachekey import Composed
+from podtask_operator.grants import LOG_CHUNK_LIMIT
 from podtask_operator.recent import Recent
 from podtask_operator.run import FOR_EVER, TaskRun
 from podtask_runner.wire import Outcome
 
 log = logging.getLogger(__name__)
+
+OUTCOME_LIMIT: Final = 64 * 1024
+"""Bytes of a stored outcome; the runner's has 4096 at most (`dump_outcome`), but its URL lets a pod PUT anything."""
+_CHUNK: Final = re.compile(r"/log/[0-9]{6}\Z")
+"""What the runner calls its chunks; a pod may have stored other things beside them, under names that no store takes."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,10 @@ class Objects:
         """What the runner stored as its answer, or None. Raises `StoreUnavailable`."""
         key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
         try:
-            data = await asyncio.to_thread(self._store.get, key)
+            data = await asyncio.to_thread(self._store.get, key, limit=OUTCOME_LIMIT + 1)
         except NotStored:
             return None
-        said = outcome.parse(data)
+        said = outcome.parse(data) if len(data) <= OUTCOME_LIMIT else None
         if said is None:
             log.warning("the stored outcome of %s/%s is not readable", run.namespace, run.name)
         return said
@@ -90,10 +100,11 @@ class Objects:
         keys = self.bucket(run.namespace).attempt(run.uid, attempt)
 
         def read() -> bytes:
-            chunks = [info.key for info in self._store.list(keys.log) if info.key < keys.last_words]
+            stored = (info for info in self._store.list(keys.log) if info.size and _CHUNK.search(info.key))
+            chunks = deque((info.key for info in stored if info.key < keys.last_words), maxlen=ANCHOR)
             end = b""
             while chunks and len(end) < ANCHOR:
-                end = self._store.get(chunks.pop()) + end
+                end = self._store.get(chunks.pop(), limit=LOG_CHUNK_LIMIT) + end
             return end
 
         try:
@@ -132,7 +143,7 @@ class Objects:
         bucket = self.bucket(namespace)
         pointer = bucket.cache(cache_key)
         try:
-            entry = CacheEntry.load(self._store.get(pointer))
+            entry = CacheEntry.load(self._store.get(pointer, limit=POINTER_LIMIT + 1))
         except NotStored:
             return Lookup(miss_reason="There is no entry for this key.", absent=True)
         except ValueError as error:

@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
+from podtask.core.cache import POINTER_LIMIT
 from podtask.core.keys import Bucket
 from podtask.core.missed import Earlier, dump_recent, load_recent, remember, why_missed
 from podtask.core.store import NotStored, Store
@@ -55,7 +56,7 @@ class Recent:
                 self._held.move_to_end(key)
                 return self._held[key]
         try:
-            runs = load_recent(self._store.get(key))
+            runs = load_recent(self._store.get(key, limit=POINTER_LIMIT + 1))
         except NotStored:
             runs = ()
         except StoreError as error:

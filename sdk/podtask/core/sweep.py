@@ -22,19 +22,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from podtask.core.cache import CacheEntry
+from podtask.core.cache import POINTER_LIMIT, CacheEntry
 from podtask.core.keys import KEEP
-from podtask.core.store.base import NotStored, ObjectInfo, Store
+from podtask.core.store.base import NotStored, ObjectInfo, Store, checked_key
 
 SPARE: Final = timedelta(days=1)
 REMEMBERED: Final = timedelta(days=30)
 """How long the last runs of a task explain a miss (`podtask.core.missed`), after the last one that stored an entry."""
+NOTE_LIMIT: Final = 1024
+"""Bytes of a `keep` note that are read; one that is longer cannot be read."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _POINTER: Final = re.compile(r"[0-9a-f]{64}\.json")
 _UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_OF_A_RUN: Final = re.compile(rf"/runs/[^/]+/([0-9]+/(result|error|outcome|log/[0-9]{{6}})|{KEEP})$")
-"""The layout of `podtask.core.keys`. A bucket may hold other things."""
+_OF_A_RUN: Final = re.compile(rf"/runs/[^/]+/([0-9]+/(result|error|outcome|log/.+)|{KEEP})\Z", re.DOTALL)
+"""The layout of `podtask.core.keys`. A bucket may hold other things; below `log/` a pod chooses the names (its policy
+grants the prefix), and no choice of them may keep the objects of its run for ever."""
 _UID_FIELDS: Final = frozenset({"uid", "sourceUid"})
 
 
@@ -108,9 +111,8 @@ def sweep(
         for removal in _needless(this, below, len(base)):
             if not go_on():
                 return
-            if not dry_run:
-                store.delete(removal.key)
-            yield removal
+            if dry_run or this.removed(removal.key):
+                yield removal
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,21 @@ class _Pass:
     now: datetime
     spare: timedelta
 
+    def removed(self, key: str) -> bool:
+        """Remove it, unless it was written anew, or removed, since it was listed: a listing may be hours old."""
+        info = self.store.head(key)
+        if info is None or self.young(info):
+            return False
+        self.store.delete(key)
+        return True
+
     def young(self, info: ObjectInfo) -> bool:
         return datetime.fromtimestamp(info.modified, timezone.utc) > self.now - self.spare
 
     def entry_over(self, info: ObjectInfo) -> str | None:
         """Why a cache pointer is not needed; a live one marks its producer. One that just expired may be in use."""
         try:
-            entry = CacheEntry.load(self.store.get(info.key))
+            entry = CacheEntry.load(self.store.get(info.key, limit=POINTER_LIMIT + 1))
         except NotStored:
             return None
         except ValueError:
@@ -156,7 +166,7 @@ class _Pass:
 def kept_until(store: Store, key: str) -> datetime | None:
     """What a `keep` note says. One that cannot be read says: for ever."""
     try:
-        until = datetime.fromisoformat(json.loads(store.get(key))["until"])
+        until = datetime.fromisoformat(json.loads(store.get(key, limit=NOTE_LIMIT))["until"])
         return until if until.tzinfo else until.replace(tzinfo=timezone.utc)
     except NotStored:
         return None
@@ -189,4 +199,12 @@ def _needless(this: _Pass, below: str, depth: int) -> Iterator[Removal]:
         elif kind == "runs" and _UID.fullmatch(name) and all(_OF_A_RUN.search(info.key) for info in objects):
             why = this.run_over(name, objects)
         if why is not None:
-            yield from (Removal(info.key, info.size, why) for info in objects)
+            yield from (Removal(info.key, info.size, why) for info in objects if _holdable(info.key))
+
+
+def _holdable(key: str) -> bool:
+    """False for a name that no store of ours takes (`log/..`), which only a pod can have chosen: it stays, alone."""
+    try:
+        return bool(checked_key(key))
+    except ValueError:
+        return False

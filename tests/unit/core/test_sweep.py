@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podtask.core.cache import CacheEntry, Producer
+from podtask.core.cache import POINTER_LIMIT, CacheEntry, Producer
 from podtask.core.keys import Bucket
+from podtask.core.store.base import ObjectInfo
 from podtask.core.store.memory import MemoryStore
-from podtask.core.sweep import keep_note, mark, sweep
+from podtask.core.sweep import NOTE_LIMIT, keep_note, mark, sweep
 
 NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
 OLD, YOUNG = timedelta(days=3), timedelta(hours=3)
@@ -27,6 +29,18 @@ def uid(number: int) -> str:
 
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Anything(MemoryStore):
+    """A bucket that also lists an object that no store of ours would have written."""
+
+    def __init__(self, store: MemoryStore, odd: ObjectInfo) -> None:
+        super().__init__()
+        self._objects = {info.key: (b"", info) for info in store.list("")}
+        self._odd = odd
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return iter(sorted([*super().list(prefix), self._odd], key=lambda info: info.key))
 
 
 class Scene:
@@ -178,6 +192,40 @@ def test_a_dry_run_tells_the_same_and_removes_nothing(scene: Scene) -> None:
     told = scene.swept(dry_run=True)
     assert scene.held() == before
     assert scene.swept() == told == before
+
+
+def test_what_was_written_anew_after_it_was_listed_stays(scene: Scene) -> None:
+    again = scene.put(BUCKET.blob(digest("sent by a new run")))
+    gone = scene.put(BUCKET.recent("once"), age=timedelta(days=31))
+    found = sweep(scene.store, BUCKET.prefix, None, mark([]), NOW, go_on=lambda: bool(scene.put(again, age=YOUNG)))
+    assert {removal.key for removal in found} == {gone}
+    assert scene.held() == {again}
+
+
+def test_what_somebody_else_removed_after_it_was_listed_is_not_told_of(scene: Scene) -> None:
+    scene.attempt(1)
+
+    def other() -> bool:
+        for key in scene.held():
+            scene.store.delete(key)
+        return True
+
+    assert list(sweep(scene.store, BUCKET.prefix, None, mark([]), NOW, go_on=other)) == []
+
+
+@pytest.mark.parametrize("name", ["x", "000001.gz", "a/b", "new\nline", ".."])
+def test_no_name_below_log_that_a_pod_chooses_keeps_the_objects_of_its_run(scene: Scene, name: str) -> None:
+    keys, odd = scene.attempt(1), BUCKET.attempt(uid(1), 1).log + name
+    scene.store = Anything(scene.store, ObjectInfo(odd, 1, "e", (NOW - OLD).timestamp()))
+    assert keys <= scene.swept()
+
+
+def test_a_note_or_an_entry_of_any_size_is_read_within_bounds(scene: Scene) -> None:
+    long = keep_note(NOW - OLD) + b" " * NOTE_LIMIT
+    kept = scene.attempt(1) | {scene.put(BUCKET.keep(uid(1)), b" " * NOTE_LIMIT + long)}
+    entry = scene.put(BUCKET.cache("a"), b" " * POINTER_LIMIT + b"{}")
+    assert scene.swept() == {entry}
+    assert scene.held() == kept
 
 
 def test_it_stops_at_once_when_it_may_not_go_on(scene: Scene) -> None:

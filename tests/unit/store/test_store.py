@@ -22,6 +22,18 @@ def test_what_was_put_is_got_byte_for_byte(store: Store, at: At) -> None:
     assert store.get(at("blob")) == EVERY_BYTE
 
 
+@pytest.mark.parametrize("limit", [1, 100, 1280, 10_000])
+def test_no_more_than_the_limit_is_read(store: Store, at: At, limit: int) -> None:
+    store.put(at("blob"), EVERY_BYTE)
+    assert store.get(at("blob"), limit=limit) == EVERY_BYTE[:limit]
+    assert store.get(at("blob")) == EVERY_BYTE
+
+
+def test_an_empty_object_is_read_with_a_limit_too(store: Store, at: At) -> None:
+    store.put(at("empty"), b"")
+    assert store.get(at("empty"), limit=10) == b""
+
+
 def test_an_empty_object_is_an_object(store: Store, at: At) -> None:
     store.put(at("empty"), b"")
     assert store.get(at("empty")) == b""

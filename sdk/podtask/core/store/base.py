@@ -60,8 +60,8 @@ class ObjectInfo:
 class Store(Protocol):
     """Bytes by key. Thread-safe. Every method may raise `StoreUnavailable`."""
 
-    def get(self, key: str) -> bytes:
-        """The whole object. Raises `NotStored`."""
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        """The whole object, or its first `limit` bytes: no more is read of it. Raises `NotStored`."""
         ...
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:

@@ -52,11 +52,12 @@ class DirectoryStore:
         self._temp = self.root / _TEMP
         self._drop_leftovers(time.time() - _LEFTOVER_SECONDS)
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
         path = _path(self.root, key)
         with self._asking("read", key):
             try:
-                return path.read_bytes()
+                with path.open("rb") as stream:
+                    return stream.read(limit)
             except _NO_SUCH_FILE:
                 raise NotStored(f"no object {key!r} in {self.root}") from None
 

@@ -31,11 +31,11 @@ class MemoryStore:
             yield self._objects
         self._fault(verb, key, "after")
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
         with self._step("get", checked_key(key)) as objects:
             if key not in objects:
                 raise NotStored(f"no object {key!r} in memory")
-            return objects[key][0]
+            return objects[key][0][:limit]
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         with self._step("put", checked_key(key)) as objects:

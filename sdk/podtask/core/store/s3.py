@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -146,8 +146,12 @@ class S3Store:
         self._access = _Access(settings, session, patience)
         self._sleep = sleep
 
-    def get(self, key: str) -> bytes:
-        return self._read(key, lambda body: body.read())
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        def read(body: StreamingBody) -> bytes:
+            with closing(body):  # what is beyond the limit stays unread; no Range: an empty object has none (416)
+                return body.read(limit)
+
+        return self._read(key, read)
 
     def download(self, key: str, path: Path) -> str:
         def write(body: StreamingBody) -> str:
