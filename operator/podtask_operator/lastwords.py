@@ -22,6 +22,7 @@ from podtask_operator.run import TaskRun
 
 log = logging.getLogger(__name__)
 
+GONE = "the pod is gone"
 LINES = 500
 READ_LIMIT = 4 * 1024 * 1024
 """Bytes; the server counts them from the start of the lines that are asked for."""
@@ -53,11 +54,8 @@ class LastWords:
         return pod.phase is PodPhase.ENDED and pod.outcome is None and pod.started_at is not None
 
     async def _keep(self, key: Key, run: TaskRun, attempt: Attempt) -> None:
-        number, unread, tail = attempt.number, "", None
-        try:
-            tail = await self._api.pod_log(key.namespace, pod_name(key.name, number), LINES, READ_LIMIT, SECONDS)
-        except (ApiError, ApiUnavailable) as error:
-            unread = " ".join(str(error).split())[:200]
+        number = attempt.number
+        tail, unread = await self._tail(Key(key.namespace, pod_name(key.name, number)), run)
         try:
             if tail is None and await self._objects.answered(run, number):
                 return  # the runner said all it had to say, and only the pod is gone
@@ -65,6 +63,23 @@ class LastWords:
             await self._objects.put_last_words(run, number, chunk)
         except StoreUnavailable as error:
             log.warning("%s: the last words of attempt %d are not in the bucket: %s", key, number, error)
+
+    async def _tail(self, pod: Key, run: TaskRun) -> tuple[bytes | None, str]:
+        """The end of the log of the run's own pod, or None and why not.
+
+        A log is read by name, and a name can be taken by anybody. So the pod is looked at before, in the mirror, and
+        after, live: if it is there still, it was there in between.
+        """
+        held = self._mirror.pods.get(pod)
+        if held is None or not podstatus.is_ours(held, run.uid):
+            return None, GONE
+        try:
+            tail = await self._api.pod_log(*pod, LINES, READ_LIMIT, SECONDS)
+            live = await self._api.get_pod(*pod)
+        except (ApiError, ApiUnavailable) as error:
+            missing = isinstance(error, ApiError) and error.status == 404
+            return None, GONE if missing else " ".join(str(error).split())[:200]
+        return (tail, "") if podstatus.is_ours(live, run.uid) else (None, GONE)
 
 
 def _ended(attempt: Attempt) -> str:

@@ -136,5 +136,5 @@ def test_the_log_of_a_pod_that_is_gone_says_what_is_missing(
 ) -> None:
     assert ended["pod-gone"]["status"]["attempts"][0]["outcome"] == "Disruption"
     (said,) = sentences(chunks(store, world, ended["pod-gone"])["999999"])
-    assert 'the pod\'s own log could not be read (pods "pod-gone-1" not found)' in said
+    assert "the pod's own log could not be read (the pod is gone)" in said
     assert said.endswith("so the last seconds of its output are missing]")

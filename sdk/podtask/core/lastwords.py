@@ -7,7 +7,7 @@ Key: `podtask.core.keys.AttemptKeys.last_words`. Users: the operator (writes), t
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 MARK: Final = b"[podtask: "
 """Starts each line that is not the task's."""
@@ -30,25 +30,42 @@ def compose(stored: bytes, pod: bytes | None, ended: str, unread: str = "") -> b
     if pod is None:
         why = f"; the pod's own log could not be read ({unread}), so the last seconds of its output are missing"
         return _line(stored, ended + why)
-    rest, gap = missing(stored, pod)
+    rest, gap, repeats = missing(stored, pod)
     cut = b"" if not gap else _start_of_line(stored) + _CUT
     said = "; the end of its output was taken from the pod, what it printed in its last moment may be missing"
+    if repeats:
+        said += ", and of the lines that it printed again and again some more"
     return cut + rest + _line(rest or stored, ended + said)
 
 
-def missing(stored: bytes, pod: bytes) -> tuple[bytes, bool]:
-    """What of `pod` comes after `stored`, and whether something between the two is lost."""
+class Missing(NamedTuple):
+    """What of the pod's log comes after what is stored."""
+
+    rest: bytes
+    gap: bool = False
+    """Something between the two is lost."""
+    repeats: bool = False
+    """The output repeats itself, so it follows at several places; `rest` is the least: nothing is there twice."""
+
+
+def missing(stored: bytes, pod: bytes) -> Missing:
+    """Where the end of `stored` is in `pod`, and what follows."""
     cut = len(pod) > LIMIT
     pod = pod[-LIMIT:]
     if not stored:
-        return pod, cut
-    at = pod.find(stored[-ANCHOR:]) if len(stored) >= ANCHOR else 0 if pod.startswith(stored) else -1
+        return Missing(pod, cut)
+    if len(stored) < ANCHOR and pod.startswith(stored):  # what is stored is all of its log so far
+        return Missing(pod[len(stored) :])
+    anchor = stored[-ANCHOR:]
+    at = pod.rfind(anchor) if len(stored) >= ANCHOR else -1
     if at >= 0:
-        return pod[at + len(stored[-ANCHOR:]) :], False
-    for length in range(min(len(stored), len(pod)), SURE - 1, -1):  # the pod's log begins within what is stored
-        if stored.endswith(pod[:length]):
-            return pod[length:], False
-    return pod, bool(pod)
+        return Missing(pod[at + ANCHOR :], repeats=pod.find(anchor) != at)
+    # The pod's log begins within the anchor: the longest overlap leaves the least.
+    overlaps = (n for n in range(min(len(anchor), len(pod)), SURE - 1, -1) if anchor.endswith(pod[:n]))
+    longest = next(overlaps, None)
+    if longest is None:
+        return Missing(pod, bool(pod))
+    return Missing(pod[longest:], repeats=next(overlaps, None) is not None)
 
 
 def sentences(chunk: bytes) -> list[str]:

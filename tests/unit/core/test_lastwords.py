@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,28 @@ def test_of_a_long_log_the_end_is_kept_and_the_cut_is_marked() -> None:
     assert len(chunk) < LIMIT + 1000
 
 
+SAME = b"still at it\n"
+
+
+@pytest.mark.parametrize("shipped", [150, 300, 500])
+@pytest.mark.parametrize("held", [500, 200, 60])
+def test_a_task_that_prints_one_line_500_times_has_no_line_too_many_and_the_log_says_so(
+    shipped: int, held: int
+) -> None:
+    chunk = compose(SAME * shipped, SAME * held, ENDED)
+    assert shipped + chunk.count(SAME) <= 500
+    assert "and of the lines that it printed again and again some more" in sentences(chunk)[0]
+
+
+def test_what_follows_repeated_lines_is_not_lost() -> None:
+    chunk = compose(SAME * 300, SAME * 300 + b"the end\n", ENDED)
+    assert chunk.startswith(b"the end\n[podtask: ")
+
+
+def test_a_log_without_repetition_is_not_said_to_have_any() -> None:
+    assert "again and again" not in sentences(compose(PRINTED[:5000], PRINTED, ENDED))[0]
+
+
 LINES = st.lists(st.integers(10**9, 10**12), max_size=300, unique=True)
 
 
@@ -50,7 +73,7 @@ def test_chunks_and_last_words_together_are_the_output_or_a_hole_is_marked(
 ) -> None:
     output = b"".join(b"%d\n" % number for number in numbers)
     stored, pod = output[:shipped], output[forgotten:]
-    rest, gap = missing(stored[-2 * ANCHOR :], pod)
+    rest, gap, _ = missing(stored[-2 * ANCHOR :], pod)
     if not gap and stored and pod:
         assert stored + rest == output
     else:
