@@ -4,7 +4,7 @@
 
 A second operator that served the same namespace would judge the first one's attempts Lost. A Lease is no fence: what
 makes writes safe are resourceVersions and attempt numbers that are used once. It keeps two apart all the same: a holder
-that could not renew for `VALID` seconds writes nothing (`Api.fence` asks `valid`), before anybody else may take over.
+that could not renew for `VALID` seconds begins no write (`Api.fence` asks `valid`), before anybody else may take over.
 When the API server is away nobody can take over, so the holder stays, and goes on once it has renewed.
 
 Not `kubernetes.aio.leaderelection` (read in 37.0.1): a request without an answer is waited for beyond the deadline, a
@@ -32,7 +32,9 @@ DURATION: Final = 15
 RENEW: Final = 5.0
 """Seconds between renewals: the operator's only writes at rest."""
 VALID: Final = 10.0
-"""Seconds after a renewal in which the holder may write; the rest of `DURATION` is for requests on their way."""
+"""Seconds after a renewal in which the holder may begin a write. One that is on its way then may still arrive after
+another operator took over (`api.REQUEST_TIMEOUT` is longer than what is left of `DURATION`); it does no harm, because
+it is refused unless the object is what it was: by resourceVersion, by UID, or by a name that is used once."""
 LOOK: Final = 1.0
 """Seconds between two looks of one that waits, or two tries of one that could not renew."""
 

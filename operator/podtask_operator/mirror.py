@@ -23,6 +23,8 @@ from podtask_operator.queue import Key
 from podtask_operator.run import Malformed, TaskRun
 
 Object = dict[str, Any]
+Version = tuple[str, str]
+"""UID and resourceVersion."""
 
 
 @dataclass
@@ -69,7 +71,7 @@ class Mirror:
     """TaskRuns and pods by key, with the two indexes that wake other runs."""
 
     runs: dict[Key, TaskRun] = field(default_factory=dict)
-    malformed: dict[Key, Malformed] = field(default_factory=dict)
+    malformed: dict[Key, Version] = field(default_factory=dict)
     pods: dict[Key, Object] = field(default_factory=dict)
     slots: Slots[Key] = field(default_factory=Slots)
     _memories: dict[Key, Memory] = field(default_factory=dict)
@@ -85,9 +87,9 @@ class Mirror:
             return None
         try:
             run = TaskRun.parse(projected(obj))
-        except Malformed as error:
+        except Malformed:
             self._forget(key)
-            self.malformed[key] = error
+            self.malformed[key] = version_of(meta)
             return None
         self.malformed.pop(key, None)
         if held is not None and held.uid != run.uid:
@@ -96,6 +98,10 @@ class Mirror:
         self.memory(key, run.uid)  # from its first sight on
         self._index(key, run)
         return key
+
+    def versions(self) -> dict[Key, Version]:
+        """Every TaskRun that is held, the malformed ones included."""
+        return {**{key: (run.uid, run.resource_version) for key, run in self.runs.items()}, **self.malformed}
 
     def forget_run(self, key: Key, uid: str | None = None) -> list[Key]:
         """The TaskRun is gone; one that took its name meanwhile stays. Returns the runs to look at because of that."""
@@ -268,6 +274,11 @@ def _unlike(pod: Object, held: Object) -> bool:
     """True unless the two projections differ in nothing but the version: most updates of a pod tell us nothing."""
     version = {"resourceVersion": None}
     return {**pod, "metadata": {**pod["metadata"], **version}} != {**held, "metadata": {**held["metadata"], **version}}
+
+
+def version_of(meta: Object) -> Version:
+    """Of the metadata of an object as the API server has it."""
+    return str(meta["uid"]), str(meta["resourceVersion"])
 
 
 def _newer(meta: Object, held: str) -> bool:

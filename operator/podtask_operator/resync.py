@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from podtask_operator.api import FULL_PAGE, Api, ApiError, ApiUnavailable
-from podtask_operator.mirror import Mirror
+from podtask_operator.mirror import Mirror, version_of
 from podtask_operator.queue import Key
 from podtask_operator.settings import Settings
 
@@ -55,19 +55,19 @@ class Resync:
                 wake(key)
 
     async def _runs(self, namespace: str | None, wake: Wake) -> None:
-        before = dict(self._mirror.runs)
+        before = self._mirror.versions()
         listed = set()
         async for item in self._api.list_runs(namespace, only_metadata=True):
             meta = item["metadata"]
             key = Key(meta["namespace"], meta["name"])
             listed.add(key)
-            held = before.get(key)
-            if held is None or held.uid != meta["uid"] or held.resource_version != meta["resourceVersion"]:
+            if before.get(key) != version_of(meta):
                 live = await self._api.get_run(*key)
                 if live is not None and self._mirror.put_run(live) is not None:
                     wake(key)
+        now = self._mirror.versions()
         for key, held in before.items():
-            if key not in listed and namespace in (None, key.namespace) and self._mirror.runs.get(key) is held:
+            if key not in listed and namespace in (None, key.namespace) and now.get(key) == held:
                 for other in self._mirror.forget_run(key):
                     wake(other)
 
