@@ -12,6 +12,7 @@ from typing import Any
 
 from podtask.backends.kubernetes.client import MERGE_PATCH, Api, Object, runs_path
 from podtask.backends.kubernetes.refusals import Asked, Busy, ClusterRefused, ClusterUnreachable
+from podtask.cli.lines import Line, cut
 from podtask.core.names import PLURAL, POD_CONTAINER
 
 WATCH_SECONDS = 300
@@ -92,28 +93,32 @@ class Cluster:
         query = {"fieldSelector": f"involvedObject.uid={uid}"}
         return list(self.api.ask(asked, "GET", f"/api/v1/namespaces/{namespace}/events", query).get("items", ()))
 
-    def log(self, namespace: str, pod: str, *, follow: bool = False, tail: int | None = None) -> Iterator[bytes]:
-        """Lines of the task's container, each behind its time, as they come; without line ends.
+    def log(self, namespace: str, pod: str, *, follow: bool = False, tail: int | None = None) -> Iterator[Line]:
+        """Lines of the task's container as they come.
 
         Following goes on over broken connections, with nothing twice. Raises `ClusterRefused` (400: it has not
         started; 404: there is no such pod).
         """
-        newest, shown = b"", b""
+        newest, shown, begun, skip = b"", b"", 0, 0  # begun: bytes that were shown of a line whose end was not
         while True:
             try:
-                for line in self._log(namespace, pod, follow=follow, tail=None if shown else tail, since=shown):
-                    when = line[: line.find(b" ")]
-                    if when > shown:  # not one that was shown before the connection broke
-                        newest = max(newest, when)
-                        yield line
+                for when, text in self._log(namespace, pod, follow=follow, tail=None if shown else tail, since=shown):
+                    if when <= shown:
+                        continue  # it was shown before the connection broke
+                    new, skip = text[skip:], max(skip - len(text), 0)
+                    if new:
+                        begun += len(new)
+                        yield when, new
+                    if new.endswith(b"\n"):
+                        newest, begun = max(newest, when), 0
                 return
             except ClusterUnreachable:
                 if not follow:
                     raise
-                shown = newest
+                shown, skip = newest, begun
                 time.sleep(PAUSE_SECONDS)
 
-    def _log(self, namespace: str, pod: str, *, follow: bool, tail: int | None, since: bytes) -> Iterator[bytes]:
+    def _log(self, namespace: str, pod: str, *, follow: bool, tail: int | None, since: bytes) -> Iterator[Line]:
         query = {"container": POD_CONTAINER, "timestamps": "true", "follow": json.dumps(follow)}
         if tail is not None:
             query["tailLines"] = str(tail)
@@ -122,12 +127,16 @@ class Cluster:
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         asked = Asked("get", "pods/log", namespace, pod)
         with self.api.asking(asked, "GET", path, query, read_seconds=QUIET_SECONDS) as answer:
-            rest = b""
+            rest, when, begins = b"", b"", True
             for chunk in answer.stream(2**16, decode_content=True):
-                *complete, rest = (rest + chunk).split(b"\n")
-                yield from complete
+                *texts, rest = cut(rest + chunk)
+                for text in texts:
+                    when, _, line = text.partition(b" ") if begins else (when, b"", text)
+                    begins = text.endswith(b"\n")
+                    yield when, line
             if rest:
-                yield rest
+                when, _, line = rest.partition(b" ") if begins else (when, b"", rest)
+                yield when, line + b"\n"
 
 
 def event_time(event: Object) -> str:

@@ -15,7 +15,7 @@ import click
 
 from podtask.cli import logsources, selection
 from podtask.cli.failures import CommandFailed, Exit
-from podtask.cli.logsources import Line
+from podtask.cli.lines import Line
 from podtask.cli.options import latest, with_session
 from podtask.cli.session import Session, note
 from podtask.cli.view import Seen
@@ -35,10 +35,12 @@ class Form:
     """Only so many last lines of each attempt."""
 
     def line(self, run: Seen, number: int, line: Line) -> bytes:
-        """With its end."""
+        """With its end. A piece of a long line has one only behind a prefix or a time, else it goes on as it was."""
         when, text = line
+        if not self.prefix and not self.timestamps:
+            return text
         before = f"[{run.name}/{number}] ".encode() if self.prefix else b""
-        return before + (when + b" " if self.timestamps else b"") + text + b"\n"
+        return before + (when + b" " if self.timestamps else b"") + text.removesuffix(b"\n") + b"\n"
 
 
 @click.command()

@@ -4,7 +4,7 @@
     bucket         runs/<uid>/<n>/log/000001, …: all of it, in pieces of up to 256 KiB, seconds late
 
 So an attempt that is over is read from the bucket, and from its pod only where the bucket cannot be used from here.
-Nothing is held in memory beyond one piece. Asked by: `logs`, `describing`.
+Nothing is held in memory beyond one piece and, of a line that does not end, 64 KiB. Asked by: `logs`, `describing`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from podtask.backends.kubernetes.bucket import NoBucket
 from podtask.backends.kubernetes.refusals import ClusterRefused
 from podtask.cli.failures import CommandFailed
+from podtask.cli.lines import LONGEST, Line, cut
 from podtask.cli.session import Session, note
 from podtask.cli.view import Seen
 from podtask.core.keys import pod_name
@@ -31,9 +32,6 @@ LOOK_SECONDS = 1.0
 """Between two looks at a pod that has not started."""
 NOT_THERE = (400, 404)
 """What the API server answers about a pod that has not started, or is gone."""
-
-Line = tuple[bytes, bytes]
-"""Time (RFC 3339) and text, without its end."""
 
 
 def over(run: Seen, number: int) -> bool:
@@ -65,7 +63,7 @@ def follow(session: Session, run: Seen, number: int) -> Iterator[Line]:
         return
     while True:
         try:
-            yield from map(_split, session.cluster.log(run.namespace, pod_name(run.name, number), follow=True))
+            yield from session.cluster.log(run.namespace, pod_name(run.name, number), follow=True)
             return
         except ClusterRefused as no:
             if no.status not in NOT_THERE:
@@ -81,24 +79,27 @@ def follow(session: Session, run: Seen, number: int) -> Iterator[Line]:
 
 
 def tail(session: Session, run: Seen, number: int, count: int) -> list[bytes]:
-    """The last lines. Raises as `read`."""
+    """The last lines, without their ends; of longer ones than 64 KiB the last pieces. Raises as `read`."""
     if not over(run, number):
-        return [text for _, text in _of_pod(session, run, number, count)]
+        return _texts(_of_pod(session, run, number, count), count)
     try:
         store, pieces = _pieces(session, run, number)
     except (NoBucket, StoreError) as why:
-        return [text for _, text in _of_pod_instead(session, run, number, why, count)]
+        return _texts(_of_pod_instead(session, run, number, why, count), count)
     data = b""
     for piece in reversed(pieces):
         data = store.get(piece.key) + data
-        if data.count(b"\n") > count:
+        if data.count(b"\n") > count or len(data) > count * LONGEST:
             break
-    lines = data.split(b"\n")
-    return (lines[:-1] if lines[-1] == b"" else lines)[-count:]
+    return _texts(((b"", text) for text in cut(data) if text), count)
+
+
+def _texts(lines: Iterator[Line], count: int) -> list[bytes]:
+    return [text.removesuffix(b"\n") for _, text in last_lines(lines, count)]
 
 
 def last_lines(lines: Iterator[Line], count: int) -> Iterator[Line]:
-    """The last lines of a log that has an end."""
+    """The last lines of a log that has an end; a piece of a long line counts as one, so that they are bounded."""
     return iter(deque(lines, maxlen=count))
 
 
@@ -113,21 +114,19 @@ def _of_bucket(store: Store, pieces: list[ObjectInfo]) -> Iterator[Line]:
     rest, began = b"", b""
     for piece in pieces:
         when = _rfc3339(piece.modified)
-        *lines, last = store.get(piece.key).split(b"\n")
-        for line in lines:
-            yield (began if rest else when), rest + line
-            rest = b""
-        if last and not rest:
-            began = when
-        rest += last
+        began = began if rest else when
+        *texts, rest = cut(rest + store.get(piece.key))
+        for text in texts:
+            yield began, text
+            began = when if text.endswith(b"\n") else began
     if rest:
-        yield began, rest
+        yield began, rest + b"\n"
 
 
 def _of_pod(session: Session, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
     """The pod's own log; nothing where the pod has not started or is gone."""
     try:
-        yield from map(_split, session.cluster.log(run.namespace, pod_name(run.name, number), tail=count))
+        yield from session.cluster.log(run.namespace, pod_name(run.name, number), tail=count)
     except ClusterRefused as no:
         if no.status not in NOT_THERE:
             raise
@@ -140,11 +139,6 @@ def _of_pod_instead(
         raise CommandFailed(str(why)) from why
     note(f"podtask: from the pod, which keeps the newest 10 MB only. {why}")
     yield from _of_pod(session, run, number, count)
-
-
-def _split(line: bytes) -> Line:
-    when, _, text = line.partition(b" ")
-    return when, text
 
 
 def _rfc3339(seconds: float) -> bytes:

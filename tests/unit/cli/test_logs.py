@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import pytest
 from tests.unit.cli.conftest import Terminal
 from tests.unit.cli.runs import FAILED, STATES, attempt, run
+
+from podtask.backends.kubernetes.client import Api
+from podtask.backends.kubernetes.refusals import ClusterUnreachable
+from podtask.cli.cluster import Cluster
 
 FLOW_RUN = {"podtask.dev/flow-run": "etl-1"}
 POD_LOG = "2026-01-02T03:04:07.100000001Z one\n2026-01-02T03:04:07.200000001Z \n2026-01-02T03:04:07.300000001Z three\n"
@@ -47,6 +54,52 @@ def two_attempts(podtask: Terminal) -> Terminal:
 def test_a_log_in_the_bucket(two_attempts: Terminal, options: str, out: str) -> None:
     said = two_attempts(f"logs load {options}")
     assert (said.status, said.out, said.err) == (0, out, "")
+
+
+BAR = b"=" * 300_000
+"""What a progress bar prints: no line has an end."""
+
+
+@pytest.mark.parametrize(
+    "pieces", [[BAR, BAR], [BAR, b"=\n" + BAR], [BAR[:65536], b"\n", BAR], [b"\n" * 3, BAR + b"\n"]]
+)
+def test_lines_without_an_end_are_bounded_and_whole(podtask: Terminal, pieces: list[bytes]) -> None:
+    podtask.cluster.add(run("load", "Completed"), run("now", "Running"))
+    stored(podtask, "uid-load", 1, *pieces)
+    whole = b"".join(pieces).decode().removesuffix("\n") + "\n"
+    podtask.cluster.pods["team", "now-1"] = {}
+    podtask.cluster.logs["now-1"] = "".join(f"2026-01-02T03:04:07Z {line}\n" for line in whole[:-1].split("\n"))
+    for name in ("load", "now"):
+        assert podtask(f"logs {name}").out == whole
+        lines = podtask(f"logs {name} --prefix").out.splitlines()
+        assert max(len(line) for line in lines) <= len(f"[{name}/1] ") + 65536
+        assert "".join(line.removeprefix(f"[{name}/1] ") for line in lines) == whole.replace("\n", "")
+        timed = podtask(f"logs {name} --timestamps").out.splitlines()
+        assert [line[:2] for line in timed] == ["20"] * len(lines)
+
+
+def test_the_end_of_a_log_without_line_ends_is_a_part_of_it(podtask: Terminal) -> None:
+    podtask.cluster.add(run("load", "Completed"))
+    stored(podtask, "uid-load", 1, *[BAR] * 10)
+    said = podtask("describe load")
+    assert (said.status, 1_300_000 < said.out.count("=") < 1_800_000) == (0, True)
+    assert podtask("logs load --tail 1").out.count("=") <= 65536
+
+
+def test_a_long_line_comes_once_over_a_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again = [(b"1", b"a\n"), (b"2", b"bb"), (b"2", b"c")], [(b"2", b"bb"), (b"2", b"cd"), (b"2", b"e\n")]
+    answers = [(first, True), (again[:1], True), ([(b"1", b"a\n"), *again, (b"3", b"f\n")], False)]
+
+    def asked(*_: object, **__: object) -> Iterator[tuple[bytes, bytes]]:
+        lines, breaks = answers.pop(0)
+        yield from lines
+        if breaks:
+            raise ClusterUnreachable("gone")
+
+    monkeypatch.setattr(Cluster, "_log", asked)
+    monkeypatch.setattr("podtask.cli.cluster.PAUSE_SECONDS", 0.0)
+    got = list(Cluster(cast("Api", None), "team").log("team", "load-1", follow=True))
+    assert got == [*first, (b"2", b"d"), (b"2", b"e\n"), (b"3", b"f\n")]
 
 
 def test_times_in_the_bucket_are_those_of_the_pieces(two_attempts: Terminal) -> None:
