@@ -1,7 +1,8 @@
 """The cache key of a TaskRun: given, or composed from its code, arguments, upstream results and image.
 
-The SDK's runs carry their components; those of the YAML door are made here. The user's source is parsed, never run.
-Asked by: `observe`; by `apply` for runs that another operator started. The composition itself: `podtask.core.cache`.
+The SDK's runs carry their components, or why they have none; those of the YAML door are made here. The user's source is
+parsed, never run. Asked by: `observe`; by `apply` for runs that another operator started. The composition itself:
+`podtask.core.cache`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Setti
     spec, asked = run.spec, run.spec.cache
     if asked is None:
         return Composed(off_reason="spec.cache is absent.")
+    if asked.uncached is not None:
+        # First: whoever could not tell what the run depends on gets no entry, whatever else the spec holds.
+        return Composed(off_reason=asked.uncached)
     if asked.key is not None:
         return Composed(asked.key)
     # The SDK's refs name runs of one flow run; their order is what stays the same in the next one.

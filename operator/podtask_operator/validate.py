@@ -165,7 +165,7 @@ def memory_can_grow(run: TaskRun, settings: Settings) -> Why | None:
 def cached_entrypoint_is_pinned(run: TaskRun, settings: Settings) -> Why | None:
     """Code inside an image is known by the image's digest only: a rebuilt tag would be a stale hit."""
     cache = run.spec.cache
-    if run.spec.task.entrypoint is None or cache is None or cache.key is not None or cache.components is not None:
+    if run.spec.task.entrypoint is None or cache is None or any((cache.key, cache.components, cache.uncached)):
         return None
     image = image_of(run, settings) or ""
     if _PINNED.fullmatch(image):

@@ -148,6 +148,9 @@ def _key(spec: TaskRunSpec) -> Any:
     """The key as the operator composes it; upstream results are among the parameters by then."""
 
     def key(_: object, parameters: dict[str, Any]) -> str | None:
+        if spec.cache is not None and spec.cache.uncached is not None:
+            note(f"podtask: not cached: {spec.cache.uncached}")
+            return None
         if spec.cache is not None and spec.cache.key is not None:
             return spec.cache.key
         task = spec.task

@@ -114,6 +114,8 @@ class Cache(Model):
     """The key, when you choose it yourself."""
     components: CacheComponents | None = None
     """Set by the SDK."""
+    uncached: Annotated[str, Field(max_length=1024, min_length=1)] | None = None
+    """Why the caller could compute no key; the run executes uncached, whatever else is here. Set by the SDK."""
     expiration_seconds: Annotated[float, Field(ge=0)] | None = None
     """Life of the entry, counted from completion; absent: for ever."""
     refresh: bool = False

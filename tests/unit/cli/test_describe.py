@@ -68,6 +68,12 @@ def test_the_page_of_a_run_with_everything(podtask: Terminal) -> None:
     assert said.out == GOLDEN.read_text(), "if this is right, write it to describe.golden.txt"
 
 
+def test_a_run_without_a_key_says_why_it_was_not_cached(podtask: Terminal) -> None:
+    why = "No key can be made of the inputs: args['df'][3].lock: a _thread:lock cannot be hashed"
+    podtask.cluster.add(run("moody", "Completed", status={"cache": {"outcome": "Off", "missReason": why}}))
+    assert f"Off ({why})\n" in podtask("describe moody").out
+
+
 def test_who_may_not_read_events_sees_the_rest(podtask: Terminal) -> None:
     from tests.unit.cli.apiserver import Refuse
 

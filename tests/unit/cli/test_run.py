@@ -53,6 +53,14 @@ spec:
   parameters: {"n": 4}
   image: registry.example/own
 """
+UNCACHED = """
+apiVersion: podtask.dev/v1alpha1
+kind: TaskRun
+metadata: {name: moody}
+spec:
+  task: {source: "def main(): return 1"}
+  cache: {key: same, uncached: "no key can be made of the inputs: x.lock"}
+"""
 FAILS = """
 apiVersion: podtask.dev/v1alpha1
 kind: TaskRun
@@ -179,6 +187,14 @@ def test_taskruns_of_a_file_run_here_in_the_order_they_need(flows: Terminal) -> 
     assert (said.status, said.out) == (0, "total Completed: 6\nfetch Completed: [0, 1, 2, 3]\n"), said.err
     assert said.err == "podtask: fetch: without a cluster there is no image.\n"
     assert flows(f"run -f {path} --local").out == "total Cached: 6\nfetch Completed: [0, 1, 2, 3]\n"
+
+
+def test_a_taskrun_without_a_key_runs_uncached_here_too_and_says_why(flows: Terminal) -> None:
+    path = flows.file("moody.yaml", UNCACHED)
+    for _ in range(2):
+        said = flows(f"run -f {path} --local")
+        assert (said.status, said.out) == (0, "moody Completed: 1\n"), said.err
+        assert said.err == "podtask: not cached: no key can be made of the inputs: x.lock\n"
 
 
 def test_taskruns_that_fail_end_as_on_the_cluster(flows: Terminal) -> None:

@@ -138,6 +138,24 @@ async def test_identical_runs_that_look_at_the_same_time_have_one_leader(world: 
     assert len(world.api.pods) == 1
 
 
+WHY = "No key can be made of the inputs: args['df'][3].lock: a _thread:lock cannot be hashed"
+
+
+@pytest.mark.parametrize(
+    "beside", [{}, {"key": "k"}, {"components": {"code": "h1:c", "arguments": {}}}, {"refresh": True}], ids=str
+)
+def test_a_run_whose_caller_could_compute_no_key_runs_uncached_and_its_status_says_why(beside: dict[str, Any]) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        for name in ("a", "b"):  # identical, and yet nobody waits
+            world.add(name, {"cache": {**beside, "uncached": WHY}})
+            await world.look(name)
+            assert world.status(name)["cache"] == {"outcome": "Off", "missReason": WHY}
+        assert len(world.api.pods) == 2
+
+    test()
+
+
 @reconciling
 async def test_an_older_run_that_comes_while_a_younger_one_is_being_recorded_waits_for_it(world: World) -> None:
     world.add("b", CACHED)

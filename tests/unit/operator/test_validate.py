@@ -43,6 +43,7 @@ FINE: dict[str, dict[str, Any]] = {
     "a cached source": {"cache": {}},
     "a cached entrypoint in a pinned image": {**ENTRYPOINT, "cache": {}, "image": PINNED},
     "a cached entrypoint with a key": {**ENTRYPOINT, "cache": {"key": "k"}},
+    "an entrypoint that is not cached, and the caller said why": {**ENTRYPOINT, "cache": {"uncached": "no form"}},
     "an entrypoint without cache": ENTRYPOINT,
     "environment by value and by reference": {
         "env": [

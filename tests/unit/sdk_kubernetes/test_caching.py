@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from tests.unit.sdk_kubernetes.harness import no_key, run_of, sum_key
 
 from podtask import Task, TaskFuture, task_input_hash
 from podtask.backends.kubernetes import caching
+from podtask.core.models import Cache
+from podtask.core.status import MESSAGE_LIMIT
 
 
 def one() -> int:
@@ -19,7 +22,25 @@ def add(x: Any, y: Any = 0) -> Any:
     return x + y
 
 
+LOCK = threading.Lock()
+
+
+def locked(x: Any) -> Any:
+    with LOCK:
+        return x
+
+
 CACHED = Task(add, cache_key_fn=task_input_hash)
+
+
+class Thing:
+    """Has no stable form, and says so at length."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def __podtask_hash__(self) -> object:
+        raise TypeError(self.why)
 
 
 def arguments(*args: Any) -> dict[str, str]:
@@ -69,13 +90,29 @@ def test_only_a_key_function_of_the_users_needs_values() -> None:
     assert not caching.needs_values(run_of(Task(add), 1))
 
 
-def test_an_argument_without_a_stable_form_means_uncached_and_the_log_says_why(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    class Thing:
-        def __podtask_hash__(self) -> object:
-            raise TypeError("a thing has no form")
+UNCACHED = {
+    "an argument": (run_of(CACHED, {"df": [Thing("no form")]}), "x['df'][0]: "),
+    "an argument beside a future": (run_of(CACHED, future("0"), Thing("no form")), "y: "),
+    "an argument that holds a future, too": (run_of(CACHED, [future("0"), Thing("no form")]), "x[1]: "),
+    "what the code uses": (run_of(Task(locked, cache_key_fn=task_input_hash), 1), "locked → LOCK: "),
+}
 
-    assert caching.plan(run_of(CACHED, Thing())) is None
+
+@pytest.mark.parametrize("case", UNCACHED)
+def test_what_has_no_stable_form_makes_the_run_uncached_and_the_taskrun_and_the_log_lead_to_it(
+    case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, path = UNCACHED[case]
+    plan = caching.plan(run)
+    assert plan is not None
+    assert plan.keys() == {"uncached"}, "no part of a key, or the operator could make one of it"
+    assert plan["uncached"].startswith(f"No key can be made of the inputs: {path}")
     assert "runs uncached" in caplog.text
-    assert "a thing has no form" in caplog.text
+    assert path in caplog.text
+
+
+def test_a_long_reason_is_cut_to_what_the_api_server_takes() -> None:
+    plan = caching.plan(run_of(CACHED, Thing("é" * 9000)))
+    assert plan is not None
+    assert len(plan["uncached"]) == MESSAGE_LIMIT
+    assert Cache.model_validate(plan).uncached == plan["uncached"]

@@ -1,8 +1,9 @@
-"""What a call asks of the cluster's cache: `spec.cache`, or nothing.
+"""What a call asks of the cluster's cache, or why it can ask nothing: `spec.cache`.
 
 `task_input_hash` needs no values: code and arguments are hashed here, a future stands as its place among the
 upstreams, and the operator adds their content hashes as `upstream 0`, `upstream 1`, … A user's own `cache_key_fn`
-sees values, so it is asked when the upstreams are there. Before: `backend`. Next: `manifest`.
+sees values, so it is asked when the upstreams are there. Where no key can be made, the TaskRun carries the reason, so
+that its status says it. Before: `backend`. Next: `manifest`; the operator's `cachekey`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from podtask.core.status import MESSAGE_LIMIT
 from podtask.tasks import task_input_hash
 
 if TYPE_CHECKING:
@@ -52,12 +54,14 @@ def plan(run: TaskRun) -> Object | None:
     if needs_values(run):
         key = cache_key(run)
         return {"key": key, **_how(options)} if key else None
-    components = _components(run)
-    return {"components": components, **_how(options)} if components else None
+    found = _components(run)
+    if isinstance(found, str):
+        return {"uncached": found[:MESSAGE_LIMIT]}
+    return {"components": found, **_how(options)}
 
 
-def _components(run: TaskRun) -> Object | None:
-    """Code identity and a hash per argument, or None, and the log says why.
+def _components(run: TaskRun) -> Object | str:
+    """Code identity and a hash per argument, or why there are none.
 
     An argument that is a future as a whole names its upstream instead, so that the operator can count it as the
     value it will be. Not if the same future is also inside of another argument: there only its place can count,
@@ -70,7 +74,7 @@ def _components(run: TaskRun) -> Object | None:
     whole = {name: value for name, value in given.items() if isinstance(value, Place)}
     found = components_or_why(run.task, {name: value for name, value in given.items() if name not in whole})
     if isinstance(found, str):
-        return None
+        return found
     named = {name: content_hash(at) if at.inside else UPSTREAM.format(at.number) for name, at in whole.items()}
     return {"code": found.code, "arguments": {**found.arguments, **named}}
 
