@@ -25,6 +25,7 @@ FUNCTIONS = (
     "get_run_context",
     "get_run_logger",
     "task_input_hash",
+    "register_hasher",
     "register_serializer",
     "ref",
     "quote",

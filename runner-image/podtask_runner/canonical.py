@@ -13,7 +13,7 @@ walked once. Decisions:
   pickle bytes. What has no stable form is `Unhashable`, with the path to it.
 
 Handlers for types beyond the built-in ones: `podtask_runner.canonical_types`; for arrays and tables of libraries:
-`podtask_runner.canonical_data`.
+`podtask_runner.canonical_data`. Public: `podtask.register_hasher`.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ def content_hash(value: object, *, name: str = "", limit: int | None = None) -> 
 
 
 def register_hasher(kind: type[T], hasher: Callable[[T], object]) -> None:
-    """Let `hasher(value)` stand for every value of `kind` and its subclasses (the type itself counts too).
+    """Let `hasher(value)` stand for every value of `kind` and its subclasses in cache keys (the type counts too).
 
-    Register at import time, in every process that hashes such values, or their keys differ.
+    For classes of others; one of your own defines `__podtask_hash__(self)`, unless a hasher is registered for it. Both
+    answer any value that can be hashed; what they raise makes the run uncached, and its status says why. Register at
+    import time, in every process that hashes such values, or their keys differ; registering again replaces.
     """
     REGISTERED[kind] = hasher
 

@@ -34,6 +34,7 @@ from podtask.futures import AsyncTaskFuture, TaskFuture
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from podtask.tasks import Task, task, task_input_hash
+from podtask_runner.canonical import register_hasher
 from podtask_runner.registry import register_serializer
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ __all__ = [
     "get_run_logger",
     "quote",
     "ref",
+    "register_hasher",
     "register_serializer",
     "tags",
     "task",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from typing_extensions import assert_type
@@ -18,6 +19,7 @@ from podtask import (
     flow,
     quote,
     ref,
+    register_hasher,
     task,
     task_input_hash,
     unmapped,
@@ -77,6 +79,11 @@ async def of_async_references() -> None:
     body = await fetch("a")
     assert_type(ref(body), bytes)
     assert_type(await (await bare_async(ref(add(1)))).result(), int)
+
+
+def of_hashers() -> None:
+    register_hasher(Path, lambda path: path.stat().st_mtime_ns)
+    register_hasher(Path, len)  # type: ignore[arg-type]
 
 
 def of_results() -> None:

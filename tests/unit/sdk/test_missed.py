@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from podtask import flow, task
+from podtask import flow, register_hasher, task
 from podtask.backends.flights import Flights
 from podtask.backends.shelf import Shelf
 from podtask.tasks import task_input_hash
+from podtask_runner.canonical import REGISTERED
 
 FACTOR = 2
 
@@ -71,3 +72,9 @@ def test_an_argument_that_cannot_be_hashed_is_named_with_the_path_to_it(call: An
     assert (name, cache.key) == ("Completed", None)
     assert cache.miss_reason.startswith("No key can be made of the inputs: rows['df'][0]: a ")
     assert "Moody cannot be hashed (never the same)" in cache.miss_reason
+
+
+def test_a_registered_hasher_gives_it_a_key(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTERED, Moody, str)  # so that what comes next is undone at the end
+    register_hasher(Moody, lambda _: "one of many")
+    assert [call([Moody()])[0] for _ in range(2)] == ["Completed", "Cached"]
