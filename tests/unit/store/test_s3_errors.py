@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import boto3
 import pytest
@@ -198,6 +199,13 @@ def test_a_conditional_put_that_meets_another_one_is_tried_again(scripted) -> No
     scripted.answers[:] = [conflict, refusal(412, "PreconditionFailed")]
     with pytest.raises(AlreadyStored):
         scripted.store().put("a", b"abc", if_absent=True)
+
+
+def test_a_file_whose_put_met_another_one_is_sent_whole_again(scripted, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    scripted.answers[:] = [refusal(409, "ConditionalRequestConflict"), reset, OK]
+    scripted.store().put_file("a", tmp_path / "file", if_absent=True)
+    assert scripted.bodies == [b"abc"] * 3
 
 
 def test_a_conflict_that_never_ends_is_unavailable(scripted) -> None:

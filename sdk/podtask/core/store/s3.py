@@ -202,6 +202,8 @@ class S3Store:
             if not self._access.settings.conditional_writes:
                 return self._look_and_put(key, data)
             while True:
+                if not isinstance(data, bytes):
+                    data.seek(0)  # an earlier try has read it; botocore rewinds only for its own
                 try:
                     return _etag(s3.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*"))
                 except ClientError as error:
