@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -196,3 +197,28 @@ def test_an_attempt_that_its_runner_ended_is_not_asked_for_last_words(scene: Sce
     scene.update(run, FAILED)
     scene.logs.step()
     assert scene.happened == ["told Failed"]
+
+
+def test_last_words_that_cannot_be_had_cost_only_themselves(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> bytes:
+        raise ClusterUnreachable("timed out")
+
+    monkeypatch.setattr(scene.logs, "_last_words", away)
+    for number in range(2):
+        scene.update(run_of(Task(one), number=str(number)), KILLED)
+        scene.logs.step()
+    assert scene.happened == ["told Failed"] * 2
+
+
+def test_an_end_that_raises_keeps_no_other_from_being_told(run: TaskRun, caplog: pytest.LogCaptureFixture) -> None:
+    told = threading.Event()
+
+    def broken() -> None:
+        raise RuntimeError("a table that is gone")
+
+    logs = PodLogs(lambda *_: "")
+    logs.update(run, FAILED, broken)
+    logs.update(run_of(Task(one), number="other"), FAILED, told.set)
+    assert told.wait(30)
+    logs.close()
+    assert "a table that is gone" in caplog.text

@@ -176,10 +176,17 @@ class PodLogs:
                 out.info("%s", words)
 
     def _show_last_words(self, tail: Tail) -> None:
-        """How a log ends that the runner could not complete; all of the chunk where the pod could not be read."""
+        """How a log ends that the runner could not complete; all of the chunk where the pod could not be read.
+
+        Never raises.
+        """
         if self.off or not tail.cut:
             return
-        chunk = self._last_words(tail.run, tail.number)
+        try:
+            chunk = self._last_words(tail.run, tail.number)
+        except Exception as error:  # noqa: BLE001 - a log is never worth a flow
+            self._failed(tail, error)
+            return
         out = task_run_logger(replace(tail.run.info, run_count=tail.number))
         for line in sentences(chunk) if tail.last else chunk.decode(errors="replace").splitlines():
             out.info("%s", line)
@@ -207,7 +214,10 @@ class PodLogs:
                 if self._closed or not (self._ended or self._tails):
                     self._running = False
                     return
-            self.step()
+            try:
+                self.step()
+            except Exception:  # other ends wait behind this one
+                log.exception("The end of a task run could not be told")
 
 
 class NoLogs:
