@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from podtask_runner.spool import NoRoom
+
 if TYPE_CHECKING:
     import http.client
 
@@ -82,6 +84,8 @@ class Endpoints:
             status = _send(connection, method, target, headers, body, consume)
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
+            if isinstance(error, NoRoom):  # the consumer's own disk
+                raise
             if used and not isinstance(error, TimeoutError):  # the server closed an idle connection
                 return self._exchange(method, url, headers, body, consume)
             raise Unreachable(f"{method} {parts.scheme}://{parts.netloc}{parts.path}: {error!r}") from error

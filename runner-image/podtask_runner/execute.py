@@ -23,7 +23,7 @@ from podtask_runner.handover import Handover, Phase
 from podtask_runner.names import FILE_LIMIT, INLINE_LIMIT, JSON, VALUE_LIMIT
 from podtask_runner.payload import check_python, digest, encode_json_exact
 from podtask_runner.serializers import Word, file_word
-from podtask_runner.spool import Digesting, NoRoom
+from podtask_runner.spool import Digesting, NoRoom, close
 from podtask_runner.transfer import Store
 from podtask_runner.wire import Error, Grants, Outcome, Result, Verdict
 
@@ -219,9 +219,12 @@ def _written(value: Any, desk: Desk) -> Result:
         return Result(digest(data), len(data), JSON, _content_hash(value, len(data)), value=text)
     if _is_file(value):
         return _file_taken(value, desk)
-    with desk.result.open("wb") as stream:
+    stream = desk.result.open("wb")
+    try:
         passed = Digesting(stream, keep=VALUE_LIMIT)
         word, size = _streamed(value, data, passed, squeeze=desk.far)
+    finally:
+        close(stream)
     small = base64.b64encode(passed.head).decode() if passed.size <= VALUE_LIMIT and size <= VALUE_LIMIT else None
     return Result(passed.digest, passed.size, word, _content_hash(value, size), inline=small)
 

@@ -12,6 +12,7 @@ import os
 import sys
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
@@ -41,7 +42,9 @@ class Digesting:
         """All of it, or `NoRoom`."""
         view = memoryview(data).cast("B") if not isinstance(data, (bytes, bytearray)) else data
         try:
-            self._stream.write(view)
+            left = memoryview(view)
+            while left:  # a stream without a buffer takes what fits
+                left = left[self._stream.write(left) :]
         except OSError as error:
             raise NoRoom(*error.args) from error
         self._hash.update(view)
@@ -93,13 +96,14 @@ class Spool:
         """What was written. Nothing can be written afterwards."""
         if self._file is None:
             return self._memory.getvalue()
-        self._file.close()
+        close(self._file)
         return SpoolFile(self._path, self._sink.digest, self._sink.size)
 
     def drop(self) -> None:
         """It went wrong; leave nothing."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
             _unlink(self._path)
 
     def _move(self) -> None:
@@ -111,6 +115,14 @@ class Spool:
         self._sink = Digesting(self._file)
         self._sink.write(self._memory.getvalue())
         self._memory = io.BytesIO()
+
+
+def close(stream: BinaryIO) -> None:
+    """Its buffer goes to the disk here at the latest. Raises `NoRoom`."""
+    try:
+        stream.close()
+    except OSError as error:
+        raise NoRoom(*error.args) from error
 
 
 def temporary() -> Path:
