@@ -8,7 +8,6 @@ moment in which one object is looked at, never longer. Used by `podtask_runner.p
 
 from __future__ import annotations
 
-import dis
 import functools
 import importlib
 import sys
@@ -21,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 import cloudpickle
 
-from podtask_runner.modules import absolute
+from podtask_runner import usage
 
 Reference = Callable[[object], "str | None"]
 
@@ -132,7 +131,8 @@ class PackingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if reduced is NotImplemented and not own:
             self._packing.by_name.add(name)
         elif isinstance(obj, types.FunctionType) and reduced is not NotImplemented:
-            self._packing.imported.update(imports_of(obj.__code__, obj.__globals__))
+            for code in usage.all_codes(obj.__code__):
+                self._packing.imported.update(usage.imports(code, obj.__globals__))
         return reduced
 
     def _cached(self, obj: Any) -> Any:
@@ -165,27 +165,3 @@ def _registered(name: str) -> Iterator[None]:
             yield
         finally:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-def imports_of(code: types.CodeType, module_globals: dict[str, Any]) -> Iterator[str]:
-    """Absolute names that code imports when it runs: `a.b` for `import a.b`, `a` and `a.b` for `from a import b`."""
-    steps = list(dis.get_instructions(code)) if _imports(code) else []
-    for at, step in enumerate(steps):
-        if step.opname != "IMPORT_NAME":
-            continue
-        level, wanted = steps[at - 2].argval, steps[at - 1].argval
-        base = absolute(str(step.argval), level if isinstance(level, int) else 0, module_globals)
-        yield base
-        if isinstance(wanted, tuple):
-            yield from (f"{base}.{name}" for name in wanted if name != "*")
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from imports_of(constant, module_globals)
-
-
-_IMPORT_NAME: Final = dis.opmap["IMPORT_NAME"]
-
-
-def _imports(code: types.CodeType) -> bool:
-    """Whether it is worth to disassemble the code: opcodes stand at even places."""
-    return _IMPORT_NAME in code.co_code[::2]

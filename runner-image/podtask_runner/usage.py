@@ -16,6 +16,7 @@ from podtask_runner import modules
 
 _GLOBAL: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _ATTRIBUTE: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_IMPORT_NAME: Final = dis.opmap["IMPORT_NAME"]
 _MISSING: Final = object()
 
 
@@ -42,19 +43,21 @@ def globals_used(code: types.CodeType, values: dict[str, Any]) -> Iterator[tuple
 
 
 def imports(code: types.CodeType, values: dict[str, Any]) -> Iterator[str]:
-    """Absolute names of the modules that a function imports when it runs."""
+    """Absolute names that code imports when it runs: `a.b` for `import a.b`, `a` and `a.b` for `from a import b`.
+
+    Of this code alone; see `all_codes`.
+    """
+    if _IMPORT_NAME not in code.co_code[::2]:  # opcodes stand at even places; most code need not be disassembled
+        return
     instructions = _instructions(code)
     for at, instruction in enumerate(instructions):
         if instruction.opname != "IMPORT_NAME":
             continue
-        level = instructions[at - 2].argval if at >= 2 else 0
+        level, wanted = instructions[at - 2].argval, instructions[at - 1].argval
         name = modules.absolute(str(instruction.argval), level if isinstance(level, int) else 0, values)
         yield name
-        for following in instructions[at + 1 :]:
-            if following.opname == "IMPORT_FROM":
-                yield f"{name}.{following.argval}"
-            elif not following.opname.startswith("STORE_"):
-                break
+        if isinstance(wanted, tuple):
+            yield from (f"{name}.{each}" for each in wanted if each != "*")
 
 
 def _instructions(code: types.CodeType) -> list[dis.Instruction]:

@@ -22,8 +22,8 @@ from tests.unit.runner.harness import Attempt, Ran, inline
 import podtask
 from podtask import Task
 from podtask.luggage import Luggage, luggage_of
-from podtask_runner import pickling, wire
-from podtask_runner.packing import Packing, imports_of
+from podtask_runner import pickling, usage, wire
+from podtask_runner.packing import Packing
 from podtask_runner.wire import Verdict
 
 SDK = os.pathsep.join(
@@ -311,10 +311,21 @@ def test_names_that_are_none_are_refused_with_the_option(value: Any) -> None:
         Task(len, include=value)
 
 
+def imports_of(text: str) -> set[str]:
+    codes = usage.all_codes(compile(text, "text", "exec"))
+    return {name for code in codes for name in usage.imports(code, {"__package__": "here.there"})}
+
+
 def test_imports_of_code_are_absolute() -> None:
     text = "import a.b\nfrom c import d\nfrom e import *\ndef inner():\n    from . import f\n    from ..g import h\n"
-    names = set(imports_of(compile(text, "text", "exec"), {"__package__": "here.there"}))
+    names = imports_of(text)
     assert names == {"a.b", "c", "c.d", "e", "here.there", "here.there.f", "here.g", "here.g.h"}
+
+
+def test_imports_are_found_in_code_with_more_names_than_a_byte_counts() -> None:
+    names = "\n".join(f"    n{number} = 'text {number}'; m{number}.a{number}" for number in range(300))
+    text = f"def many():\n{names}\n    import a.b\n    from .c import d\n    from .. import e\n"
+    assert imports_of(text) == {*("a.b", "here.there.c", "here.there.c.d", "here", "here.e")}
 
 
 def test_what_an_argument_needs_is_known() -> None:
