@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import IO, TextIO
 
 CHUNK = 65536
+"""Bytes read at a time, and characters of a line that are held back until it ends."""
 
 
 def follow(process: subprocess.Popen[bytes]) -> None:
@@ -43,24 +44,43 @@ def follow(process: subprocess.Popen[bytes]) -> None:
 
 
 class Lines:
-    """One stream of a subprocess: whole lines at a time, so that those of several processes do not mix."""
+    """One stream of a subprocess: whole lines at a time, so that those of several processes do not mix.
+
+    A progress bar ends its lines with a carriage return. Of a line that does not end, a part at a time.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
+        self._rest: list[str] = []
+        self._held = 0
+        """Characters in `_rest`."""
 
     def take(self, data: bytes, *, final: bool = False) -> None:
         """The next bytes."""
-        text = self._rest + self._decoder.decode(data, final)
-        whole, newline, self._rest = text.rpartition("\n")
-        self._show(whole + newline)
+        text = self._decoder.decode(data, final)
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        if end:
+            self._hold(text[:end])
+            self._release()
+        self._hold(text[end:])
+        if self._held >= CHUNK:
+            self._release()
 
     def end(self) -> None:
         """There are no more; a line without an end is shown as one."""
         self.take(b"", final=True)
-        if self._rest:
-            self._show(f"{self._rest}\n")
+        if self._held:
+            self._hold("\n")
+            self._release()
+
+    def _hold(self, text: str) -> None:
+        self._rest.append(text)
+        self._held += len(text)
+
+    def _release(self) -> None:
+        text, self._rest, self._held = "".join(self._rest), [], 0
+        self._show(text)
 
     def _show(self, text: str) -> None:
         stream: TextIO | None = getattr(sys, self._name)  # as it is now: a table may have come in between

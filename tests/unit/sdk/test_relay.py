@@ -10,7 +10,7 @@ import time
 import pytest
 
 from podtask import flow, task
-from podtask.backends.relay import Lines, follow
+from podtask.backends.relay import CHUNK, Lines, follow
 
 
 def followed(script: str) -> None:
@@ -60,6 +60,27 @@ def test_a_character_in_two_parts_and_a_stream_that_cannot_write_it(monkeypatch:
     for byte in "ö\n".encode():
         lines.take(bytes([byte]))
     assert buffer.getvalue() == b"\\xf6\n"
+
+
+def test_a_line_that_is_drawn_over_itself_is_shown_as_it_grows(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines("stderr")
+    lines.take(b"\r 10%")
+    lines.take(b"\r 20%")
+    assert capsys.readouterr().err == "\r 10%\r"
+    lines.take(b"\n")
+    assert capsys.readouterr().err == " 20%\n"
+
+
+def test_a_line_without_an_end_is_held_up_to_a_bound_and_none_of_it_is_lost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines, shown = Lines("stdout"), ""
+    for sent in range(1, 5001):
+        lines.take(b"x" * 100)
+        shown += capsys.readouterr().out if sent % 100 == 0 else ""
+        assert sent % 100 or 100 * sent - len(shown) <= CHUNK
+    lines.end()
+    assert shown + capsys.readouterr().out == "x" * 500_000 + "\n"
 
 
 def test_a_stream_that_is_closed_takes_nothing_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
