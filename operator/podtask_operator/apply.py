@@ -41,6 +41,7 @@ from podtask_operator.run import TaskRun, policy
 from podtask_operator.settings import Settings
 from podtask_operator.statusjson import dump, merge_patch
 from podtask_operator.story import Story
+from podtask_operator.supervise import pause
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +264,7 @@ def asked_cleanup(run: TaskRun, settings: Settings) -> PodCleanup:
 
 def _remember_refusal(memory: Memory, error: ApiError, what: str, now: datetime) -> None:
     memory.refusals += 1
-    wait = min(LAST_RETRY, FIRST_RETRY * 2 ** (memory.refusals - 1))
+    wait = pause(memory.refusals, FIRST_RETRY, LAST_RETRY)
     why = refusal(error, what)
     final = why.reason is Reason.INVALID_SPEC
     memory.refusal = Refusal(why, final=final, retry_at=now + timedelta(seconds=wait))

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from podtask_operator import logs, metrics
+from podtask_operator.supervise import pause
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class WorkQueue:
 
     def _back_off(self, key: Key, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        seconds = min(LAST_BACKOFF, FIRST_BACKOFF * 2 ** min(failures - 1, 10)) * random.uniform(0.8, 1.2)  # noqa: S311
+        seconds = pause(failures, FIRST_BACKOFF, LAST_BACKOFF) * random.uniform(0.8, 1.2)  # noqa: S311
         log.warning("%s: %s; again in %.1f s", key, error, seconds)
         self.add_after(key, seconds)
 

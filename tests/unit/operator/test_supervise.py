@@ -7,7 +7,7 @@ import itertools
 
 from tests.unit.operator.virtual_time import run
 
-from podtask_operator.supervise import HEALTHY_SECONDS, LAST_BACKOFF, forever
+from podtask_operator.supervise import HEALTHY_SECONDS, LAST_BACKOFF, forever, pause
 
 
 def now() -> float:
@@ -35,6 +35,10 @@ def test_what_fails_or_ends_is_started_again_and_the_pauses_grow_up_to_a_bound()
         assert all(0.8 * LAST_BACKOFF <= gap <= 1.2 * LAST_BACKOFF for gap in gaps(starts)[6:])
 
     run(test())
+
+
+def test_the_pause_is_bounded_however_often_it_failed() -> None:
+    assert [pause(failures, 1.0, 30.0) for failures in (1, 2, 5, 6, 1024, 10**9)] == [1, 2, 16, 30, 30, 30]
 
 
 def test_what_lived_long_is_started_again_soon() -> None:
