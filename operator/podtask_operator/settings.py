@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from podtask.core.lifecycle.limits import Limits
 from podtask.core.names import PodCleanup
+from podtask.core.sweep import LEAST_SPARE
 
 STORE: Final = "PODTASK_STORE"
 S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"
@@ -86,7 +87,7 @@ class Settings:
     sweep_hours: float = 0.0
     """Hours between two sweeps of the bucket; 0: never."""
     sweep_spare_hours: float = 24.0
-    """Younger objects are never swept."""
+    """Younger objects are never swept; at least 13."""
     lease_namespace: str = "default"
     """Where the Lease is; the chart says its own namespace. Its name: `lease.name_of(namespaces)`."""
     identity: str = field(default_factory=_unique, compare=False)
@@ -125,7 +126,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         log_format=environment.get(LOG_FORMAT) or Settings.log_format,
         log_level=environment.get(LOG_LEVEL) or Settings.log_level,
         sweep_hours=_number(environment, SWEEP_HOURS, Settings.sweep_hours),
-        sweep_spare_hours=_number(environment, SWEEP_SPARE_HOURS, Settings.sweep_spare_hours),
+        sweep_spare_hours=_spare_hours(environment),
         lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
         identity=environment.get(IDENTITY) or _unique(),
     )
@@ -152,6 +153,17 @@ def _limits(environment: Mapping[str, str]) -> Limits:
         return Limits.read(_json(environment, LIMITS))
     except ValueError as error:
         raise SettingsError(f"{LIMITS}: {error}") from None
+
+
+def _spare_hours(environment: Mapping[str, str]) -> float:
+    hours = _number(environment, SWEEP_SPARE_HOURS, Settings.sweep_spare_hours)
+    least = LEAST_SPARE.total_seconds() / 3600
+    if not hours >= least:  # nor nan
+        raise SettingsError(
+            f"{SWEEP_SPARE_HOURS} must be at least {least:g}, not {hours:g}: for so long clients count on what they "
+            f"uploaded, before any TaskRun names it. Raise sweep.spareHours in the chart's values"
+        )
+    return hours
 
 
 def _minor(python: str) -> tuple[int, ...]:

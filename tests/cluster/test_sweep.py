@@ -20,6 +20,14 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
 VALUE = "def main():\n    return [1, 2, 3]\n"
 CACHE = {"key": f"sweep-{secrets.token_hex(8)}"}
+SPARING_NOTHING = """
+import os, sys
+from podtask_operator import settings, sweep
+settings.LEAST_SPARE *= 0
+os.environ[settings.SWEEP_SPARE_HOURS] = "0"
+sys.exit(sweep.main(sys.argv[1:]))
+"""
+"""The command, without the bound that keeps what is young."""
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +61,9 @@ def swept(world: World, *arguments: str) -> list[str]:
     told = {
         "PODTASK_WATCH_NAMESPACES": world.namespace,
         "PODTASK_RUNNER_IMAGES": '{"3.11": "any"}',
-        "PODTASK_SWEEP_SPARE_HOURS": "0",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "podtask_operator.sweep", *arguments],
+        [sys.executable, "-c", SPARING_NOTHING, *arguments],
         env={**os.environ, **told},
         text=True,
         capture_output=True,

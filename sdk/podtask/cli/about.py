@@ -11,7 +11,7 @@ from podtask.cli import printers
 from podtask.cli.failures import CommandFailed
 from podtask.cli.options import with_session
 from podtask.cli.session import Session
-from podtask.core.names import API_VERSION, CLIENT_CONFIG_MAP
+from podtask.core.names import API_VERSION, CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE
 
 HOW = {
     "bash": 'eval "$(podtask completion bash)"      # in ~/.bashrc',
@@ -28,8 +28,6 @@ def version(session: Session, *, client: bool) -> None:
     python = ".".join(map(str, sys.version_info[:3]))
     printers.out(f"podtask {__version__} (Python {python}, {API_VERSION})")
     if not client:
-        from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE
-
         for namespace in dict.fromkeys((session.namespace, OPERATOR_NAMESPACE)):
             published = session.cluster.api.config_map(namespace, CLIENT_CONFIG_MAP)
             if published:

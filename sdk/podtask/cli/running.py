@@ -107,8 +107,7 @@ def _in_cluster(session: Session, place: str, arguments: dict[str, Any], image: 
 
 def _driver_image(session: Session) -> str:
     """What the chart publishes. Raises `CommandFailed`."""
-    from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE
-    from podtask.core.names import CLIENT_CONFIG_MAP
+    from podtask.core.names import CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE
 
     for namespace in dict.fromkeys((session.namespace, OPERATOR_NAMESPACE)):
         image = (session.cluster.api.config_map(namespace, CLIENT_CONFIG_MAP) or {}).get("driverImage")

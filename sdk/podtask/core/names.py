@@ -37,6 +37,9 @@ ANNOTATION_CALL_DIGEST: Final = f"{GROUP}/call-digest"
 CLIENT_CONFIG_MAP: Final = "podtask-client"
 """Published by the chart: what a client needs to know (endpoint, bucket, prefix, runner minors); no credentials."""
 
+OPERATOR_NAMESPACE: Final = "podtask-system"
+"""Where the documentation installs the operator."""
+
 DRIVER_ACCOUNT: Final = "podtask-driver"
 """Service account of drivers of flows inside the cluster, made by the chart (`driver.enabled`)."""
 

@@ -27,6 +27,8 @@ from podtask.core.keys import KEEP
 from podtask.core.store.base import NotStored, ObjectInfo, Store, checked_key
 
 SPARE: Final = timedelta(days=1)
+LEAST_SPARE: Final = timedelta(hours=13)
+"""Where the sweep runs by itself: clients count for 12 h on an upload, and write what names it a moment later."""
 REMEMBERED: Final = timedelta(days=30)
 """How long the last runs of a task explain a miss (`podtask.core.missed`), after the last one that stored an entry."""
 NOTE_LIMIT: Final = 1024

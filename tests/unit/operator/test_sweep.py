@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from podtask.backends.kubernetes.bucket import FRESH_SECONDS
 from podtask.core.keys import Bucket
 from podtask.core.store.memory import MemoryStore
+from podtask_operator import settings
 from podtask_operator.api import FULL_PAGE, ApiUnavailable
 from podtask_operator.settings import Settings
 from podtask_operator.sweep import Sweeper
@@ -65,3 +69,19 @@ def test_an_operator_that_lost_its_lease_removes_nothing() -> None:
     made, store, key = sweeper(Runs(fence=lambda: False))
     assert asyncio.run(made.once()) == (0, 0)
     assert store.head(key) is not None
+
+
+NEEDED = {settings.STORE: "s3://bucket", settings.RUNNER_IMAGES: '{"3.11": "image"}'}
+
+
+@pytest.mark.parametrize("hours", ["0", "12.9", "-1", "nan"])
+def test_hours_that_would_remove_what_clients_still_count_on_are_refused_with_the_cure(hours: str) -> None:
+    with pytest.raises(settings.SettingsError, match=r"PODTASK_SWEEP_SPARE_HOURS must be at least 13, .*spareHours"):
+        settings.load({**NEEDED, settings.SWEEP_SPARE_HOURS: hours})
+
+
+def test_the_least_that_is_spared_is_more_than_clients_count_on_and_what_the_chart_takes() -> None:
+    least = settings.load({**NEEDED, settings.SWEEP_SPARE_HOURS: "13"}).sweep_spare_hours
+    assert least * 3600 > FRESH_SECONDS
+    schema = json.loads((Path(__file__).parents[3] / "charts/podtask/values.schema.json").read_text())
+    assert schema["properties"]["sweep"]["properties"]["spareHours"]["minimum"] == least

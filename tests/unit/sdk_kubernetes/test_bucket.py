@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from podtask.backends.kubernetes.bucket import FRESH_SECONDS, OPERATOR_NAMESPACE, BucketAccess, NoBucket, human
+from podtask.backends.kubernetes.bucket import FRESH_SECONDS, BucketAccess, NoBucket, human
+from podtask.core.names import OPERATOR_NAMESPACE
 from podtask.core.store import StoreUnavailable
 from podtask.core.store.memory import MemoryStore
 from podtask_runner.files import File
@@ -82,6 +83,18 @@ class TestCarry:
         store.asked.clear()
         access(store="s3://data").carry(LARGE, "it")
         assert store.asked == [f"HEAD team/blobs/{DIGEST}"]
+
+    def test_what_it_knows_ages_with_the_object_not_from_when_it_was_seen(
+        self, store: Counting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        access(store="s3://data").carry(LARGE, "it")
+        began, asked = time.time(), f"team/blobs/{DIGEST}"
+        bucket = access(store="s3://data")
+        store.asked.clear()
+        for hours, expected in [(11, [f"HEAD {asked}"]), (13, [f"HEAD {asked}", f"HEAD {asked}", f"PUT {asked}"])]:
+            monkeypatch.setattr(time, "time", lambda later=hours * 3600: began + later)
+            bucket.carry(LARGE, "it")
+            assert store.asked == expected
 
     def test_files_and_large_payloads_are_streamed_under_their_digest(self, store: Counting, tmp_path: Path) -> None:
         path = tmp_path / "model.bin"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podtask.backends.kubernetes import caching, local_ends, manifest, statuses
-from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE, BucketAccess, NoBucket
+from podtask.backends.kubernetes.bucket import BucketAccess, NoBucket
 from podtask.backends.kubernetes.client import Api, Object, connect
 from podtask.backends.kubernetes.logs import NoLogs, PodLogs
 from podtask.backends.kubernetes.missing import ImageContents
@@ -28,7 +28,7 @@ from podtask.backends.kubernetes.references import with_values
 from podtask.backends.kubernetes.refusals import ClusterRefused
 from podtask.backends.kubernetes.watch import Watch, Watcher
 from podtask.backends.workers import Workers
-from podtask.core.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, PLURAL, State
+from podtask.core.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE, PLURAL, State
 from podtask.core.status import ResultInfo
 from podtask.errors import FlowReplayMismatch, PodtaskError, ResultUnavailable, SettingsError
 from podtask.hashing import call_digest

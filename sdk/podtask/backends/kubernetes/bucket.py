@@ -1,7 +1,7 @@
 """The cluster's bucket as the SDK needs it: for what is too large for a TaskRun or for its status.
 
 Which bucket: PODTASK_STORE (with PODTASK_S3_ENDPOINT_URL) where it is set, else what the chart publishes in the
-ConfigMap `podtask-client` of the own namespace or of `podtask-system`. Credentials: boto3's own chain. Small flows
+ConfigMap `podtask-client` of the own namespace or of the operator's. Credentials: boto3's own chain. Small flows
 never get here. Used by: `backend`. Keys are spelled by `podtask.core.keys`.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podtask.core.keys import Bucket
-from podtask.core.names import CLIENT_CONFIG_MAP
+from podtask.core.names import CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE
 from podtask.errors import PodtaskError
 from podtask_runner.names import INLINE_LIMIT
 from podtask_runner.spool import Payload, digest_of
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from podtask_runner.files import File
 
 T = TypeVar("T")
-OPERATOR_NAMESPACE = "podtask-system"
-"""Where the documentation installs the operator."""
-
 FRESH_SECONDS = 12 * 3600.0
-"""Younger objects are safe from the sweep, which spares a day (`podtask.core.sweep`); older ones are written again."""
+"""Younger objects are safe from the sweep (`podtask.core.sweep.LEAST_SPARE`); older ones are written again."""
 
 Published = Callable[[str], "Mapping[str, str] | None"]
 """Namespace -> data of its ConfigMap `podtask-client`."""
@@ -49,7 +46,7 @@ class BucketAccess:
         self._endpoint_url = endpoint_url
         self._opened: tuple[Store, Bucket] | None = None
         self._uploaded: dict[str, float] = {}
-        """Digest -> when it was seen or written, in seconds since the epoch."""
+        """Digest -> when the object was written, in seconds since the epoch."""
         self._lock = threading.Lock()
 
     def carry(self, data: Payload, what: str) -> dict[str, Any]:
@@ -72,9 +69,9 @@ class BucketAccess:
         with self._lock:
             known = _fresh(self._uploaded.get(digest))
         if not known:
-            self._upload(digest, body, size, what)
+            written = self._upload(digest, body, size, what)
             with self._lock:
-                self._uploaded[digest] = time.time()
+                self._uploaded[digest] = written
         return {"digest": digest, "size": size}
 
     def read(self, uid: str, attempt: int, kind: str, what: str, size: int) -> bytes:
@@ -110,7 +107,8 @@ class BucketAccess:
         except (NoBucket, StoreError):
             return b""
 
-    def _upload(self, digest: str, body: bytes | Path, size: int, what: str) -> None:
+    def _upload(self, digest: str, body: bytes | Path, size: int, what: str) -> float:
+        """When the object was written: the sweep goes by that."""
         from podtask.core.store import AlreadyStored, StoreError
 
         because = f"{what} ({human(size)}) needs the cluster's bucket: a TaskRun carries at most {human(INLINE_LIMIT)}"
@@ -119,15 +117,17 @@ class BucketAccess:
         key = bucket.blob(digest)
         try:
             found = store.head(key)
-            if found is None or not _fresh(found.modified):
-                if isinstance(body, bytes):
-                    store.put(key, body, if_absent=found is None)
-                else:
-                    store.put_file(key, body, if_absent=found is None)
-        except AlreadyStored:
-            return
+            if found is not None and _fresh(found.modified):
+                return found.modified
+            if isinstance(body, bytes):
+                store.put(key, body, if_absent=found is None)
+            else:
+                store.put_file(key, body, if_absent=found is None)
+        except AlreadyStored:  # since we looked
+            pass
         except StoreError as error:
             raise NoBucket(f"{because}, and it cannot be used from here: {error} Or {instead}.") from error
+        return time.time()
 
     def open(self, because: str, instead: str) -> tuple[Store, Bucket]:
         """The store, and what is where in it. Raises `NoBucket`: `because` of what, and what to do `instead`."""

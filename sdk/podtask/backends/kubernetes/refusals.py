@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from podtask.core.names import CRD_NAME, PLURAL
+from podtask.core.names import CRD_NAME, OPERATOR_NAMESPACE, PLURAL
 from podtask.errors import PodtaskError
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
-INSTALL = "helm install podtask charts/podtask --namespace podtask-system --create-namespace"
+INSTALL = f"helm install podtask charts/podtask --namespace {OPERATOR_NAMESPACE} --create-namespace"
 
 
 class ClusterUnreachable(PodtaskError, ConnectionError):

@@ -9,15 +9,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from podtask import __version__
-from podtask.backends.kubernetes.bucket import OPERATOR_NAMESPACE
 from podtask.backends.kubernetes.refusals import INSTALL, Asked, ClusterRefused
 from podtask.cli.cluster import Cluster
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
-from podtask.core.names import CLIENT_CONFIG_MAP, CRD_NAME, GROUP, PLURAL, VERSION
+from podtask.core.names import CLIENT_CONFIG_MAP, CRD_NAME, GROUP, OPERATOR_NAMESPACE, PLURAL, VERSION
 
 CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD_NAME}"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-UPGRADE = "helm upgrade podtask charts/podtask --namespace podtask-system --reuse-values"
+UPGRADE = f"helm upgrade podtask charts/podtask --namespace {OPERATOR_NAMESPACE} --reuse-values"
 RIGHTS: tuple[tuple[str, str, str, str], ...] = (
     # verb, group, resource, what needs it
     ("create", GROUP, PLURAL, "submit, run --on kubernetes"),
