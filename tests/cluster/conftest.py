@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.cluster.kit import World, namespace, needed
+from tests.cluster.operator_process import Operator, without_installed
 
 from podtask.core.store import Store
 from podtask.core.store.address import open_store
@@ -27,3 +28,14 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         "t-" + re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rsplit(".", 1)[-1].removeprefix("test_"))
     ) as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The module's namespace with an operator of its own."""
+    with without_installed():
+        operator = Operator(tmp_path_factory.mktemp("operator"), world.namespace)
+        try:
+            yield world
+        finally:
+            operator.end()

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from tests.cluster.invariants import when
 from tests.cluster.kit import World, sentence, task_run
-from tests.cluster.operator_process import Operator, without_installed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 LONG = "import time\ndef main():\n    time.sleep(120)\n"
 FAILS = "def main():\n    raise ValueError('boom')\n"
-
-
-@pytest.fixture(scope="module")
-def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with without_installed():
-        operator = Operator(tmp_path_factory.mktemp("operator"), world.namespace)
-        try:
-            yield world
-        finally:
-            operator.end()
 
 
 def test_a_deadline_stops_what_runs_and_no_attempt_follows(served: World) -> None:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.cluster.kit import Object, World, task_run
-from tests.cluster.operator_process import Operator, without_installed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 TAKES = "def main():\n    held = bytearray({size} * 2**20)\n    return len(held)\n"
 START = {"limits": {"memory": "96Mi"}, "requests": {"memory": "48Mi"}}
-
-
-@pytest.fixture(scope="module")
-def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with without_installed():
-        operator = Operator(tmp_path_factory.mktemp("operator"), world.namespace)
-        try:
-            yield world
-        finally:
-            operator.end()
 
 
 def memory_of(world: World, pod: str) -> Object:

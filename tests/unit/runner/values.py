@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 from hypothesis import strategies as st
 from tests.unit.runner.sample import Access, Colour, Pair, Plain, Point, Words
+
+from podtask_runner.canonical import content_hash
 
 ZONES = st.sampled_from([None, dt.timezone.utc, dt.timezone(dt.timedelta(hours=-3, minutes=-30))])
 PATHS = [kind(text) for kind in (PurePosixPath, PureWindowsPath) for text in ("a", "a/b", ".")]
@@ -120,3 +123,10 @@ def neighbours(value: Any) -> Iterator[Any]:
         yield from (vars(value), Plain(**vars(value)), Plain(**{**vars(value), "z": None}))
     else:
         yield from (repr(value), [value])
+
+
+def hashes(*values: Any) -> set[str]:
+    """The content hashes of values: one where they are equal, as many as there are values where they differ."""
+    found = {content_hash(value) for value in values}
+    assert all(re.fullmatch("h1:[0-9a-f]{64}", each) for each in found)
+    return found
