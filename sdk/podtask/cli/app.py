@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from podtask.cli.failures import Exit, left, told
+from podtask.cli.failures import Ended, Exit, left, told
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "See": {
@@ -64,6 +64,13 @@ class Commands(click.Group):
         module, _, function = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"podtask.cli.{module}"), function)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A user's file that leaves by `sys.exit` keeps its exit status; click's own exits happen outside of this."""
+        try:
+            return super().invoke(ctx)
+        except SystemExit as ended:
+            raise Ended(left(ended)) from ended
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, commands in SECTIONS.items():
@@ -118,11 +125,9 @@ def main(arguments: list[str], program: str = "podtask") -> int:
     except click.Abort:
         return told(KeyboardInterrupt(), debug=False)
     except (BrokenPipeError, SystemExit) as ended:
-        pipe = ended if isinstance(ended, BrokenPipeError) else ended.__context__
-        if isinstance(ended, SystemExit) and not isinstance(pipe, BrokenPipeError):
-            return left(ended)  # of the user's file, of click after it has answered a shell's completion
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE  # `podtask logs x | head` has seen enough; click makes a SystemExit of it
+        if not isinstance(ended, SystemExit) or ended.code:  # `podtask logs x | head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE  # click exits by itself after a broken pipe, and after answering a shell's completion
     except BaseException as error:  # noqa: BLE001 - every error ends here, as a sentence
         return told(error, debug=shared["debug"])
     return Exit.DONE

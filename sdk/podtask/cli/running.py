@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from podtask.cli import flowfiles, incluster, printers
-from podtask.cli.failures import CommandFailed, Ended, Exit, left, outcome
+from podtask.cli.failures import CommandFailed, Ended, Exit, outcome
 from podtask.cli.options import with_session
 from podtask.cli.session import Session, note
 from podtask.cli.submitting import create, stay
@@ -69,15 +69,6 @@ def run(
 
 
 def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
-    try:
-        value = _called(place, arguments, backend)
-    except SystemExit as ended:  # of the file while it is imported, or of the flow: its own exit status
-        raise Ended(left(ended)) from ended
-    if value is not None:
-        printers.out(printers.value(value))
-
-
-def _called(place: str, arguments: dict[str, Any], backend: str | None) -> Any:
     _, flow = flowfiles.load(place)
     flowfiles.fits(flow, arguments)
     if backend is not None:
@@ -85,15 +76,16 @@ def _called(place: str, arguments: dict[str, Any], backend: str | None) -> Any:
         flow = flow.with_options(backend=backend)
     try:
         value = flow(**arguments)
-        if not flow.isasync:
-            return value
-        import asyncio
+        if flow.isasync:
+            import asyncio
 
-        return asyncio.run(value)
+            value = asyncio.run(value)
     except Exception as error:
         # The user's own program failed: its traceback is the answer, as of `python FILE.py`.
         traceback.print_exception(error)
         raise Ended(Exit.RUN_FAILED) from error
+    if value is not None:
+        printers.out(printers.value(value))
 
 
 def _in_cluster(session: Session, place: str, arguments: dict[str, Any], image: str | None, **stays: Any) -> None:
