@@ -157,10 +157,10 @@ def _bytes(run: TaskRun, info: ResultInfo) -> bytes:
     if run.payload is not None:
         return run.payload
     if info.value is not None:
-        return info.value.encode()
-    if info.inline is not None:
-        return base64.b64decode(info.inline)
-    return _checked(run, run.backend.read(run, info), info.digest)
+        data = info.value.encode()
+    else:
+        data = run.backend.read(run, info) if info.inline is None else base64.b64decode(info.inline)
+    return _checked(run, data, info.digest)
 
 
 def _exception(run: TaskRun) -> BaseException | None:
@@ -189,11 +189,10 @@ def _exception(run: TaskRun) -> BaseException | None:
 def _error_bytes(run: TaskRun, error: ErrorInfo) -> bytes | None:
     if run.payload is not None:
         return run.payload
-    if error.inline is not None:
-        return base64.b64decode(error.inline)
     if error.digest is None:
         return None
-    return _checked(run, run.backend.read(run, error), error.digest)
+    data = run.backend.read(run, error) if error.inline is None else base64.b64decode(error.inline)
+    return _checked(run, data, error.digest)
 
 
 def _checked(run: TaskRun, data: bytes, digest: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import queue
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +51,8 @@ def run_of(
 
 def result(value: str) -> dict[str, Any]:
     """A completed status with a small JSON value."""
-    info = {"digest": "ab" * 32, "size": len(value), "serializer": "json", "value": value, "attempt": 1}
+    digest = hashlib.sha256(value.encode()).hexdigest()
+    info = {"digest": digest, "size": len(value), "serializer": "json", "value": value, "attempt": 1}
     return {**ENDED, "result": info}
 
 

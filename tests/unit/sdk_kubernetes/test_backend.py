@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,17 @@ class TestLargeThings:
         with pytest.raises(ResultUnavailable, match=said):
             run.load()
 
+    def test_what_a_status_holds_is_compared_with_its_digest_before_it_is_opened(
+        self, backend: KubernetesBackend, cluster: FakeCluster
+    ) -> None:
+        run = run_of(ONE, backend=backend)
+        backend.submit(run)
+        ended = result("1")
+        cluster.tell(run.id, {**ended, "result": {**ended["result"], "value": "2"}})
+        assert run.wait(SECONDS)
+        with pytest.raises(ResultUnavailable, match="sha256 differs"):
+            run.load()
+
 
 class TestLogs:
     def test_prints_are_shown_before_the_result_is_told(
@@ -283,7 +295,9 @@ def done(value: str | None = None) -> dict[str, Any]:
     from podtask.core import clock
     from podtask.core.status import ResultInfo
 
-    info = ResultInfo("ab" * 32, 1, "json", value=value) if value is not None else None
+    info = None
+    if value is not None:
+        info = ResultInfo(hashlib.sha256(value.encode()).hexdigest(), len(value), "json", value=value)
     return {"finished_at": clock.now(), "result": info}
 
 
