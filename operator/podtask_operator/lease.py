@@ -55,12 +55,21 @@ class Lease:
     """One Lease and the operator that wants it. `identity` is unique among those that may run at the same time."""
 
     def __init__(
-        self, api: Api, namespace: str, name: str, identity: str, tick: Callable[[], float] = time.monotonic
+        self,
+        api: Api,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        pod_uid: str | None = None,
+        tick: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._namespace = namespace
         self._name = name
         self._identity = identity
+        self._owners = [{"apiVersion": "v1", "kind": "Pod", "name": identity, "uid": pod_uid}] if pod_uid else None
+        """The pod that holds it owns it: the garbage collector removes what an uninstalled operator leaves."""
         self._tick = tick
         self._held: Object | None = None
         """The Lease as we wrote it last, while it is ours."""
@@ -165,6 +174,7 @@ class Lease:
                 **{key: value for key, value in meta.items() if key != "managedFields"},
                 "name": self._name,
                 "namespace": self._namespace,
+                **({"ownerReferences": self._owners} if self._owners else {}),
             },
             "spec": {
                 **spec,

@@ -93,7 +93,7 @@ class Parts:
 async def run(told: settings.Settings, stop: asyncio.Event) -> None:
     """Serve until `stop`. Raises `lease.Lost` and `health.PortTaken`."""
     api = await Api.connect()
-    held = Lease(api, told.lease_namespace, lease.name_of(told.namespaces), told.identity)
+    held = Lease(api, told.lease_namespace, lease.name_of(told.namespaces), told.identity, pod_uid=told.pod_uid)
     api.fence = held.valid
     parts = Parts(told, api)
     probes = health.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)

@@ -37,6 +37,7 @@ LOG_FORMAT: Final = "PODTASK_LOG_FORMAT"
 LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
 LEASE_NAMESPACE: Final = "PODTASK_LEASE_NAMESPACE"
 IDENTITY: Final = "PODTASK_IDENTITY"
+POD_UID: Final = "PODTASK_POD_UID"
 SWEEP_HOURS: Final = "PODTASK_SWEEP_HOURS"
 SWEEP_SPARE_HOURS: Final = "PODTASK_SWEEP_SPARE_HOURS"
 
@@ -92,6 +93,8 @@ class Settings:
     """Where the Lease is; the chart says its own namespace. Its name: `lease.name_of(namespaces)`."""
     identity: str = field(default_factory=_unique, compare=False)
     """Who holds the Lease. The chart says the pod's name: a container that is started again goes on at once."""
+    pod_uid: str | None = None
+    """UID of the pod `identity`, which then owns the Lease: uninstalling leaves none behind."""
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -129,6 +132,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         sweep_spare_hours=_spare_hours(environment),
         lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
         identity=environment.get(IDENTITY) or _unique(),
+        pod_uid=environment.get(POD_UID) or None,
     )
 
 

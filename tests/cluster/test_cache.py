@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from tests.cluster.kit import Object, World, needed, task_run
@@ -25,6 +26,8 @@ COUNTED = "def main(rows, unit):\n    return [rows, unit]\n"
 SLOW = 'import os, time\n\ndef main():\n    time.sleep(6)\n    return os.environ["PODTASK_TASK_RUN"]\n'
 MANY_SECONDS = 240
 """For a dozen pods at once on a machine that has much else to do."""
+NEW_TASK = {"name": f"counted-{uuid4().hex[:8]}"}
+"""The operator and the bucket remember the runs of a task, also those of an earlier namespace of this name."""
 FOR_EVER = "import time\n\ndef main():\n    time.sleep(600)\n"
 
 
@@ -49,7 +52,7 @@ FIRST: list[Object] = [
     task_run("seven-too", "def main():\n    return 3 + 4\n"),
     task_run("eight", "def main():\n    return 8\n"),
     task_run("of-seven", WHO_OF, upstream=of("seven"), cache={}),
-    task_run("counted", COUNTED, cache={}, parameters={"rows": 1, "unit": "m"}),
+    task_run("counted", COUNTED, task=NEW_TASK, cache={}, parameters={"rows": 1, "unit": "m"}),
 ]
 SECOND: list[Object] = [
     task_run("follow", WHO, cache={"key": "race"}),
@@ -67,7 +70,7 @@ SECOND: list[Object] = [
     task_run("after-altered", WHO, cache={"key": "altered"}),
     task_run("after-fails", WHO, cache={"key": "fails"}),
     task_run("of-seven-too", WHO_OF, upstream=of("seven-too"), cache={}),
-    task_run("counted-more", COUNTED, cache={}, parameters={"rows": 2, "unit": "m"}),
+    task_run("counted-more", COUNTED, task=NEW_TASK, cache={}, parameters={"rows": 2, "unit": "m"}),
     task_run("of-eight", WHO_OF, upstream=of("eight"), cache={}),
     {
         "apiVersion": "podtask.dev/v1alpha1",

@@ -141,6 +141,7 @@ def test_uninstalling_leaves_no_object_of_the_release_and_all_task_runs(released
     kubectl("wait", "--for=delete", "pods", "--all", "--namespace", SYSTEM, "--timeout=60s")
     assert of_the_release(SYSTEM) == []
     assert of_the_release(released.namespace) == []
+    kubectl("wait", "--for=delete", "leases", "--all", "--namespace", SYSTEM, "--timeout=60s")  # goes with its pod
     assert kubectl("get", "leases,secrets,configmaps", "--namespace", SYSTEM, "-o", "name").split() == [
         "configmap/kube-root-ca.crt"
     ]

@@ -6,6 +6,7 @@ The answers are those of real API servers; `tests/unit/sdk_kubernetes/test_refus
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,7 @@ def test_a_big_argument_without_a_bucket_names_the_task_the_size_and_both_cures(
     monkeypatch.delenv("PODTASK_STORE")
     monkeypatch.setattr(bucket, "OPERATOR_NAMESPACE", "t-nowhere")  # a cluster whose chart publishes no bucket
     with pytest.raises(NoBucket) as raised:
-        calling(bytes(100_000))
+        calling(os.urandom(100_000))
     said = str(raised.value)
     assert said.startswith("What task 'one' is called with (97.8 KiB) needs the cluster's bucket")
     assert "Set PODTASK_STORE=s3://bucket/prefix" in said

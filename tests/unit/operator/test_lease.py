@@ -175,6 +175,20 @@ def test_a_lease_that_somebody_deleted_or_noted_something_on_is_still_the_holder
     run(test())
 
 
+def test_the_pod_that_holds_it_owns_it_so_that_it_goes_with_the_last_one() -> None:
+    async def test() -> None:
+        api = Leases()
+        for identity in ("one", "other"):
+            held = Lease(api, "system", "podtask-operator", identity, pod_uid=f"uid-{identity}", tick=now)  # type: ignore[arg-type]
+            await held.acquire()
+            await held.release()
+            assert api.lease is not None
+            owner = {"apiVersion": "v1", "kind": "Pod", "name": identity, "uid": f"uid-{identity}"}
+            assert api.lease["metadata"]["ownerReferences"] == [owner]
+
+    run(test())
+
+
 def test_a_container_that_is_started_again_goes_on_at_once() -> None:
     async def test() -> None:
         api, before = Leases(), now()
