@@ -3,18 +3,31 @@
     TaskRun of the driver ──runner──> podtask_drive(**parameters) ──> drive ──> the flow, on the backend `kubernetes`
 
 The id of the flow run comes from the name of the driver's TaskRun, so a driver that is started again after a
-disruption finds the TaskRuns of its flow and goes on.
+disruption finds the TaskRuns of its flow and goes on. Told to stop (SIGTERM), it therefore leaves them alone, unless
+its own TaskRun says `spec.cancel`; it asks once, at that moment (`podtask.interrupts`).
 Before: `podtask.cli.incluster` (the manifest). The pod's token: the chart's `driver`.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import os
+import signal
+import sys
 from collections.abc import Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from podtask import interrupts
+from podtask.core.names import PLURAL
+from podtask.errors import PodtaskError
 
 if TYPE_CHECKING:
     from podtask.flows import Flow
+
+ASK_SECONDS = 5.0
+"""How long the answer may take whether the driver was cancelled, after as long for the connection; of 30 s of grace."""
 
 
 def drive(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> Any:
@@ -35,9 +48,46 @@ def drive(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> Any:
         PODTASK_REMOTE_LOGS="off",  # its account reads no pods
         PODTASK_PROGRESS="plain",
     )
+    _leave_on_sigterm(here.namespace, here.task_run)
     value = flow.with_options(backend="kubernetes")(**parameters)
     if flow.isasync:
         import asyncio
 
         return asyncio.run(value)
     return value
+
+
+def _leave_on_sigterm(namespace: str, name: str) -> None:
+    """Before the handler that is there, the runner's, raises: what a flow is to do with its runs then."""
+    runners, driver = signal.getsignal(signal.SIGTERM), os.getpid()
+    if not callable(runners):
+        return  # nobody's exception will end the flow
+    is_cancelled = functools.cache(lambda: _is_cancelled(namespace, name))
+    told = False
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        nonlocal told
+        if os.getpid() != driver:  # forked by the flow: it ends by the signal, as with the runner's handler
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        elif not told:  # a second one would interrupt what the first has begun
+            told = True
+            interrupts.told_to_stop(is_cancelled)
+            runners(signum, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _is_cancelled(namespace: str, name: str) -> bool:
+    """What the driver's TaskRun says; False, and a sentence on stderr, where it cannot be read in time."""
+    from podtask.backends.kubernetes.client import connect, runs_path
+    from podtask.backends.kubernetes.refusals import Asked
+
+    asked = Asked("get", PLURAL, namespace, name)
+    try:
+        with connect().asking(asked, "GET", runs_path(namespace, name), {}, read_seconds=ASK_SECONDS) as answer:
+            return json.loads(answer.data)["spec"].get("cancel") is True
+    except (PodtaskError, KeyError) as error:
+        question = f"Whether {namespace}/{name} was cancelled"
+        sys.stderr.write(f"podtask: {question} could not be read, so its runs are left alone: {error}\n")
+        return False

@@ -1,17 +1,18 @@
 """Ctrl-C in a flow: the first cancels what the flow has started, a second one leaves without waiting for the end.
 
     KeyboardInterrupt (in asyncio: CancelledError) ──> cancel, say so, wait ──again──> say how to re-attach, leave
+    any exception after `told_to_stop` ──> leave, or cancel where the driver itself was cancelled
 
 Either way the exception goes on to the caller. Where runs outlive this process (`Backend.detachable`), those that
 were not cancelled by then go on, and the same command with `PODTASK_FLOW_RUN_ID` finds them again.
-Used by: `podtask.engine`. Next on the road: `FlowRun.time_out`.
+Used by: `podtask.engine`, `podtask.driver` (`told_to_stop`). Next on the road: `FlowRun.time_out`.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from podtask.flowrun import FlowRun
@@ -19,6 +20,16 @@ from podtask.runs import TaskRun
 
 PATIENCE_SECONDS = 60.0
 """How long cancelled runs are waited for; a pod has 30 s of grace."""
+_is_cancelled: Callable[[], bool] | None = None
+
+
+def told_to_stop(is_cancelled: Callable[[], bool]) -> None:
+    """This process is going to end, and another one will go on with its flow unless `is_cancelled()`.
+
+    For a handler of a signal; asked by the flow runs that the signal's exception ends, by each of them.
+    """
+    global _is_cancelled  # noqa: PLW0603 - a signal is for the whole process
+    _is_cancelled = is_cancelled
 
 
 @contextmanager
@@ -27,6 +38,8 @@ def ending(flow: FlowRun) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        if _stopped(flow):
+            raise
         unfinished = _announced(flow)
         try:
             flow.time_out()
@@ -37,7 +50,8 @@ def ending(flow: FlowRun) -> Iterator[None]:
             _detach(flow, unfinished)
         raise
     except BaseException:
-        flow.cancel()
+        if not _stopped(flow):
+            flow.cancel()
         raise
 
 
@@ -50,6 +64,8 @@ async def ending_async(flow: FlowRun) -> AsyncIterator[None]:
     try:
         yield
     except stopped:
+        if _stopped(flow):
+            raise
         unfinished = _announced(flow)
         try:
             flow.time_out()
@@ -60,8 +76,24 @@ async def ending_async(flow: FlowRun) -> AsyncIterator[None]:
             _detach(flow, unfinished)
         raise
     except BaseException:
-        flow.cancel()
+        if not _stopped(flow):
+            flow.cancel()
         raise
+
+
+def _stopped(flow: FlowRun) -> bool:
+    """Whether this process was told to stop; then the flow is left, or cancelled, already."""
+    if _is_cancelled is None:
+        return False
+    if _is_cancelled():
+        flow.cancel()
+    elif not flow.root.detached:
+        flow.root.detached = True
+        left = flow.root.unfinished()
+        go = "goes" if len(left) == 1 else "go"
+        what = f", {_runs(left)} {go} on for the next attempt to find" if left else ""
+        _say(f"podtask: Told to stop: detached from flow run '{flow.root.info.name}'{what}.")
+    return True
 
 
 def _announced(flow: FlowRun) -> list[TaskRun]:
