@@ -157,14 +157,19 @@ def test_a_frozen_kubelet_loses_and_repeats_nothing(served: World, store: Store)
         assert served.pods_of(name) == [f"{name}-1"]
 
 
+PENDING_SECONDS = 10
+
+
 def test_a_gated_pod_waits_as_long_as_kueue_wants_and_its_preemption_is_a_disruption(
     served: World, store: Store, tmp_path: Path
 ) -> None:
     switchable()  # the webhook is on this machine's loopback
     template = {"labels": {kueue.QUEUE: "team"}}
     with kueue.gating(served, tmp_path):
-        served.apply(task_run("queued", once(120), podTemplate=template, pendingTimeoutSeconds=1))
+        served.apply(task_run("queued", once(120), podTemplate=template, pendingTimeoutSeconds=PENDING_SECONDS))
         waits = served.in_state("queued", "Pending", "Queued")["status"]
+        served.apply(task_run("outlasts", f"import time\n\ndef main():\n    time.sleep({PENDING_SECONDS + 1})\n"))
+        served.finished("outlasts")
         assert kueue.GATE in waits["message"]
         assert served.pods["queued-1"]["metadata"]["labels"][kueue.QUEUE] == "team"
         kueue.admit(served, "queued-1")

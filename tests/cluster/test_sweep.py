@@ -31,8 +31,10 @@ sys.exit(sweep.main(sys.argv[1:]))
 
 
 @pytest.fixture(scope="module")
-def runs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Object]]:
+def runs(world: World, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Object]]:
     """Runs that ended; all but `stays` and `hit` were deleted."""
+    for left in store.list(f"{parse_store_url(needed('PODTASK_STORE')).prefix}/{world.namespace}/"):
+        store.delete(left.key)  # of an earlier namespace of this name
     with without_installed():
         operator = Operator(tmp_path_factory.mktemp("operator"), world.namespace)
         try:

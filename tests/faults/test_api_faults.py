@@ -25,6 +25,7 @@ from tests.faults.scenarios import (
     DISRUPTION,
     GIVES_UP,
     MISS,
+    PATIENCE,
     QUICK,
     RETRY,
     SUCCESS,
@@ -164,7 +165,7 @@ def lives(
         operator = Operator(folder, world.namespace, module="tests.cluster.killed_operator", **environment)
         try:
             world.apply(task_run("warm", QUICK, cache={"key": WARM}))
-            world.finished("warm")
+            world.finished("warm", PATIENCE)
             made = Lives(world, store, api[0], s3)
             made.live(chosen)
             yield made
@@ -179,7 +180,7 @@ def is_case(item: pytest.Item, request: pytest.FixtureRequest) -> bool:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_fault_at_any_write_changes_nothing_about_how_the_run_ends(lives: Lives, case: Case) -> None:
-    lives.world.finished(case.run, 240)
+    lives.world.finished(case.run, PATIENCE)
     run = invariants.check(lives.world, lives.store, case.run)
     case.scenario.ended_as_it_should(run)
     assert len(lives.world.pods_of(case.run)) == len(case.scenario.outcomes)
@@ -192,7 +193,7 @@ def test_the_writes_of_a_scenario_are_these(lives: Lives, scenario: Scenario) ->
     run = f"{scenario.name}-unharmed"
     lives.world.apply(*scenario.made(run))
     scenario.meanwhile(lives.world, [run])
-    lives.world.finished(run, 240)
+    lives.world.finished(run, PATIENCE)
     expected = [what.format(run=run) for what in scenario.writes if not what.startswith("PUT")]
     assert lives.api_writes_of(run) == expected
 
@@ -200,7 +201,7 @@ def test_the_writes_of_a_scenario_are_these(lives: Lives, scenario: Scenario) ->
 def test_afterwards_the_operator_writes_nothing_but_what_a_new_run_needs(lives: Lives) -> None:
     before = len(lives.api.log())
     lives.world.apply(task_run("last", QUICK))
-    lives.world.finished("last")
+    lives.world.finished("last", PATIENCE)
     written = api_writes(lives.api.log(since=before))
     assert [entry["target"] for entry in written if not re.search(about(lives.world, "last"), entry["target"])] == []
     assert len(written) == len(SUCCESS.writes)

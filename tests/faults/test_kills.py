@@ -25,6 +25,7 @@ from tests.faults.scenarios import (
     FAILED,
     LOST,
     MISS,
+    PATIENCE,
     QUICK,
     RETRY,
     SUCCESS,
@@ -111,7 +112,7 @@ def live(folder: Path, world: World, scenario: Scenario, successor: bool, **envi
                 assert operators[0].died(180) == KILLED, f"it was to die by its own hand; {operators[0].told()}"
                 operators.append(Operator(folder, world.namespace))
             meanwhile.result()
-        return world.finished(RUN, 180)
+        return world.finished(RUN, PATIENCE)
     finally:
         for operator in operators:
             operator.end()
@@ -122,7 +123,7 @@ def warm(folder: Path, world: World) -> None:
     operator = Operator(folder, world.namespace)
     try:
         world.apply(task_run("warm", QUICK, cache={"key": WARM}))
-        world.finished("warm", 180)
+        world.finished("warm", PATIENCE)
     finally:
         operator.end()
 
