@@ -15,12 +15,12 @@ A wrong or misspelled value is refused before anything is installed. How to inst
 
 def text() -> str:
     """The whole page."""
-    chart = _generator()
+    chart = generator()
     values = chart.documented((TOP / "charts/podtask/values.yaml").read_text())
     return page("Chart values", "charts/podtask/values.yaml", HEAD, chart.table(values))
 
 
-def _generator() -> ModuleType:
+def generator() -> ModuleType:
     """charts/generate.py, which is a script and no package."""
     spec = importlib.util.spec_from_file_location("chart_generate", TOP / "charts" / "generate.py")
     assert spec is not None

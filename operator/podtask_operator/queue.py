@@ -10,12 +10,11 @@ import asyncio
 import heapq
 import itertools
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from podtask_operator import logs, metrics
-from podtask_operator.supervise import pause
+from podtask_operator.supervise import pause, spread
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +135,7 @@ class WorkQueue:
 
     def _back_off(self, key: Key, error: Exception) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        seconds = pause(failures, FIRST_BACKOFF, LAST_BACKOFF) * random.uniform(0.8, 1.2)  # noqa: S311
+        seconds = spread(pause(failures, FIRST_BACKOFF, LAST_BACKOFF))
         log.warning("%s: %s; again in %.1f s", key, error, seconds)
         self.add_after(key, seconds)
 

@@ -55,12 +55,12 @@ class Sweeper:
         for namespace in namespaces or (None,):
             async for run in self._api.list_runs(namespace, page=FULL_PAGE):
                 marks.add_run(run)
-        objects, size = await asyncio.to_thread(self._sweep, marks, dry_run, tell)
+        objects, size = await asyncio.to_thread(self._sweep, marks, tell, dry_run=dry_run)
         what = "would be removed from" if dry_run else "were removed from"
         log.info("%d objects (%d bytes) that nobody needs %s the bucket", objects, size, what)
         return objects, size
 
-    def _sweep(self, marks: Marks, dry_run: bool, tell: Callable[[Removal], None]) -> tuple[int, int]:  # noqa: FBT001
+    def _sweep(self, marks: Marks, tell: Callable[[Removal], None], *, dry_run: bool) -> tuple[int, int]:
         objects = size = 0
         spare = timedelta(hours=self._told.sweep_spare_hours)
         found = sweep(

@@ -14,6 +14,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -62,11 +63,11 @@ def fetch(grants: Grants, store: Store, room: Room) -> Fetched:
         read(lambda now: _given(now.code.shipped), "task.code") if grants.code.shipped else None,
         read(lambda now: _given(now.inputs), "inputs") if grants.inputs else None,
         tuple(
-            read(lambda now, at=index: now.upstream[at].blob, f"upstream {entry.parameter or entry.ref}")  # type: ignore[misc]
+            read(partial(_upstream_blob, index), f"upstream {entry.parameter or entry.ref}")
             for index, entry in enumerate(grants.upstream)
         ),
         {
-            blob.digest: store.read_into(lambda now, at=index: now.files[at], room.room(), f"file {blob.digest[:12]}")  # type: ignore[misc]
+            blob.digest: store.read_into(partial(_file_blob, index), room.room(), f"file {blob.digest[:12]}")
             for index, blob in enumerate(grants.files)
         },
     )
@@ -162,7 +163,8 @@ def _attribute(module: types.ModuleType, name: str, where: str, field: str) -> F
     for part in name.split("."):
         found = getattr(found, part, _MISSING)
     if callable(found):
-        return found  # type: ignore[no-any-return]
+        function: Function = found
+        return function
     own = (key for key, value in vars(module).items() if not key.startswith("_") and _is_own(value, module))
     problem = f"defines no function {name!r}" if found is _MISSING else f"has {name!r}, but it is not callable"
     raise InvalidSpec(f"{where} {problem}; found: {', '.join(own) or 'no function at all'}.", f"Correct {field}.")
@@ -173,6 +175,14 @@ _MISSING = object()
 
 def _is_own(value: object, module: types.ModuleType) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__
+
+
+def _upstream_blob(index: int, grants: Grants) -> Blob:
+    return grants.upstream[index].blob
+
+
+def _file_blob(index: int, grants: Grants) -> Blob:
+    return grants.files[index]
 
 
 def _given(blob: Blob | None) -> Blob:

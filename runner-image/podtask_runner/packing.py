@@ -88,7 +88,7 @@ def _unpacked(modules: dict[str, types.ModuleType], content: object) -> object:
     return content
 
 
-class PackingPickler(cloudpickle.Pickler):  # type: ignore[misc]
+class PackingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle's pickler that asks `packing` whose module an object is of."""
 
     def __init__(self, stream: Any, packing: Packing, reference: Reference | None) -> None:

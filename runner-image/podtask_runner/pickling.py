@@ -295,7 +295,7 @@ def _dumps_or_none(obj: object) -> bytes | None:
         return None
 
 
-class _ReferringPickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _ReferringPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     def __init__(self, buffer: Any, reference: Reference) -> None:
         super().__init__(buffer)
         self._reference = reference

@@ -12,25 +12,23 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TypeVar
 
 from tests.bench.audit import Audit
 from tests.bench.kwok import FAILS_ONCE, STAYS, nodes, simulated
 from tests.bench.tables import show
 from tests.cluster.invariants import when
-from tests.cluster.kit import Object, kubectl
+from tests.cluster.kit import Object, eventually, kubectl
 from tests.cluster.operator_process import Operator, without_installed
 
 from podtask.backends.kubernetes.client import MERGE_PATCH, Api, connect
 from podtask.backends.kubernetes.refusals import Asked
 from podtask.core.names import GROUP, PLURAL, VERSION
 
-T = TypeVar("T")
 NAMESPACE = "bench-scale"
 RATE = 5.0
 FAST = 50.0
@@ -44,6 +42,8 @@ FINISHED = 10_000
 TTL = 60
 TICKS = os.sysconf("SC_CLK_TCK")
 MB = 1024.0
+STEP = 1.0
+"""Seconds between two looks, where an answer is a list of thousands."""
 
 
 class Bench:
@@ -58,7 +58,7 @@ class Bench:
     def start(self) -> Operator:
         """A new operator; returns once it is ready."""
         self.operator = Operator(self._folder, NAMESPACE, PODTASK_LOG_LEVEL="WARNING")
-        until(lambda: self.operator.ready().get("ready") is True, 300, step=0.1)
+        eventually("the operator is ready", lambda: self.operator.ready().get("ready") is True, 300)
         return self.operator
 
     def cpu(self) -> float:
@@ -88,25 +88,19 @@ class Bench:
 
         def enough() -> list[Object] | None:
             runs = [run for run in self.runs() if run["metadata"]["name"].startswith(name)]
-            ended = [run for run in runs if run.get("status", {}).get("finishedAt")]
+            ended = [run for run in runs if has_ended(run)]
             return ended if len(ended) >= count else None
 
-        return until(enough, 900)
+        return eventually("the runs are so far", enough, 900, STEP)
 
     def clear(self) -> None:
         """Delete every run; returns once they are gone."""
         kubectl("-n", NAMESPACE, "delete", "ptr", "--all", "--wait=false")
-        until(lambda: not self.runs(), 900)
+        eventually("every run is gone", lambda: not self.runs(), 900, STEP)
 
 
-def until(seen: Callable[[], T | None], seconds: float, step: float = 1.0) -> T:
-    """Poll; seldom, where an answer is a list of thousands."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := seen():
-            return found
-        time.sleep(step)
-    raise AssertionError(f"gave up after {seconds:g} s")
+def has_ended(run: Object) -> bool:
+    return bool(run.get("status", {}).get("finishedAt"))
 
 
 def percentiles(seconds: Sequence[float]) -> list[str]:
@@ -136,7 +130,9 @@ def soak(bench: Bench) -> None:
             samples.append((time.time() - since, bench.memory()))
             time.sleep(2)
         creating.result()
-    until(lambda: all(run.get("status", {}).get("finishedAt") for run in bench.runs()), 300)
+    eventually(
+        "every run has ended", lambda: all(run.get("status", {}).get("finishedAt") for run in bench.runs()), 300, STEP
+    )
     calls, used = bench.audit.counted(since), bench.cpu() - cpu
     warm = [sample for sample in samples if sample[0] > max(2.0 * TTL, samples[-1][0] / 3)] or samples
     slope = statistics.linear_regression(*zip(*warm, strict=True)).slope * 3600
@@ -169,7 +165,7 @@ def fast(bench: Bench) -> None:
 
 def rest(bench: Bench) -> None:
     """The finished runs of `fast` are still there. First the Events of the load before are waited for."""
-    until(lambda: not bench.audit.counted(time.time() - QUIET_SECONDS) or None, 900)
+    eventually("nothing is written", lambda: not bench.audit.counted(time.time() - QUIET_SECONDS), 900, STEP)
     since, cpu = time.time(), bench.cpu()
     time.sleep(REST_SECONDS)
     calls = bench.audit.counted(since)
@@ -203,7 +199,7 @@ def live(bench: Bench) -> None:
     found = [bench.memory()]
     for first, last in zip((0, *LIVE), LIVE, strict=False):
         bench.create([simulated(f"live-{n}", STAYS) for n in range(first, last)], FAST)
-        until(lambda last=last: sum(is_running(run) for run in bench.runs()) == last or None, 600)
+        eventually(f"{last} run", lambda last=last: sum(is_running(run) for run in bench.runs()) == last, 600, STEP)
         found.append(bench.memory())
     per_thousand = (found[-1] - found[-2]) * 1000 / (LIVE[-1] - LIVE[-2])
     header = ["idle", *(f"with {count}" for count in LIVE), "per 1,000 more"]
@@ -223,7 +219,7 @@ def restart(bench: Bench) -> None:
     bench.start()
     ready = time.monotonic() - began
     bench.create([simulated("first")], 1)
-    until(lambda: bench.audit.launched(since), 60, step=0.1)
+    eventually("a pod is created", lambda: bench.audit.launched(since) or None, 60)
     first, cpu = time.monotonic() - began, bench.cpu()
     row = [f"{ready:.1f}", f"{first:.1f}", f"{cpu:.1f}", f"{bench.memory():.0f}"]
     header = ["ready after s", "first new pod after s", "CPU s", "MB"]

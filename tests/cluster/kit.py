@@ -1,6 +1,6 @@
 """How the cluster tests look at the world: kubectl as a person would use it, and one watch that keeps the history.
 
-Nothing sleeps: `until` waits on what the watches bring, bounded, and says what it waited for.
+`until` waits on what the watches bring, `eventually` asks again and again; both are bounded and say for what they wait.
 """
 
 from __future__ import annotations
@@ -171,6 +171,17 @@ class World:
     def _told(self) -> str:
         lines = [f"{name}: {json.dumps(run.get('status', {}))[:600]}" for name, run in self.runs.items()]
         return "\n".join(["the runs are", *lines])
+
+
+def eventually(what: str, seen: Callable[[], T | None], seconds: float = 60, step: float = 0.1) -> T:
+    """Ask until the answer is not None or False: what no watch shows, another process has no event for either."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = seen()
+        if found is not None and found is not False:
+            return found
+        assert time.monotonic() < deadline, f"gave up after {seconds:g} s waiting until {what}"
+        time.sleep(step)
 
 
 @contextmanager

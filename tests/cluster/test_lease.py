@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.kit import Object, World, task_run
+from tests.cluster.kit import Object, World, eventually, task_run
 from tests.cluster.operator_process import Operator, without_installed
 
 from podtask_operator.lease import DURATION, LOOK, RENEW, name_of
@@ -38,9 +38,7 @@ def until_ready(operator: Operator, seconds: float = 30) -> float:
 
 def waited(what: str, seen: Callable[[], bool], seconds: float) -> float:
     began = time.monotonic()
-    while not seen():
-        assert time.monotonic() - began < seconds, f"not {what} within {seconds:g} s"
-        time.sleep(0.1)
+    eventually(what, seen, seconds)
     return time.monotonic() - began
 
 

@@ -13,13 +13,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from tests.cluster.kit import ROOT, kubectl, needed
+from tests.cluster.kit import ROOT, eventually, kubectl, needed
 from tests.cluster.operator_process import WITH_US, free_port
 
 Rule = dict[str, Any]
@@ -88,17 +88,6 @@ class Proxy:
                 return False
 
         eventually("the fault proxy serves", serves, STARTS_WITHIN)
-
-
-def eventually(what: str, seen: Callable[[], T | None], seconds: float = 60) -> T:
-    """Ask until the answer is not None or False: another process has no event that one could wait for."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = seen()
-        if found is not None and found is not False:
-            return found
-        assert time.monotonic() < deadline, f"gave up after {seconds:g} s waiting until {what}"
-        time.sleep(0.1)
 
 
 @contextmanager

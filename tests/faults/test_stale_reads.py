@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from tests.cluster import invariants
-from tests.cluster.kit import namespace, task_run
+from tests.cluster.kit import eventually, namespace, task_run
 from tests.cluster.operator_process import Operator
-from tests.faults.proxy import Proxy, eventually
+from tests.faults.proxy import Proxy
 from tests.faults.scenarios import COMPLETED, GATED, QUICK, let_go, running_pods
 
 from podtask.core.store import Store

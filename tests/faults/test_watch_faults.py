@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from tests.cluster import invariants
-from tests.cluster.kit import Object, World, namespace, task_run
+from tests.cluster.kit import Object, World, eventually, namespace, task_run
 from tests.cluster.operator_process import Operator
-from tests.faults.proxy import Proxy, Rule, eventually
+from tests.faults.proxy import Proxy, Rule
 from tests.faults.scenarios import COMPLETED, GATED, QUICK, let_go, running_pods
 
 from podtask.core.store import Store

@@ -5,7 +5,6 @@ A change of charts/podtask/templates shows in golden/chart.yaml; PODTASK_UPDATE_
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dev.docs.chart import generator
 from tests.unit.chart_kit import (
     CHART,
     CRD,
@@ -123,14 +123,9 @@ def test_a_wrong_value_is_refused_with_its_place(values: dict[str, Any], where: 
     assert what in said
 
 
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("chart_generate", TOP / "charts" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module", name="generator")
+def the_generator() -> ModuleType:
+    return generator()
 
 
 def test_generated_files_are_up_to_date(generator: ModuleType) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
+from podtask.cli.selection import Meant
 from podtask.cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,8 +59,21 @@ def latest(command: F) -> F:
     )
 
 
-def several(command: F) -> F:
-    """Which TaskRuns: names, -L, -l, --flow-run, --all."""
+def several(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which TaskRuns: names, -L, -l, --flow-run, --all. The command gets them as `meant`."""
+
+    @wraps(command)
+    def run(
+        *args: Any,
+        names: tuple[str, ...],
+        latest: bool,
+        selector: str | None,
+        flow_run: str | None,
+        everything: bool,
+        **options: Any,
+    ) -> Any:
+        return command(*args, meant=Meant(names, latest, selector, flow_run, everything), **options)
+
     for option in (
         click.option("--all", "everything", is_flag=True, help="All TaskRuns of the namespace."),
         click.option("--flow-run", help="All TaskRuns of a flow run."),
@@ -67,8 +81,8 @@ def several(command: F) -> F:
         click.option("-L", "--latest", is_flag=True, help="The newest TaskRun; the same as the name @latest."),
         click.argument("names", nargs=-1, metavar="[NAME]..."),
     ):
-        command = option(command)
-    return command
+        run = option(run)
+    return run
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4

@@ -27,19 +27,15 @@ from podtask.core.repeat import NotFinished, repeat
 @with_session
 def retry(
     session: Session,
-    names: tuple[str, ...],
     *,
-    latest: bool,
-    selector: str | None,
-    flow_run: str | None,
-    everything: bool,
+    meant: selection.Meant,
     wait: bool,
     logs: bool,
     timeout: float | None,
 ) -> None:
     """Run finished TaskRuns again under new names; of many, those that did not succeed."""
-    found = selection.several(session, names, latest=latest, labels=selector, flow_run=flow_run, everything=everything)
-    chosen = found if names or latest else [run for run in found if run.finished and not run.state.succeeded]
+    found = selection.several(session, meant)
+    chosen = found if meant.by_name else [run for run in found if run.finished and not run.state.succeeded]
     if not chosen:
         note("podtask: none of them ended without success, so there is nothing to retry.")
         return

@@ -49,29 +49,41 @@ def _tied(names: list[str], *, certain: bool) -> None:
     note(f"podtask: '{names[0]}' was taken; the {len(names)} newest TaskRuns {candidates}.")
 
 
-def several(
-    session: Session,
-    names: Sequence[str],
-    *,
-    latest: bool = False,
-    labels: str | None = None,
-    flow_run: str | None = None,
-    everything: bool = False,
-    certain: bool = False,
-) -> list[Seen]:
+@dataclass(frozen=True)
+class Meant:
+    """Which TaskRuns a command that takes many was told: by names, by labels, or all of them."""
+
+    names: tuple[str, ...] = ()
+    latest: bool = False
+    labels: str | None = None
+    flow_run: str | None = None
+    everything: bool = False
+
+    @property
+    def by_name(self) -> bool:
+        """Single runs were named; otherwise more of them may come to be meant later."""
+        return bool(self.names) or self.latest
+
+    @property
+    def selector(self) -> str:
+        """The label selector that finds them; empty for all."""
+        return _selector_of(self.labels, self.flow_run)
+
+
+def several(session: Session, meant: Meant, *, certain: bool = False) -> list[Seen]:
     """The TaskRuns of a command that takes many, oldest first by selector; `certain` as in `one`.
 
     Raises `CommandFailed` for none.
     """
-    ways = [bool(names) or latest, labels is not None or flow_run is not None, everything]
+    ways = [meant.by_name, meant.labels is not None or meant.flow_run is not None, meant.everything]
     if sum(ways) != 1:
         given = "Say which TaskRuns in one way:" if sum(ways) else "Which TaskRuns? Give"
         raise CommandFailed(f"{given} names, -L, -l or --flow-run, or --all.", Exit.USAGE)
-    if ways[0]:
-        wanted = [(name, False) for name in names] + ([(None, True)] if latest else [])
+    if meant.by_name:
+        wanted = [(name, False) for name in meant.names] + ([(None, True)] if meant.latest else [])
         found = [one(session, name, latest=newest, certain=certain) for name, newest in wanted]
         return list({run.uid: run for run in found}.values())
-    found = _all(session, session.namespace, selector_of(labels, flow_run))
+    found = _all(session, session.namespace, meant.selector)
     runs = sorted(found, key=lambda run: (run.created_at, run.name))
     if not runs:
         raise CommandFailed(f"No TaskRuns in namespace '{session.namespace}' are meant by that.", Exit.NOT_FOUND)
@@ -80,7 +92,7 @@ def several(
 
 def flow_run_of(session: Session, flow_run: str) -> list[Seen]:
     """The TaskRuns of a flow run, oldest first. Raises `CommandFailed` for none."""
-    return several(session, (), flow_run=flow_run)
+    return several(session, Meant(flow_run=flow_run))
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ class Filter:
     def selector(self) -> str:
         """What the API server can do of it by labels."""
         flow = f"{LABEL_FLOW}={label_value(self.flow)}" if self.flow else ""
-        return ",".join(part for part in (selector_of(self.labels, self.flow_run or None), flow) if part)
+        return ",".join(part for part in (_selector_of(self.labels, self.flow_run or None), flow) if part)
 
     @property
     def fields(self) -> str:
@@ -150,6 +162,6 @@ def _all(session: Session, namespace: str, labels: str = "") -> list[Seen]:
     return [Seen(item) for item in session.cluster.runs(namespace, labels)[0]]
 
 
-def selector_of(labels: str | None, flow_run: str | None) -> str:
+def _selector_of(labels: str | None, flow_run: str | None) -> str:
     """What -l and --flow-run ask for, as one label selector."""
     return ",".join(part for part in (labels or "", selector(flow_run) if flow_run else "") if part)

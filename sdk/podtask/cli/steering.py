@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -22,16 +21,8 @@ def _command(name: str, act: Act, text: str, *, certain: bool = False) -> click.
 
     @several
     @with_session
-    def run(session: Session, names: tuple[str, ...], **which: Any) -> None:
-        found = selection.several(
-            session,
-            names,
-            latest=which["latest"],
-            labels=which["selector"],
-            flow_run=which["flow_run"],
-            everything=which["everything"],
-            certain=certain,
-        )
+    def run(session: Session, *, meant: selection.Meant) -> None:
+        found = selection.several(session, meant, certain=certain)
         for one in found:
             printers.out(f"{KIND_PREFIX}{one.name} {act(session, one)}")
 

@@ -24,17 +24,13 @@ Take = Callable[[Seen], None]
 @with_session
 def wait(
     session: Session,
-    names: tuple[str, ...],
     *,
-    latest: bool,
-    selector: str | None,
-    flow_run: str | None,
-    everything: bool,
+    meant: selection.Meant,
     timeout: float | None,
     quiet: bool,
 ) -> None:
     """Wait for the end of TaskRuns; the exit status is their outcome."""
-    runs = selection.several(session, names, latest=latest, labels=selector, flow_run=flow_run, everything=everything)
+    runs = selection.several(session, meant)
     raise Ended(until_ended(session, runs, timeout=timeout, quiet=quiet))
 
 

@@ -37,18 +37,13 @@ PER_SECOND = 4
 @with_session
 def watch(
     session: Session,
-    names: tuple[str, ...],
     *,
-    latest: bool,
-    selector: str | None,
-    flow_run: str | None,
-    everything: bool,
+    meant: selection.Meant,
     plain: bool,
 ) -> None:
     """Watch TaskRuns until they have ended; the exit status is their outcome."""
-    found = selection.several(session, names, latest=latest, labels=selector, flow_run=flow_run, everything=everything)
-    labels = selection.selector_of(selector, flow_run)
-    raise Ended(follow(session, found, labels, joins=not (names or latest), plain=plain or not terminal()))
+    found = selection.several(session, meant)
+    raise Ended(follow(session, found, meant.selector, joins=not meant.by_name, plain=plain or not terminal()))
 
 
 def follow(session: Session, found: list[Seen], labels: str = "", *, joins: bool = False, plain: bool = True) -> Exit:
