@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.kit import World, namespace, needed
+from tests.cluster.kit import World, namespace, opened_store
 from tests.cluster.operator_process import Operator, without_installed
 
 from podtask.core.store import Store
-from podtask.core.store.address import open_store
 
 pytestmark = pytest.mark.cluster
 
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture(scope="session")
 def store() -> Store:
     """The bucket, as the operator sees it."""
-    return open_store(needed("PODTASK_STORE"), endpoint_url=needed("PODTASK_S3_ENDPOINT_URL"))
+    return opened_store()
 
 
 @pytest.fixture(scope="module")

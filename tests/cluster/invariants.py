@@ -8,11 +8,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from tests.cluster.kit import Object, World, needed
+from tests.cluster.kit import Object, World
 
-from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 
 EVIDENCE = "user code runs"
 """A task of these tests prints it first."""
@@ -95,7 +93,7 @@ def the_result_is_stored(world: World, store: Store, run: Object) -> None:
     if run["status"]["state"] != "Completed":
         return
     result = run["status"]["result"]
-    stored = store.get(_bucket(world).attempt(run["metadata"]["uid"], result["attempt"]).result)
+    stored = store.get(world.bucket.attempt(run["metadata"]["uid"], result["attempt"]).result)
     assert hashlib.sha256(stored).hexdigest() == result["digest"]
 
 
@@ -112,7 +110,7 @@ def no_retry_is_early(run: Object) -> None:
 def user_code_started_no_more_often_than_recorded(world: World, store: Store, run: Object) -> None:
     """I7: by what the task printed, once per attempt at most."""
     for attempt in run["status"].get("attempts", ()):
-        chunks = store.list(_bucket(world).attempt(run["metadata"]["uid"], attempt["number"]).log)
+        chunks = store.list(world.bucket.attempt(run["metadata"]["uid"], attempt["number"]).log)
         printed = b"".join(store.get(chunk.key) for chunk in chunks)
         assert printed.count(EVIDENCE.encode()) <= 1, f"attempt {attempt['number']} ran twice"
 
@@ -135,7 +133,3 @@ def nothing_is_left(world: World, name: str) -> None:
 def _versions(world: World, run: Object) -> list[Object]:
     uid = run["metadata"]["uid"]
     return [s.object for s in world.history if s.type != "DELETED" and s.object["metadata"]["uid"] == uid]
-
-
-def _bucket(world: World) -> Bucket:
-    return Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)

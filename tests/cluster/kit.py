@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from podtask.core.keys import Bucket
+from podtask.core.store import Store
+from podtask.core.store.address import key_prefix, open_store
+
 T = TypeVar("T")
 Object = dict[str, Any]
 
@@ -60,6 +64,11 @@ class World:
         self._watches: dict[str, subprocess.Popen[str]] = {}
         self._readers = [self._read(RUNS, self.runs), self._read("pods", self.pods)]
 
+    @property
+    def bucket(self) -> Bucket:
+        """The namespace's folder in the bucket."""
+        return bucket_of(self.namespace)
+
     def close(self) -> None:
         """End the watches."""
         self._closed.set()
@@ -82,12 +91,12 @@ class World:
         self.kubectl("patch", RUNS, name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
     def until(self, what: str, seen: Callable[[], T | None], seconds: float = 90) -> T:
-        """Wait for something that the watches show. Fails with `what` and the state of all runs."""
+        """Wait until the watches show it: the first truthy answer. Fails with `what` and the state of all runs."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while True:
                 found = seen()
-                if found is not None and found is not False:
+                if found:
                     return found
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -174,21 +183,37 @@ class World:
 
 
 def eventually(what: str, seen: Callable[[], T | None], seconds: float = 60, step: float = 0.1) -> T:
-    """Ask until the answer is not None or False: what no watch shows, another process has no event for either."""
+    """Ask until the answer is truthy: what no watch shows, another process has no event for either."""
     deadline = time.monotonic() + seconds
     while True:
         found = seen()
-        if found is not None and found is not False:
+        if found:
             return found
         assert time.monotonic() < deadline, f"gave up after {seconds:g} s waiting until {what}"
         time.sleep(step)
 
 
+def opened_store() -> Store:
+    """The bucket, as the operator sees it."""
+    return open_store(needed("PODTASK_STORE"), endpoint_url=needed("PODTASK_S3_ENDPOINT_URL"))
+
+
+def bucket_of(namespace: str) -> Bucket:
+    """The namespace's folder in it."""
+    return Bucket(key_prefix(needed("PODTASK_STORE")), namespace)
+
+
 @contextmanager
 def namespace(name: str) -> Iterator[World]:
-    """A new namespace that enforces Pod Security `restricted`, watched; gone afterwards."""
+    """A new namespace that enforces Pod Security `restricted`, watched; gone afterwards.
+
+    Without what an earlier one of its name left in the bucket: its cache entries would be hits.
+    """
     needed("KUBECONFIG")
     kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
+    store = opened_store()
+    for left in store.list(bucket_of(name).cache_prefix.removesuffix("cache/")):
+        store.delete(left.key)
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     world = World(name)

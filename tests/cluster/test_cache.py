@@ -11,12 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from tests.cluster.kit import Object, World, needed, task_run
+from tests.cluster.kit import Object, World, task_run
 
 from podtask.core.cache import CacheEntry
 from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 
 pytestmark = pytest.mark.cluster
 
@@ -82,12 +81,9 @@ SECOND: list[Object] = [
 
 
 @pytest.fixture(scope="module")
-def bucket(world: World, store: Store) -> Bucket:
-    """The namespace's folder, without the entries of an earlier namespace of that name: those would be hits."""
-    bucket = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)
-    for info in store.list(bucket.cache("").rpartition("/")[0] + "/"):
-        store.delete(info.key)
-    return bucket
+def bucket(world: World) -> Bucket:
+    """The namespace's folder."""
+    return world.bucket
 
 
 @pytest.fixture(scope="module")

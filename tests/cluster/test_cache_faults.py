@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.kit import Object, World, needed, task_run
+from tests.cluster.kit import Object, World, task_run
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.test_faults import GATED, Place
 
@@ -19,7 +19,6 @@ from podtask.core.cache import CacheEntry
 from podtask.core.keys import Bucket
 from podtask.core.names import EVENT_ENTRY_DROPPED
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -30,17 +29,13 @@ LONG = 240
 
 
 @pytest.fixture(scope="module")
-def bucket(world: World, store: Store) -> Bucket:
-    """The namespace's folder, without the entries of an earlier namespace of that name."""
-    bucket = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)
-    for folder in (bucket.cache(""), bucket.recent("")):
-        for info in store.list(folder.rpartition("/")[0] + "/"):
-            store.delete(info.key)
-    return bucket
+def bucket(world: World) -> Bucket:
+    """The namespace's folder."""
+    return world.bucket
 
 
 @pytest.fixture(scope="module")
-def place(world: World, store: Store, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(world: World, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with without_installed():
         made = Place(world, store, tmp_path_factory.mktemp("operators"))
         yield made

@@ -7,11 +7,9 @@ import threading
 from datetime import datetime
 
 import pytest
-from tests.cluster.kit import Object, World, needed, task_run
+from tests.cluster.kit import Object, World, task_run
 
-from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 
 pytestmark = pytest.mark.cluster
 
@@ -87,7 +85,7 @@ def says(world: World, pod: str, words: str, seconds: float = 60) -> None:
 
 def log_of(world: World, store: Store, name: str) -> str:
     uid = world.finished(name)["metadata"]["uid"]
-    prefix = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace).attempt(uid, 1).log
+    prefix = world.bucket.attempt(uid, 1).log
     return b"".join(store.get(info.key) for info in store.list(prefix)).decode()
 
 

@@ -10,12 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.cluster.kit import World, needed, task_run
+from tests.cluster.kit import World, task_run
 from tests.cluster.transcript import Shell
 
-from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 
 pytestmark = pytest.mark.cluster
 
@@ -113,7 +111,7 @@ def test_a_log_that_the_kubelet_has_rotated_comes_whole(shell: Shell, world: Wor
 def test_a_log_of_200_mb_comes_whole_through_little_memory(shell: Shell, world: World, store: Store) -> None:
     world.apply(task_run("large", "def main(): return 1"))
     uid = world.finished("large")["metadata"]["uid"]
-    log = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace).attempt(uid, 1).log
+    log = world.bucket.attempt(uid, 1).log
     whole, piece = hashlib.sha256(), numbered(PIECE // LINE)
     for _ in range(LARGE // PIECE):
         whole.update(piece)

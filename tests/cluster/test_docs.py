@@ -19,10 +19,6 @@ from tests.docs.blocks import PAGES, blocks, name_of
 from tests.docs.reader import Reader
 from tests.docs.test_manifests import MANIFESTS
 
-from podtask.core.keys import Bucket
-from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
-
 pytestmark = pytest.mark.cluster
 
 ON_CLUSTER = [page for page in PAGES if any(block.on_cluster for block in blocks(page))]
@@ -34,13 +30,9 @@ def namespace_of(page: Path) -> str:
 
 
 @pytest.fixture
-def page_world(request: pytest.FixtureRequest, store: Store) -> Iterator[World]:
-    """A namespace for the page, without cache entries of an earlier one of that name: those would be hits."""
-    name = namespace_of(request.param)
-    entries = Bucket(key_prefix(needed("PODTASK_STORE")), name).cache_prefix
-    with namespace(name) as world:
-        for entry in store.list(entries):
-            store.delete(entry.key)
+def page_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A namespace for the page."""
+    with namespace(namespace_of(request.param)) as world:
         yield world
 
 

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.invariants import container_state
-from tests.cluster.kit import Object, Refused, World, needed, task_run
+from tests.cluster.kit import Object, Refused, World, task_run
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.outage import switchable
 
-from podtask.core.keys import Bucket
 from podtask.core.lastwords import sentences
 from podtask.core.store import Store
-from podtask.core.store.address import parse_store_url
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -60,12 +58,12 @@ def ended(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
         for name in ("all-killed", "pod-gone"):
             world.until(f"{name} has printed", lambda name=name: "line 199" in _log(world, f"{name}-1"))
             world.until(f"{name} is known to run", lambda name=name: _started(world.runs[name]))
-        operator.freeze()
+        operator.kill()
         for name in ("all-killed", "pod-gone"):
             kill_container(world.pods[f"{name}-1"])
         world.until("the kubelet has seen it", lambda: container_state(world.pods["pod-gone-1"]).get("terminated"))
         world.kubectl("delete", "pod", "pod-gone-1", "--force", "--grace-period=0")
-        operator.thaw()
+        stack.callback(Operator(tmp_path_factory.mktemp("successor"), world.namespace).end)
         yield {name: world.finished(name) for name in ("all-killed", "pod-gone", "task-killed", "out-of-memory")}
 
 
@@ -103,8 +101,7 @@ def _started(run: Object) -> bool:
 
 
 def chunks(store: Store, world: World, run: Object, attempt: int = 1) -> dict[str, bytes]:
-    prefix = parse_store_url(needed("PODTASK_STORE")).prefix
-    keys = Bucket(prefix, world.namespace).attempt(run["metadata"]["uid"], attempt)
+    keys = world.bucket.attempt(run["metadata"]["uid"], attempt)
     return {info.key.removeprefix(keys.log): store.get(info.key) for info in store.list(keys.log)}
 
 

@@ -9,12 +9,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.kit import Object, World, needed, task_run
+from tests.cluster.kit import Object, World, task_run
 from tests.cluster.operator_process import Operator, without_installed
 
-from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import parse_store_url
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -33,8 +31,6 @@ sys.exit(sweep.main(sys.argv[1:]))
 @pytest.fixture(scope="module")
 def runs(world: World, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Object]]:
     """Runs that ended; all but `stays` and `hit` were deleted."""
-    for left in store.list(f"{parse_store_url(needed('PODTASK_STORE')).prefix}/{world.namespace}/"):
-        store.delete(left.key)  # of an earlier namespace of this name
     with without_installed():
         operator = Operator(tmp_path_factory.mktemp("operator"), world.namespace)
         try:
@@ -54,7 +50,7 @@ def runs(world: World, store: Store, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def objects(store: Store, world: World, run: Object) -> set[str]:
-    bucket = Bucket(parse_store_url(needed("PODTASK_STORE")).prefix, world.namespace)
+    bucket = world.bucket
     return {info.key for info in store.list(bucket.run(run["metadata"]["uid"]))}
 
 

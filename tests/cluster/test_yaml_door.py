@@ -11,11 +11,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.cluster.kit import Object, World, needed, task_run
+from tests.cluster.kit import Object, World, task_run
 
-from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 
 pytestmark = pytest.mark.cluster
 
@@ -78,7 +76,7 @@ def test_a_small_json_result_is_readable_in_the_status_and_lies_in_the_bucket_un
     run = applied.finished("hello")
     value = applied.kubectl("get", "ptr", "hello", "-o", "jsonpath={.status.result.value}")
     assert value == '"hello ada"'
-    keys = Bucket(key_prefix(needed("PODTASK_STORE")), applied.namespace).attempt(run["metadata"]["uid"], 1)
+    keys = applied.bucket.attempt(run["metadata"]["uid"], 1)
     stored = store.get(keys.result)
     assert stored == b'"hello ada"'
     assert hashlib.sha256(stored).hexdigest() == run["status"]["result"]["digest"]

@@ -34,9 +34,7 @@ from tests.faults.scenarios import (
     own_key,
 )
 
-from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 from podtask_operator.api import REQUEST_TIMEOUT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -145,7 +143,7 @@ def api_rule(world: World, case: Case) -> Rule:
 
 def store_rule(world: World, case: Case, run: Object) -> Rule:
     """The same for a write into the bucket."""
-    bucket = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)
+    bucket = world.bucket
     key = bucket.cache(run["spec"]["cache"]["key"])
     return {
         "name": case.run,

@@ -24,7 +24,6 @@ from tests.faults.scenarios import FAILS_ONCE, HANGS_ONCE, QUICK, own_key, runni
 
 from podtask.core.keys import Bucket
 from podtask.core.store import Store
-from podtask.core.store.address import key_prefix
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -151,7 +150,7 @@ def lives(
         chosen = [item.callspec.params["case"] for item in request.session.items if item.path == request.path]
         world.apply(*(manifest for case in chosen for manifest in case.manifests()))
         world.until("all runs are there", lambda: all(case.harmed in world.runs for case in chosen))
-        bucket = Bucket(key_prefix(needed("PODTASK_STORE")), world.namespace)
+        bucket = world.bucket
         s3.rules(*(case.rule(world, bucket) for case in chosen))
         operator = Operator(folder, world.namespace, PODTASK_S3_ENDPOINT_URL=s3.url)
         try:
