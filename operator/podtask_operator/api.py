@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -32,10 +33,13 @@ FULL_PAGE = 200
 """TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
 CONNECTIONS = 100
 REQUEST_TIMEOUT = 30.0
+WATCH_SPARE = 30.0
+"""Seconds of silence after a watch should have been ended by the server, until its connection counts as dead."""
 LEASE_TIMEOUT = 3.0
 """Seconds for a request about the Lease: several fit into the time in which it must be renewed."""
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -146,20 +150,45 @@ class Api:
         """All TaskRuns, page by page."""
         return self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None, page)
 
-    def list_pods(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
-        """All pods of ours, page by page."""
-        selector = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
-        return self._list(_core(namespace, "pods"), selector, ONLY_METADATA if only_metadata else None)
+    def list_pods(self, namespace: str | None) -> AsyncIterator[Object]:
+        """The metadata of all pods of ours, page by page."""
+        return self._list(_core(namespace, "pods"), OURS, ONLY_METADATA)
+
+    def pod_pages(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All pods of ours with all their fields: pages of `items`, each with the `metadata.resourceVersion` of all."""
+        return self._pages(_core(namespace, "pods"), OURS, None, PAGE)
+
+    @asynccontextmanager
+    async def pod_events(
+        self, namespace: str | None, version: str, seconds: int
+    ) -> AsyncIterator[AsyncIterator[Object]]:
+        """What happens to pods of ours after `version`, once the server has accepted the watch; it ends it after
+        `seconds`. Raises `ApiError` for an ERROR event: go on from a new list then."""
+        path = _core(namespace, "pods")
+        query = {**OURS, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+        query["timeoutSeconds"] = str(seconds)
+        silence = aiohttp.ClientTimeout(sock_connect=REQUEST_TIMEOUT, sock_read=seconds + WATCH_SPARE)
+        try:
+            async with await self._open("GET", path, query=query, timeout=silence) as answer:
+                if answer.status != 200:
+                    _check(answer.status, await answer.read(), f"WATCH {path}")
+                yield _events(answer.content)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"WATCH {path}: {type(error).__name__}: {error}") from error
 
     async def _list(
         self, path: str, query: Mapping[str, str], accept: str | None, size: int = PAGE
     ) -> AsyncIterator[Object]:
+        async for page in self._pages(path, query, accept, size):
+            for item in page.get("items") or ():
+                yield item
+
+    async def _pages(self, path: str, query: Mapping[str, str], accept: str | None, size: int) -> AsyncIterator[Object]:
         token: str | None = ""
         while token is not None:
             page = {**query, "limit": str(size), **({"continue": token} if token else {})}
             answer = await self._call("GET", path, query=page, accept=accept)
-            for item in answer.get("items") or ():
-                yield item
+            yield answer
             token = (answer.get("metadata") or {}).get("continue") or None
 
     async def _get(self, path: str, *, seconds: float = REQUEST_TIMEOUT) -> Object | None:
@@ -195,18 +224,9 @@ class Api:
     ) -> bytes:
         if fenced and method != "GET" and not self.fence():
             raise ApiUnavailable(f"{method} {path}: not sent, because the operator's Lease is not renewed at present")
-        headers = {"Content-Type": content, "Accept": accept or "application/json"}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._host + path + (f"?{urlencode(query)}" if query else "")
+        timeout = aiohttp.ClientTimeout(seconds)
         try:
-            async with self._session.request(
-                method,
-                url,
-                data=None if body is None else json.dumps(body),
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(seconds),
-                server_hostname=self._server_name,
-            ) as answer:
+            async with await self._open(method, path, body, content, query, accept, timeout) as answer:
                 data = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if method != "GET":
@@ -214,11 +234,50 @@ class Api:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
         if method != "GET":
             metrics.wrote(method, path, answer.status)
-        if answer.status in (401, 429) or answer.status >= 500:  # 401: our token is being exchanged
-            raise ApiUnavailable(f"{method} {path}: {answer.status} {data[:300].decode(errors='replace')}")
-        if answer.status >= 400:
-            raise _refusal(answer.status, data, f"{method} {path}")
+        _check(answer.status, data, f"{method} {path}")
         return data
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        content: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        accept: str | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = {"Content-Type": content, "Accept": accept or "application/json"}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        return self._session.request(
+            method,
+            self._host + path + (f"?{urlencode(query)}" if query else ""),
+            data=None if body is None else json.dumps(body),
+            headers=headers,
+            timeout=timeout,
+            server_hostname=self._server_name,
+        )
+
+
+async def _events(stream: aiohttp.StreamReader) -> AsyncIterator[Object]:
+    """The events of a watch, a line each; what follows the last end of line was cut off with the connection."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            event: Object = json.loads(line)
+            if event["type"] == "ERROR":
+                told = event["object"]
+                raise ApiError(told.get("code") or 0, told.get("reason") or "", told.get("message") or "")
+            yield event
+
+
+def _check(status: int, data: bytes, what: str) -> None:
+    """Raise what an answer with this status means."""
+    if status in (401, 429) or status >= 500:  # 401: our token is being exchanged
+        raise ApiUnavailable(f"{what}: {status} {data[:300].decode(errors='replace')}")
+    if status >= 400:
+        raise _refusal(status, data, what)
 
 
 def _refusal(status: int, data: bytes, what: str) -> ApiError:

@@ -1,7 +1,7 @@
-"""kopf's events, and nothing else: each handler takes the object in and names the TaskRun to look at.
+"""The watches' events, and nothing else: each handler takes the object in and names the TaskRun to look at.
 
 No branch on create, update or delete beyond "gone"; no finalizers, no annotations: both kopf storages are no-ops.
-Before: `watches` (the thread kopf lives in). Next: `queue`.
+Before: `watches` (the thread kopf lives in) for TaskRuns, `podwatch` for pods. Next: `queue`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any
 
 import kopf
 
-from podtask.core.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, VERSION
+from podtask.core.names import GROUP, PLURAL, VERSION
 from podtask_operator.api import FULL_PAGE
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import Key
 
 log = logging.getLogger(__name__)
 
+ADDED = "ADDED"
 DELETED = "DELETED"
 
 REOPEN = 120
-"""Seconds after which the server ends a watch, and kopf opens it anew: a sign of life also where nothing happens."""
+"""Seconds after which the server ends a watch, and it is opened anew: a sign of life also where nothing happens."""
 
 WATCH_BACKOFFS = (0.5, 1, 1, 2, *[3] * 20)
 """Seconds between tries to reach the API server; after the last one kopf ends, and `supervise` starts it again."""
@@ -97,28 +98,23 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Keep nothing."""
 
 
-def registry(task_run: Callable[[Event], None], pod: Callable[[Event], None]) -> kopf.OperatorRegistry:
-    """The two watches, each with whom to tell."""
+def registry(task_run: Callable[[Event], None]) -> kopf.OperatorRegistry:
+    """The watch of TaskRuns, with whom to tell."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def on_task_run(event: Any, **_: Any) -> None:
         task_run(event)
 
-    @kopf.on.event("", "v1", "pods", labels={LABEL_MANAGED_BY: MANAGED_BY}, registry=handlers)
-    async def on_pod(event: Any, **_: Any) -> None:
-        pod(event)
-
     return handlers
 
 
 def kopf_settings() -> kopf.OperatorSettings:
-    """kopf as an event source: no posting, no storages, pods selected by the server."""
+    """kopf as an event source: no posting, no storages."""
     ours = kopf.OperatorSettings()
     ours.posting.enabled = False
     ours.persistence.progress_storage = NoProgress()
     ours.persistence.diffbase_storage = NoDiffBase()
-    ours.watching.label_selectors["pods"] = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
     ours.watching.chunk_size = FULL_PAGE
     ours.watching.server_timeout = REOPEN
     ours.scanning.disabled = True

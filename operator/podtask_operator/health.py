@@ -1,15 +1,16 @@
 """`/healthz`, `/readyz` and `/metrics`: alive means that the event loop turns and that the watches are heard of.
 
 An HTTP 200 alone would say nothing: a process whose watches died answers probes for ever. Every watch is opened anew
-by the server every two minutes (`handlers.REOPEN`), and a silent one by kopf (`watching.inactivity_timeout`), so one
-that was not heard of for longer hangs: in its login, in a request, in a thread.
+by the server every two minutes (`handlers.REOPEN`), and a silent one by kopf (`watching.inactivity_timeout`) or
+`podwatch`, so one that was not heard of for longer hangs: in its login, in a request, in a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -32,21 +33,29 @@ TICK = 1.0
 
 
 @dataclass
-class Pulse:
-    """How far the loop is behind, since when there are no watches, and when each was heard of last."""
+class Watches:
+    """Those that start and end together: since when there are none, and when each was heard of last."""
 
-    lag: float = 0.0
+    expected: int = 1
+    """How many there are when all are up."""
     clock: Callable[[], float] = time.monotonic
-    filled: bool = False
-    """The first list was taken in."""
-    expected: int = 0
-    """How many watches there are when all are up."""
     _heard: dict[str, float] = field(default_factory=dict)
     _down_since: float | None = None
     _up_since: float | None = None
 
+    @contextmanager
+    def up(self, stop: asyncio.Event) -> Iterator[None]:
+        """While it lasts they are served; an end before `stop` is counted as a failure."""
+        try:
+            self.watching(up=True)
+            yield
+        finally:
+            self.watching(up=False)
+            if not stop.is_set():
+                metrics.WATCHES_ENDED.inc()
+
     def watching(self, *, up: bool) -> None:
-        """The watches were started, or ended."""
+        """They were started, or ended."""
         down = self.down
         now = self.clock()
         self._heard = {}
@@ -71,12 +80,37 @@ class Pulse:
             return 0.0
         known = list(self._heard.values())
         oldest = min(known) if len(known) >= self.expected and known else self._up_since
-        return self.clock() - oldest if self.expected else 0.0
+        return self.clock() - oldest
 
     @property
     def deaf(self) -> bool:
         """True until every watch was heard of since the last start."""
         return self._up_since is None or len(self._heard) < self.expected
+
+
+@dataclass
+class Pulse:
+    """How far the loop is behind, and its watches."""
+
+    watches: list[Watches] = field(default_factory=list)
+    lag: float = 0.0
+    filled: bool = False
+    """The first list was taken in."""
+
+    @property
+    def down(self) -> float:
+        """Seconds that one of the watches is down: see `Watches.down`."""
+        return max((each.down for each in self.watches), default=0.0)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the watch that is silent longest was heard of."""
+        return max((each.age for each in self.watches), default=0.0)
+
+    @property
+    def deaf(self) -> bool:
+        """True until every watch was heard of."""
+        return any(each.deaf for each in self.watches)
 
     @property
     def alive(self) -> bool:

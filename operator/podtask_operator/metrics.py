@@ -85,7 +85,7 @@ SEEN_TO_POD = _histogram(
     "Seconds from the first sight of a TaskRun to the creation of its first pod, of those that waited for nothing.",
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-WATCHES_ENDED = _counter("podtask_watch_failures_total", "Times that the watches ended and were started again.")
+WATCHES_ENDED = _counter("podtask_watch_failures_total", "Times that a watch ended and was started again.")
 SWEPT = _counter("podtask_swept_objects_total", "Objects that the sweep removed from the bucket.")
 SWEPT_BYTES = _counter("podtask_swept_bytes_total", "Bytes of them.")
 

@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 from podtask.core import clock
 from podtask.core.lifecycle.limits import Slots
 from podtask.core.store.address import open_signer, open_store, parse_store_url
-from podtask_operator import handlers, health, lease, metrics, settings, watches
+from podtask_operator import handlers, health, lease, settings, watches
 from podtask_operator.api import Api
 from podtask_operator.apply import Applier
 from podtask_operator.lease import Lease
 from podtask_operator.mirror import Mirror
 from podtask_operator.objects import Objects
 from podtask_operator.observe import Observer
+from podtask_operator.podwatch import PodWatch
 from podtask_operator.reconcile import Reconciler
 from podtask_operator.resync import Resync
 from podtask_operator.story import Story
@@ -30,6 +32,8 @@ from podtask_operator.sweep import Sweeper
 
 log = logging.getLogger(__name__)
 
+DEAF_AT_MOST = 3.0
+"""Seconds between two tries to watch pods: an API server that is back must not wait for us."""
 DRAIN_SECONDS = 20.0
 EVENTS_SECONDS = 2.0
 
@@ -50,30 +54,34 @@ class Parts:
         self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
         self._sweeper = Sweeper(api, store, address.prefix, told)
         self.resync = Resync(api, self.mirror, told)
-        self.pulse = health.Pulse(expected=2 * max(1, len(told.namespaces)))
+        self._intake = handlers.Intake(self.mirror, self.queue.add)
+        spaces: tuple[str | None, ...] = told.namespaces or (None,)
+        self._task_runs = health.Watches(expected=len(spaces))
+        self._pods = [PodWatch(api, self.mirror, space, self._intake.pod) for space in spaces]
+        self.pulse = health.Pulse([self._task_runs, *(watch.sign for watch in self._pods)])
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what is being worked on finishes its writes."""
         await forever("the first list", self._fill, stop, once=True)
-        intake = handlers.Intake(self.mirror, self.queue.add)
 
-        async def watch() -> None:
-            try:
-                self.pulse.watching(up=True)
-                await watches.serve(self._told, intake, stop, self.pulse.heard)
-            finally:
-                self.pulse.watching(up=False)
-                if not stop.is_set():
-                    metrics.WATCHES_ENDED.inc()
+        async def task_runs() -> None:
+            with self._task_runs.up(stop):
+                await watches.serve(self._told, self._intake, stop, self._task_runs.heard)
 
         services = {
-            "watches": watch,
+            "the watch of TaskRuns": task_runs,
             "queue": self.queue.run,
             "events": self.story.run,
             "sweeps": self._sweeper.run,
             "lists": lambda: self.resync.run(self.queue.add),
         }
-        tasks = [asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()]
+        tasks = [
+            *(asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()),
+            *(
+                asyncio.create_task(forever(str(pods), partial(pods.serve, stop), stop, last=DEAF_AT_MOST))
+                for pods in self._pods
+            ),
+        ]
         log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
         try:
             await stop.wait()
@@ -83,6 +91,8 @@ class Parts:
             await _end(*tasks)
 
     async def _fill(self) -> None:
+        for pods in self._pods:
+            await pods.list()
         await self.resync.fill()
         log.info("%d TaskRuns and %d pods are known", len(self.mirror.runs), len(self.mirror.pods))
         for key in self.mirror.runs:

@@ -29,10 +29,8 @@ class Resync:
         self._every = settings.resync_seconds
 
     async def fill(self) -> None:
-        """The first list: every TaskRun and every pod of ours, with all their fields."""
+        """The first list: every TaskRun with all its fields. The pods come before, by `podwatch`."""
         for namespace in self._namespaces:
-            async for pod in self._api.list_pods(namespace):
-                self._mirror.put_pod(pod)
             async for run in self._api.list_runs(namespace, page=FULL_PAGE):
                 self._mirror.put_run(run)
 
@@ -74,7 +72,7 @@ class Resync:
     async def _pods(self, namespace: str | None, wake: Wake) -> None:
         before = dict(self._mirror.pods)
         listed = set()
-        async for item in self._api.list_pods(namespace, only_metadata=True):
+        async for item in self._api.list_pods(namespace):
             meta = item["metadata"]
             key = Key(meta["namespace"], meta["name"])
             listed.add(key)

@@ -24,8 +24,15 @@ def spread(seconds: float) -> float:
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311 - nothing secret hangs on it
 
 
-async def forever(name: str, serve: Callable[[], Awaitable[None]], stop: asyncio.Event, *, once: bool = False) -> None:
-    """Run `serve` until `stop`, again and again with back-off; with `once`, until it succeeds."""
+async def forever(
+    name: str,
+    serve: Callable[[], Awaitable[None]],
+    stop: asyncio.Event,
+    *,
+    once: bool = False,
+    last: float = LAST_BACKOFF,
+) -> None:
+    """Run `serve` until `stop`, again and again with back-off up to `last`; with `once`, until it succeeds."""
     loop, failures = asyncio.get_running_loop(), 0
     while not stop.is_set():
         began = loop.time()
@@ -37,7 +44,7 @@ async def forever(name: str, serve: Callable[[], Awaitable[None]], stop: asyncio
         except Exception as error:  # noqa: BLE001 - whatever it was, the answer is to start it again
             why = f"failed: {type(error).__name__}: {error}"
         failures = 1 if loop.time() - began > HEALTHY_SECONDS else failures + 1
-        wait = spread(pause(failures, FIRST_BACKOFF, LAST_BACKOFF))
+        wait = spread(pause(failures, FIRST_BACKOFF, last))
         log.warning("%s %s; again in %.1f s", name, why, wait)
         try:
             await asyncio.wait_for(stop.wait(), wait)

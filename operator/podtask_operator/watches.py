@@ -1,4 +1,4 @@
-"""kopf as a source of events, in a thread and an event loop of its own.
+"""kopf as the source of the TaskRuns' events, in a thread and an event loop of its own. (Pods: `podwatch`.)
 
 In the operator's loop it would be no guest: whenever it ends, it cancels all tasks that began after it (`run_tasks` in
 kopf's `running.py`), so a watch that failed would take timers and reconciles in flight with it; at a shutdown it waits
@@ -28,10 +28,7 @@ async def serve(told: Settings, intake: Intake, stop: asyncio.Event, heard: Hear
     """Run kopf until it ends or `stop` is set. Raises what ended kopf (a watch error that is not a 410, a refusal)."""
     loop = asyncio.get_running_loop()
 
-    def hand_over(take: Callable[[Event], None]) -> Callable[[Event], None]:
-        return lambda event: _tell(loop, take, event)
-
-    handlers = registry(hand_over(intake.task_run), hand_over(intake.pod))
+    handlers = registry(lambda event: _tell(loop, intake.task_run, event))
     await run(handlers, told.namespaces, stop, heard)
 
 

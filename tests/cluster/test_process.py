@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.cluster.kit import World, task_run
+from tests.cluster.kit import World, eventually, task_run
 from tests.cluster.operator_process import Operator, without_installed
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
@@ -40,6 +40,8 @@ def scrape(operator: Operator) -> dict[tuple[str, frozenset[str]], float]:
 
 
 def test_metrics_tell_what_happened(operator: Operator) -> None:
+    ended = {("podtask_taskruns_ended_total", frozenset({state})) for state in ("Completed", "Failed")}
+    eventually("both ends are counted, which is after their writes", lambda: ended <= scrape(operator).keys())
     found = scrape(operator)
     assert found["podtask_attempts_total", frozenset({"Completed"})] == 1
     assert found["podtask_attempts_total", frozenset({"Failed"})] == 1

@@ -1,7 +1,7 @@
 """Watches that break in every way: nothing that happened meanwhile is missed, nothing runs twice, the process stays.
 
-Each way has its own namespace and operator, because one broken watch makes kopf start all of them anew; all go on at
-the same time. The rules are in force from the start and strike at an operator's second watches, which it opens when
+Each way has its own namespace and operator, because a broken watch of TaskRuns makes kopf start anew; all go on at the
+same time. The rules are in force from the start and strike at an operator's second watches, which it opens when
 the test cuts the first.
 """
 
@@ -39,9 +39,7 @@ class Way:
 WAYS = {
     "event-410": Way({"do": "error event", "code": 410, "times": 2}),
     "event-429": Way({"do": "error event", "code": 429}),
-    # Ends kopf up to four times. Once, on a busy machine, the pod watch then told nothing for two minutes; why is not
-    # known. Here the lists may help, at their default interval.
-    "event-500": Way({"do": "error event", "code": 500, "times": 2}, resync_seconds=60),
+    "event-500": Way({"do": "error event", "code": 500, "times": 2}),
     "event-503": Way({"do": "error event", "code": 503}),
     "answer-410": Way({"do": "status", "code": 410}),
     "answer-429": Way({"do": "status", "code": 429, "headers": {"Retry-After": "1"}, "times": 3}),

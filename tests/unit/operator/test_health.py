@@ -7,8 +7,9 @@ import socket
 
 import aiohttp
 import pytest
+from tests.unit.operator.test_metrics import scraped
 
-from podtask_operator.health import AGE_LIMIT, DOWN_LIMIT, LASTING, PortTaken, Pulse, Server
+from podtask_operator.health import AGE_LIMIT, DOWN_LIMIT, LASTING, PortTaken, Pulse, Server, Watches
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import Key, WorkQueue
 
@@ -27,29 +28,31 @@ class Held:
 
 def test_watches_that_fail_again_and_again_at_once_count_as_down() -> None:
     time = 0.0
-    pulse = Pulse(clock=lambda: time)
-    pulse.watching(up=True)
+    watches = Watches(0, lambda: time)
+    pulse = Pulse([watches])
+    watches.watching(up=True)
     assert pulse.down == 0
     while time <= DOWN_LIMIT:
-        pulse.watching(up=False)
+        watches.watching(up=False)
         time += 30
         assert pulse.down == time
-        pulse.watching(up=True)
+        watches.watching(up=True)
     assert not pulse.alive
     time += LASTING
     assert pulse.alive
-    pulse.watching(up=False)
+    watches.watching(up=False)
     assert pulse.down == 0
 
 
 def test_a_watch_that_was_never_heard_of_is_no_life_however_long_kopf_is_up() -> None:
     time = 0.0
-    pulse = Pulse(clock=lambda: time, expected=2)
-    pulse.watching(up=True)
-    pulse.heard("/taskruns")
+    watches = Watches(2, lambda: time)
+    pulse = Pulse([watches])
+    watches.watching(up=True)
+    watches.heard("/one")
     assert pulse.deaf
     time = AGE_LIMIT - 1
-    pulse.heard("/taskruns")
+    watches.heard("/one")
     assert pulse.alive
     time = AGE_LIMIT
     assert (pulse.age, pulse.down, pulse.alive) == (AGE_LIMIT, 0, False)
@@ -57,16 +60,38 @@ def test_a_watch_that_was_never_heard_of_is_no_life_however_long_kopf_is_up() ->
 
 def test_the_age_is_that_of_the_watch_that_is_silent_longest() -> None:
     time = 0.0
-    pulse = Pulse(clock=lambda: time, expected=2)
+    task_runs, pods = Watches(2, lambda: time), Watches(1, lambda: time)
+    pulse = Pulse([task_runs, pods])
     assert (pulse.age, pulse.deaf) == (0, True)
-    pulse.watching(up=True)
-    pulse.heard("/taskruns")
-    pulse.heard("/pods")
+    for watches, names in ((task_runs, ("/one", "/two")), (pods, ("/pods",))):
+        watches.watching(up=True)
+        for name in names:
+            watches.heard(name)
+    assert (pulse.age, pulse.deaf) == (0, False)
     time = 100.0
-    pulse.heard("/taskruns")
+    task_runs.heard("/one")
+    pods.heard("/pods")
     assert (pulse.age, pulse.deaf, pulse.alive) == (100, False, True)
-    pulse.watching(up=False)
+    pods.watching(up=False)
     assert pulse.deaf
+
+
+def test_watches_that_end_by_themselves_are_counted_as_a_failure_and_those_that_are_stopped_are_not() -> None:
+    def ends() -> float:
+        return scraped()["podtask_watch_failures_total", ()]
+
+    async def test() -> None:
+        stop, watches, before = asyncio.Event(), Watches(), ends()
+        with watches.up(stop):
+            assert watches.deaf
+            watches.heard("/pods")
+            assert not watches.deaf
+        assert (watches.deaf, ends()) == (True, before + 1)
+        with watches.up(stop):
+            stop.set()
+        assert ends() == before + 1
+
+    asyncio.run(test())
 
 
 def server(pulse: Pulse, lease: Held, port: int) -> Server:
@@ -89,7 +114,8 @@ def free_port() -> int:
 
 def test_one_that_waits_is_alive_but_not_ready_and_says_for_what() -> None:
     async def test() -> None:
-        pulse, lease, port = Pulse(expected=2), Held(), free_port()
+        watches, lease, port = Watches(), Held(), free_port()
+        pulse = Pulse([watches])
         probes = server(pulse, lease, port)
         await probes.start()
         try:
@@ -100,10 +126,9 @@ def test_one_that_waits_is_alive_but_not_ready_and_says_for_what() -> None:
             assert "Lease system/podtask-operator: it is held by another" in text
             assert "podtask_holds_lease 0.0" in (await ask(port, "/metrics"))[1]
             lease.waits_for, pulse.filled = None, True
-            pulse.watching(up=True)
+            watches.watching(up=True)
             assert "the watches of TaskRuns and pods" in (await ask(port, "/readyz"))[1]
-            pulse.heard("/taskruns")
-            pulse.heard("/pods")
+            watches.heard("/pods")
             assert await ask(port, "/readyz") == (200, '{"ready": true, "waitingFor": []}')
             assert "podtask_holds_lease 1.0" in (await ask(port, "/metrics"))[1]
         finally:

@@ -99,7 +99,7 @@ def test_a_login_that_fails_ends_kopf_with_its_reason_instead_of_hanging(
     monkeypatch.setenv("KUBECONFIG", str(broken))
 
     async def test() -> None:
-        handlers = registry(print, print)
+        handlers = registry(print)
         with pytest.raises(RuntimeError, match=r"kopf ended: KeyError\('nowhere'\)"):
             await asyncio.wait_for(watches.run(handlers, ("team",), asyncio.Event(), print), 20)
 

@@ -264,7 +264,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
         why = f"there is no context '{context}'" if isinstance(error, StopIteration) else _one_line(error)
         raise ClusterUnreachable(
             f"There is no usable kube config ({where}): {why}. Set KUBECONFIG to the cluster's file, or run "
-            f"without a cluster: PODTASK_BACKEND=local."
+            f"flows without a cluster: PODTASK_BACKEND=local."
         ) from error
     api_client = client.ApiClient(configuration=settings)  # pyright: ignore[reportAttributeAccessIssue]
     api_client.user_agent = USER_AGENT
