@@ -28,6 +28,10 @@ REOPEN = 120
 WATCH_BACKOFFS = (0.5, 1, 1, 2, *[3] * 20)
 """Seconds between tries to reach the API server; after the last one kopf ends, and `supervise` starts it again."""
 
+WORKER_IDLE = 0.1
+"""Seconds that kopf keeps a worker for an object of which nothing more comes: with its own 5 s, ten thousand workers
+were alive after the first list, and 170 MB never came back."""
+
 Event = dict[str, Any]
 
 
@@ -117,6 +121,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     ours.persistence.diffbase_storage = NoDiffBase()
     ours.watching.chunk_size = FULL_PAGE
     ours.watching.server_timeout = REOPEN
+    ours.queueing.idle_timeout = WORKER_IDLE
     ours.scanning.disabled = True
     ours.networking.request_timeout = 60
     # kopf's own pauses grow to half a minute, in which the operator would be deaf to an API server that is back.

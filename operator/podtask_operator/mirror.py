@@ -27,7 +27,7 @@ Version = tuple[str, str]
 """UID and resourceVersion."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Memory:
     """What only this process knows of one TaskRun; lost at a restart, and then asked from the API server."""
 

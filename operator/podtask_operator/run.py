@@ -26,7 +26,7 @@ class Malformed(Exception):
     """An object that cannot be read; the text is a sentence that names the object and the field."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TaskRun:
     """One TaskRun: identity, what is asked (spec) and what is known (status)."""
 
@@ -41,7 +41,7 @@ class TaskRun:
     spec: TaskRunSpec
     status: Status
     raw_status: Mapping[str, Any] = field(default_factory=dict)
-    """The status as it is stored, for computing a patch."""
+    """The status as it is stored, for computing a patch; empty once it has ended, because nothing changes any more."""
     deleting: bool = False
 
     @classmethod
@@ -65,7 +65,7 @@ class TaskRun:
             annotations=meta.annotations or {},
             spec=_parse(_SPEC, obj.get("spec"), "spec", where),
             status=status,
-            raw_status=obj.get("status") or {},
+            raw_status={} if status.finished else obj.get("status") or {},
             deleting=meta.deletionTimestamp is not None,
         )
 

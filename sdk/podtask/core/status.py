@@ -28,6 +28,7 @@ def camel_case(name: str) -> str:
 class Wire:
     """Base of everything written as JSON: pydantic, where it is used, reads this and names fields in camelCase."""
 
+    __slots__ = ()
     __pydantic_config__: ClassVar[Any] = {"alias_generator": camel_case, "populate_by_name": True}
 
 
@@ -36,7 +37,7 @@ def doc(text: str) -> dict[str, str]:
     return {"description": text}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Attempt(Wire):
     """One pod, from its record to its judgement."""
 
@@ -66,7 +67,7 @@ class Attempt(Wire):
         return self.outcome is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResolvedInput(Wire):
     """An upstream result, resolved once at the first launch; later attempts use only this."""
 
@@ -82,7 +83,7 @@ class ResolvedInput(Wire):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResultInfo(Wire):
     """The stored result that proves success."""
 
@@ -100,7 +101,7 @@ class ResultInfo(Wire):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ErrorInfo(Wire):
     """Why the run did not succeed."""
 
@@ -114,7 +115,7 @@ class ErrorInfo(Wire):
     cure: str | None = field(default=None, metadata=doc("What to do about it."))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CacheInfo(Wire):
     """What the cache had to do with the run."""
 
@@ -125,7 +126,7 @@ class CacheInfo(Wire):
     miss_reason: str | None = field(default=None, metadata=doc("Why nothing was found, or why the cache is off."))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Status(Wire):
     """All of `TaskRun.status` that is not derived (conditions and texts are: see `podtask.core.lifecycle.view`)."""
 
