@@ -221,6 +221,10 @@ class Lifecycle(RuleBasedStateMachine):
     def the_upstream_changes(self, state: State | None) -> None:
         self.cluster.upstreams = (upstream(state=state),)
 
+    @rule(needed=st.booleans())
+    def another_run_needs_its_result_or_no_longer(self, needed: bool) -> None:
+        self.cluster.needed = needed
+
     @precondition(lambda self: self.cluster.cache is not None)
     @rule(leader=st.sampled_from([None, "first"]), hit=st.sampled_from([None, None, HIT]))
     def the_cache_changes(self, leader: str | None, hit: Any) -> None:
@@ -384,6 +388,7 @@ class Lifecycle(RuleBasedStateMachine):
             self._check()
             assert decision is not None, "nothing is away any more"
             if cluster.status.finished:
+                self._goes_in_time(cluster.status)
                 return
             if cluster.status != before or self._progress(self.health):
                 continue
@@ -395,6 +400,17 @@ class Lifecycle(RuleBasedStateMachine):
             assert decision.effects or decision.again_at is not None, f"it waits for nothing: {decision}"
             cluster.now = max(cluster.now, decision.again_at or cluster.now)
         raise AssertionError(f"it does not finish: {cluster.status}")
+
+    def _goes_in_time(self, ended: Status) -> None:
+        """Once nobody needs it any more, it is deleted at the end of its time to live."""
+        cluster, seconds = self.cluster, self.cluster.policy.ttl_seconds
+        cluster.needed = False
+        if seconds is None or ended.finished_at is None:
+            return
+        cluster.now = max(cluster.now, ended.finished_at + timedelta(seconds=seconds))
+        self.operator.catch_up()
+        self.operator.reconcile()
+        assert cluster.deleted
 
     def _progress(self, health: str = "") -> bool:
         """What a healthy cluster does next: the watch tells, pods start and end, deleted pods go."""

@@ -83,6 +83,8 @@ class Cluster:
     upstreams: tuple[Upstream, ...] = ()
     cache: CacheView | None = None
     limits: tuple[Limit, ...] = ()
+    needed: bool = False
+    """An unfinished run names it as its upstream."""
     store_away: bool = False
     deleted: bool = False
     created: list[int] = field(default_factory=list)
@@ -213,7 +215,14 @@ class Operator:
     def observe(self) -> Observed:
         cluster, status, running = self.cluster, self.run.status, self.run.status.running
         base = Observed(
-            UID, T0, self.run.policy, status, upstreams=cluster.upstreams, cache=cluster.cache, limits=cluster.limits
+            UID,
+            T0,
+            self.run.policy,
+            status,
+            upstreams=cluster.upstreams,
+            cache=cluster.cache,
+            limits=cluster.limits,
+            needed=cluster.needed,
         )
         if running is None:
             return base
@@ -262,6 +271,7 @@ class Operator:
             self._end(effect)
         elif isinstance(effect, DeleteRun):
             assert cluster.status.finished
+            assert not cluster.needed, "another run still needs its result"
             cluster.deleted = True
 
     def _end(self, effect: Stop | DeletePod) -> None:
