@@ -2,7 +2,7 @@
 
 kopf watches the TaskRuns (`watches`); for pods, which change most, it took twice the CPU time. Every failure is
 answered by the same two steps: go on after the version seen last, and where the server no longer knows what came after
-it (410) or says anything else, list anew. `supervise` starts it again, health hears of it.
+it (410) or says what nobody understands, list anew. `supervise` starts it again, health hears of it.
 Before: `api`. Next: `handlers.Intake`.
 """
 
@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from podtask_operator.api import Api, ApiError, ApiUnavailable
+from podtask_operator.api import Api, ApiUnavailable
 from podtask_operator.handlers import ADDED, DELETED, REOPEN, Event
 from podtask_operator.health import Watches
 from podtask_operator.mirror import Mirror
@@ -66,7 +66,9 @@ class PodWatch:
                 began = loop.time()
                 try:
                     await self._follow()
-                except ApiError:
+                except ApiUnavailable:  # the connection broke: what came before counts
+                    raise
+                except Exception:  # refused, or not understood: the same question would have the same answer
                     self._version = ""
                     raise
                 if loop.time() - began < AT_ONCE:

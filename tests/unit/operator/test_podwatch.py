@@ -83,7 +83,7 @@ class Scene:
     watch: PodWatch
     taken: list[str]
 
-    async def served(self, failure: type[Exception] = ApiUnavailable) -> str:
+    async def served(self, failure: type[Exception] | tuple[type[Exception], ...] = ApiUnavailable) -> str:
         """Serve until it fails; why."""
         with pytest.raises(failure) as why:
             await asyncio.wait_for(self.watch.serve(asyncio.Event()), 20)
@@ -104,6 +104,8 @@ async def scene(server: Server, namespace: str | None = "team") -> Any:
     mirror, taken = Mirror(), []
 
     def take(told: Object) -> None:
+        if "metadata" not in told["object"]:  # as `Intake`, which logs it
+            return
         taken.append(f"{told['type']} {told['object']['metadata']['name']}")
         (mirror.forget_pod if told["type"] == "DELETED" else mirror.put_pod)(told["object"])
 
@@ -160,6 +162,18 @@ def test_one_that_ends_at_once_is_a_failure_so_that_the_next_comes_after_a_pause
         assert scene.server.asked == ["list", "watch after 10"]
 
     played(Server(), test)
+
+
+@pytest.mark.parametrize("line", [b"{not json\n", b'{"type": "ADDED", "object": {}}\n'], ids=["no JSON", "no metadata"])
+def test_after_what_nobody_understands_it_lists_again(line: bytes) -> None:
+    server = Server(scripts=[(line,)])
+
+    async def test(scene: Scene) -> None:
+        await scene.served((ValueError, KeyError))
+        await scene.served()
+        assert server.asked == ["list", "watch after 10", "list", "watch after 10"]
+
+    played(server, test)
 
 
 @pytest.mark.parametrize("refusal", [410, (expired(),)], ids=["as the answer", "as an event"])
