@@ -169,7 +169,7 @@ class Api:
         query["timeoutSeconds"] = str(seconds)
         silence = aiohttp.ClientTimeout(sock_connect=REQUEST_TIMEOUT, sock_read=seconds + WATCH_SPARE)
         try:
-            async with await self._open("GET", path, query=query, timeout=silence) as answer:
+            async with await self._open("GET", path, silence, query=query) as answer:
                 if answer.status != 200:
                     _check(answer.status, await answer.read(), f"WATCH {path}")
                 yield _events(answer.content)
@@ -216,17 +216,14 @@ class Api:
         path: str,
         body: Object | None = None,
         *,
-        content: str = "application/json",
-        query: Mapping[str, str] | None = None,
-        accept: str | None = None,
         seconds: float = REQUEST_TIMEOUT,
         fenced: bool = True,
+        **how: Any,
     ) -> bytes:
         if fenced and method != "GET" and not self.fence():
             raise ApiUnavailable(f"{method} {path}: not sent, because the operator's Lease is not renewed at present")
-        timeout = aiohttp.ClientTimeout(seconds)
         try:
-            async with await self._open(method, path, body, content, query, accept, timeout) as answer:
+            async with await self._open(method, path, aiohttp.ClientTimeout(seconds), body, **how) as answer:
                 data = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if method != "GET":
@@ -241,11 +238,12 @@ class Api:
         self,
         method: str,
         path: str,
+        timeout: aiohttp.ClientTimeout,
         body: Object | None = None,
+        *,
         content: str = "application/json",
         query: Mapping[str, str] | None = None,
         accept: str | None = None,
-        timeout: aiohttp.ClientTimeout | None = None,
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = {"Content-Type": content, "Accept": accept or "application/json"}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
