@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 
 from podtask.core import clock
 from podtask.core.lifecycle.view import Event
@@ -18,6 +19,7 @@ COMPONENT = "podtask-operator"
 MESSAGE_LIMIT = 1024
 """Characters of an Event's message (Kubernetes API)."""
 BACKLOG = 1000
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Story:
@@ -26,12 +28,16 @@ class Story:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._pending: asyncio.Queue[tuple[str, dict[str, object]]] = asyncio.Queue(BACKLOG)
+        self._last = 0
 
     def tell(self, run: TaskRun, told: Iterable[Event]) -> None:
         """Queue the Events of one transition."""
         for event in told:
+            now = clock.now()
+            # Named as client-go does: an Event's times are whole seconds, the order within one is in the names alone.
+            self._last = max(self._last + 1, (now - EPOCH) // timedelta(microseconds=1) * 1000)
             try:
-                self._pending.put_nowait((run.namespace, body(run, event)))
+                self._pending.put_nowait((run.namespace, body(run, event, f"{run.name}.{self._last:x}", now)))
             except asyncio.QueueFull:
                 log.warning("an Event was dropped: the API server takes them too slowly")
 
@@ -54,13 +60,13 @@ class Story:
             log.warning("%d Events were not posted before the end", self._pending.qsize())
 
 
-def body(run: TaskRun, event: Event) -> dict[str, object]:
+def body(run: TaskRun, event: Event, name: str, now: datetime) -> dict[str, object]:
     """The v1 Event as a dict."""
-    now = clock.now().isoformat().replace("+00:00", "Z")
+    when = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{run.name}-", "namespace": run.namespace},
+        "metadata": {"name": name, "namespace": run.namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -74,7 +80,7 @@ def body(run: TaskRun, event: Event) -> dict[str, object]:
         "message": event.message[:MESSAGE_LIMIT],
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,
-        "firstTimestamp": now[:19] + "Z",
-        "lastTimestamp": now[:19] + "Z",
+        "firstTimestamp": when,
+        "lastTimestamp": when,
         "count": 1,
     }

@@ -69,6 +69,7 @@ def test_a_first_look(shell: Shell) -> None:
     shell.run("podtask submit -f hello.yaml --wait")
     shell.run("podtask list")
     shell.run("podtask result hello")
+    shell.told("hello", "Completed")
     shell.run("podtask describe hello")
     shell.run("podtask submit -f hello.yaml --name hello-again --wait")
     shell.run("podtask list -o wide")
@@ -81,6 +82,7 @@ def test_a_first_look(shell: Shell) -> None:
 def test_a_failure_and_what_to_do_about_it(shell: Shell) -> None:
     shell.file("flaky.yaml", FLAKY)
     shell.run("podtask submit -f flaky.yaml --wait", 10)
+    shell.told("flaky", "Failed")
     shell.run("podtask describe flaky")
     shell.run("podtask error flaky")
     shell.run("podtask logs flaky --all-attempts")

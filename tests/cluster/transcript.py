@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from difflib import unified_diff
 from pathlib import Path
 
-from tests.cluster.kit import ROOT, World, kubectl
+from tests.cluster.kit import ROOT, World, eventually, kubectl
 
 from podtask.cli.printers import table
 
@@ -67,6 +67,12 @@ class Shell:
         """A file of the person's, shown in the transcript as `cat` would."""
         (self.folder / name).write_text(text)
         self.run(f"cat {name}")
+
+    def told(self, name: str, reason: str) -> None:
+        """Wait for an Event: they are best effort, and may come later than the end they tell of."""
+        about = f"involvedObject.name={name},reason={reason}"
+        asked = ("get", "events", "--field-selector", about, "-o", "name")
+        eventually(f"there is an Event {reason} of {name}", lambda: self.world.kubectl(*asked))
 
     def compare(self, name: str) -> None:
         """The transcript so far is the committed one."""

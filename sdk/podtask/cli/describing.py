@@ -203,12 +203,14 @@ def _events(session: Session, run: Seen) -> list[Object]:
 
 
 def _place(event: Object) -> tuple[bool, str, bool, str]:
-    """The TaskRun's story, then the pod's. The kubelet tells whole seconds, and names Events by the nanosecond."""
+    """The TaskRun's story, then the pod's, each in its order.
+
+    Operator and kubelet tell whole seconds, and name Events by the nanosecond; the scheduler, whose Event is a pod's
+    first, has more digits in its time and none in the name.
+    """
     of_pod = event.get("involvedObject", {}).get("kind") == "Pod"
-    when, name = event_time(event), str(event.get("metadata", {}).get("name", ""))
-    if of_pod:
-        return of_pod, when[:19], not event.get("eventTime"), name
-    return of_pod, f"{moment(when):%Y-%m-%dT%H:%M:%S.%f}", False, str(event.get("reason"))
+    name = str(event.get("metadata", {}).get("name", ""))
+    return of_pod, event_time(event)[:19], not event.get("eventTime"), name
 
 
 def _log(session: Session, run: Seen) -> tuple[list[str], str | None]:

@@ -88,6 +88,30 @@ def test_who_may_not_read_events_sees_the_rest(podtask: Terminal) -> None:
     assert "Next: " in said.out
 
 
+def test_the_story_of_one_second_is_told_in_its_order(podtask: Terminal) -> None:
+    story = ["AttemptStarted", "AttemptFailed", "AttemptStarted", "AttemptFailed", "Failed"]
+    podtask.cluster.add(run("load", "Failed", status={"attempts": [attempt(2, podUID="pod-2")], "attemptsTotal": 2}))
+    podtask.cluster.events = [
+        event("uid-load", "TaskRun", "load", reason, 6, metadata={"name": f"load.18{number:014x}"})
+        for number, reason in reversed([*enumerate(story)])
+    ] + [
+        event("pod-2", "Pod", "load-2", "Pulled", 6, metadata={"name": "load-2.18a"}),
+        event(
+            "pod-2",
+            "Pod",
+            "load-2",
+            "Scheduled",
+            0,
+            metadata={"name": "load-2.x7k2p"},
+            lastTimestamp=None,
+            eventTime="2026-01-02T03:04:06.5Z",
+        ),
+    ]
+    said = podtask("describe load").out
+    told = said[said.index("REASON           MESSAGE") :].split("\n\n")[0].splitlines()[1:]
+    assert [line.split()[3] for line in told] == [*story, "Scheduled", "Pulled"]
+
+
 def test_the_latest_run_has_two_more_names(podtask: Terminal) -> None:
     podtask.cluster.add(run("old", "Failed", minute=3), run("new", "Completed", minute=9))
     pages = {podtask(f"describe {name}").out for name in ("new", "ptr/new", "@latest", "-L")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -22,12 +23,14 @@ class Slow:
 
     def __init__(self) -> None:
         self.posted: list[str] = []
+        self.names: list[str] = []
 
     async def create_event(self, _: str, event: dict[str, Any]) -> None:
         await asyncio.sleep(1)
         if event["message"] == "Attempt 1.":
             raise ApiError(403, "Forbidden", "quota of Events")
         self.posted.append(event["message"])
+        self.names.append(event["metadata"]["name"])
 
 
 def test_what_was_told_is_posted_before_the_end_and_a_refusal_stops_nothing() -> None:
@@ -38,6 +41,22 @@ def test_what_was_told_is_posted_before_the_end_and_a_refusal_stops_nothing() ->
         story.tell(a_run(), TOLD)
         await story.flush(10)
         assert api.posted == ["Attempt 0.", "Attempt 2."]
+        posting.cancel()
+
+    run(test())
+
+
+def test_the_order_of_what_happens_in_one_microsecond_is_in_the_names() -> None:
+    async def test() -> None:
+        api = Slow()
+        story = Story(api)  # type: ignore[arg-type]
+        posting = asyncio.create_task(story.run())
+        story.tell(a_run(), [Event("Normal", "AttemptStarted", str(number)) for number in range(100)])
+        await story.flush(1000)
+        assert api.posted == [str(number) for number in range(100)]
+        assert api.names == sorted(api.names)
+        assert len(set(api.names)) == 100
+        assert all(re.fullmatch(r"hello\.[0-9a-f]{16}", name) for name in api.names)
         posting.cancel()
 
     run(test())
