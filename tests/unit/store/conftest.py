@@ -104,8 +104,15 @@ class Scripted:
     answers: list[Callable[[BaseHTTPRequestHandler], None]]
     requests: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    came: threading.Condition = field(default_factory=threading.Condition)
     released: threading.Event = field(default_factory=threading.Event)
     """Set at the end of the test: lets a handler go that says nothing."""
+
+    def met(self, count: int) -> list[str]:
+        """The requests, once there are so many: a client that lost patience is ahead of the server's threads."""
+        with self.came:
+            self.came.wait_for(lambda: len(self.requests) >= count, 30)
+            return list(self.requests)
 
     def store(self, **patience: float) -> S3Store:
         settings = S3Settings("bucket", endpoint_url=self.url)
@@ -125,7 +132,9 @@ def scripted(no_waiting: None) -> Iterator[Scripted]:
 
         def answer(self) -> None:
             script.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-            script.requests.append(f"{self.command} {self.path}")
+            with script.came:
+                script.requests.append(f"{self.command} {self.path}")
+                script.came.notify_all()
             (script.answers.pop(0) if len(script.answers) > 1 else script.answers[0])(self)
 
         do_GET = do_HEAD = do_PUT = do_DELETE = answer  # noqa: N815

@@ -126,7 +126,7 @@ def test_every_verb_ends_after_bounded_tries(scripted, verb: str, failure: str) 
     with pytest.raises(StoreUnavailable, match=r"'ns/object' in bucket 'bucket' at http") as caught:
         VERBS[verb](scripted.store(attempts=2, read_seconds=0.05))
     assert not isinstance(caught.value, StoreRefused)
-    assert len(scripted.requests) == 2
+    assert len(scripted.met(2)) == 2
 
 
 @pytest.mark.parametrize("verb", VERBS)
