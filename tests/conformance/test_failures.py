@@ -150,10 +150,13 @@ class TestRetries:
             trying()
 
     def test_a_callable_delay_sees_the_exception_and_the_attempt(self) -> None:
-        @task(retries=2, retry_delay_seconds=lambda error, number: float(str(error)) * number)
+        delays = {("first", 1): 0.1, ("second", 2): 0.2}  # asked for any other, it raises, and nothing is retried
+
+        @task(retries=2, retry_delay_seconds=lambda error, number: delays[str(error), number])
         def computed():
-            if get_run_context().task_run.run_count < 3:
-                raise ValueError("0.1")
+            number = get_run_context().task_run.run_count
+            if number < 3:
+                raise ValueError({1: "first", 2: "second"}[number])
 
         @flow
         def trying():
@@ -162,8 +165,9 @@ class TestRetries:
             one, two, three = future.task_run.status.attempts
             return [(b.recorded_at - a.finished_at).total_seconds() for a, b in ((one, two), (two, three))]
 
-        delays = trying()
-        assert 0.1 <= delays[0] < 0.2 <= delays[1]
+        waited = trying()
+        assert waited[0] >= 0.1
+        assert waited[1] >= 0.2
 
     def test_every_attempt_gets_fresh_arguments(self) -> None:
         @task(retries=1)
@@ -278,10 +282,10 @@ class TestTimeouts:
         assert waiting() == "TimedOut"
 
     def test_a_timeout_uses_retries(self) -> None:
-        @task(timeout_seconds=1.5, retries=1)
+        @task(timeout_seconds=3, retries=1)  # enough for the second attempt, on whatever machine
         def slow_once():
             if get_run_context().task_run.run_count == 1:
-                time.sleep(20)
+                time.sleep(60)
             return "second"
 
         @flow
@@ -291,7 +295,7 @@ class TestTimeouts:
         assert waiting() == "second"
 
     def test_a_deadline_holds_for_all_attempts_together(self) -> None:
-        @task(deadline_seconds=1.0, retries=50, retry_delay_seconds=0.2)
+        @task(deadline_seconds=1.0, retries=50)  # no delay: a retry due after the deadline is another end, see below
         def never_done():
             if get_run_context().task_run.run_count > 1:
                 time.sleep(20)
