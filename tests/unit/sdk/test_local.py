@@ -58,17 +58,25 @@ def test_async_tasks_of_a_sync_flow_run_at_the_same_time_on_one_loop() -> None:
 
 
 def test_a_timed_out_thread_is_left_behind_with_a_warning_and_its_late_result_dropped(caplog) -> None:
-    gate, returned = threading.Event(), threading.Event()
+    from podtask import backends
 
-    @task(timeout_seconds=0.05)
+    clock = ManualClock()
+    backends.register("by hand", lambda given: LocalBackend(given.home, clock))
+    started, gate, returned = threading.Event(), threading.Event(), threading.Event()
+
+    @task(timeout_seconds=5)
     def stuck():
+        started.set()
         gate.wait(30)
         returned.set()
         return "late"
 
-    @flow
+    @flow(backend="by hand")
     def waiting():
-        return stuck().wait().name
+        future = stuck()
+        assert started.wait(30)
+        clock.advance(5)
+        return future.wait().name
 
     assert waiting() == "TimedOut"
     assert "its thread goes on" in caplog.text
