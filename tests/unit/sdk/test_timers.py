@@ -9,7 +9,7 @@ from podtask.backends.timers import WallClock
 
 
 def test_calls_come_in_the_order_of_their_times_and_never_early() -> None:
-    clock, calls, done = WallClock(), [], threading.Event()
+    clock, calls, done, asked = WallClock(), [], threading.Event(), threading.Event()
     start = clock.now()
 
     def call(name: str, due: float) -> None:
@@ -17,10 +17,12 @@ def test_calls_come_in_the_order_of_their_times_and_never_early() -> None:
         if len(calls) == 2:
             done.set()
 
+    clock.call_at(start, lambda: asked.wait(30))  # keeps the clock's thread until everything is asked for
     late = clock.call_at(start + timedelta(seconds=0.02), lambda: call("cancelled", 0))
     clock.call_at(start + timedelta(seconds=0.06), lambda: call("second", 0.06))
     clock.call_at(start + timedelta(seconds=0.03), lambda: call("first", 0.03))
     late.cancel()
+    asked.set()
     assert done.wait(30)
     assert calls == [("first", True), ("second", True)]
 
