@@ -157,7 +157,7 @@ class TestEnds:
         def trying():
             future = times()
             future.wait()
-            return [(attempt.finished_at, attempt.started_at) for attempt in future.task_run.status.attempts]
+            return [(attempt.finished_at, attempt.recorded_at) for attempt in future.task_run.status.attempts]
 
         attempts = trying()
         assert len(attempts) == 4
