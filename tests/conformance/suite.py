@@ -9,7 +9,7 @@ import pytest
 
 LOCAL = pytest.param("local")
 PROCESS = pytest.param("process")
-KUBERNETES = pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.timeout(400)])
+KUBERNETES = pytest.param("kubernetes", marks=[pytest.mark.cluster, pytest.mark.timeout(700)])
 
 BACKENDS = [LOCAL, PROCESS, KUBERNETES]
 REMOTE = [PROCESS, KUBERNETES]
