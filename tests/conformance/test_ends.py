@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import types
 
 import pytest
@@ -258,21 +259,25 @@ class TestFutures:
         def one():
             return 1
 
-        called = []
+        called, calls = [], threading.Semaphore(0)
+
+        def tell(value):
+            called.append(value)
+            calls.release()
 
         @flow
         def listening():
             future = one()
-            future.add_done_callback(lambda done: called.append(done.result()))
+            future.add_done_callback(lambda done: tell(done.result()))
             future.wait()
-            future.add_done_callback(lambda done: called.append(done.result() + 1))
+            future.add_done_callback(lambda done: tell(done.result() + 1))
 
         listening()
+        for _ in range(2):  # one of them on another thread, which nobody waited for
+            assert calls.acquire(timeout=30)
         assert sorted(called) == [1, 2]
 
     def test_several_threads_may_wait_for_one_run(self) -> None:
-        import threading
-
         @task
         def one():
             return 1
@@ -330,8 +335,6 @@ class TestFutures:
         assert asking() == ("Pending", "Completed", True)
 
     def test_a_task_called_from_a_thread_of_the_users_own_is_outside_of_the_flow(self) -> None:
-        import threading
-
         @task
         def one():
             return 1
