@@ -12,6 +12,7 @@ import pytest
 from tests.unit.sdk.harness import Stage
 
 from podtask import backends, flow, task, unmapped
+from podtask.context import FLOW_RUN
 from podtask.core import clock
 from podtask.core.names import State
 from podtask.together import Together
@@ -190,3 +191,23 @@ def test_the_runs_of_a_flow_are_cancelled_as_many_at_a_time_as_the_backend_takes
     assert [record.message.partition(" goes on, ")[2] for record in caplog.records] == [
         "it could not be cancelled: no answer for 0"
     ] * 2
+
+
+class Late(Ending):
+    """A backend on which the time of the flow run is over while a call is on its way."""
+
+    def submit(self, run: Any) -> None:
+        around = FLOW_RUN.get()
+        assert around is not None
+        around.run.time_out()
+        super().submit(run)
+
+
+def test_a_call_on_its_way_when_the_time_of_its_flow_is_over_is_cancelled_too(put: Any) -> None:
+    put(Late(meet=1))
+
+    @flow(backend="slow")
+    def overdue():
+        return add(1).wait(timeout=30).name
+
+    assert overdue() == "Cancelled"
