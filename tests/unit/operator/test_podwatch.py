@@ -116,6 +116,12 @@ async def scene(server: Server, namespace: str | None = "team") -> Any:
         await runner.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is: a watch that ends with its script was ended at once."""
+    monkeypatch.setattr(podwatch, "AT_ONCE", 60.0)
+
+
 def played(server: Server, test: Callable[[Scene], Awaitable[None]], namespace: str | None = "team") -> None:
     async def play() -> None:
         async with scene(server, namespace) as made:
