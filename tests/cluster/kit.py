@@ -217,6 +217,8 @@ def namespace(name: str) -> Iterator[World]:
         store.delete(left.key)
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    there = ("--for=create", "serviceaccount/default", "--timeout=30s")  # until then pods are refused
+    kubectl("wait", "--namespace", name, *there)
     world = World(name)
     try:
         yield world
