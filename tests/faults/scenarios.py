@@ -49,7 +49,7 @@ import os, time
 def main():
     print("{EVIDENCE}", flush=True)
     began = time.monotonic()
-    while not os.path.exists("/tmp/go") and time.monotonic() - began < 240:
+    while not os.path.exists("/tmp/go") and time.monotonic() - began < {2 * PATIENCE}:
         time.sleep(0.05)
 """
 """Goes on when it is told to: see `kit.let_go`."""
