@@ -56,6 +56,7 @@ def disk(amount: str) -> Object:
 
 @pytest.fixture(scope="module")
 def applied(world: World) -> World:
+    kubectl("label", "nodes", "--all", f"{NODE_LABEL}-")  # left by a session that was killed
     world.apply(QUOTA)
     limit = "jsonpath={.status.hard.requests\\.ephemeral-storage}=1Mi"  # admission goes by the status
     world.kubectl("wait", "resourcequota/small-disks", f"--for={limit}", "--timeout=30s")
