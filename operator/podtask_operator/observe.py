@@ -146,12 +146,14 @@ class Observer:
         self._mirror.remember_cache_key(key, memory, composed.key)
         if asked.refresh:
             return CacheView(composed.key, miss_reason="spec.cache.refresh is true.")
+        # Asked before the lookup, too: one that ends meanwhile stored its entry too late for it, and wakes this run.
+        leader = self._leader(key, run, memory, composed.key)
         found = await self._objects.lookup(run.namespace, composed.key, now)
         if found.entry is not None:
             producer = found.entry.producer
             expires = found.entry.expires_at
             return CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
-        leader = None if memory.claimed else self._leader(key, run, composed.key)
+        leader = leader or self._leader(key, run, memory, composed.key)
         reason = found.miss_reason
         memory.dropped = reason if found.dropped else memory.dropped
         if found.absent and leader is None:
@@ -159,15 +161,21 @@ class Observer:
             reason = f"{reason} {why}" if why else reason
         return CacheView(composed.key, leader=leader, miss_reason=reason)
 
-    def _leader(self, key: Key, run: TaskRun, cache_key: str) -> str | None:
+    def _leader(self, key: Key, run: TaskRun, memory: Memory, cache_key: str) -> str | None:
         """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""
+        if memory.claimed:
+            return None
         others = [
             self._mirror.runs[other] for other in self._mirror.racing(key, cache_key) if other in self._mirror.runs
         ]
         active = [o for o in others if not (o.status.finished or o.spec.suspend or o.deleting)]
         started = [o for o in active if o.status.attempts_total or self._mirror.memory(_key(o), o.uid).claimed]
-        ahead = started or [other for other in active if _age(other) < _age(run)]
-        return min(ahead, key=_age).name if ahead else None
+        ahead = started or [other for other in active if self._age(other) < self._age(run)]
+        return min(ahead, key=self._age).name if ahead else None
+
+    def _age(self, run: TaskRun) -> tuple[datetime, float, str]:
+        """Creation is told to the second: of those created in one, the oldest is the one that was seen first."""
+        return run.created_at, self._mirror.memory(_key(run), run.uid).seen_at, run.uid
 
 
 def resolved(run: TaskRun) -> ResolvedInput | None:
@@ -196,7 +204,3 @@ def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | 
 
 def _key(run: TaskRun) -> Key:
     return Key(run.namespace, run.name)
-
-
-def _age(run: TaskRun) -> tuple[datetime, str]:
-    return run.created_at, run.uid

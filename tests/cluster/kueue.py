@@ -17,10 +17,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.kit import Object, World, kubectl
+from tests.cluster.kit import Object, World, eventually, kubectl
 
 QUEUE = "kueue.x-k8s.io/queue-name"
 GATE = "kueue.x-k8s.io/admission"
+TRY = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+QUEUED: Object = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "queued", "labels": {QUEUE: "any"}},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "any",
+                "image": "any",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
+}
+"""A pod that is meant, and never created."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,6 +75,7 @@ def gating(world: World, folder: Path) -> Iterator[None]:
     try:
         url = f"https://127.0.0.1:{server.server_address[1]}/"
         kubectl("apply", "-f", "-", given=json.dumps(configuration(name, world.namespace, url, certificate)))
+        eventually("the API server asks the webhook", lambda: GATE in world.kubectl(*TRY, given=json.dumps(QUEUED)))
         yield
     finally:
         kubectl("delete", "mutatingwebhookconfiguration", name, "--ignore-not-found")

@@ -12,15 +12,17 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 LONG = "import time\ndef main():\n    time.sleep(120)\n"
 FAILS = "def main():\n    raise ValueError('boom')\n"
+BY_THEN_IT_RUNS = 20
+"""Seconds that no pod takes to start, not even the cluster's first one: a bound that is over earlier deletes it."""
 
 
 def test_a_deadline_stops_what_runs_and_no_attempt_follows(served: World) -> None:
-    served.apply(task_run("late", LONG, deadlineSeconds=6, retries=5))
+    served.apply(task_run("late", LONG, deadlineSeconds=BY_THEN_IT_RUNS, retries=5))
     status = served.finished("late")["status"]
     assert (status["state"], status["reason"]) == ("TimedOut", "DeadlineExceeded")
     assert (status["attemptsTotal"], status["retriesUsed"]) == (1, 0)
     assert status["attempts"][0]["reason"] == "DeadlineExceeded"
-    assert (when(status["finishedAt"]) - when(status["startedAt"])).total_seconds() >= 6
+    assert (when(status["finishedAt"]) - when(status["startedAt"])).total_seconds() >= BY_THEN_IT_RUNS
     assert served.pods["late-1"]["spec"]["activeDeadlineSeconds"] == 1
 
 
@@ -71,7 +73,7 @@ def test_a_pod_name_that_stays_taken_costs_a_disruption_and_the_next_one_is_free
     spec = {"containers": [container], "securityContext": security, "schedulingGates": [{"name": "example.org/never"}]}
     foreign = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "taken-1"}, "spec": spec}
     served.kubectl("apply", "-f", "-", given=json.dumps(foreign))
-    served.apply(task_run("taken", "def main(): return 2", pendingTimeoutSeconds=5))
+    served.apply(task_run("taken", "def main(): return 2", pendingTimeoutSeconds=BY_THEN_IT_RUNS))
     status = served.finished("taken")["status"]
     assert status["state"] == "Completed"
     first = status["attempts"][0]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.kit import Object, World, task_run
+from tests.cluster.kit import Object, World, let_go, task_run
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.test_faults import GATED, Place
 
@@ -82,7 +82,7 @@ def test_a_leader_whose_pod_is_killed_goes_on_leading_with_its_next_attempt(plac
     leads_and_is_awaited(place, "shot", "mourner")
     place.force_delete("shot-1")
     place.world.until("shot has a second pod", lambda: "running" in place.state("shot-2"), LONG)
-    place.world.kubectl("exec", "shot-2", "--", "python3", "-c", "open('/tmp/go', 'w')")
+    let_go(place.world, "shot-2")
     assert ended(place, "shot")["state"] == "Completed"
     is_a_hit_of(place, "mourner", "shot")
 
@@ -141,7 +141,7 @@ def test_a_server_without_conditional_writes_is_enough(place: Place, tmp_path: P
     leads_and_is_awaited(place, "plain", "second")
     place.force_delete("plain-1")
     place.world.until("plain has a second pod", lambda: "running" in place.state("plain-2"), LONG)
-    place.world.kubectl("exec", "plain-2", "--", "python3", "-c", "open('/tmp/go', 'w')")
+    let_go(place.world, "plain-2")
     assert (ended(place, "plain")["state"], ended(place, "plain")["result"]["attempt"]) == ("Completed", 2)
     is_a_hit_of(place, "second", "plain")
 

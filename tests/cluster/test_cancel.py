@@ -7,6 +7,7 @@ import threading
 from datetime import datetime
 
 import pytest
+from tests.cluster.invariants import container_state
 from tests.cluster.kit import Object, World, task_run
 
 from podtask.core.store import Store
@@ -178,7 +179,9 @@ def test_a_task_that_ignores_the_signal_is_killed_after_its_grace(applied: World
     run = applied.finished("stubborn")
     assert is_cancelled(run)
     attempt = run["status"]["attempts"][0]
-    pod = applied.pods["stubborn-1"]
-    ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
+    ended = applied.until(  # told by another watch than the run's end
+        "the test knows that its container has ended",
+        lambda: container_state(applied.pods["stubborn-1"]).get("terminated"),
+    )
     started = datetime.fromisoformat(attempt["startedAt"])
-    assert 8 <= (datetime.fromisoformat(ended) - started).total_seconds() <= 40
+    assert 8 <= (datetime.fromisoformat(ended["finishedAt"]) - started).total_seconds() <= 40

@@ -53,7 +53,7 @@ def main():
     for first in range(0, {SOME // LINE}, 1000):
         sys.stdout.buffer.write(b"".join(b"%0{LINE - 1}d\\n" % n for n in range(first, first + 1000)))
         sys.stdout.buffer.flush()
-        time.sleep(0.02)  # 5 MB a second: what a store cannot take in time is dropped, and said in the log
+        time.sleep(0.05)  # 2 MB a second: what a store cannot take in time is dropped, and said in the log
 """
 
 

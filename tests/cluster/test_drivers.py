@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.drivers import driver, lines_of
-from tests.cluster.kit import World, together
+from tests.cluster.kit import World, let_go
 from tests.cluster.operator_process import Operator, without_installed
 
 pytestmark = pytest.mark.cluster
@@ -73,12 +73,6 @@ def operator(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         running.end()
 
 
-def let_go(world: World, *names: str) -> None:
-    """Open the gates in the pods of these runs."""
-    opened = ("--", "python3", "-c", "open('/tmp/go', 'w')")
-    together({name: lambda name=name: world.kubectl("exec", f"{name}-1", *opened) for name in names})
-
-
 def test_ctrl_c_cancels_every_taskrun_of_the_flow_and_says_so(world: World, tmp_path: Path) -> None:
     with driver(tmp_path, GATED + THREE, world.namespace, "interrupted") as process:
         names = lines_of(process, 1)[0].split()
@@ -114,7 +108,7 @@ def test_a_second_ctrl_c_detaches_what_is_not_cancelled_goes_on_and_is_found_aga
     assert [world.runs[name]["status"]["state"] for name in names] == ["Cancelled", "Running", "Running"]
     with driver(tmp_path, GATED + THREE, world.namespace, "detached") as again:
         assert lines_of(again, 1)[0].split() == names
-        let_go(world, *names[1:])
+        let_go(world, *(f"{name}-1" for name in names[1:]))
         out, said = again.communicate(timeout=90)
     assert out.split() == ["Cancelled", "Completed", "Completed"], said
     assert [world.pods_of(name) for name in names] == [[f"{name}-1"] for name in names]
@@ -132,7 +126,7 @@ def test_a_killed_driver_finds_its_finished_and_its_running_taskruns_again_and_n
     assert process.returncode == -signal.SIGKILL
     with driver(tmp_path, GATED + MID_FLOW, world.namespace, "killed") as again:
         assert lines_of(again, 2) == [first, second]
-        let_go(world, second)
+        let_go(world, f"{second}-1")
         out, said = again.communicate(timeout=90)
     assert out == "20 21\n", said
     assert again.returncode == 0

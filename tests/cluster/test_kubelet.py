@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.cluster import invariants, kueue
 from tests.cluster.invariants import EVIDENCE, container_state
-from tests.cluster.kit import RUNS, Object, World, kubectl, task_run
+from tests.cluster.kit import RUNS, Object, World, eventually, kubectl, sentence, task_run
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.outage import away, switchable
 
@@ -121,9 +121,10 @@ def one_slot() -> Iterator[None]:
     path = f"/status/capacity/{SLOT.replace('/', '~1')}"
     change = functools.partial(kubectl, "patch", "node", node, "--subresource=status", "--type=json", "-p")
     change(json.dumps([{"op": "add", "path": path, "value": "1"}]))
-    kubectl("create", "priorityclass", LOW, "--value=-10")
-    kubectl("create", "priorityclass", HIGH, "--value=10")
     try:
+        kubectl("delete", "priorityclass", LOW, HIGH, "--ignore-not-found")  # of a session that was killed
+        kubectl("create", "priorityclass", LOW, "--value=-10")
+        kubectl("create", "priorityclass", HIGH, "--value=10")
         kubectl("wait", f"node/{node}", f"--for=jsonpath={{.status.allocatable.{SLOT.replace('.', chr(92) + '.')}}}=1")
         yield
     finally:
@@ -190,7 +191,8 @@ GATES = "schedulingGates"
 def tekton() -> Iterator[None]:
     kubectl("apply", "-f", "-", given=json.dumps(TEKTON))
     try:
-        kubectl("wait", "crd/taskruns.tekton.dev", "--for=condition=Established", "--timeout=30s")
+        listed = functools.partial(kubectl, "get", "taskruns.tekton.dev", "--namespace", "default")
+        eventually("they are served, which is after Established", lambda: sentence(listed) == "it was accepted")
         yield
     finally:
         kubectl("delete", "crd", "taskruns.tekton.dev", "--ignore-not-found")

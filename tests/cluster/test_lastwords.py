@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.invariants import container_state
-from tests.cluster.kit import Object, Refused, World, task_run
+from tests.cluster.kit import Object, Refused, World, eventually, task_run
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.outage import switchable
 
@@ -56,7 +56,7 @@ def ended(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
             task_run("out-of-memory", TAKES_ALL_MEMORY, resources=MEMORY),
         )
         for name in ("all-killed", "pod-gone"):
-            world.until(f"{name} has printed", lambda name=name: "line 199" in _log(world, f"{name}-1"))
+            eventually(f"{name} has printed", lambda name=name: "line 199" in _log(world, f"{name}-1"))
             world.until(f"{name} is known to run", lambda name=name: _started(world.runs[name]))
         operator.kill()
         for name in ("all-killed", "pod-gone"):

@@ -142,10 +142,9 @@ def test_every_pod_was_accepted_by_a_namespace_that_enforces_restricted(applied:
 def test_who_may_view_reads_no_secret(applied: World, grants: Any) -> None:
     answer = sentence(functools.partial(applied.kubectl, "get", "secret", "holds-grants", "--as=viewer"))
     assert "Forbidden" in answer
-    assert sentence(functools.partial(applied.kubectl, "auth", "can-i", "create", "ptr", "--as=viewer")) != "yes"
-    for verb in ("list", "watch"):
-        asked = ("auth", "can-i", verb, "secrets", "--as=viewer")
-        assert sentence(functools.partial(applied.kubectl, *asked)) != "it was accepted"
+    for asked in (("create", "ptr"), ("list", "secrets"), ("watch", "secrets")):
+        answer = sentence(functools.partial(applied.kubectl, "auth", "can-i", *asked, "--as=viewer"))
+        assert answer != "it was accepted", asked  # "yes" is: it says no by its exit status
 
 
 def test_nothing_that_a_viewer_reads_holds_a_signature_or_a_key(applied: World, grants: Any) -> None:

@@ -56,9 +56,11 @@ def disk(amount: str) -> Object:
 
 @pytest.fixture(scope="module")
 def applied(world: World) -> World:
-    world.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")  # the foreign pod needs it at once
+    kubectl("label", "nodes", "--all", f"{NODE_LABEL}-")  # left by a session that was killed
+    world.apply(QUOTA)
+    limit = "jsonpath={.status.hard.requests\\.ephemeral-storage}=1Mi"  # admission goes by the status
+    world.kubectl("wait", "resourcequota/small-disks", f"--for={limit}", "--timeout=30s")
     world.apply(
-        QUOTA,
         FOREIGN,
         task_run("no-image", ONE, image="podtask.local/no-such-image:1"),
         task_run("over-quota", ONE, resources=disk("100Mi")),

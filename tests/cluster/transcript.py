@@ -69,7 +69,7 @@ class Shell:
         self.run(f"cat {name}")
 
     def told(self, name: str, reason: str) -> None:
-        """Wait for an Event: they are best effort, and may come later than the end they tell of."""
+        """Wait for an Event about this object: they are best effort, and may come later than what they tell of."""
         about = f"involvedObject.name={name},reason={reason}"
         asked = ("get", "events", "--field-selector", about, "-o", "name")
         eventually(f"there is an Event {reason} of {name}", lambda: self.world.kubectl(*asked))

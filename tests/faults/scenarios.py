@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.cluster.invariants import EVIDENCE, container_state, outcomes
-from tests.cluster.kit import Object, Refused, World, task_run, together
+from tests.cluster.kit import Object, World, let_go, task_run, together
 
 COMPLETED, FAILED = ("Completed", "Completed"), ("Failed", "Exception")
 LOST = ("Disruption", "Lost")
@@ -49,10 +49,10 @@ import os, time
 def main():
     print("{EVIDENCE}", flush=True)
     began = time.monotonic()
-    while not os.path.exists("/tmp/go") and time.monotonic() - began < 240:
+    while not os.path.exists("/tmp/go") and time.monotonic() - began < {2 * PATIENCE}:
         time.sleep(0.05)
 """
-"""Goes on when it is told to: see `let_go`."""
+"""Goes on when it is told to: see `kit.let_go`."""
 
 
 def no_more(world: World, names: Sequence[str]) -> None:
@@ -118,19 +118,6 @@ def cancel(world: World, names: Sequence[str]) -> None:
     running_pods(world, names)
     if names:
         together({name: functools.partial(world.patch, name, cancel=True) for name in names})
-
-
-def let_go(world: World, *pods: str) -> None:
-    """Let the gated tasks in these pods go on."""
-
-    def open_gate(pod: str) -> None:
-        try:
-            world.kubectl("exec", pod, "--", "python3", "-c", "open('/tmp/go', 'w')")
-        except Refused as refusal:
-            if "exit code 137" not in str(refusal):  # killed together with the container, which the open gate let end
-                raise
-
-    together({pod: functools.partial(open_gate, pod) for pod in pods})
 
 
 def delete_pods(world: World, names: Sequence[str]) -> None:

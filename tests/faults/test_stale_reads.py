@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.cluster import invariants
-from tests.cluster.kit import eventually, namespace, task_run
+from tests.cluster.kit import eventually, let_go, namespace, task_run
 from tests.cluster.operator_process import Operator
 from tests.faults.proxy import Proxy
-from tests.faults.scenarios import COMPLETED, GATED, QUICK, let_go, running_pods
+from tests.faults.scenarios import COMPLETED, GATED, QUICK, running_pods
 
 from podtask.core.store import Store
 

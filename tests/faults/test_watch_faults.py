@@ -7,7 +7,6 @@ the test cuts the first.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from tests.cluster import invariants
-from tests.cluster.kit import Object, World, eventually, namespace, task_run
+from tests.cluster.kit import Object, eventually, let_go, namespace, task_run
 from tests.cluster.operator_process import Operator
 from tests.faults.proxy import Proxy, Rule
-from tests.faults.scenarios import COMPLETED, GATED, QUICK, let_go, running_pods
+from tests.faults.scenarios import COMPLETED, GATED, QUICK, running_pods
 
 from podtask.core.store import Store
 
@@ -79,8 +78,8 @@ def disturb(way: str, folder: Path, store: Store, api: Proxy, kubeconfig: str) -
             world.apply(task_run("early", GATED), task_run("again", GATED))
             running_pods(world, ["early", "again"])
             before = world.runs["again"]["metadata"]["uid"]
-            cut = eventually("both watches were cut", functools.partial(cut_both, api, world))
-            assert len(cut) == 2
+            eventually("both watches are there to be cut", lambda: operator.ready().get("ready"))
+            assert len(api.cut(watches(world.namespace))) == 2
             let_go(world, "early-1")
             world.kubectl("delete", "ptr", "again", "--wait=false")
             world.until("the first of its name is gone", lambda: "again" not in world.runs)
@@ -91,11 +90,6 @@ def disturb(way: str, folder: Path, store: Store, api: Proxy, kubeconfig: str) -
             return Told(runs, {name: world.pods_of(name) for name in runs}, operator.alive, before)
         finally:
             operator.end()
-
-
-def cut_both(api: Proxy, world: World) -> list[str] | None:
-    """Their targets, when both watches were there to be cut."""
-    return api.cut(watches(world.namespace)) or None
 
 
 @pytest.fixture(scope="module")

@@ -138,6 +138,34 @@ async def test_identical_runs_that_look_at_the_same_time_have_one_leader(world: 
     assert len(world.api.pods) == 1
 
 
+@reconciling
+async def test_of_identical_runs_of_one_second_the_one_seen_first_goes_first(world: World) -> None:
+    world.add("first", CACHED, uid="uid-z")
+    world.add("second", CACHED, uid="uid-a")
+    await asyncio.gather(world.look("second"), world.look("first"))
+    assert world.status("first")["attemptsTotal"] == 1
+    assert "attempts" not in world.status("second")
+
+
+@reconciling
+async def test_a_leader_that_ends_during_a_lookup_is_waited_for_until_the_next_one(world: World) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    await world.look("leader")
+    objects = world.reconciler._observer._objects
+    lookup = objects.lookup
+
+    async def quick_end(*asked: Any) -> Any:
+        found = await lookup(*asked)
+        world.api.runs["leader"]["status"].update(ENDED)  # its entry is there, and was not when it was asked for
+        world.mirror.put_run(world.api.touch("leader"))
+        return found
+
+    objects.lookup = quick_end  # type: ignore[method-assign]
+    await world.look("hello")
+    assert "attempts" not in world.status("hello")
+
+
 WHY = "No key can be made of the inputs: args['df'][3].lock: a _thread:lock cannot be hashed"
 
 
