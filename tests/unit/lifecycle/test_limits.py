@@ -204,6 +204,4 @@ class Line(RuleBasedStateMachine):
 
 
 def test_the_line_against_a_model() -> None:
-    run_state_machine_as_test(
-        Line, settings=settings(max_examples=150, stateful_step_count=40, derandomize=True, database=None)
-    )
+    run_state_machine_as_test(Line, settings=settings(max_examples=150, stateful_step_count=40))

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.runner.sample import Access, Colour, Pair, Plain, Point, Words, cyclic
 from tests.unit.runner.values import KEYS, VALUES, hashes, neighbours, typed
@@ -148,7 +148,6 @@ def test_long_lists_are_equal_exactly_when_values_and_types_are(items: list[Any]
         assert (content_hash(many) == content_hash(other)) == (typed(many) == typed(other))
 
 
-@settings(deadline=None)  # hundreds of neighbours
 @given(VALUES)
 def test_what_is_almost_the_value_has_another_hash(value: Any) -> None:
     own = content_hash(value)

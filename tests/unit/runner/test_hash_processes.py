@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.runner import sample
 from tests.unit.runner.harness import RUNNER
@@ -55,14 +55,12 @@ def workers() -> Iterator[list[Worker]]:
         worker.close()
 
 
-@settings(deadline=None)
 @given(value=VALUES)
 def test_equal_values_have_one_hash_in_every_process(workers: list[Worker], value: Any) -> None:
     answers = ask_all(workers, [spelled(value), spelled(value, backwards=True)])
     assert {found for answer in answers for found in answer} == {answers[0][0]}
 
 
-@settings(deadline=None)
 @given(value=VALUES, data=st.data())
 def test_different_values_have_different_hashes_in_every_process(workers: list[Worker], value: Any, data: Any) -> None:
     others = [near for near in neighbours(value) if typed(near) != typed(value)]

@@ -60,7 +60,7 @@ class TestDecision:
 
 
 class TestUnpacking:
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(st.binary(max_size=5000), st.integers(1, 1000), st.integers(1, 300))
     def test_any_content_comes_back_whatever_its_pieces(self, data: bytes, times: int, piece: int) -> None:
         whole = data * times
