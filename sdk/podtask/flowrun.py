@@ -157,8 +157,8 @@ class FlowRun:
         self._by_id[run.id] = run
         if self.progress is not None:
             self.progress.added(run)
-        if self.over:  # the time was over while the call was on its way, and `cancel` may not have seen it
-            run.cancel()
+        if self.over:  # since the call was on its way: `cancel` may not have seen it
+            cancel_each([run], 1)
 
     def crash(self) -> BaseException | None:
         """SystemExit or KeyboardInterrupt of a task, which end the flow as well."""
