@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.cluster.kit import Object, World
 
+from podtask.core.cache import CacheEntry
 from podtask.core.store import Store
 
 EVIDENCE = "user code runs"
@@ -34,7 +35,7 @@ def outcomes(run: Object) -> list[tuple[str, str]]:
 
 
 def check(world: World, store: Store, name: str) -> Object:
-    """I1, I2, I3, I5 and I7 of a run that has ended; the run."""
+    """I1, I2, I3, I5, I7 and I9 of a run that has ended; the run."""
     run = world.runs[name]
     one_pod_at_a_time(world, run)
     each_number_once_and_budgets_kept(world, run)
@@ -42,6 +43,8 @@ def check(world: World, store: Store, name: str) -> Object:
     the_result_is_stored(world, store, run)
     no_retry_is_early(run)
     user_code_started_no_more_often_than_recorded(world, store, run)
+    a_hit_is_of_its_key(world, store, run)
+    the_entry_is_true(world, store, run)
     return run
 
 
@@ -74,7 +77,7 @@ def each_number_once_and_budgets_kept(world: World, run: Object) -> None:
     lost = sum(reason == "Lost" for _, reason in outcomes(run))
     assert causes["Disruption"] - lost <= status.get("disruptionsUsed", 0) <= spec.get("maxDisruptions", 5)
     known: dict[int, Any] = {}
-    for version in _versions(world, run):
+    for version in _versions(world, run["metadata"]["uid"]):
         for attempt in version.get("status", {}).get("attempts", ()):
             judged = known.get(attempt["number"])
             assert judged in (None, attempt), f"a judged attempt was changed: {judged} became {attempt}"
@@ -84,7 +87,7 @@ def each_number_once_and_budgets_kept(world: World, run: Object) -> None:
 
 def the_end_is_written_once(world: World, run: Object) -> None:
     """I3: a status with an end never changes."""
-    ends = [v["status"] for v in _versions(world, run) if v.get("status", {}).get("finishedAt")]
+    ends = [v["status"] for v in _versions(world, run["metadata"]["uid"]) if v.get("status", {}).get("finishedAt")]
     assert all(end == ends[0] for end in ends)
 
 
@@ -93,8 +96,7 @@ def the_result_is_stored(world: World, store: Store, run: Object) -> None:
     if run["status"]["state"] != "Completed":
         return
     result = run["status"]["result"]
-    stored = store.get(world.bucket.attempt(run["metadata"]["uid"], result["attempt"]).result)
-    assert hashlib.sha256(stored).hexdigest() == result["digest"]
+    _is_stored(store, world.bucket.attempt(run["metadata"]["uid"], result["attempt"]).result, result["digest"])
 
 
 def no_retry_is_early(run: Object) -> None:
@@ -115,6 +117,31 @@ def user_code_started_no_more_often_than_recorded(world: World, store: Store, ru
         assert printed.count(EVIDENCE.encode()) <= 1, f"attempt {attempt['number']} ran twice"
 
 
+def a_hit_is_of_its_key(world: World, store: Store, run: Object) -> None:
+    """I9: a cached result is the one that its source stored, under this very key, and had not expired."""
+    status = run["status"]
+    if status["state"] != "Cached":
+        return
+    cache, result = status["cache"], status["result"]
+    source = _versions(world, result["sourceUID"])[-1]
+    made, stored_as = source["status"]["result"], source["status"]["cache"]
+    assert source["metadata"]["name"] == cache["sourceRun"]
+    assert stored_as["key"] == cache["key"]
+    assert (made["attempt"], made["digest"]) == (result["attempt"], result["digest"])
+    assert "expiresAt" not in stored_as or when(status["finishedAt"]) < when(stored_as["expiresAt"])
+    _is_stored(store, world.bucket.attempt(result["sourceUID"], result["attempt"]).result, result["digest"])
+
+
+def the_entry_is_true(world: World, store: Store, run: Object) -> None:
+    """I9: what lies under the run's key, whoever put it there, is of that key and names a result that is there."""
+    key = run["status"].get("cache", {}).get("key")
+    if key is None or store.head(world.bucket.cache(key)) is None:
+        return
+    entry = CacheEntry.load(store.get(world.bucket.cache(key)))
+    assert entry.key == key
+    _is_stored(store, world.bucket.attempt(entry.producer.uid, entry.producer.attempt).result, entry.digest)
+
+
 def nothing_is_left(world: World, name: str) -> None:
     """I6: delete the run; its pods and its Secret go, and nothing holds the run itself."""
     assert "finalizers" not in world.runs[name]["metadata"]
@@ -130,6 +157,9 @@ def nothing_is_left(world: World, name: str) -> None:
     world.kubectl("wait", f"secret/{name}-grants", "--for=delete", "--timeout=60s")
 
 
-def _versions(world: World, run: Object) -> list[Object]:
-    uid = run["metadata"]["uid"]
+def _is_stored(store: Store, key: str, digest: str) -> None:
+    assert hashlib.sha256(store.get(key)).hexdigest() == digest
+
+
+def _versions(world: World, uid: str) -> list[Object]:
     return [s.object for s in world.history if s.type != "DELETED" and s.object["metadata"]["uid"] == uid]

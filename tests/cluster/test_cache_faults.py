@@ -52,7 +52,8 @@ def leads_and_is_awaited(place: Place, leader: str, follower: str, **cache: obje
 
 
 def ended(place: Place, name: str) -> Object:
-    return place.world.finished(name, LONG)["status"]
+    status: Object = place.ended(name, LONG)["status"]
+    return status
 
 
 def is_a_hit_of(place: Place, name: str, source: str) -> None:
