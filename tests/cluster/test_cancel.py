@@ -136,7 +136,7 @@ def test_cancelling_a_pending_run_removes_its_pod(applied: World) -> None:
 def test_cancelling_between_two_attempts_ends_the_run_at_once(applied: World) -> None:
     applied.in_state("awaiting", "AwaitingRetry")
     applied.patch("awaiting", cancel=True)
-    run = applied.finished("awaiting", seconds=10)
+    run = applied.finished("awaiting")
     assert is_cancelled(run)
     assert outcomes(run) == ["Failed"]
     assert "nextAttemptAt" not in run["status"]
@@ -145,7 +145,7 @@ def test_cancelling_between_two_attempts_ends_the_run_at_once(applied: World) ->
 def test_cancelling_a_run_that_waits_needs_no_pod_and_its_dependents_are_not_ready(applied: World) -> None:
     applied.patch("suspended", cancel=True)
     assert is_cancelled(applied.finished("suspended"))
-    status = applied.finished("gated", seconds=10)["status"]
+    status = applied.finished("gated")["status"]
     assert (status["state"], status["reason"]) == ("NotReady", "UpstreamFailed")
     assert "(it is Cancelled)" in status["message"]
     assert applied.pods_of("suspended") == applied.pods_of("gated") == []
@@ -160,7 +160,7 @@ def test_a_time_to_live_spares_a_run_that_an_unfinished_one_names(applied: World
     assert "named" in applied.runs
     applied.patch("names", suspend=False)
     assert applied.finished("names")["status"]["state"] == "Completed"
-    gone(applied, "named", seconds=15)
+    gone(applied, "named")
 
 
 def gone(world: World, name: str, seconds: float = 30) -> None:

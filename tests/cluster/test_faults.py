@@ -249,7 +249,7 @@ def test_a_quarter_of_a_minute_without_the_api_server_loses_and_repeats_nothing(
 
 def test_a_new_run_is_served_after_all_this_and_leaves_nothing_behind(place: Place) -> None:
     place.world.apply(task_run("last", takes(0)))
-    assert place.ended("last", 30)["status"]["state"] == "Completed"
+    assert place.ended("last")["status"]["state"] == "Completed"
     invariants.nothing_is_left(place.world, "last")
 
 

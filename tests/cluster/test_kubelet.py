@@ -158,7 +158,7 @@ def test_a_frozen_kubelet_loses_and_repeats_nothing(served: World, store: Store)
         assert served.pods_of(name) == [f"{name}-1"]
 
 
-PENDING_SECONDS = 10
+PENDING_SECONDS = 20
 
 
 def test_a_gated_pod_waits_as_long_as_kueue_wants_and_its_preemption_is_a_disruption(

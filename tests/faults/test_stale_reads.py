@@ -23,7 +23,7 @@ LISTS = {
     "taskruns": f"/apis/podtask.dev/v1alpha1/namespaces/{SPACE}/taskruns",
     "pods": f"/api/v1/namespaces/{SPACE}/pods",
 }
-HELD_SECONDS = 4.0
+HELD_SECONDS = 10.0
 
 
 def test_an_operator_that_reads_old_lists_repeats_nothing(folder: Path, store: Store, api: tuple[Proxy, str]) -> None:
