@@ -118,15 +118,21 @@ class FlowRun:
     ) -> TaskRun:
         """Make a run of a call and hand it to the backend."""
         run = self._made(task, args, kwargs, wait_for)
-        self.backend.submit(run)
-        self._keep(run)
+        if self.backend.submits_at_once == 1:
+            self.backend.submit(run)
+            self._keep(run)
+        else:
+            self._submit_together([run])
         return run
 
     def submit_each(self, task: Task[..., Any], calls: Iterable[Arguments], wait_for: Any) -> list[TaskRun]:
         """The same for many calls of one task, as many at a time as the backend takes."""
+        return self._submit_together(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
+
+    def _submit_together(self, runs: Iterable[TaskRun]) -> list[TaskRun]:
         many = Together(self.backend.submit, self.backend.submits_at_once)
         try:
-            many.submit(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
+            many.submit(runs)
         finally:
             for run in many.submitted:
                 self._keep(run)

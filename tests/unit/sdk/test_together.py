@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -191,6 +192,48 @@ def test_the_runs_of_a_flow_are_cancelled_as_many_at_a_time_as_the_backend_takes
     assert [record.message.partition(" goes on, ")[2] for record in caplog.records] == [
         "it could not be cancelled: no answer for 0"
     ] * 2
+
+
+class Interrupted(Ending):
+    """A backend on which Ctrl-C comes while the last of `calls` is on its way; that one arrives all the same."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__(meet=1)
+        self._last = str(calls - 1)
+        self.heard = threading.Event()
+        self.cancelled: list[str] = []
+
+    def submit(self, run: Any) -> None:
+        if run.key.dynamic_key == self._last:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            assert self.heard.wait(30)
+        super().submit(run)
+
+    def cancel(self, run: Any) -> None:
+        assert run.state.is_running(), "it was not there yet"
+        self.cancelled.append(run.key.dynamic_key)
+        super().cancel(run)
+
+
+@pytest.mark.parametrize("calls", [1, 9])
+def test_a_call_on_its_way_when_ctrl_c_comes_arrives_and_is_cancelled(put: Any, calls: int) -> None:
+    backend = put(Interrupted(calls))
+
+    def hear(*_: Any) -> None:
+        backend.heard.set()
+        raise KeyboardInterrupt
+
+    @flow(backend="slow")
+    def interrupted():
+        add(0) if calls == 1 else add.map(range(calls))
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sorted(backend.cancelled) == [str(number) for number in range(calls)]
 
 
 class Late(Ending):
