@@ -22,6 +22,8 @@ from podtask.cli.printers import table
 FOLDER = Path(__file__).with_name("transcripts")
 HEADER = re.compile(r" *[A-Z]+(?: {3,}[A-Z]+)+")
 AGE = re.compile(r"(?:\d+[smhdy]){1,2}")
+TRANSIENT = re.compile(r" FailedMount .* failed to sync \w+ cache: timed out")
+"""A busy kubelet waits a second for a Secret, tells so, and tries again."""
 SAME: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.\d+)?"), r"2026-01-02\g<1>03:04:05"),
     (re.compile(r"(?<=\()(?:\d+[smhdy]){1,2}(?= ago\))"), "9s"),
@@ -93,7 +95,7 @@ def alike(lines: Iterable[str], nodes: Iterable[str] = ()) -> list[str]:
     nodes = sorted(nodes, key=len, reverse=True)
     same: list[str] = []
     rows: list[str] = []
-    for line in [*lines, ""]:
+    for line in [*(line for line in lines if not TRANSIENT.search(line)), ""]:
         if rows and (not line.strip() or line.startswith("$ ") or not line.startswith(_indent(rows[0]))):
             same += _laid_out(rows, nodes)
             rows = []
