@@ -212,6 +212,34 @@ def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
 
 
 @reconciling
+async def test_identical_runs_that_are_all_suspended_do_not_wake_each_other_for_ever(world: World) -> None:
+    names = ("leader", "b", "c")
+    for name in names:
+        world.add(name, CACHED)
+        await world.look(name)
+    for name in names:
+        world.mirror.put_run(world.api.touch(name, suspend=True))
+    world.woken()
+    todo, looks = set(names), 0
+    while todo and looks < 30:
+        for name in todo:
+            await world.look(name)
+        looks, todo = looks + len(todo), world.woken()
+    assert not todo
+
+
+@reconciling
+async def test_a_run_that_is_resumed_is_in_the_race_for_its_cache_key_again(world: World) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    for suspend in (False, True, False):
+        world.mirror.put_run(world.api.touch("leader", suspend=suspend))
+        await world.look("leader")
+    await world.look("hello")
+    assert list(world.api.pods) == ["leader-1"]
+
+
+@reconciling
 async def test_a_lost_answer_to_the_pods_post_creates_no_second_pod_and_uses_no_second_number(world: World) -> None:
     world.add("hello")
     world.api.lost.add("pod")
