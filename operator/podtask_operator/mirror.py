@@ -190,20 +190,29 @@ class Mirror:
 
     def decided(self, key: Key, run: TaskRun, *, queues: bool) -> None:
         """The run has, or no longer has, its place among those that wait for a slot."""
-        if queues:
+        if queues and self._holds(key, run):
             self.slots.wait(key, run.created_at, run.uid, self._slots_of(run))
         else:
             self.slots.leave(key)
 
     def recording(self, key: Key, run: TaskRun) -> None:
         """The record of an attempt is about to be sent: from now on it holds its slots."""
+        if not self._holds(key, run):
+            return
         self.memory(key, run.uid).sent_against = run.resource_version
         self.slots.hold(key, self._slots_of(run))
 
     def recorded(self, key: Key, run: TaskRun) -> None:
         """The API server has answered: what the mirror holds of the run is what counts."""
+        if not self._holds(key, run):
+            return
         self.memory(key, run.uid).sent_against = None
-        self._count(key, self.runs.get(key, run))
+        self._count(key, self.runs[key])
+
+    def _holds(self, key: Key, run: TaskRun) -> bool:
+        """False once it is gone: it may be while a reconcile looks at it, and nobody would free its place again."""
+        held = self.runs.get(key)
+        return held is not None and held.uid == run.uid
 
     def _slots_of(self, run: TaskRun) -> tuple[Name, ...]:
         return self.slots.limits.over(run.namespace, run.spec.tags)
