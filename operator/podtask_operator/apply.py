@@ -90,7 +90,8 @@ class Applier:
         body = {"metadata": {"resourceVersion": run.resource_version, "uid": run.uid}, "status": patch}
         began = status.running if status.attempts_total > run.status.attempts_total else None
         if began is not None:
-            memory.claimed, memory.recording = True, (began.number, began.recorded_at)
+            memory.claimed = True
+            memory.records.add((began.number, began.recorded_at))
             self._mirror.recording(key, run)
         try:
             answer = await self._api.patch_status(key.namespace, key.name, body)

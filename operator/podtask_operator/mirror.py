@@ -40,8 +40,9 @@ class Memory:
     """Attempt -> what we know of its pod beyond what the watch shows."""
     pod_uid: dict[int, str] = field(default_factory=dict)
     """Attempt -> UID of its pod, from the answer to our POST or from the watch."""
-    recording: tuple[int, datetime | None] | None = None
-    """Attempt and `recordedAt` of the record we wrote last, whether or not its answer came: its pod is ours to POST."""
+    records: set[tuple[int, datetime | None]] = field(default_factory=set)
+    """Attempt and `recordedAt` of each record we sent and had no answer to: whichever is stored, its pod is ours to
+    POST. Sent again before the watch tells of it, a record has another time."""
     expected_since: datetime | None = None
     in_doubt: bool = False
     """The last POST of a pod had no answer: it may have been applied, or still be."""
@@ -64,6 +65,7 @@ class Memory:
         """The attempt is on record, and nobody has tried to create its pod."""
         self.presence[attempt] = Presence.UNPOSTED
         self.refusal, self.refusals, self.in_doubt = None, 0, False
+        self.records.clear()
 
 
 @dataclass

@@ -71,7 +71,7 @@ class Observer:
         attempt = run.status.running
         if attempt is None:
             raise AssertionError("asked only while an attempt runs")
-        if attempt.number not in memory.presence and memory.recording == (attempt.number, attempt.recorded_at):
+        if attempt.number not in memory.presence and (attempt.number, attempt.recorded_at) in memory.records:
             memory.begin(attempt.number)  # the answer to the record was lost
         presence, pod = await self._presence(key, run, memory, attempt.number, now)
         silent = pod is not None and pod.phase is PodPhase.ENDED and pod.outcome is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -258,6 +259,20 @@ async def test_a_lost_answer_to_the_record_of_an_attempt_uses_no_second_number(w
         await world.look("hello")
     world.mirror.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
     await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+    assert world.status("hello")["attemptsTotal"] == 1
+
+
+@reconciling
+async def test_a_record_that_is_sent_again_before_the_watch_tells_of_it_uses_no_second_number(world: World) -> None:
+    world.add("hello")
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("hello")
+    for _ in range(2):  # meets the first record: 409
+        world.now += timedelta(seconds=1)
+        with contextlib.suppress(Later):
+            await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]
     assert world.status("hello")["attemptsTotal"] == 1
 
