@@ -48,7 +48,8 @@ class Memory:
     """The last POST of a pod had no answer: it may have been applied, or still be."""
     refusal: Refusal | None = None
     refusals: int = 0
-    granted_at: datetime | None = None
+    renew_at: datetime | None = None
+    """When the grants of the running attempt are to be written anew; None: another process wrote them."""
     composed: Composed | None = None
     dropped: str | None = None
     """Why its lookup dropped a cache entry, until an Event says so."""

@@ -7,7 +7,7 @@ whose pod cannot say how it ended.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from podtask.core.keys import pod_name
 from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream
@@ -193,13 +193,6 @@ def resolved(run: TaskRun) -> ResolvedInput | None:
         content_hash=result.content_hash,
         source_uid=result.source_uid,
     )
-
-
-def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | None:
-    """When the grants of the running attempt are to be written anew: at half of their life."""
-    attempt = run.status.running
-    since = memory.granted_at or (attempt.recorded_at if attempt is not None else None)
-    return since and since + timedelta(seconds=settings.grant_seconds / 2)
 
 
 def _key(run: TaskRun) -> Key:
