@@ -93,6 +93,7 @@ class Reconciler:
         elif run.spec.suspend and memory.cache_key is not None:
             others = self._mirror.racing(key, memory.cache_key)
             self._mirror.forget_cache_key(key)  # said once: two that are suspended would wake each other for ever
+            memory.claimed = False  # a record that the suspension overtook was refused
         for other in (*others, *self._mirror.slots.next()):
             self.queue.add(other)
 

@@ -248,6 +248,22 @@ async def test_a_run_that_is_resumed_is_in_the_race_for_its_cache_key_again(worl
 
 
 @reconciling
+async def test_a_leader_that_is_suspended_before_its_first_attempt_waits_like_the_others_when_it_is_resumed(
+    world: World,
+) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    world.api.touch("leader", suspend=True)  # the watch is late
+    with pytest.raises(Later):
+        await world.look("leader")
+    await world.look("leader")
+    await world.look("hello")
+    world.mirror.put_run(world.api.touch("leader", suspend=False))
+    await world.look("leader")
+    assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
 async def test_a_lost_answer_to_the_pods_post_creates_no_second_pod_and_uses_no_second_number(world: World) -> None:
     world.add("hello")
     world.api.lost.add("pod")
