@@ -13,7 +13,7 @@ from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.model import Decision, Launch, Presence
 from podtask.core.store import StoreUnavailable
 from podtask_operator import logs
-from podtask_operator.api import ApiUnavailable
+from podtask_operator.api import ApiError, ApiUnavailable
 from podtask_operator.apply import Applier
 from podtask_operator.mirror import Mirror
 from podtask_operator.observe import Observer
@@ -56,6 +56,9 @@ class Reconciler:
         except (ApiUnavailable, StoreUnavailable) as error:
             self._mirror.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
             raise Later(str(error)) from error
+        except ApiError:
+            self._mirror.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others
+            raise
         finally:
             self._wake_others(key, concerned)
         if any(isinstance(effect, Launch) for effect in decision.effects):

@@ -110,6 +110,24 @@ async def test_a_record_that_was_refused_gives_its_slot_back(world: World) -> No
 
 
 @reconciling
+async def test_a_run_in_line_whose_record_is_refused_lets_the_next_one_pass(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b", "c"):
+        world.add(name, GPU)
+    await settle(world, ["a", "b", "c"])
+    end(world, "a-1")
+    await world.look("a")
+    world.woken()
+    world.api.refused["status"] = ApiError(422, "Invalid", "no")
+    with pytest.raises(ApiError):
+        await world.look("b")
+    world.api.refused.clear()  # it is refused for ever, and alone
+    assert world.woken() == {"c"}
+    await world.look("c")
+    assert "c-1" in world.api.pods
+
+
+@reconciling
 async def test_a_run_that_is_deleted_gives_its_slot_to_who_waits(world: World) -> None:
     limited(world, {"tags": {"gpu": 1}})
     world.add("a", GPU)
