@@ -31,7 +31,6 @@ PAGE = 500
 """Objects of a list of metadata, or of pods."""
 FULL_PAGE = 200
 """TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
-CONNECTIONS = 100
 REQUEST_TIMEOUT = 30.0
 WATCH_SPARE = 30.0
 """Seconds of silence after a watch should have been ended by the server, until its connection counts as dead."""
@@ -65,7 +64,8 @@ class Api:
         self._host: str = api_client.configuration.host
         self._server_name: str | None = api_client.configuration.tls_server_name
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=api_client.rest_client.ssl_context),
+            # No limit: the queue bounds the requests, and of the watches, one in each namespace, each keeps one open.
+            connector=aiohttp.TCPConnector(limit=0, ssl=api_client.rest_client.ssl_context),
             headers={"User-Agent": FIELD_MANAGER},
             proxy=api_client.configuration.proxy or _proxy(self._host),
         )

@@ -28,7 +28,7 @@ from podtask.core.lifecycle.model import (
 )
 from podtask.core.lifecycle.view import Event, events, rendered
 from podtask.core.names import EVENT_ENTRY_DROPPED, PodCleanup, Reason
-from podtask.core.status import Status
+from podtask.core.status import Attempt, Status
 from podtask.core.store import Signer
 from podtask_operator import grants, metrics, pod, podstatus
 from podtask_operator.api import Api, ApiError, ApiUnavailable
@@ -42,11 +42,14 @@ from podtask_operator.settings import Settings
 from podtask_operator.statusjson import dump, merge_patch
 from podtask_operator.story import Story
 from podtask_operator.supervise import pause
+from podtask_runner.wire import Grants
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
+LEAST_LIFE = 60.0
+"""Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
 THE_GRANTS = "Secret with the grants"
 
 
@@ -90,7 +93,8 @@ class Applier:
         body = {"metadata": {"resourceVersion": run.resource_version, "uid": run.uid}, "status": patch}
         began = status.running if status.attempts_total > run.status.attempts_total else None
         if began is not None:
-            memory.claimed, memory.recording = True, (began.number, began.recorded_at)
+            memory.claimed = True
+            memory.records.add((began.number, began.recorded_at))
             self._mirror.recording(key, run)
         try:
             answer = await self._api.patch_status(key.namespace, key.name, body)
@@ -154,11 +158,19 @@ class Applier:
         memory.pod_uid[attempt] = made["metadata"]["uid"]
         self._mirror.put_pod(made)
 
+    async def renewal(self, attempt: Attempt, now: datetime) -> datetime:
+        """When to renew grants that another process wrote: at half of their life, or now where that is not known."""
+        if await asyncio.to_thread(self._signer.credentials_expire_at) is not None:
+            return now
+        return (attempt.recorded_at or now) + timedelta(seconds=self._settings.grant_seconds / 2)
+
     async def renew(self, key: Key, attempt: int, memory: Memory, now: datetime) -> None:
         """New URLs for a running attempt, before the old ones expire."""
         live = await self._api.get_run(key.namespace, key.name)
-        if live is not None and live["metadata"]["uid"] == memory.uid:
-            await self._grant(TaskRun.parse(live), attempt, memory, now)
+        if live is None or live["metadata"]["uid"] != memory.uid:
+            self._mirror.forget_run(key, memory.uid)
+            return
+        await self._grant(TaskRun.parse(live), attempt, memory, now)
 
     async def _grant(self, run: TaskRun, attempt: int, memory: Memory, now: datetime) -> None:
         """Write the Secret with the attempt's grants."""
@@ -169,10 +181,19 @@ class Applier:
             if small is not None:
                 inlined[small[0]] = small[1]
         bucket = self._objects.bucket(run.namespace)
+
+        def signed() -> tuple[float | None, Grants]:
+            # Asked before: what is signed afterwards lives as long at least.
+            expires = self._signer.credentials_expire_at()
+            return expires, grants.build(run, attempt, inlined, bucket, self._signer, self._settings)
+
         # signing needs no network, but credentials that are due may be fetched anew
-        allowed = await asyncio.to_thread(grants.build, run, attempt, inlined, bucket, self._signer, self._settings)
+        expires, allowed = await asyncio.to_thread(signed)
         await self._api.apply_secret(run.namespace, grants.secret(run, attempt, allowed))
-        memory.granted_at = now
+        life = self._settings.grant_seconds
+        if expires is not None:
+            life = min(life, max(expires - now.timestamp(), LEAST_LIFE))
+        memory.renew_at = now + timedelta(seconds=life / 2)
 
     async def _refused(
         self, key: Key, run: TaskRun, attempt: int, memory: Memory, error: ApiError, now: datetime

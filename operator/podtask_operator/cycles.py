@@ -5,6 +5,7 @@ Asked by: `observe`, for a run that has waited for its upstreams for some second
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -58,20 +59,25 @@ def way_round(start: str, needs: Mapping[str, Collection[str]]) -> tuple[str, ..
 
 
 class Circles:
-    """Answers per run; one search of a namespace serves all runs that were created before it."""
+    """Answers per run; one search of a namespace serves all runs that were seen before it.
+
+    Seen by this process's own clock: creation times are of another one, and a watch may be late.
+    """
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
-        self._searched: dict[str, tuple[datetime, dict[str, list[str]]]] = {}
+        self._searched: dict[str, tuple[float, dict[str, list[str]]]] = {}
 
     def invalid(self, key: Key, created_at: datetime, now: datetime) -> Why | None:
         """InvalidSpec for a run that waits for itself by way of others; None where it does not, or is too young."""
-        if now < created_at + ASK_AFTER:
+        run = self._mirror.runs.get(key)
+        if run is None or now < created_at + ASK_AFTER:
             return None
-        at, found = self._searched.get(key.namespace, (created_at, {}))
-        if at <= created_at + timedelta(seconds=1):  # creation times have whole seconds
+        seen_at = self._mirror.memory(key, run.uid).seen_at
+        at, found = self._searched.get(key.namespace, (seen_at, {}))
+        if at <= seen_at:
             found = tangled(self._graph(key.namespace))
-            self._searched[key.namespace] = (now, found)
+            self._searched[key.namespace] = (time.monotonic(), found)
         way = way_round(key.name, found)
         return _why(way) if way and self._still(key.namespace, way) else None
 

@@ -40,14 +40,16 @@ class Memory:
     """Attempt -> what we know of its pod beyond what the watch shows."""
     pod_uid: dict[int, str] = field(default_factory=dict)
     """Attempt -> UID of its pod, from the answer to our POST or from the watch."""
-    recording: tuple[int, datetime | None] | None = None
-    """Attempt and `recordedAt` of the record we wrote last, whether or not its answer came: its pod is ours to POST."""
+    records: set[tuple[int, datetime | None]] = field(default_factory=set)
+    """Attempt and `recordedAt` of each record we sent and had no answer to: whichever is stored, its pod is ours to
+    POST. Sent again before the watch tells of it, a record has another time."""
     expected_since: datetime | None = None
     in_doubt: bool = False
     """The last POST of a pod had no answer: it may have been applied, or still be."""
     refusal: Refusal | None = None
     refusals: int = 0
-    granted_at: datetime | None = None
+    renew_at: datetime | None = None
+    """When the grants of the running attempt are to be written anew; None: another process wrote them."""
     composed: Composed | None = None
     dropped: str | None = None
     """Why its lookup dropped a cache entry, until an Event says so."""
@@ -64,6 +66,7 @@ class Memory:
         """The attempt is on record, and nobody has tried to create its pod."""
         self.presence[attempt] = Presence.UNPOSTED
         self.refusal, self.refusals, self.in_doubt = None, 0, False
+        self.records.clear()
 
 
 @dataclass
@@ -190,20 +193,29 @@ class Mirror:
 
     def decided(self, key: Key, run: TaskRun, *, queues: bool) -> None:
         """The run has, or no longer has, its place among those that wait for a slot."""
-        if queues:
+        if queues and self._holds(key, run):
             self.slots.wait(key, run.created_at, run.uid, self._slots_of(run))
         else:
             self.slots.leave(key)
 
     def recording(self, key: Key, run: TaskRun) -> None:
         """The record of an attempt is about to be sent: from now on it holds its slots."""
+        if not self._holds(key, run):
+            return
         self.memory(key, run.uid).sent_against = run.resource_version
         self.slots.hold(key, self._slots_of(run))
 
     def recorded(self, key: Key, run: TaskRun) -> None:
         """The API server has answered: what the mirror holds of the run is what counts."""
+        if not self._holds(key, run):
+            return
         self.memory(key, run.uid).sent_against = None
-        self._count(key, self.runs.get(key, run))
+        self._count(key, self.runs[key])
+
+    def _holds(self, key: Key, run: TaskRun) -> bool:
+        """False once it is gone: it may be while a reconcile looks at it, and nobody would free its place again."""
+        held = self.runs.get(key)
+        return held is not None and held.uid == run.uid
 
     def _slots_of(self, run: TaskRun) -> tuple[Name, ...]:
         return self.slots.limits.over(run.namespace, run.spec.tags)

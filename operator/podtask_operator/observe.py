@@ -7,7 +7,7 @@ whose pod cannot say how it ended.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from podtask.core.keys import pod_name
 from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream
@@ -71,7 +71,7 @@ class Observer:
         attempt = run.status.running
         if attempt is None:
             raise AssertionError("asked only while an attempt runs")
-        if attempt.number not in memory.presence and memory.recording == (attempt.number, attempt.recorded_at):
+        if attempt.number not in memory.presence and (attempt.number, attempt.recorded_at) in memory.records:
             memory.begin(attempt.number)  # the answer to the record was lost
         presence, pod = await self._presence(key, run, memory, attempt.number, now)
         silent = pod is not None and pod.phase is PodPhase.ENDED and pod.outcome is None
@@ -193,13 +193,6 @@ def resolved(run: TaskRun) -> ResolvedInput | None:
         content_hash=result.content_hash,
         source_uid=result.source_uid,
     )
-
-
-def refresh_due(run: TaskRun, memory: Memory, settings: Settings) -> datetime | None:
-    """When the grants of the running attempt are to be written anew: at half of their life."""
-    attempt = run.status.running
-    since = memory.granted_at or (attempt.recorded_at if attempt is not None else None)
-    return since and since + timedelta(seconds=settings.grant_seconds / 2)
 
 
 def _key(run: TaskRun) -> Key:

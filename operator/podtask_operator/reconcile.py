@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from podtask.core.lifecycle import decide
-from podtask.core.lifecycle.model import Decision, Launch
+from podtask.core.lifecycle.model import Decision, Launch, Presence
 from podtask.core.store import StoreUnavailable
 from podtask_operator import logs
-from podtask_operator.api import ApiUnavailable
+from podtask_operator.api import ApiError, ApiUnavailable
 from podtask_operator.apply import Applier
 from podtask_operator.mirror import Mirror
-from podtask_operator.observe import Observer, refresh_due
+from podtask_operator.observe import Observer
 from podtask_operator.queue import Key, Later, WorkQueue
 from podtask_operator.run import TaskRun
 from podtask_operator.settings import Settings
@@ -41,7 +41,6 @@ class Reconciler:
         self._mirror = mirror
         self._observer = observer
         self._applier = applier
-        self._settings = settings
         self._clock = clock
         self.queue = WorkQueue(self.reconcile, settings.concurrency)
 
@@ -57,6 +56,9 @@ class Reconciler:
         except (ApiUnavailable, StoreUnavailable) as error:
             self._mirror.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
             raise Later(str(error)) from error
+        except ApiError:
+            self._mirror.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others
+            raise
         finally:
             self._wake_others(key, concerned)
         if any(isinstance(effect, Launch) for effect in decision.effects):
@@ -93,18 +95,21 @@ class Reconciler:
             self._mirror.forget_cache_key(key)
         elif run.spec.suspend and memory.cache_key is not None:
             others = self._mirror.racing(key, memory.cache_key)
+            self._mirror.forget_cache_key(key)  # said once: two that are suspended would wake each other for ever
+            memory.claimed = False  # a record that the suspension overtook was refused
         for other in (*others, *self._mirror.slots.next()):
             self.queue.add(other)
 
     async def _refresh_grants(self, key: Key, now: datetime) -> None:
-        """Long attempts get new URLs at half of the old ones' life; the runner reads them when the store says 403."""
+        """Long attempts get new URLs at half of the old ones' life; the runner reads them when the store refuses."""
         run = self._mirror.runs.get(key)
         attempt = run.status.running if run is not None else None
         if run is None or attempt is None:
             return
         memory = self._mirror.memory(key, run.uid)
-        due = refresh_due(run, memory, self._settings)
-        if due is not None and now >= due:
+        if memory.presence.get(attempt.number) is not Presence.SEEN:  # what launches it writes its grants
+            return
+        due = memory.renew_at = memory.renew_at or await self._applier.renewal(attempt, now)
+        if now >= due:
             await self._applier.renew(key, attempt.number, memory, now)
-        elif due is not None:
-            self.queue.add_after(key, (due - now).total_seconds())
+        self.queue.add_after(key, (memory.renew_at - now).total_seconds())

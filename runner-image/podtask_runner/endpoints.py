@@ -29,6 +29,8 @@ OK: Final = 200
 FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 PRECONDITION_FAILED: Final = 412
+MAY_HAVE_EXPIRED: Final = frozenset({400, FORBIDDEN})
+"""403: the URL's time is over. 400: that of the credentials it was signed with (Amazon S3's ExpiredToken)."""
 
 _CHUNK: Final = 1 << 20
 _SOCKET_TIMEOUT: Final = 60.0

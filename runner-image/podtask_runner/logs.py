@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from podtask_runner.endpoints import PRECONDITION_FAILED, Endpoints, Unreachable
+from podtask_runner.endpoints import MAY_HAVE_EXPIRED, PRECONDITION_FAILED, Endpoints, Unreachable
 from podtask_runner.wire import LogPost
 
 FLUSH_BYTES: Final = 256 * 1024
@@ -34,11 +34,19 @@ class Shipper:
     """Posts chunks `<prefix>000001`, `<prefix>000002`, ... in the order of writing.
 
     A chunk leaves when it is `FLUSH_BYTES` long, `FLUSH_SECONDS` old, or when the attempt ends. A chunk that could
-    not be posted is tried again under the same number, so nothing is doubled.
+    not be posted is tried again under the same number, so nothing is doubled. `renew` is called where the grant may
+    have expired: a task may print for days before anything else of it needs the store.
     """
 
-    def __init__(self, grant: Callable[[], LogPost], *, flush_seconds: float = FLUSH_SECONDS) -> None:
+    def __init__(
+        self,
+        grant: Callable[[], LogPost],
+        renew: Callable[[], object] = lambda: None,
+        *,
+        flush_seconds: float = FLUSH_SECONDS,
+    ) -> None:
         self._grant = grant
+        self._renew = renew
         self._flush_seconds = flush_seconds
         self._waiting = bytearray()
         self._oldest: float | None = None
@@ -128,6 +136,8 @@ class Shipper:
             status = self._endpoints.post(grant.url, grant.fields, f"{grant.prefix}{number:06d}", chunk)
         except Unreachable:
             return False
+        if status in MAY_HAVE_EXPIRED:
+            self._renew()
         # 412 can only be an earlier try of this chunk that arrived although its answer did not.
         return status in _SUCCESS or status == PRECONDITION_FAILED
 

@@ -62,7 +62,7 @@ def main() -> int:
         known = error if isinstance(error, RunnerError) else StoreUnavailable(f"No room to work in TMPDIR: {error}.")
         return _speechless(known)
     store = Store(grants, lambda: read_grants(path))
-    tee = Tee(Shipper(lambda: _log_post(store))) if grants.logs is not None else None
+    tee = Tee(Shipper(lambda: _log_post(store), store.renew)) if grants.logs is not None else None
     killed_before = oom_kills()
     supervisor, pid = os.getpid(), _fork(bell, tee)
     if pid == 0:

@@ -1,7 +1,7 @@
 """The attempt's own objects, read and written under its grants, with patience and with proof.
 
 Every read is checked against its digest before a byte is interpreted; every write happens once. A store that is
-away is waited for (up to `store_timeout_seconds`), a refusal (403) makes us re-read the grants, because the
+away is waited for (up to `store_timeout_seconds`), a refusal (403, 400) makes us re-read the grants, because the
 operator refreshes them before they expire. Callers: `podtask_runner.execute` (reads), `podtask_runner.delivery`
 (writes). One exchange without patience: `podtask_runner.endpoints`.
 """
@@ -17,7 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from podtask_runner.endpoints import FORBIDDEN, NOT_FOUND, PRECONDITION_FAILED, Body, Endpoints, Unreachable, local_path
+from podtask_runner.endpoints import (
+    FORBIDDEN,
+    MAY_HAVE_EXPIRED,
+    NOT_FOUND,
+    PRECONDITION_FAILED,
+    Body,
+    Endpoints,
+    Unreachable,
+    local_path,
+)
 from podtask_runner.errors import AlreadyStored, InputCorrupted, RunnerError, StoreUnavailable
 from podtask_runner.payload import Buffer, digest
 from podtask_runner.spool import Digesting
@@ -33,7 +42,7 @@ _LONGEST_PAUSE: Final = 10.0
 _NAP: Final = 0.5
 """Longest single sleep in seconds, so that `hurry` (called by a signal handler) is noticed."""
 _SUCCESS: Final = range(200, 300)
-_MAY_PASS: Final = frozenset({400, FORBIDDEN, NOT_FOUND, 408, 409, 425, 429})
+_MAY_PASS: Final = frozenset({*MAY_HAVE_EXPIRED, NOT_FOUND, 408, 409, 425, 429})
 """4xx answers that time can heal: expired grants, throttling, a conflicting conditional write, a slow body."""
 _HOPELESS_TRIES: Final = 3
 
@@ -47,7 +56,7 @@ class _Refused(Exception):
 class Store:
     """What one attempt may read and write.
 
-    `reload` reads the grants again (after a 403); `clock`, `sleep` and `jitter` are seconds and [0, 1), and are
+    `reload` reads the grants again (after a refusal); `clock`, `sleep` and `jitter` are seconds and [0, 1), and are
     parameters so that tests need no time.
     """
 
@@ -74,6 +83,15 @@ class Store:
     def close(self) -> None:
         """Give the connections back."""
         self._endpoints.close()
+
+    def renew(self) -> None:
+        """Read the grants again: the store refused what these allowed. May be called by any thread."""
+        if self._reload is None:
+            return
+        try:
+            self.grants = self._reload()
+        except (OSError, ValueError, RunnerError):  # the kubelet swaps the file; the next round reads it
+            return
 
     def hurry(self, seconds: float) -> None:
         """From now on give up after at most `seconds`: the pod is being stopped."""
@@ -198,8 +216,8 @@ class Store:
                 hopeless = 400 <= refused.status < 500 and refused.status not in _MAY_PASS
                 if hopeless and tries >= _HOPELESS_TRIES:
                     raise _given_up(reason, tries) from refused
-                if refused.status == FORBIDDEN and self._reload is not None:
-                    self._refresh(self._reload)
+                if refused.status in MAY_HAVE_EXPIRED:
+                    self.renew()
             except Unreachable as unreachable:
                 reason = unreachable
             wake = self._clock() + pause * (0.5 + self._jitter())
@@ -208,12 +226,6 @@ class Store:
             while (left := wake - self._clock()) > 0 and self._clock() < self._latest:
                 self._sleep(min(left, _NAP))
             pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _refresh(self, reload: Reload) -> None:
-        try:
-            self.grants = reload()
-        except (OSError, ValueError, RunnerError):  # the kubelet swaps the file; the next round reads it
-            return
 
 
 def _given_up(reason: Exception, tries: int) -> StoreUnavailable:

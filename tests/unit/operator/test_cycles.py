@@ -90,6 +90,15 @@ def test_a_circle_that_a_younger_run_closes_is_found_although_the_namespace_was_
     assert circles.invalid(Key("team", "a"), CREATED, younger + ASK_AFTER) is not None
 
 
+def test_a_circle_is_found_although_the_operators_clock_is_ahead_and_the_namespace_was_searched_before() -> None:
+    mirror, ahead = held(a="b"), timedelta(minutes=1)
+    circles = Circles(mirror)
+    assert circles.invalid(Key("team", "a"), CREATED, CREATED + ASK_AFTER + ahead) is None
+    younger = CREATED + timedelta(seconds=30)
+    mirror.put_run(waits("b", "a"))
+    assert circles.invalid(Key("team", "b"), younger, younger + ASK_AFTER + ahead) is not None
+
+
 def test_a_circle_that_was_broken_since_the_search_is_none() -> None:
     mirror = held(a="b", b="a")
     circles = Circles(mirror)

@@ -110,12 +110,63 @@ async def test_a_record_that_was_refused_gives_its_slot_back(world: World) -> No
 
 
 @reconciling
+async def test_a_run_in_line_whose_record_is_refused_lets_the_next_one_pass(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b", "c"):
+        world.add(name, GPU)
+    await settle(world, ["a", "b", "c"])
+    end(world, "a-1")
+    await world.look("a")
+    world.woken()
+    world.api.refused["status"] = ApiError(422, "Invalid", "no")
+    with pytest.raises(ApiError):
+        await world.look("b")
+    world.api.refused.clear()  # it is refused for ever, and alone
+    assert world.woken() == {"c"}
+    await world.look("c")
+    assert "c-1" in world.api.pods
+
+
+@reconciling
 async def test_a_run_that_is_deleted_gives_its_slot_to_who_waits(world: World) -> None:
     limited(world, {"tags": {"gpu": 1}})
     world.add("a", GPU)
     world.add("b", GPU)
     await settle(world, ["a", "b"])
     assert world.mirror.forget_run(Key("team", "a")) == [Key("team", "b")]
+
+
+@reconciling
+async def test_a_run_that_is_deleted_while_it_is_looked_at_keeps_no_place_in_the_line(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b", "c"):
+        world.add(name, {**GPU, "cache": {"key": name}})
+    await settle(world, ["a", "b", "c"])
+    look = asyncio.create_task(world.look("b"))
+    await asyncio.sleep(0)  # it asks the bucket for a cached result
+    world.mirror.forget_run(Key("team", "b"))
+    await look
+    world.woken()
+    end(world, "a-1")
+    await world.look("a")
+    assert world.woken() == {"c"}
+    await world.look("c")
+    assert "c-1" in world.api.pods
+
+
+@reconciling
+async def test_a_run_that_is_deleted_before_its_record_is_sent_in_vain_holds_no_slot(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b"):
+        world.add(name, {**GPU, "cache": {"key": name}})
+    look = asyncio.create_task(world.look("a"))
+    await asyncio.sleep(0)
+    world.mirror.forget_run(Key("team", "a"))
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await look
+    await world.look("b")
+    assert list(world.api.pods) == ["b-1"]
 
 
 @reconciling

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -30,6 +31,12 @@ ENDED = {"state": "Completed", "finishedAt": "2026-01-02T03:30:00Z"}
 class Signer:
     """URLs that nobody opens."""
 
+    expires: float | None = None
+    """When the credentials do."""
+
+    def credentials_expire_at(self) -> float | None:
+        return self.expires
+
     def sign_get(self, key: str, _: float) -> str:
         return f"http://store/{key}"
 
@@ -46,11 +53,12 @@ class World:
     def __init__(self) -> None:
         self.api = FakeApi()
         self.mirror = Mirror()
+        self.signer = Signer()
         self.now = NOW
         api: Any = self.api
         objects = Objects(MemoryStore(), "prefix")
         observer = Observer(api, self.mirror, objects, SETTINGS)
-        applier = Applier(api, self.mirror, objects, Signer(), Story(api), SETTINGS)
+        applier = Applier(api, self.mirror, objects, self.signer, Story(api), SETTINGS)
         self.reconciler = Reconciler(self.mirror, observer, applier, SETTINGS, lambda: self.now)
 
     def add(self, name: str, spec: dict[str, Any] | None = None, **more: Any) -> None:
@@ -212,6 +220,50 @@ def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
 
 
 @reconciling
+async def test_identical_runs_that_are_all_suspended_do_not_wake_each_other_for_ever(world: World) -> None:
+    names = ("leader", "b", "c")
+    for name in names:
+        world.add(name, CACHED)
+        await world.look(name)
+    for name in names:
+        world.mirror.put_run(world.api.touch(name, suspend=True))
+    world.woken()
+    todo, looks = set(names), 0
+    while todo and looks < 30:
+        for name in todo:
+            await world.look(name)
+        looks, todo = looks + len(todo), world.woken()
+    assert not todo
+
+
+@reconciling
+async def test_a_run_that_is_resumed_is_in_the_race_for_its_cache_key_again(world: World) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    for suspend in (False, True, False):
+        world.mirror.put_run(world.api.touch("leader", suspend=suspend))
+        await world.look("leader")
+    await world.look("hello")
+    assert list(world.api.pods) == ["leader-1"]
+
+
+@reconciling
+async def test_a_leader_that_is_suspended_before_its_first_attempt_waits_like_the_others_when_it_is_resumed(
+    world: World,
+) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    world.api.touch("leader", suspend=True)  # the watch is late
+    with pytest.raises(Later):
+        await world.look("leader")
+    await world.look("leader")
+    await world.look("hello")
+    world.mirror.put_run(world.api.touch("leader", suspend=False))
+    await world.look("leader")
+    assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
 async def test_a_lost_answer_to_the_pods_post_creates_no_second_pod_and_uses_no_second_number(world: World) -> None:
     world.add("hello")
     world.api.lost.add("pod")
@@ -230,6 +282,20 @@ async def test_a_lost_answer_to_the_record_of_an_attempt_uses_no_second_number(w
         await world.look("hello")
     world.mirror.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
     await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+    assert world.status("hello")["attemptsTotal"] == 1
+
+
+@reconciling
+async def test_a_record_that_is_sent_again_before_the_watch_tells_of_it_uses_no_second_number(world: World) -> None:
+    world.add("hello")
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("hello")
+    for _ in range(2):  # meets the first record: 409
+        world.now += timedelta(seconds=1)
+        with contextlib.suppress(Later):
+            await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]
     assert world.status("hello")["attemptsTotal"] == 1
 
@@ -307,6 +373,63 @@ async def test_a_refused_secret_is_told_to_the_user_and_tried_again_with_the_sam
     world.now += timedelta(seconds=5)
     await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
+async def test_grants_are_renewed_at_half_of_their_life(world: World) -> None:
+    world.add("hello", {"timeoutSeconds": 604800})
+    await world.look("hello")
+    await running(world, "hello")
+    assert world.api.calls.count("secret hello-grants") == 1
+    world.now += timedelta(seconds=SETTINGS.grant_seconds / 2)
+    await world.look("hello")
+    await world.look("hello")
+    assert world.api.calls.count("secret hello-grants") == 2
+
+
+@reconciling
+async def test_grants_are_renewed_before_the_credentials_that_signed_them_expire(world: World) -> None:
+    """Those of workload identity live for an hour, and a URL dies with them, whatever it was asked for."""
+    world.signer.expires = (NOW + timedelta(hours=1)).timestamp()
+    world.add("hello", {"timeoutSeconds": 604800})
+    await world.look("hello")
+    world.now += timedelta(minutes=29)
+    await running(world, "hello")
+    assert world.api.calls.count("secret hello-grants") == 1
+    assert 0 < world.reconciler.queue._due[Key("team", "hello")] - asyncio.get_running_loop().time() <= 60
+    world.now += timedelta(minutes=1)
+    await world.look("hello")
+    await world.look("hello")
+    assert world.api.calls.count("secret hello-grants") == 2
+    assert world.now + timedelta(minutes=14) < renewal(world, "hello") <= world.now + timedelta(minutes=15)
+
+
+@reconciling
+async def test_grants_that_another_process_signed_with_credentials_that_expire_are_renewed_at_once(
+    world: World,
+) -> None:
+    world.signer.expires = (NOW + timedelta(hours=1)).timestamp()
+    world.add("hello", {"timeoutSeconds": 604800})
+    await world.look("hello")
+    world.mirror._memories.clear()
+    await running(world, "hello")
+    await world.look("hello")
+    assert world.api.calls.count("secret hello-grants") == 2
+
+
+async def running(world: World, name: str) -> None:
+    """The container of the run's first pod runs; the watch says so."""
+    container = {"name": "task", "state": {"running": {"startedAt": "2026-01-02T04:00:00Z"}}}
+    world.api.pods[f"{name}-1"]["status"] = {"phase": "Running", "containerStatuses": [container]}
+    world.api.pods[f"{name}-1"]["metadata"]["resourceVersion"] = world.api._next()
+    world.mirror.put_pod(world.api.pods[f"{name}-1"])
+    await world.look(name)
+
+
+def renewal(world: World, name: str) -> datetime:
+    found = world.mirror.memory(Key("team", name), f"uid-{name}").renew_at
+    assert found is not None
+    return found
 
 
 @reconciling

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.unit.runner.s3like import S3Like
 
 from podtask_runner import logs, wire
 from podtask_runner.endpoints import Endpoints
+from podtask_runner.transfer import Store
 
 
 def post(url: str, **changes: Any) -> wire.LogPost:
@@ -70,6 +72,22 @@ def test_a_store_that_refuses_logs_does_not_hold_up_the_outcome_for_long(served:
     ran = served.source("def main():\n    print('out')\n    return 1", logs=post(server.url, fields={}))
     assert ran.exit_code == 0
     assert chunks(server) == []
+
+
+@pytest.mark.parametrize("status", [403, 400])
+def test_an_expired_grant_for_logs_is_read_again(served: Attempt, server: S3Like, status: int) -> None:
+    """The task is not at its end yet, and what it prints must not wait for that: the memory for it is bounded."""
+    grants = served.grants(wire.Code(source=""), logs=post(server.url))
+    store = Store(grants, lambda: replace(grants, logs=post(server.url, prefix="log/renewed")))
+    shipper = logs.Shipper(lambda: store.grants.logs or post(""), store.renew, flush_seconds=0.01)
+    arrived = threading.Event()
+    server.answers = [status, arrived.set]
+    shipper.start()
+    shipper.write(b"out")
+    assert arrived.wait(30)
+    shipper.finish()
+    shipper.join()
+    assert list(server.objects) == ["/log/renewed000001"]
 
 
 def test_sigterm_posts_what_there_is(served: Attempt, server: S3Like) -> None:

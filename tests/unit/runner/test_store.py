@@ -124,9 +124,10 @@ class TestWriting:
             write(store, DATA)
         assert time.now <= 5.0
 
-    def test_expired_grants_are_read_again(self, open_store: Any, server: S3Like, served: Attempt) -> None:
+    @pytest.mark.parametrize("status", [403, 400])  # 400: ExpiredToken, of credentials that expired before the URL
+    def test_expired_grants_are_read_again(self, open_store: Any, server: S3Like, served: Attempt, status: int) -> None:
         fresh = served.grants(wire.Code(source=""), result=served.slot("renewed"))
-        server.answers = [403]
+        server.answers = [status]
         store = open_store(lambda: fresh)
         write(store, DATA)
         assert server.objects["/renewed"] == DATA

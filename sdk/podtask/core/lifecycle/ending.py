@@ -67,10 +67,11 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
     delay = None if seen.policy.cancel else _another(before, judged)
     if delay is None:
         return end(before, now, judged.state, judged.why, _error(judged))
-    if deadline.passed(before.policy, before.status, now + delay):
+    suspend = seen.policy.suspend  # then the deadline's clock stands still from now on
+    if deadline.passed(before.policy, before.status, now if suspend else now + delay):
         return _out_of_time(before, judged, now)
     status = replace(
-        before.status,
+        deadline.pause(before.policy, before.status, now) if suspend else before.status,
         state=State.AWAITING_RETRY,
         reason=judged.why.reason,
         message=judged.why.message,
@@ -79,8 +80,8 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
         out_of_memory_used=before.status.out_of_memory_used + (judged.budget is Budget.MEMORY),
         next_attempt_at=now + delay,
     )
-    if delay > timedelta(0) or seen.policy.suspend or any(limit.full for limit in seen.limits):
-        return Decision(status, again_at=status.next_attempt_at)
+    if delay > timedelta(0) or suspend or any(limit.full for limit in seen.limits):
+        return Decision(status, again_at=now if suspend else status.next_attempt_at)
     again = record(seen, status, now)  # without a delay the judgement and the next record are one write
     return Decision(again, (Launch(again.attempts_total),))
 

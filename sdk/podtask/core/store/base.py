@@ -104,6 +104,10 @@ class Signer(Protocol):
         """A policy that writes any number of objects under `prefix`, each at most `max_bytes`."""
         ...
 
+    def credentials_expire_at(self) -> float | None:
+        """Seconds since the epoch when what is signed now dies with its credentials; None: they do not expire."""
+        ...
+
 
 KEY_LIMIT: Final = 1024
 """Bytes of UTF-8 in a key (Amazon S3 user guide, Object key names)."""

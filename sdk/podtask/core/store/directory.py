@@ -215,6 +215,9 @@ class DirectorySigner:
         _make_folder(self.root, _path(self.root, checked_grant_prefix(prefix) + "0").parent)
         return LogPost(self.root.as_uri(), prefix, max_bytes)
 
+    def credentials_expire_at(self) -> None:
+        """There are none."""
+
 
 def _path(root: Path, key: str) -> Path:
     if checked_key(key).startswith(_TEMP + "/"):

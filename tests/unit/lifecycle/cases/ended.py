@@ -287,6 +287,22 @@ CASES: dict[str, Case] = {
             "error": ErrorInfo("ValueError", "boom", attempt=1),
         },
     ),
+    "a retry of a suspended run is planned all the same: the clock stands still from the end of the attempt": Case(
+        seen(
+            running(), policy=replace(DEADLINE, retries=3, retry_delays=(20,), suspend=True), pod=over(Verdict.FAILED)
+        ),
+        15,
+        "ended_attempt",
+        State.AWAITING_RETRY,
+        again=at(15),
+        has={"retries_used": 1, "next_attempt_at": at(35), "suspended_at": at(15)},
+    ),
+    "a failure of a suspended run that is seen after the deadline ends it": Case(
+        seen(running(), policy=replace(DEADLINE, retries=3, suspend=True), pod=over(Verdict.FAILED)),
+        30,
+        "ended_attempt",
+        State.TIMED_OUT,
+    ),
     "a failure that is seen after the deadline ends the run as TimedOut and keeps its error": Case(
         seen(running(), policy=replace(DEADLINE, retries=3), pod=over(Verdict.FAILED)),
         30,
