@@ -169,7 +169,7 @@ class PodLogs:
             return
         self._failures = 0
         out = task_run_logger(replace(tail.run.info, run_count=tail.number))
-        for line in text.splitlines():
+        for line in text.split("\n"):  # the only end of a line there: what a task prints may hold others, such as \r
             when, _, words = line.partition(" ")
             if when > tail.last:
                 tail.last = when
