@@ -23,6 +23,10 @@ from podtask_runner.payload import PYTHON
 
 _MISSING: Final = object()
 _OF_NAMEDTUPLES: Final = frozenset({"_make", "_replace", "_asdict"})
+_OF_FIELDS: Final = frozenset(
+    {"__dataclass_params__", "__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__"}
+)
+"""Where dataclasses, attrs and pydantic keep what the statements of a class said about its fields."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,9 @@ def class_parts(kind: type) -> Parts:
         known = {key for key, found in methods.items() if found}
         for used, value in usage.class_names(tree, _globals_of(kind, methods), known):
             live.setdefault(f"(uses {used})", value)
-    facts = (name, sources.normal(tree) if tree is not None else ",".join(sorted(_annotated(kind))))
+    else:
+        live.update(_stated(kind))
+    facts = (name, sources.normal(tree) if tree is not None else "")
     return Parts(b"class", facts, live)
 
 
@@ -188,9 +194,21 @@ def _is_plain(value: object) -> bool:
     return kind in (type(None), bool, int, float, complex, str, bytes)
 
 
-def _annotated(kind: type) -> list[str]:
+def _stated(kind: type) -> dict[str, object]:
+    """What remains of a class statement that cannot be found, as that of a class without methods in a notebook cell:
+    annotations and fields in their order, options of the dataclass, the metaclass."""
+    stated: dict[str, object] = {"(annotations)": _annotated(kind)}
+    if type(kind) is not type:
+        stated["(metaclass)"] = type(kind)
+    for key in _OF_FIELDS & vars(kind).keys():
+        kept = vars(kind)[key]
+        stated[f"({key})"] = list(kept.items()) if isinstance(kept, dict) else kept
+    return stated
+
+
+def _annotated(kind: type) -> list[tuple[str, object]]:
     try:
-        return list(vars(kind).get("__annotations__", ()))
+        return list(kind.__annotations__.items())
     except Exception:  # noqa: BLE001 - lazily evaluated annotations run user code
         return []
 

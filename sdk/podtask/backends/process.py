@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import base64
+import contextlib
 import os
 import shutil
 import signal
@@ -138,7 +139,7 @@ class Live:
         grants_file.write_bytes(grants)
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+            "PYTHONPATH": os.pathsep.join(_path()),
             ENV_GRANTS: str(grants_file),
             ENV_TERMINATION_LOG: str(said),
         }
@@ -169,6 +170,18 @@ class Live:
             self._stopped = True
             if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(signal.SIGTERM)
+
+
+def _path() -> list[str]:
+    """The driver's, so that a name is the same module there.
+
+    The runner puts the working directory first unless it knows it already; here it is first where the driver's has "".
+    """
+    known = [entry for entry in sys.path if entry]
+    if "" not in sys.path:
+        with contextlib.suppress(OSError):  # it may be gone
+            known.append(os.getcwd())  # noqa: PTH109 - a string, as they all are
+    return known
 
 
 def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend) -> wire.Grants:

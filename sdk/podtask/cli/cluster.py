@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from podtask.backends.kubernetes.client import MERGE_PATCH, Api, Object, runs_path
+from podtask.backends.kubernetes.client import MERGE_PATCH, Api, Object, runs_path, utc
 from podtask.backends.kubernetes.refusals import Asked, Busy, ClusterRefused, ClusterUnreachable
 from podtask.cli.lines import Line, cut
 from podtask.core.names import PLURAL, POD_CONTAINER
@@ -131,12 +131,18 @@ class Cluster:
             for chunk in answer.stream(2**16, decode_content=True):
                 *texts, rest = cut(rest + chunk)
                 for text in texts:
-                    when, _, line = text.partition(b" ") if begins else (when, b"", text)
+                    when, line = _timed(text) if begins else (when, text)
                     begins = text.endswith(b"\n")
                     yield when, line
             if rest:
-                when, _, line = rest.partition(b" ") if begins else (when, b"", rest)
+                when, line = _timed(rest) if begins else (when, rest)
                 yield when, line + b"\n"
+
+
+def _timed(text: bytes) -> Line:
+    """The time at the beginning of a line, and the rest."""
+    when, _, line = text.partition(b" ")
+    return utc(when.decode(errors="replace")).encode(), line
 
 
 def event_time(event: Object) -> str:

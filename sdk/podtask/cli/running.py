@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,10 @@ from podtask.cli.session import Session, note
 from podtask.cli.submitting import create, stay
 from podtask.cli.view import KIND_PREFIX
 from podtask.core.names import State
+from podtask.errors import FlowTimedOut, ParameterTypeError, PodtaskError, RunError
+
+if TYPE_CHECKING:
+    from podtask import Flow
 
 BACKENDS = ("local", "process", "kubernetes")
 
@@ -69,7 +74,7 @@ def run(
 
 
 def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
-    _, flow = flowfiles.load(place)
+    _, flow = _loaded(place)
     flowfiles.fits(flow, arguments)
     if backend is not None:
         os.environ["PODTASK_BACKEND"] = backend  # for subflows too
@@ -81,6 +86,10 @@ def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
 
             value = asyncio.run(value)
     except Exception as error:
+        if isinstance(error, PodtaskError) and not isinstance(error, (RunError, FlowTimedOut)) and not _users(error):
+            # It has not come to the user's program: a setting, the cluster, an argument.
+            wrong = Exit.USAGE if isinstance(error, ParameterTypeError) else Exit.FAILED
+            raise CommandFailed(str(error), wrong) from error
         # The user's own program failed: its traceback is the answer, as of `python FILE.py`.
         traceback.print_exception(error)
         raise Ended(Exit.RUN_FAILED) from error
@@ -88,8 +97,31 @@ def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
         printers.out(printers.value(value))
 
 
+def _loaded(place: str) -> tuple[str, Flow[..., Any]]:
+    """See `flowfiles.load`. What the file itself raises is the user's, and told as `python FILE.py` tells it."""
+    try:
+        return flowfiles.load(place)
+    except CommandFailed:
+        raise
+    except Exception as error:
+        traceback.print_exception(error.with_traceback(_users(error)))
+        raise Ended(Exit.FAILED) from error
+
+
+def _users(error: Exception) -> TracebackType | None:
+    """The traceback from where the user's own code begins; None where it has not come to that."""
+    from podtask_runner import modules
+
+    trace = error.__traceback__
+    while trace is not None:
+        if modules.is_own(str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_frame.f_code.co_filename):
+            return trace
+        trace = trace.tb_next
+    return None
+
+
 def _in_cluster(session: Session, place: str, arguments: dict[str, Any], image: str | None, **stays: Any) -> None:
-    attribute, flow = flowfiles.load(place)
+    attribute, flow = _loaded(place)
     flowfiles.fits(flow, arguments)
     made = create(session, incluster.manifest(place, flow, attribute, arguments, image or _driver_image(session)))
     printers.out(f"{KIND_PREFIX}{made.name} created")

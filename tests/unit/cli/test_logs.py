@@ -117,6 +117,14 @@ def test_a_running_attempt_is_read_from_its_pod(podtask: Terminal) -> None:
     assert podtask("logs load --tail 1").out == "three\n"
 
 
+def test_times_of_a_node_that_is_not_on_utc_are_told_in_utc(podtask: Terminal) -> None:
+    """Those of the bucket are, and what is asked for after a broken connection is, by the newest of them."""
+    podtask.cluster.add(run("load", "Running"))
+    podtask.cluster.pods["team", "load-1"] = {}
+    podtask.cluster.logs["load-1"] = POD_LOG.replace("T03", "T05").replace("Z", "+02:00")
+    assert podtask("logs load --timestamps").out == POD_LOG
+
+
 def test_following_waits_for_the_pod_and_goes_on_to_the_next_attempt(podtask: Terminal) -> None:
     podtask.cluster.add(run("load", "Running"))
     podtask.cluster.pods["team", "load-1"] = {}

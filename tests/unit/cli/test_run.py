@@ -145,6 +145,16 @@ def test_what_a_flow_returns_is_printed(flows: Terminal, line: str, out: str) ->
             2,
             "podtask: --param x is given twice.\n",
         ),
+        "an argument of another type": (
+            "some_flows.py:doubled --param x=two",
+            2,
+            "podtask: Flow run received invalid parameters. Flow 'doubled': 'x': Input should be a valid integer",
+        ),
+        "no cluster": (
+            "some_flows.py:doubled --param x=2 --on kubernetes --kubeconfig gone",
+            1,
+            "podtask: There is no usable kube config (gone)",
+        ),
         "a file without --local": ("-f some.yaml", 2, "podtask: -f FILE goes with --local and nothing else; on the"),
     }.values(),
 )
@@ -159,6 +169,32 @@ def test_a_flow_that_fails_shows_its_own_traceback(flows: Terminal) -> None:
     assert (said.status, said.out) == (10, "")
     assert said.err.startswith("Traceback (most recent call last):\n")
     assert said.err.endswith("ValueError: no luck\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ("x = 1\nx.y\n", "line 2, in <module>\n    x.y\n", "AttributeError: 'int' object has no attribute 'y'\n"),
+        ("def f(:\n", "line 1\n    def f(:\n", "SyntaxError: invalid syntax\n"),
+        ("import not_there\n", "line 1, in <module>\n    import not_there\n", "No module named 'not_there'\n"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_shows_its_own_traceback(
+    flows: Terminal, text: str, where: str, what: str
+) -> None:
+    file = flows.file("one_flow.py", text)
+    said = flows("run one_flow.py")
+    assert (said.status, said.out) == (1, "")
+    assert f'  File "{file}", {where}' in said.err
+    assert said.err.endswith(what)
+    assert "importlib" not in said.err
+
+
+def test_a_setting_that_is_none_is_a_sentence(flows: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PODTASK_BACKEND", "moon")
+    said = flows("run some_flows.py:doubled --param x=2")
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith("podtask: There is no backend 'moon'; the known ones are local, process, kubernetes.")
 
 
 @pytest.mark.parametrize(

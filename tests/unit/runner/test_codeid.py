@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import linecache
 import os
 import subprocess
 import sys
@@ -71,6 +72,33 @@ def test_code_without_source_counts_by_bytecode() -> None:
     assert of("def f(x):\n    return x + 1") == of("\n\ndef f(x):\n    'doc'\n    return x + 1")
     assert of("def f(x):\n    return x + 1") != of("def f(x):\n    return x + 2")
     assert of("def f(x):\n    return [y for y in (1, 2)]") != of("def f(x):\n    return [y for y in (1, 3)]")
+
+
+IN_A_CELL = {
+    "a dataclass's factory": "@dataclass\nclass C:\n    n: list = field(default_factory=lambda: [{}])",
+    "a default in slots": "@dataclass(slots=True)\nclass C:\n    n: int = {}",
+    "an option of a dataclass": "@dataclass(order={} == 1)\nclass C:\n    n: int = 0",
+    "the order of fields": "@dataclass\nclass C:\n    n{}: int\n    n1: int\n    n2: int",
+    "a default of pydantic": "class C(BaseModel):\n    n: int = {}",
+    "what pydantic coerces to": "class C(BaseModel):\n    n: (int, int, str)[{}]",
+    "a metaclass": "class M(type):\n    def n(self): return {}\nclass C(metaclass=M): pass",
+}
+
+
+@pytest.mark.parametrize("what", IN_A_CELL)
+def test_a_class_without_methods_in_a_notebook_counts_by_what_it_says(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(number: int, cell: str = "from dataclasses import *\nfrom pydantic import BaseModel\n") -> str:
+        cell += IN_A_CELL[what].format(number) + "\ndef f(): return C"
+        kernel, filename = types.ModuleType("__main__"), f"/tmp/ipykernel_1/{number}.py"
+        monkeypatch.setitem(sys.modules, "__main__", kernel)
+        monkeypatch.setitem(linecache.cache, filename, (len(cell), None, cell.splitlines(keepends=True), filename))
+        exec(compile(cell, filename, "exec"), vars(kernel))
+        return code_identity(kernel.f)
+
+    assert of(1) == of(1)
+    assert of(1) != of(2)
 
 
 def test_lambdas_on_one_line_are_told_apart() -> None:

@@ -45,6 +45,36 @@ def test_a_killed_driver_takes_its_subprocesses_along(tmp_path: Path) -> None:
         assert told.read() == ""
 
 
+NAMESAKES = """
+from podtask import flow, task
+import helpers
+
+@task
+def asking():
+    return helpers.WHERE
+
+@flow
+def driving():
+    return asking().result()
+
+print(driving())
+"""
+
+
+@pytest.mark.parametrize(("how", "where"), [("script.py", "beside"), ("-m", "here"), ("-c", "here")])
+def test_modules_are_those_of_the_driver(tmp_path: Path, how: str, where: str) -> None:
+    """Python puts the script's folder first, which need not be the working directory; both may have the module."""
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "helpers.py").write_text("WHERE = 'here'")
+    (tmp_path / "beside" / "helpers.py").write_text("WHERE = 'beside'")
+    (tmp_path / "beside" / "script.py").write_text(NAMESAKES)
+    command = {"script.py": ["beside/script.py"], "-m": ["-m", "beside.script"], "-c": ["-c", NAMESAKES]}[how]
+    environment = {**os.environ, "PODTASK_BACKEND": "process", "PODTASK_HOME": str(tmp_path / "home")}
+    argv = [sys.executable, *command]
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{where}\n", done.stderr
+
+
 def test_a_function_that_cannot_travel_is_said_at_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PODTASK_HOME", str(tmp_path))
     lock = threading.Lock()

@@ -92,6 +92,30 @@ def test_a_running_tasks_lines_come_as_they_are_written_each_once(scene: Scene, 
     assert [since for _, since in scene.reads] == [None, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"]
 
 
+@pytest.mark.parametrize("end", ["\r", "\f", "\x1c", "\x85", "\u2028"])
+def test_what_python_takes_for_the_end_of_a_line_too_loses_no_line(scene: Scene, run: TaskRun, end: str) -> None:
+    bar = f"epoch 1:  10%{end}epoch 1:  20%"
+    lines = scene.pods[f"{run.id}-1"] = [f"2026-01-02T03:04:05.1Z {bar}", "2026-01-02T03:04:05.2Z saved"]
+    scene.update(run, RUNNING)
+    scene.logs.step()
+    lines.append("2026-01-02T03:04:06.1Z done")
+    scene.logs.step()
+    assert scene.happened == ["told Running", bar, "saved", "done"]
+
+
+def test_a_node_that_is_not_on_utc_is_asked_for_what_came_since(scene: Scene, run: TaskRun) -> None:
+    lines = scene.pods[f"{run.id}-1"] = ["2026-03-29T01:59:59.100000000+01:00 one"]
+    scene.update(run, RUNNING)
+    scene.logs.step()
+    lines += ["2026-03-29T03:00:00.100000000+02:00 two", "2026-03-29T03:00:01.100000000+02:00 three"]
+    scene.logs.step()
+    lines.append("2026-10-25T02:00:00.100000000+01:00 four")
+    scene.update(run, FAILED)
+    scene.logs.step()
+    assert scene.happened == ["told Running", "one", "two", "three", "four", "told Failed"]
+    assert [since for _, since in scene.reads] == [None, "2026-03-29T00:59:59Z", "2026-03-29T01:00:01Z"]
+
+
 def test_every_attempt_is_read_once(scene: Scene, run: TaskRun) -> None:
     scene.pods = {f"{run.id}-1": ["2026-01-02T03:04:05.1Z first"], f"{run.id}-2": ["2026-01-02T03:04:07.1Z second"]}
     scene.update(run, WAITING)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -127,7 +128,7 @@ class Api:
                 yield event
 
     def pod_log(self, namespace: str, pod: str, since: str | None, limit_bytes: int, seconds: float) -> str:
-        """Lines of the task's container, each after its time; `since` to the second. Not repeated."""
+        """Lines of the task's container, each after its time (see `utc`); `since` to the second. Not repeated."""
         query = {"container": POD_CONTAINER, "timestamps": "true", "limitBytes": str(limit_bytes)}
         if since is not None:
             query["sinceTime"] = since
@@ -290,6 +291,20 @@ def runs_path(namespace: str, name: str = "") -> str:
     """TaskRuns of a namespace, or one of them; without a namespace, of all."""
     where = f"namespaces/{namespace}/" if namespace else ""
     return f"/apis/{GROUP}/{VERSION}/{where}{PLURAL}/{name}".rstrip("/")
+
+
+def utc(when: str) -> str:
+    """A time of a pod's log in UTC: the runtime writes that of its node, with the offset, and "…Z" elsewhere.
+
+    What is no time stays as it is.
+    """
+    if when.endswith("Z"):
+        return when
+    try:
+        moment = datetime.strptime(when[:19] + when[-6:], "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:
+        return when
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S}{when[19:-6]}Z"
 
 
 def lines(answer: Any) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from podtask.backends.kubernetes.client import utc
 from podtask.context import task_run_logger
 from podtask.core import names
 from podtask.core.keys import pod_name
@@ -169,9 +170,9 @@ class PodLogs:
             return
         self._failures = 0
         out = task_run_logger(replace(tail.run.info, run_count=tail.number))
-        for line in text.splitlines():
+        for line in text.split("\n"):  # the only end of a line there: what a task prints may hold others, such as \r
             when, _, words = line.partition(" ")
-            if when > tail.last:
+            if (when := utc(when)) > tail.last:
                 tail.last = when
                 out.info("%s", words)
 
