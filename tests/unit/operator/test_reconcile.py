@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from tests.builders import SETTINGS
+from tests.builders import DIGEST, SETTINGS
 from tests.unit.operator.fake_api import FakeApi
 
 from podtask.core.store.memory import MemoryStore
@@ -390,6 +390,24 @@ async def test_an_attempt_that_no_pod_can_be_built_for_any_more_ends_the_run(wor
     await world.look("hello")
     assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Failed", "InvalidSpec")
     assert "There is no runner image for Python" in world.status("hello")["message"]
+
+
+@reconciling
+async def test_a_payload_that_is_no_base64_ends_the_run(world: World) -> None:
+    world.add("hello", {"inputs": {"inline": "aGk"}})
+    await world.look("hello")
+    await world.look("hello")
+    assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Failed", "InvalidSpec")
+
+
+@reconciling
+async def test_an_upstreams_small_result_that_is_no_base64_is_read_from_the_store(world: World) -> None:
+    """A task can write its own termination message."""
+    result = {"digest": DIGEST, "size": 2, "serializer": "cloudpickle", "inline": "aGk", "attempt": 1}
+    world.add("first", status={**ENDED, "result": result})
+    world.add("hello", {"upstream": [{"taskRun": "first", "parameter": "x"}]})
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
 
 
 @reconciling
