@@ -42,6 +42,7 @@ from podtask_operator.settings import Settings
 from podtask_operator.statusjson import dump, merge_patch
 from podtask_operator.story import Story
 from podtask_operator.supervise import pause
+from podtask_operator.validate import invalid
 from podtask_runner.wire import Grants
 
 log = logging.getLogger(__name__)
@@ -138,6 +139,10 @@ class Applier:
         if run.deleting or running is None or running.number != attempt:
             self._mirror.put_run(live)
             raise Later("the attempt to launch is not the one that is recorded")
+        wrong = invalid(run, self._settings)
+        if wrong is not None:  # payloads are seen here only, and the settings may be others than at the gate
+            memory.refusal = Refusal(wrong, final=True, retry_at=now)
+            return
         try:
             await self._grant(run, attempt, memory, now)
         except ApiError as error:

@@ -107,15 +107,10 @@ def build(
 def small_result(status: Status) -> tuple[str, bytes] | None:
     """A result that its status carries whole: `(digest, bytes)`, checked, so that no download is needed."""
     result = status.result
-    if result is None:
+    if result is None or (result.value is None and not result.inline):
         return None
-    raw = (
-        result.value.encode()
-        if result.value is not None
-        else base64.b64decode(result.inline)
-        if result.inline
-        else None
-    )
-    if raw is None or hashlib.sha256(raw).hexdigest() != result.digest:
+    try:
+        raw = base64.b64decode(result.inline or "") if result.value is None else result.value.encode()
+    except ValueError:  # neither base64 nor UTF-8: whatever runs in a pod can write its outcome
         return None
-    return result.digest, raw
+    return (result.digest, raw) if hashlib.sha256(raw).hexdigest() == result.digest else None

@@ -6,6 +6,7 @@ The user's source is never parsed or compiled here: that is the runner's, in the
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -56,6 +57,17 @@ def parameters_are_small(run: TaskRun, _: Settings) -> Why | None:
         f"spec.parameters has {size} bytes as JSON; at most {PARAMETERS_LIMIT} are allowed.",
         "Let a task read the data from where it is, or pass the result of another TaskRun with spec.upstream.",
     )
+
+
+def payloads_are_base64(run: TaskRun, _: Settings) -> Why | None:
+    """What travels inline is base64, with its padding."""
+    # Seen at the launch only: what is held of a run has no payloads.
+    for path, payload in (("spec.inputs", run.spec.inputs), ("spec.task.code", run.spec.task.code)):
+        try:
+            base64.b64decode((payload and payload.inline) or "", validate=True)
+        except ValueError as error:
+            return _why(f"{path}.inline is not base64: {error}.", "Encode the bytes as base64, with its padding.")
+    return None
 
 
 def keys_are_quoted(run: TaskRun, _: Settings) -> Why | None:
@@ -205,6 +217,7 @@ def _variable(path: str, variable: EnvVar) -> Why | None:
 CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     one_way_in,
     parameters_are_small,
+    payloads_are_base64,
     keys_are_quoted,
     parameters_come_once,
     upstreams_go_somewhere,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from tests.builders import SETTINGS
+from tests.builders import DIGEST, SETTINGS
 from tests.unit.operator.fake_api import FakeApi
 
 from podtask.core.store.memory import MemoryStore
@@ -371,6 +372,40 @@ async def test_a_refused_secret_is_told_to_the_user_and_tried_again_with_the_sam
     assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Pending", "Quota")
     world.api.refused.clear()
     world.now += timedelta(seconds=5)
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
+async def test_an_attempt_that_no_pod_can_be_built_for_any_more_ends_the_run(world: World) -> None:
+    """The chart was upgraded meanwhile, without the runner image of its Python."""
+    world.add("hello")
+    await world.look("hello")
+    world.api.pods.clear()
+    world.mirror.pods.clear()
+    world.mirror._memories.clear()
+    upgraded = replace(SETTINGS, runner_images={})
+    world.reconciler._observer._settings = world.reconciler._applier._settings = upgraded
+    await world.look("hello")  # the first attempt is Lost, and the second is recorded at once
+    await world.look("hello")
+    assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Failed", "InvalidSpec")
+    assert "There is no runner image for Python" in world.status("hello")["message"]
+
+
+@reconciling
+async def test_a_payload_that_is_no_base64_ends_the_run(world: World) -> None:
+    world.add("hello", {"inputs": {"inline": "aGk"}})
+    await world.look("hello")
+    await world.look("hello")
+    assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Failed", "InvalidSpec")
+
+
+@reconciling
+async def test_an_upstreams_small_result_that_is_no_base64_is_read_from_the_store(world: World) -> None:
+    """A task can write its own termination message."""
+    result = {"digest": DIGEST, "size": 2, "serializer": "cloudpickle", "inline": "aGk", "attempt": 1}
+    world.add("first", status={**ENDED, "result": result})
+    world.add("hello", {"upstream": [{"taskRun": "first", "parameter": "x"}]})
     await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]
 

@@ -71,6 +71,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "by the upstream one and by the upstream two",
     ),
     "an upstream that goes nowhere": ({"upstream": [{"taskRun": "other"}]}, "would go nowhere"),
+    "inputs that are not base64": ({"inputs": {"inline": "aGk"}}, "spec.inputs.inline is not base64"),
+    "code that is not base64": ({"task": {"code": {"inline": "é"}}}, "spec.task.code.inline is not base64"),
     "itself as upstream": ({"upstream": [{"taskRun": "hello", "parameter": "a"}]}, "waits for itself"),
     "itself in waitFor": ({"waitFor": [{"taskRun": "hello"}]}, "waits for itself"),
     "a minor without runner image": (

@@ -173,7 +173,8 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
     attempt, pod = seen.status.running, seen.pod
     if attempt is None or pod is None or pod.phase is not PodPhase.RUNNING:
         return None
-    started = pod.started_at or attempt.recorded_at or now
+    # By the node's clock, which may be behind: nothing of an attempt runs before its record.
+    started = max((moment for moment in (pod.started_at, attempt.recorded_at) if moment is not None), default=now)
     over = None
     if seen.policy.timeout_seconds is not None:
         over = later(started, seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN

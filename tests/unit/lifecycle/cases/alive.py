@@ -160,6 +160,13 @@ CASES: dict[str, Case] = {
         effects=(Stop(1, "pod-1"),),
         last={"outcome": None, "reason": Reason.TIMED_OUT},
     ),
+    "a container on a node whose clock is behind is not stopped before its time": Case(
+        seen(running(), policy=Policy(timeout_seconds=60), pod=pod(started_at=at(-120))),
+        5,
+        "running_pod",
+        State.RUNNING,
+        again=at(75),
+    ),
     "suspend lets a container run on": Case(
         seen(running(), policy=Policy(suspend=True), pod=pod()), 4, "running_pod", State.RUNNING
     ),
