@@ -286,6 +286,14 @@ class TestClassesOfLibraries:
         assert content_hash(Item(names=1)) != content_hash(Item(names=2))
 
 
+def test_what_cython_made_can_be_hashed() -> None:
+    """Nothing tells whose the class of its functions is, and the module of their metaclass is no text."""
+    import numpy as np
+
+    one, again, two = (np.random.default_rng(seed) for seed in (1, 1, 2))
+    assert content_hash(one) == content_hash(again) != content_hash(two)
+
+
 @dataclasses.dataclass(frozen=True)
 class Node:
     children: tuple[Any, ...] = ()
