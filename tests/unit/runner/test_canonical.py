@@ -294,6 +294,25 @@ def test_what_cython_made_can_be_hashed() -> None:
     assert content_hash(one) == content_hash(again) != content_hash(two)
 
 
+@dataclasses.dataclass
+class Batch(list[int]):
+    unit: str = "m"
+
+
+@dataclasses.dataclass(init=False, eq=False)
+class Amount(float):
+    unit: str = "m"
+
+
+def test_a_dataclass_that_is_a_list_or_a_number_counts_with_what_it_holds() -> None:
+    long, other = Batch("m"), Batch("m")
+    long.extend([1, 2])
+    other.extend([1, 3])
+    assert len({content_hash(each) for each in (Batch("m"), Batch("km"), long, other)}) == 4
+    assert len({content_hash(each) for each in (Amount(1), Amount(2), 1.0)}) == 3
+    assert content_hash(long) == content_hash(copy.deepcopy(long))
+
+
 @dataclasses.dataclass(frozen=True)
 class Node:
     children: tuple[Any, ...] = ()
