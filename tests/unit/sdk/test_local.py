@@ -6,7 +6,11 @@ import asyncio
 import builtins
 import contextvars
 import logging
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from tests.unit.sdk.harness import ManualClock
@@ -311,3 +315,38 @@ class TestWorkers:
             assert done.acquire(timeout=30)
         assert max(most) <= 2
         workers.close()
+
+
+FORKING = """
+import os, signal
+from podtask import flow, task
+
+@task(retries=1, retry_delay_seconds=0.01)
+def shaky(number):
+    from podtask import get_run_context
+    assert get_run_context().task_run.run_count == 2
+    return number
+
+@task
+async def later(number):
+    return number
+
+@flow
+def driving(number):
+    return shaky(number).result() + later(number).result()
+
+driving(1)
+child = os.fork()
+if not child:
+    signal.alarm(30)
+    os._exit(driving(2))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), driving(3))
+"""
+
+
+@pytest.mark.parametrize("backend", ["local", "process"])
+def test_a_forked_child_runs_flows_of_its_own(tmp_path: Path, backend: str) -> None:
+    environment = {**os.environ, "PODTASK_BACKEND": backend, "PODTASK_HOME": str(tmp_path)}
+    argv = [sys.executable, "-c", FORKING]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "4 6\n", done.stderr
