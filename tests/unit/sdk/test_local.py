@@ -317,6 +317,43 @@ class TestWorkers:
         workers.close()
 
 
+CLOSING = """
+import asyncio
+from podtask import flow, task
+
+started = []
+
+@task
+async def endless():
+    await asyncio.Event().wait()
+
+@flow
+async def abandoned():
+    started.append(await endless())
+    await started[0].wait()
+
+async def leaving():
+    left.append(asyncio.ensure_future(abandoned()))
+    while not started or not started[0].task_run.state.is_running():
+        await asyncio.sleep(0)
+
+left = []
+loop = asyncio.new_event_loop()
+loop.run_until_complete(leaving())
+loop.close()
+started[0].cancel()
+print(started[0].task_run.state.name)
+"""
+
+
+def test_an_attempt_whose_loop_was_closed_can_be_given_up(tmp_path: Path) -> None:
+    """As the thread of all timers does when its time is over, which must survive that."""
+    environment = {**os.environ, "PODTASK_BACKEND": "local", "PODTASK_HOME": str(tmp_path)}
+    argv = [sys.executable, "-c", CLOSING]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "Cancelled\n", done.stderr
+
+
 FORKING = """
 import os, signal
 from podtask import flow, task
