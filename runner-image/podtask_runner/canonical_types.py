@@ -99,9 +99,14 @@ def _container(encoder: Encoder, value: object) -> bytes | None:
     return None
 
 
+_WITH_CONTENT: Final = (list, dict, tuple, str, bytes, bytearray, int, float, complex)
+
+
 def _fields(encoder: Encoder, value: object) -> bytes | None:
     """Dataclasses, attrs and pydantic: the class and its fields; no caches, no generated machinery."""
     kind = type(value)
+    if isinstance(value, _WITH_CONTENT):  # which is no field; how it is rebuilt says all
+        return None
     if hasattr(kind, "__dataclass_fields__"):
         return encoder.named(b"dataclass", _instance(value, kind.__dataclass_fields__), _kind(encoder, value))
     names: Any

@@ -198,7 +198,7 @@ def _stated(kind: type) -> dict[str, object]:
     """What remains of a class statement that cannot be found, as that of a class without methods in a notebook cell:
     annotations and fields in their order, options of the dataclass, the metaclass."""
     stated: dict[str, object] = {"(annotations)": _annotated(kind)}
-    if type(kind) is not type:
+    if type(kind) is not type and isinstance(type(kind).__module__, str):  # that of Cython's functions is of no module
         stated["(metaclass)"] = type(kind)
     for key in _OF_FIELDS & vars(kind).keys():
         kept = vars(kind)[key]

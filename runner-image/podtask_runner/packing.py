@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 import cloudpickle
 
 from podtask_runner import usage
+from podtask_runner.pickling import Pickler
 
 Reference = Callable[[object], "str | None"]
 
@@ -88,7 +89,7 @@ def _unpacked(modules: dict[str, types.ModuleType], content: object) -> object:
     return content
 
 
-class PackingPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+class PackingPickler(Pickler):
     """cloudpickle's pickler that asks `packing` whose module an object is of."""
 
     def __init__(self, stream: Any, packing: Packing, reference: Reference | None) -> None:

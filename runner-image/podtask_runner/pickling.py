@@ -6,6 +6,7 @@ never by the supervisor or the operator. The header that is checked before unpic
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import json
@@ -13,10 +14,11 @@ import os
 import pickle
 import sys
 import traceback
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import cloudpickle
 
@@ -91,7 +93,7 @@ def _pickler(stream: Any, reference: Reference | None, packing: Packing | None) 
         from podtask_runner.packing import PackingPickler
 
         return PackingPickler(stream, packing, reference)
-    return cloudpickle.Pickler(stream) if reference is None else _ReferringPickler(stream, reference)
+    return Pickler(stream) if reference is None else _ReferringPickler(stream, reference)
 
 
 def _with_modules(obj: object, modules: dict[str, Any]) -> object:
@@ -295,7 +297,20 @@ def _dumps_or_none(obj: object) -> bytes | None:
         return None
 
 
-class _ReferringPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
+    state = {name: value for name, value in vars(obj).items() if name != "lock"}
+    return functools.cached_property, (obj.func,), state
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle's, that also takes a `functools.cached_property`, which holds a lock before Python 3.12."""
+
+    dispatch_table: ClassVar[Any] = ChainMap(
+        {functools.cached_property: _cached_property}, cloudpickle.Pickler.dispatch_table
+    )
+
+
+class _ReferringPickler(Pickler):
     def __init__(self, buffer: Any, reference: Reference) -> None:
         super().__init__(buffer)
         self._reference = reference

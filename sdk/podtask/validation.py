@@ -44,15 +44,14 @@ def validated(
 
 
 def adapters_of(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
-    """One pydantic adapter per annotated parameter; annotations that cannot be resolved are not checked."""
+    """One pydantic adapter per annotated parameter; annotations that cannot be resolved are not checked, nor are those
+    that pydantic has no check for (a protocol, a `typing.TypedDict` before Python 3.12)."""
     if all(parameter.annotation is inspect.Parameter.empty for parameter in signature.parameters.values()):
         return {}
     from pydantic import TypeAdapter
 
-    found: dict[str, Any] = {}
-    for name, annotation in _hints(fn, signature).items():
-        found[name] = _adapter(TypeAdapter, annotation)
-    return found
+    made = {name: _adapter(TypeAdapter, annotation) for name, annotation in _hints(fn, signature).items()}
+    return {name: adapter for name, adapter in made.items() if adapter is not None}
 
 
 def _hints(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
@@ -78,12 +77,11 @@ def _one_by_one(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
 
 
 def _adapter(make: Any, annotation: Any) -> Any:
-    from pydantic import PydanticUserError
-
-    try:
-        return make(annotation, config={"arbitrary_types_allowed": True})
-    except PydanticUserError:  # models and dataclasses bring a configuration of their own
-        return make(annotation)
+    options: tuple[dict[str, Any], ...] = ({"config": {"arbitrary_types_allowed": True}}, {})
+    for given in options:  # models and dataclasses bring a configuration of their own
+        with contextlib.suppress(Exception):  # pydantic's own, and what building a schema of any object may raise
+            return make(annotation, **given)
+    return None
 
 
 def _one(adapter: Any, parameter: inspect.Parameter, value: Any) -> Any:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable
 
@@ -68,3 +69,13 @@ def get(name: str | None = None) -> Backend:
         if key not in _instances:
             _instances[key] = _factories[given.backend](given)
         return _instances[key]
+
+
+def _born() -> None:
+    """A forked child has none of its parent's threads: what their backends were given would never run."""
+    global _lock  # noqa: PLW0603 - a thread of the parent may have held it
+    _lock = threading.Lock()
+    _instances.clear()
+
+
+os.register_at_fork(after_in_child=_born)

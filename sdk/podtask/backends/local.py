@@ -186,7 +186,10 @@ class Live:
             if self._task is None or self._on is None or self._over:
                 return False
             self._why = outcome
-            self._on.call_soon_threadsafe(self._task.cancel)
+            try:
+                self._on.call_soon_threadsafe(self._task.cancel)
+            except RuntimeError:  # the loop was closed around it, and nothing will run there any more
+                return False
             return True
 
     def end(self, outcome: Outcome, payload: bytes | None) -> None:

@@ -286,6 +286,33 @@ class TestClassesOfLibraries:
         assert content_hash(Item(names=1)) != content_hash(Item(names=2))
 
 
+def test_what_cython_made_can_be_hashed() -> None:
+    """Nothing tells whose the class of its functions is, and the module of their metaclass is no text."""
+    import numpy as np
+
+    one, again, two = (np.random.default_rng(seed) for seed in (1, 1, 2))
+    assert content_hash(one) == content_hash(again) != content_hash(two)
+
+
+@dataclasses.dataclass
+class Batch(list[int]):
+    unit: str = "m"
+
+
+@dataclasses.dataclass(init=False, eq=False)
+class Amount(float):
+    unit: str = "m"
+
+
+def test_a_dataclass_that_is_a_list_or_a_number_counts_with_what_it_holds() -> None:
+    long, other = Batch("m"), Batch("m")
+    long.extend([1, 2])
+    other.extend([1, 3])
+    assert len({content_hash(each) for each in (Batch("m"), Batch("km"), long, other)}) == 4
+    assert len({content_hash(each) for each in (Amount(1), Amount(2), 1.0)}) == 3
+    assert content_hash(long) == content_hash(copy.deepcopy(long))
+
+
 @dataclasses.dataclass(frozen=True)
 class Node:
     children: tuple[Any, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import threading
 from typing import Any
@@ -25,6 +26,20 @@ def refer(obj: object) -> str | None:
 def test_functions_travel_by_value() -> None:
     factor = 3
     assert pickling.loads(pickling.dumps(lambda x: x * factor))(2) == 6
+
+
+def test_a_cached_property_travels() -> None:
+    class Circle:
+        radius = 3
+
+        @functools.cached_property
+        def area(self) -> int:
+            """About."""
+            return self.radius * self.radius * 3
+
+    there = pickling.loads(pickling.dumps(vars(Circle)["area"]))
+    assert (there.attrname, there.__doc__) == ("area", "About.")
+    assert there.__get__(Circle()) == 27
 
 
 def test_references_are_resolved_wherever_they_stand() -> None:

@@ -6,7 +6,11 @@ import asyncio
 import builtins
 import contextvars
 import logging
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from tests.unit.sdk.harness import ManualClock
@@ -311,3 +315,75 @@ class TestWorkers:
             assert done.acquire(timeout=30)
         assert max(most) <= 2
         workers.close()
+
+
+CLOSING = """
+import asyncio
+from podtask import flow, task
+
+started = []
+
+@task
+async def endless():
+    await asyncio.Event().wait()
+
+@flow
+async def abandoned():
+    started.append(await endless())
+    await started[0].wait()
+
+async def leaving():
+    left.append(asyncio.ensure_future(abandoned()))
+    while not started or not started[0].task_run.state.is_running():
+        await asyncio.sleep(0)
+
+left = []
+loop = asyncio.new_event_loop()
+loop.run_until_complete(leaving())
+loop.close()
+started[0].cancel()
+print(started[0].task_run.state.name)
+"""
+
+
+def test_an_attempt_whose_loop_was_closed_can_be_given_up(tmp_path: Path) -> None:
+    """As the thread of all timers does when its time is over, which must survive that."""
+    environment = {**os.environ, "PODTASK_BACKEND": "local", "PODTASK_HOME": str(tmp_path)}
+    argv = [sys.executable, "-c", CLOSING]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "Cancelled\n", done.stderr
+
+
+FORKING = """
+import os, signal
+from podtask import flow, task
+
+@task(retries=1, retry_delay_seconds=0.01)
+def shaky(number):
+    from podtask import get_run_context
+    assert get_run_context().task_run.run_count == 2
+    return number
+
+@task
+async def later(number):
+    return number
+
+@flow
+def driving(number):
+    return shaky(number).result() + later(number).result()
+
+driving(1)
+child = os.fork()
+if not child:
+    signal.alarm(30)
+    os._exit(driving(2))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), driving(3))
+"""
+
+
+@pytest.mark.parametrize("backend", ["local", "process"])
+def test_a_forked_child_runs_flows_of_its_own(tmp_path: Path, backend: str) -> None:
+    environment = {**os.environ, "PODTASK_BACKEND": backend, "PODTASK_HOME": str(tmp_path)}
+    argv = [sys.executable, "-c", FORKING]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "4 6\n", done.stderr

@@ -243,6 +243,19 @@ class TestMain:
         )
         assert lab.run().result.value == "13"
 
+    def test_so_do_classes_with_cached_properties(self, lab: Lab) -> None:
+        lab.send(
+            """
+            import functools
+            class Point:
+                def __init__(self, x): self.x = x
+                @functools.cached_property
+                def double(self): return self.x * 2
+            send(lambda p: [p.double, Point(5).double], Point(4))
+            """
+        )
+        assert lab.run().result.value == "[8,10]"
+
     def test_so_do_those_of_a_notebook(self, lab: Lab) -> None:
         """Cells are executed in `__main__` one after the other, their text known to `linecache` only."""
         lab.send(
