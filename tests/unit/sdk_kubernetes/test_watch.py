@@ -141,6 +141,17 @@ def test_after_410_gone_it_lists_once_and_sees_what_was_deleted_meanwhile(scene:
     assert removed.id in (scene.told[1][1].message or "")
 
 
+def test_after_any_other_refusal_it_lists_too_as_the_same_question_would_have_the_same_answer(scene: Scene) -> None:
+    run = scene.follow("0")
+    restored = ClusterRefused("Too large resource version: 10, current: 5", 504, "Timeout")
+    scene.source.rounds = [[restored], [modified(run, "501", ENDED)]]
+    scene.source.listed = [obj(run, "4")]
+    assert scene.watch.round()
+    assert scene.watch.round() is None
+    assert scene.source.asked == [("10", SILENCE_SECONDS), "list", ("500", SILENCE_SECONDS)]
+    assert scene.states == [("0", "Completed")]
+
+
 def test_a_deleted_run_is_cancelled_unless_its_last_word_was_an_end(scene: Scene) -> None:
     first, second = scene.follow("0"), scene.follow("1")
     scene.source.rounds = [
@@ -177,7 +188,7 @@ def test_a_long_absence_is_told_once(scene: Scene, caplog: pytest.LogCaptureFixt
 
 
 def test_a_right_that_is_missing_ends_the_runs_with_the_reason(scene: Scene) -> None:
-    scene.follow("0")
+    scene.source.listed = [obj(scene.follow("0"), "10")]
     scene.source.rounds = [[ClusterRefused("'eve' may not watch taskruns", 403)] for _ in range(REFUSALS)]
     answers = [scene.watch.round() for _ in range(REFUSALS)]
     assert None not in answers[:-1]
@@ -187,7 +198,7 @@ def test_a_right_that_is_missing_ends_the_runs_with_the_reason(scene: Scene) -> 
 
 
 def test_a_busy_server_is_waited_for_as_long_as_it_takes(scene: Scene) -> None:
-    scene.follow("0")
+    scene.source.listed = [obj(scene.follow("0"), "10")]
     scene.source.rounds = [[Busy("later", 503)] for _ in range(3 * REFUSALS)]
     assert None not in [scene.watch.round() for _ in range(3 * REFUSALS)]
     assert scene.told == []

@@ -118,8 +118,8 @@ class Watch:
         try:
             self._follow()
         except ClusterRefused as no:
+            self._version = None  # whatever it was: the same question would have the same answer
             if no.status == GONE:
-                self._version = None
                 return None if self.idle else 0.0
             return self._refused(no)
         except ClusterUnreachable as error:
