@@ -103,7 +103,7 @@ class Cluster:
         while True:
             try:
                 for when, text in self._log(namespace, pod, follow=follow, tail=None if shown else tail, since=shown):
-                    if when <= shown:
+                    if shown and when <= shown:
                         continue  # it was shown before the connection broke
                     new, skip = text[skip:], max(skip - len(text), 0)
                     if new:
@@ -131,18 +131,19 @@ class Cluster:
             for chunk in answer.stream(2**16, decode_content=True):
                 *texts, rest = cut(rest + chunk)
                 for text in texts:
-                    when, line = _timed(text) if begins else (when, text)
+                    when, line = _timed(text, when) if begins else (when, text)
                     begins = text.endswith(b"\n")
                     yield when, line
             if rest:
-                when, line = _timed(rest) if begins else (when, rest)
+                when, line = _timed(rest, when) if begins else (when, rest)
                 yield when, line + b"\n"
 
 
-def _timed(text: bytes) -> Line:
-    """The time at the beginning of a line, and the rest."""
+def _timed(text: bytes, before: bytes) -> Line:
+    """The time at the beginning of a line, and the rest; a line without one is of the time of the line before."""
     when, _, line = text.partition(b" ")
-    return utc(when.decode(errors="replace")).encode(), line
+    moment = utc(when.decode(errors="replace"))
+    return (before, text) if moment is None else (moment.encode(), line)
 
 
 def event_time(event: Object) -> str:

@@ -125,6 +125,13 @@ def test_times_of_a_node_that_is_not_on_utc_are_told_in_utc(podtask: Terminal) -
     assert podtask("logs load --timestamps").out == POD_LOG
 
 
+def test_what_the_kubelet_says_instead_of_a_log_is_shown_whole(podtask: Terminal) -> None:
+    podtask.cluster.add(run("load", "Running"))
+    podtask.cluster.pods["team", "load-1"] = {}
+    podtask.cluster.logs["load-1"] = "unable to retrieve container logs for cri-o://0123\n"
+    assert podtask("logs load").out == podtask.cluster.logs["load-1"]
+
+
 def test_following_waits_for_the_pod_and_goes_on_to_the_next_attempt(podtask: Terminal) -> None:
     podtask.cluster.add(run("load", "Running"))
     podtask.cluster.pods["team", "load-1"] = {}

@@ -116,6 +116,16 @@ def test_a_node_that_is_not_on_utc_is_asked_for_what_came_since(scene: Scene, ru
     assert [since for _, since in scene.reads] == [None, "2026-03-29T00:59:59Z", "2026-03-29T01:00:01Z"]
 
 
+def test_what_the_kubelet_says_instead_of_a_log_is_no_line_of_it(scene: Scene, run: TaskRun) -> None:
+    lines = scene.pods[f"{run.id}-1"] = ["unable to retrieve container logs for cri-o://0123"]
+    scene.update(run, RUNNING)
+    scene.logs.step()
+    lines.append("2026-01-02T03:04:05.1Z one")
+    scene.update(run, FAILED)
+    scene.logs.step()
+    assert scene.happened == ["told Running", "one", "told Failed"]
+
+
 def test_every_attempt_is_read_once(scene: Scene, run: TaskRun) -> None:
     scene.pods = {f"{run.id}-1": ["2026-01-02T03:04:05.1Z first"], f"{run.id}-2": ["2026-01-02T03:04:07.1Z second"]}
     scene.update(run, WAITING)

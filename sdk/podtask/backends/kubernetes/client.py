@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 POOL = 16
 """Connections kept open; watches of many flows at once take more for their time."""
+LOG_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -293,17 +295,16 @@ def runs_path(namespace: str, name: str = "") -> str:
     return f"/apis/{GROUP}/{VERSION}/{where}{PLURAL}/{name}".rstrip("/")
 
 
-def utc(when: str) -> str:
-    """A time of a pod's log in UTC: the runtime writes that of its node, with the offset, and "…Z" elsewhere.
+def utc(when: str) -> str | None:
+    """A time of a pod's log in UTC: the runtime writes that of its node, with the offset or "Z". None: it is no time.
 
-    What is no time stays as it is.
+    Some lines have none: what the kubelet says where it has no log.
     """
+    if LOG_TIME.fullmatch(when) is None:
+        return None
     if when.endswith("Z"):
         return when
-    try:
-        moment = datetime.strptime(when[:19] + when[-6:], "%Y-%m-%dT%H:%M:%S%z")
-    except ValueError:
-        return when
+    moment = datetime.strptime(when[:19] + when[-6:], "%Y-%m-%dT%H:%M:%S%z")
     return f"{moment.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S}{when[19:-6]}Z"
 
 

@@ -172,8 +172,9 @@ class PodLogs:
         out = task_run_logger(replace(tail.run.info, run_count=tail.number))
         for line in text.split("\n"):  # the only end of a line there: what a task prints may hold others, such as \r
             when, _, words = line.partition(" ")
-            if (when := utc(when)) > tail.last:
-                tail.last = when
+            moment = utc(when)
+            if moment is not None and moment > tail.last:
+                tail.last = moment
                 out.info("%s", words)
 
     def _show_last_words(self, tail: Tail) -> None:
