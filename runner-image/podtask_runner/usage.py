@@ -18,6 +18,21 @@ _GLOBAL: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBA
 _ATTRIBUTE: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _IMPORT_NAME: Final = dis.opmap["IMPORT_NAME"]
 _MISSING: Final = object()
+_OF_THE_INTERPRETER: Final = frozenset(
+    {
+        "__annotations__",
+        "__builtins__",
+        "__cached__",
+        "__doc__",
+        "__file__",
+        "__loader__",
+        "__name__",
+        "__package__",
+        "__path__",
+        "__spec__",
+    }
+)
+"""Globals that no statement of a module sets: they differ from place to place and mean nothing."""
 
 
 def globals_used(code: types.CodeType, values: dict[str, Any]) -> Iterator[tuple[str, object]]:
@@ -25,7 +40,7 @@ def globals_used(code: types.CodeType, values: dict[str, Any]) -> Iterator[tuple
     instructions = _instructions(code)
     for at, instruction in enumerate(instructions):
         name = instruction.argval
-        if instruction.opname not in _GLOBAL or name not in values or is_dunder(name):
+        if instruction.opname not in _GLOBAL or name not in values or name in _OF_THE_INTERPRETER:
             continue
         value: object = values[name]
         while isinstance(value, types.ModuleType) and modules.is_own(
@@ -75,7 +90,7 @@ def class_names(tree: ast.AST, values: dict[str, Any], known: Container[str]) ->
     """Globals that the body of a class mentions. `known`: methods that are asked by their bytecode; of those only the
     decorators and defaults."""
     for name in sorted(set(_mentioned(tree, known))):
-        if name in values and not is_dunder(name):
+        if name in values and name not in _OF_THE_INTERPRETER:
             yield name, values[name]
 
 
@@ -89,8 +104,3 @@ def _mentioned(tree: ast.AST, known: Container[str]) -> Iterator[str]:
                 yield from _mentioned(ast.Expression(around) if isinstance(around, ast.expr) else around, ())
         else:
             yield from _mentioned(node, known)
-
-
-def is_dunder(name: str) -> bool:
-    """`__file__` and the like differ from place to place and mean nothing."""
-    return name.startswith("__") and name.endswith("__")

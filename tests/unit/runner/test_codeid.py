@@ -74,6 +74,16 @@ def test_code_without_source_counts_by_bytecode() -> None:
     assert of("def f(x):\n    return [y for y in (1, 2)]") != of("def f(x):\n    return [y for y in (1, 3)]")
 
 
+def test_globals_with_underscores_count_but_for_those_of_the_interpreter() -> None:
+    def of(version: int, file: str) -> str:
+        space: dict[str, Any] = {"__name__": "nowhere", "__file__": file, "__version__": version}
+        exec("def f():\n    return __version__, __file__", space)
+        return code_identity(space["f"])
+
+    assert of(1, "here") == of(1, "there")
+    assert of(1, "here") != of(2, "here")
+
+
 IN_A_CELL = {
     "a dataclass's factory": "@dataclass\nclass C:\n    n: list = field(default_factory=lambda: [{}])",
     "a default in slots": "@dataclass(slots=True)\nclass C:\n    n: int = {}",
