@@ -184,6 +184,20 @@ class TestOwnModules:
         lab.send("from shop import etl\nsend(etl.late, 3)")
         assert lab.run().result.value == str(300 + 2 + 3 + 2)
 
+    def test_what_looks_a_class_up_by_its_modules_name_finds_it_where_the_function_imports_that(self, lab: Lab) -> None:
+        lab.send(
+            """
+            from shop import models
+            def looks_up(order):
+                import pickle, typing
+                import shop.models
+                hints = typing.get_type_hints(shop.models.Order)
+                return [pickle.loads(pickle.dumps(order)).double(), sorted(hints)]
+            send(looks_up, models.Order(3))
+            """
+        )
+        assert lab.run().result.value == '[7,["colour","price"]]'
+
     def test_a_function_that_is_prepared_for_an_absent_module_goes_its_other_way(self, lab: Lab) -> None:
         met = lab.send("from shop import etl\nsend(etl.prepared)")
         assert lab.run().result.value == '"slowly"'
