@@ -182,7 +182,7 @@ GIVES_UP = Scenario(
         "PATCH status: Crashed; attempts 1 Disruption",
     ),
     lambda name: [
-        task_run(name, QUICK, nodeSelector={"podtask-tests/none": "x"}, pendingTimeoutSeconds=8, maxDisruptions=0)
+        task_run(name, QUICK, nodeSelector={"podtask-tests/none": "x"}, pendingTimeoutSeconds=30, maxDisruptions=0)
     ],
     state="Crashed",
     outcomes=(("Disruption", "PendingTimeout"),),
