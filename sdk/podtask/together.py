@@ -48,7 +48,7 @@ class Together:
                     self._changed.wait_for(lambda: self._on_their_way < self._limit)
                     self._on_their_way += 1
                 self._given.append(run)
-                workers.submit(partial(copy_context().run, self._one, run))
+                workers.submit(partial(copy_context().run, partial(self._one, run)))
         if self._errors:
             raise next(self._errors[run] for run in self._given if run in self._errors)
 
