@@ -143,6 +143,7 @@ EVENTS = """\
 |---|---|---|
 | `AttemptStarted` | Normal | An attempt was recorded; its pod follows. |
 | `Attempt` and the outcome, such as `AttemptFailed` | Warning | An attempt ended otherwise than Completed. |
+| `StoreRefused` | Warning | The bucket refuses the operator. The run goes on once that is repaired. |
 | `CacheEntryDropped` | Warning | The entry for the run's key was of no use: unreadable, or its result gone. |
 | the reason, such as `WaitingForUpstream` | Normal | A run waits for something, for more than a few seconds. |
 | the state, such as `Completed` | Normal, or Warning for a bad end | The run ended. |"""

@@ -27,9 +27,9 @@ from podtask.core.lifecycle.model import (
     Why,
 )
 from podtask.core.lifecycle.view import Event, events, rendered
-from podtask.core.names import EVENT_ENTRY_DROPPED, PodCleanup, Reason
+from podtask.core.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED, PodCleanup, Reason
 from podtask.core.status import Attempt, Status
-from podtask.core.store import Signer
+from podtask.core.store import Signer, StoreRefused
 from podtask_operator import grants, metrics, pod, podstatus
 from podtask_operator.api import Api, ApiError, ApiUnavailable
 from podtask_operator.cachekey import Composed, composed_key, identified
@@ -116,6 +116,16 @@ class Applier:
         written = held if held is not None and same else TaskRun.parse(answer)  # the watch may have been quicker
         self._story.tell(written, (*events(before, status), *_dropped(memory)))
         return written
+
+    def tell_refusal(self, key: Key, error: StoreRefused) -> None:
+        """The run waits for a bucket that waiting does not heal: said once for each thing that is refused."""
+        run = self._mirror.runs.get(key)
+        if run is None:
+            return
+        memory = self._mirror.memory(key, run.uid)
+        if memory.store_refusal != str(error):
+            memory.store_refusal = str(error)
+            self._story.tell(run, (Event("Warning", EVENT_STORE_REFUSED, f"The operator {error}"),))
 
     async def _perform(self, key: Key, run: TaskRun, effect: object, memory: Memory, now: datetime) -> None:
         if isinstance(effect, Launch):

@@ -51,6 +51,8 @@ class Memory:
     renew_at: datetime | None = None
     """When the grants of the running attempt are to be written anew; None: another process wrote them."""
     composed: Composed | None = None
+    store_refusal: str | None = None
+    """What the bucket refused the operator last, told in an Event."""
     dropped: str | None = None
     """Why its lookup dropped a cache entry, until an Event says so."""
     cache_key: str | None = None

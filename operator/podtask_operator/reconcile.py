@@ -11,7 +11,7 @@ from datetime import datetime
 
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.model import Decision, Launch, Presence
-from podtask.core.store import StoreUnavailable
+from podtask.core.store import StoreRefused, StoreUnavailable
 from podtask_operator import logs
 from podtask_operator.api import ApiError, ApiUnavailable
 from podtask_operator.apply import Applier
@@ -55,6 +55,8 @@ class Reconciler:
                 decision = await self._step(key, run, now)
         except (ApiUnavailable, StoreUnavailable) as error:
             self._mirror.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
+            if isinstance(error, StoreRefused):
+                self._applier.tell_refusal(key, error)
             raise Later(str(error)) from error
         except ApiError:
             self._mirror.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others

@@ -188,5 +188,6 @@ class CacheOutcome(str, enum.Enum):
 
 
 EVENT_ENTRY_DROPPED: Final = "CacheEntryDropped"
+EVENT_STORE_REFUSED: Final = "StoreRefused"
 CONDITION_SUCCEEDED: Final = "Succeeded"
 CONDITION_FINISHED: Final = "Finished"

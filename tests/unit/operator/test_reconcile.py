@@ -13,6 +13,7 @@ import pytest
 from tests.builders import DIGEST, SETTINGS
 from tests.unit.operator.fake_api import FakeApi
 
+from podtask.core.store import StoreRefused
 from podtask.core.store.memory import MemoryStore
 from podtask_operator.api import Api, ApiError
 from podtask_operator.apply import Applier
@@ -374,6 +375,23 @@ async def test_a_refused_secret_is_told_to_the_user_and_tried_again_with_the_sam
     world.now += timedelta(seconds=5)
     await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
+async def test_a_bucket_that_refuses_the_operator_is_told_to_the_user_once(world: World) -> None:
+    def refuse(*_: Any) -> Any:
+        raise StoreRefused("cannot read 'ns' in bucket 'b': AccessDenied. Check the rights of the key.")
+
+    world.add("hello", CACHED)
+    world.reconciler._observer._objects.lookup = refuse  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(Later):
+            await world.look("hello")
+    told = world.reconciler._applier._story._pending
+    assert told.qsize() == 1
+    assert told.get_nowait()[1]["message"] == (
+        "The operator cannot read 'ns' in bucket 'b': AccessDenied. Check the rights of the key."
+    )
 
 
 @reconciling
