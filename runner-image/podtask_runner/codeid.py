@@ -64,6 +64,9 @@ def full_name(kind: type) -> str:
 
 def function_parts(fn: types.FunctionType) -> Parts:
     """Of a Python function. One of others counts by name and version; what its closure holds is walked all the same."""
+    registered = usage.registered(fn)
+    if registered is not None:  # besides, it holds a cache
+        return Parts(b"singledispatch", (), {"(registered)": dict(registered)})
     home = str(fn.__globals__.get("__name__", ""))
     live: dict[str, object] = {}
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):

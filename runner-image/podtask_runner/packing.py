@@ -125,6 +125,9 @@ class PackingPickler(Pickler):
         own = name in sys.modules and self._packing.by_value(name)
         if isinstance(obj, _CACHED):
             return self._cached(obj) if own or name == "__main__" else super().reducer_override(obj)
+        registered = usage.registered(obj) if isinstance(obj, types.FunctionType) else None
+        if registered is not None and (own or name == "__main__"):  # its cache of types cannot be pickled
+            return _dispatching, (), dict(registered), None, None, _registering
         with _registered(name) if own else _registry:
             reduced = super().reducer_override(obj)
             if reduced is NotImplemented and own and isinstance(obj, TypeVar):
@@ -152,6 +155,16 @@ def _filled(module: types.ModuleType, state: dict[str, Any]) -> types.ModuleType
 
 def _cached_again(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(function)
+
+
+def _dispatching() -> Any:
+    return functools.singledispatch(lambda *_: None)
+
+
+def _registering(dispatching: Any, registered: dict[type, Callable[..., Any]]) -> Any:
+    for kind, function in registered.items():
+        dispatching.register(kind, function)
+    return functools.update_wrapper(dispatching, registered[object])
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 import dis
+import functools
 import types
-from collections.abc import Container, Iterator
-from typing import Any, Final
+from collections.abc import Container, Iterator, Mapping
+from typing import Any, Final, cast
 
 from podtask_runner import modules
 
@@ -18,6 +19,8 @@ _GLOBAL: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBA
 _ATTRIBUTE: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _IMPORT_NAME: Final = dis.opmap["IMPORT_NAME"]
 _MISSING: Final = object()
+_DISPATCHES: Final = cast("types.FunctionType", functools.singledispatch(lambda _: None)).__code__
+"""That of all functions which `functools.singledispatch` makes."""
 _OF_THE_INTERPRETER: Final = frozenset(
     {
         "__annotations__",
@@ -33,6 +36,12 @@ _OF_THE_INTERPRETER: Final = frozenset(
     }
 )
 """Globals that no statement of a module sets: they differ from place to place and mean nothing."""
+
+
+def registered(fn: types.FunctionType) -> Mapping[type, object] | None:
+    """What a `functools.singledispatch` function calls, by type; None of any other function."""
+    found: Mapping[type, object] | None = getattr(fn, "registry", None) if fn.__code__ is _DISPATCHES else None
+    return found
 
 
 def globals_used(code: types.CodeType, values: dict[str, Any]) -> Iterator[tuple[str, object]]:

@@ -111,6 +111,27 @@ def test_a_class_without_methods_in_a_notebook_counts_by_what_it_says(
     assert of(1) != of(2)
 
 
+def test_a_function_that_dispatches_by_type_counts_with_what_it_calls_and_not_with_what_it_has_met() -> None:
+    def of(number: int) -> tuple[str, str]:
+        @functools.singledispatch
+        def area(shape: object) -> int:
+            return 0
+
+        @area.register(list)
+        def _(shape: list[Any]) -> int:
+            return number * sum(area(each) for each in shape)
+
+        def f() -> int:
+            return area([1])
+
+        before = code_identity(f)
+        area({})
+        return before, code_identity(f)
+
+    assert len(set(of(1))) == 1
+    assert of(1) != of(2)
+
+
 def test_lambdas_on_one_line_are_told_apart() -> None:
     one, two = (lambda x: x + 1), (lambda x: x + 2)
     assert code_identity(one) != code_identity(two)

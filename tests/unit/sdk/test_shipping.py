@@ -82,12 +82,25 @@ SHOP = {
             return RATE * n
         """,
     "shop/etl.py": """
+        import functools
         import math
-        from shop import models, rates
+        from shop import RATE, models, rates
         from shop.models import Order
 
         def total(orders):
             return sum(order.double() for order in orders) + rates.rate(10) + math.floor(models.Order(1).price)
+
+        @functools.singledispatch
+        def area(shape):
+            return 0
+
+        @area.register
+        def _(shape: int):
+            return RATE * shape
+
+        @area.register
+        def _(shape: list):
+            return sum(area(each) for each in shape)
 
         def late(n):
             from shop.deep import helper
@@ -179,6 +192,10 @@ class TestOwnModules:
         written(lab.path[0], {"tools/__init__.py": "", "tools/maths.py": "def triple(n):\n    return 3 * n\n"})
         lab.send("from tools.maths import triple\nsend(lambda n: triple(n), 4)", cwd=lab.root)
         assert lab.run().result.value == "12"
+
+    def test_a_function_that_dispatches_by_type_arrives_with_all_it_calls(self, lab: Lab) -> None:
+        lab.send("from shop import etl\netl.area([1])\nsend(lambda x: [etl.area(x), etl.area.__name__], [1, [2, 3.5]])")
+        assert lab.run().result.value == '[6,"area"]'
 
     def test_imports_inside_of_functions_find_their_modules(self, lab: Lab) -> None:
         lab.send("from shop import etl\nsend(etl.late, 3)")
