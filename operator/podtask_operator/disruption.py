@@ -45,6 +45,10 @@ ENDED_BY_KUBELET: Final[Mapping[str, Reason]] = {
 }
 """`status.reason` of a failed pod. OutOfcpu, OutOfmemory, OutOfpods and the like are matched by their start."""
 
+UNKNOWN_END: Final = ("ContainerStatusUnknown", "Unknown")
+"""Why a container "terminated" of which nobody saw the end: the kubelet found no trace of it, or containerd found it
+without its process (exit code 255), as after a crash or a reset of the node."""
+
 _SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.EVICTED: "The pod was evicted.",
     Reason.PREEMPTED: "The pod made room for one of higher priority.",
@@ -82,9 +86,9 @@ def _by_kubelet(pod: Any) -> Why | None:
 
 
 def _unknown_to_kubelet(pod: Any) -> Why | None:
-    """The kubelet came back and found no trace of the container: its node was restarted."""
+    """The kubelet came back and did not find the container as it had left it: its node was restarted."""
     ended = mapping(at(container(pod), "state", "terminated"))
-    if ended.get("reason") != "ContainerStatusUnknown":
+    if ended.get("reason") not in UNKNOWN_END:
         return None
     return _why(Reason.NODE_LOST, text(ended.get("message")))
 

@@ -202,6 +202,10 @@ DISRUPTIONS: dict[str, tuple[dict[str, Any], Reason | None]] = {
         pod({"phase": "Failed"}, state=ended(reason="ContainerStatusUnknown", exitCode=137)),
         Reason.NODE_LOST,
     ),
+    "the node crashed, and containerd found the container without its process": (
+        pod({"phase": "Failed"}, state=ended(reason="Unknown", exitCode=255)),
+        Reason.NODE_LOST,
+    ),
     "deleted while it ran": (
         pod(
             {"phase": "Failed"},
