@@ -14,7 +14,7 @@ from podtask.core.lifecycle.judge import POD_DELETED_CURE
 from podtask.core.lifecycle.model import Why
 from podtask.core.names import Reason
 from podtask.core.status import MESSAGE_LIMIT
-from podtask_operator.podfields import at, condition, container, mapping, number, text, when
+from podtask_operator.podfields import at, condition, container, mapping, mappings, number, of_type, text, when
 
 TARGETED: Final[Mapping[str, Reason]] = {
     "EvictionByEvictionAPI": Reason.EVICTED,
@@ -67,7 +67,9 @@ _MEMORY = "Request as much memory as the task uses: what exceeds its request goe
 
 def why(pod: Any, *, ended: bool) -> Why | None:
     """The disruption; None where the task itself ended. A deletion counts once the pod has `ended` by it."""
-    return _targeted(pod) or _by_kubelet(pod) or _unknown_to_kubelet(pod) or (_deleted(pod) if ended else None)
+    if found := _targeted(pod) or _by_kubelet(pod) or _unknown_to_kubelet(pod):
+        return found
+    return (_deleted(pod) or _never_started(pod)) if ended else None
 
 
 def _targeted(pod: Any) -> Why | None:
@@ -102,6 +104,30 @@ def _deleted(pod: Any) -> Why | None:
     if asked is not None and finished is not None and finished < asked:
         return None
     return Why(Reason.POD_DELETED, "The pod was deleted before the task ended.", POD_DELETED_CURE)
+
+
+def _never_started(pod: Any) -> Why | None:
+    """The task's container had not run when the pod failed: an init container did, or the kubelet refused it."""
+    state = mapping(container(pod).get("state"))
+    status = mapping(at(pod, "status"))
+    ran = any(of_type(state.get(kind)) is not None for kind in ("running", "terminated"))
+    if ran or status.get("phase") != "Failed" or status.get("reason") == "DeadlineExceeded":
+        return None
+    init = failed_init(pod)
+    if init is None:
+        return _why(Reason.ADMISSION, text(status.get("message")) or text(status.get("reason")))
+    name, end = text(init.get("name")) or "?", mapping(at(init, "state", "terminated"))
+    said = f"Init container {name} failed (exit code {number(end.get('exitCode'))}) before the task could start."
+    cure = f"Somebody adds {name} to pods (a mesh, a secrets agent); read its log: kubectl logs -c {name} on the pod."
+    return Why(Reason.CONTAINER_CONFIG, f"{said} {text(end.get('message')) or ''}".rstrip()[:MESSAGE_LIMIT], cure)
+
+
+def failed_init(pod: Any) -> Mapping[str, Any] | None:
+    """The status of the first init container that ended with an error; we make none ourselves."""
+    for status in mappings(at(pod, "status", "initContainerStatuses")):
+        if number(at(status, "state", "terminated", "exitCode")):
+            return status
+    return None
 
 
 def _deletion_asked_at(pod: Any) -> datetime | None:

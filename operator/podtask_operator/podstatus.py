@@ -128,7 +128,7 @@ def project(pod: Any) -> dict[str, Any]:
     """What the operator's cache keeps of a pod: `read` and `is_ours` answer alike for it, at a tenth of the size."""
     metadata, spec, status = (mapping(at(pod, part)) for part in ("metadata", "spec", "status"))
     labels = mapping(metadata.get("labels"))
-    ours = container(pod)
+    ours, init = container(pod), disruption.failed_init(pod)
     return {
         "metadata": {
             **_only(metadata, (*_METADATA, *_DELETION)),
@@ -140,6 +140,7 @@ def project(pod: Any) -> dict[str, Any]:
             **_only(status, ("phase", "reason", "message")),
             "conditions": [found for kind in ("PodScheduled", "DisruptionTarget") if (found := condition(pod, kind))],
             "containerStatuses": [_only(ours, ("name", "state"))] if ours else [],
+            **({"initContainerStatuses": [_only(init, ("name", "state"))]} if init else {}),
         },
     }
 

@@ -182,13 +182,14 @@ def target(reason: str) -> dict[str, dict[str, str]]:
     return {"DisruptionTarget": {"reason": reason}}
 
 
+INIT = {"name": "vault-agent-init", "state": {"terminated": {"exitCode": 2, "message": "no route to vault"}}}
 DISRUPTIONS: dict[str, tuple[dict[str, Any], Reason | None]] = {
     "its node was tainted": (pod({"phase": "Failed"}, conditions=target("DeletionByTaintManager")), Reason.NODE_LOST),
     "its node is gone": (pod({"phase": "Failed"}, conditions=target("DeletionByPodGC")), Reason.NODE_LOST),
     "the kubelet ended it": (pod({"phase": "Failed"}, conditions=target("TerminationByKubelet")), Reason.EVICTED),
     "a reason of a later Kubernetes": (pod({"phase": "Failed"}, conditions=target("ByMoonlight")), Reason.EVICTED),
     "the disruption was called off": (
-        pod({"phase": "Failed"}, conditions={"DisruptionTarget": {"status": "False", "reason": "x"}}),
+        pod({"phase": "Failed"}, state=ended(), conditions={"DisruptionTarget": {"status": "False", "reason": "x"}}),
         None,
     ),
     "the node shut down": (pod({"phase": "Failed", "reason": "Terminated"}), Reason.EVICTED),
@@ -198,6 +199,22 @@ DISRUPTIONS: dict[str, tuple[dict[str, Any], Reason | None]] = {
     "no device on the node": (pod({"phase": "Failed", "reason": "UnexpectedAdmissionError"}), Reason.ADMISSION),
     "no memory on the node": (pod({"phase": "Failed", "reason": "OutOfmemory"}), Reason.ADMISSION),
     "no place on the node": (pod({"phase": "Failed", "reason": "OutOfpods"}), Reason.ADMISSION),
+    "no whole cores on the node, as a kubelet's option says": (
+        pod({"phase": "Failed", "reason": "SMTAlignmentError"}),
+        Reason.ADMISSION,
+    ),
+    "an init container that was injected failed": (
+        pod({"phase": "Failed", "initContainerStatuses": [INIT]}, state={"waiting": {"reason": "PodInitializing"}}),
+        Reason.CONTAINER_CONFIG,
+    ),
+    "an init container was killed after the task had run, as native sidecars are": (
+        pod({"phase": "Failed", "initContainerStatuses": [INIT]}, state=ended()),
+        None,
+    ),
+    "an init container failed, and is started again": (
+        pod({"initContainerStatuses": [INIT]}, state={"waiting": {"reason": "PodInitializing"}}),
+        None,
+    ),
     "the node was restarted": (
         pod({"phase": "Failed"}, state=ended(reason="ContainerStatusUnknown", exitCode=137)),
         Reason.NODE_LOST,
@@ -240,6 +257,13 @@ def test_tells_the_clusters_doing_from_the_tasks(seen: dict[str, Any], reason: R
     why = read(seen).disruption
     assert (why and why.reason) == reason
     assert read(project(seen)) == read(seen)
+
+
+def test_an_init_container_that_failed_is_named_with_its_words() -> None:
+    why = read(pod({"phase": "Failed", "initContainerStatuses": [INIT]})).disruption
+    assert why is not None
+    assert "vault-agent-init failed (exit code 2)" in why.message
+    assert "no route to vault" in why.message
 
 
 PHASES: dict[str, tuple[dict[str, Any], PodPhase]] = {
