@@ -97,6 +97,14 @@ class TestCompleted:
         )
         verdict(attempt.source(source, grace_seconds=0.2, timeout_seconds=60.0), Verdict.COMPLETED)
 
+    def test_a_standard_output_of_the_users_own_that_cannot_be_flushed_costs_no_result(self, attempt: Attempt) -> None:
+        source = (
+            "import sys\nclass Mute:\n    def write(self, text):\n        return len(text)\n"
+            "    def flush(self):\n        raise NotImplementedError\n"
+            "def main():\n    sys.stdout = Mute()\n    return 1"
+        )
+        verdict(attempt.source(source), Verdict.COMPLETED)
+
     def test_a_process_that_user_code_forks_does_not_report_twice(self, attempt: Attempt) -> None:
         ran = verdict(attempt.source("import os\ndef main():\n    return os.fork() > 0"), Verdict.COMPLETED)
         assert ran.result.value == "true"
