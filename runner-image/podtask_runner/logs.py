@@ -9,6 +9,7 @@ writes to the pod's log directly.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -188,19 +189,29 @@ class Tee:
         return True
 
     def drain(self, closing: bytes = b"") -> None:
-        """After the child's end: what is still in the pipes, then `closing`, the supervisor's own last lines.
+        """After the child's end: what is in the pipes now, then `closing`, the supervisor's own last lines.
 
-        A grandchild may hold the pipes open; nobody waits for it.
+        A grandchild may hold the pipes open, and print quicker than we copy; nobody waits for it.
         """
         for read, out in self._to.items():
+            left = _held(read)
             with suppress(OSError):
-                while data := os.read(read, _READ):
+                while left > 0 and (data := os.read(read, min(left, _READ))):
+                    left -= len(data)
                     _write_all(out, data)
                     self.shipper.write(data)
             os.close(read)
         say(closing)
         self.shipper.write(closing)
         self.shipper.finish()
+
+
+def _held(pipe: int) -> int:
+    """Bytes that a pipe holds."""
+    import fcntl
+    import termios
+
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def say(text: bytes) -> None:

@@ -159,3 +159,26 @@ def test_a_reader_that_goes_away_does_not_stop_the_copy(tmp_path: Path) -> None:
     os.close(read)
     logs._write_all(write, b"nobody listens")
     os.close(write)
+
+
+def test_a_process_that_was_left_behind_and_prints_without_end_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tee = logs.Tee(logs.Shipper(lambda: post("http://store")))
+    behind = {out: os.dup(write) for out, (_, write) in tee._ends.items()}
+    monkeypatch.setattr(tee.shipper, "start", lambda: None)
+    monkeypatch.setattr(logs, "say", lambda _: None)
+    tee.supervisor_side()
+    copied: list[bytes] = []
+
+    def copy(out: int, data: bytes) -> None:
+        copied.append(data)
+        assert len(copied) < 10, "it is copied for ever"
+        os.write(behind[out], b"more")  # whoever prints is quicker than the pod's log
+
+    monkeypatch.setattr(logs, "_write_all", copy)
+    os.write(behind[1], b"last words")
+    tee.drain()
+    for end in behind.values():
+        os.close(end)
+    assert copied == [b"last words"]
