@@ -14,6 +14,7 @@ import sys
 import threading
 import types
 from contextlib import suppress
+from typing import NoReturn
 
 from podtask_runner import context
 from podtask_runner.errors import RunnerError, ToldToStop
@@ -33,10 +34,12 @@ def main(grants: Grants, reload: Reload, desk: Handover, supervisor: int) -> int
     except RunnerError as error:
         outcome = refusal(error)
     except BaseException as error:  # noqa: BLE001 - the runner's own mistakes get a verdict too
+        if os.getpid() != here:
+            _leave(error, desk)
         cure = "This is a defect of podtask; please report it with this message."
         outcome = Outcome(Verdict.CRASHED, error=Error(type(error).__name__, str(error), retryable=False, cure=cure))
-    if os.getpid() != here:  # a process that user code forked and let return
-        os._exit(0)
+    if os.getpid() != here:  # the forked one met a refusal of the runner
+        os._exit(1)
     _flush()
     desk.report(outcome)
     return 0
@@ -119,6 +122,22 @@ def _end_in_order() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_new_process)
+
+
+def _leave(error: BaseException, desk: Handover) -> NoReturn:
+    """End a process that user code forked, with the exit code and the words that any Python has for it.
+
+    At once: files that go at the end of an interpreter belong to the task's own process.
+    """
+    code = error.code if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+        from podtask_runner.pickling import traceback_text
+
+        desk.tell(traceback_text(error))
+    elif isinstance(code, str):
+        desk.tell(f"{code}\n")
+    _flush()
+    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 
 
 def _flush() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import errno
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -102,8 +103,11 @@ class Shipped:
 
 
 def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
-    """Load, call, serialize. Payloads are left on the `desk`; nothing of the user's is raised from here."""
-    started = time.monotonic()
+    """Load, call, serialize. Payloads are left on the `desk`; nothing of the user's is raised from here.
+
+    Except in a process that user code forked: what it raises is its own, and `SystemExit` says that it returned.
+    """
+    here, started = os.getpid(), time.monotonic()
     shipped: Shipped | None = None
     timings: dict[str, float] = {}
     try:
@@ -119,13 +123,17 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         desk.enter(Phase.RUN)
         started = time.monotonic()
         value = _opened(_call(shipped.fn, args, kwargs, by_name=grants.inputs is None))
+        if os.getpid() != here:
+            sys.exit()
         timings["run"] = round(time.monotonic() - started, 4)
         outcome = completed(value, desk)
     except RunnerError as error:
         outcome = refusal(error)
     except NoRoom as error:  # while reading; the task has not run
         outcome = refusal(StoreUnavailable(f"No room in TMPDIR for the inputs: {error}.", _DISK_CURE))
-    except BaseException as error:  # noqa: BLE001 - every end has a verdict
+    except BaseException as error:
+        if os.getpid() != here:
+            raise
         timings.setdefault("run" if "load" in timings else "load", round(time.monotonic() - started, 4))
         outcome = raised(error, shipped, grants, desk, timings)
     return replace(outcome, timings=timings)

@@ -109,6 +109,29 @@ class TestCompleted:
         ran = verdict(attempt.source("import os\ndef main():\n    return os.fork() > 0"), Verdict.COMPLETED)
         assert ran.result.value == "true"
 
+    @pytest.mark.parametrize(
+        ("end", "code"), [("sys.exit(3)", 3), ("sys.exit('no')", 1), ("1 / 0", 1), ("return 'not this'", 0)]
+    )
+    def test_a_process_that_user_code_forks_ends_with_its_own_exit_code(
+        self, attempt: Attempt, end: str, code: int
+    ) -> None:
+        source = (
+            f"import os, sys\ndef main():\n    child = os.fork()\n    if child == 0:\n        {end}\n"
+            "    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"
+        )
+        ran = verdict(attempt.source(source), Verdict.COMPLETED)
+        assert ran.result.value == str(code)
+        assert ("ZeroDivisionError" in ran.stderr) is (end == "1 / 0")
+
+    def test_a_process_that_user_code_forks_leaves_the_result_alone(self, attempt: Attempt) -> None:
+        source = (
+            "import os, threading\nclass Slow:\n    def __reduce__(self):\n        os.waitpid(child, 0)\n"
+            "        return int, ()\ndef main():\n    global child\n    child = os.fork()\n"
+            "    return Slow() if child else 'x' * 10_000"
+        )
+        ran = verdict(attempt.source(source), Verdict.COMPLETED)
+        assert payload.digest(attempt.path("result").read_bytes()) == ran.result.digest
+
     def test_a_result_stored_by_an_earlier_execution_of_the_attempt_stands(self, attempt: Attempt) -> None:
         stored(attempt.path("result"), b'"first"')
         ran = verdict(attempt.source("def main():\n    return 'second'"), Verdict.COMPLETED)
