@@ -13,8 +13,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from podtask_runner.names import TERMINATION_LIMIT
 from podtask_runner.spool import pieces
-from podtask_runner.wire import Outcome, dump, load_outcome
+from podtask_runner.wire import Outcome, dump, dump_outcome, load_outcome
 
 
 class Phase(bytes, enum.Enum):
@@ -36,6 +37,8 @@ class Handover:
         self.fault = directory / "fault"
         """Where the interpreter writes its last words when it dies of a fatal signal (faulthandler)."""
         self._report = directory / "report"
+        self._part = directory / "report.part"
+        """The report before it is whole; it takes its room at the start, because the task may fill the disk."""
         self._read_end, self._write_end = os.pipe()
         self.phase: Phase | None = None
         self.far = True
@@ -47,7 +50,9 @@ class Handover:
         # Not tempfile: it costs as much to import as the rest of the supervisor's start.
         directory = Path(os.environ.get("TMPDIR") or "/tmp") / f"podtask-{os.getpid()}-{os.urandom(6).hex()}"  # noqa: S108
         directory.mkdir(mode=0o700)
-        return cls(directory)
+        desk = cls(directory)
+        desk._part.write_bytes(bytes(TERMINATION_LIMIT))
+        return desk
 
     def room(self) -> Path:
         """Child: a new name for a file that goes with this directory."""
@@ -70,9 +75,11 @@ class Handover:
 
     def report(self, outcome: Outcome) -> None:
         """Child: the last word, after the payload files are complete."""
-        beside = self._report.with_suffix(".part")
-        beside.write_bytes(dump(outcome))
-        beside.rename(self._report)
+        try:
+            _overwrite(self._part, dump(outcome))
+        except OSError:  # the disk is full
+            _overwrite(self._part, dump_outcome(outcome))
+        self._part.rename(self._report)
         self.enter(Phase.REPORTED)
 
     def tell(self, text: str) -> None:
@@ -120,6 +127,15 @@ class Handover:
         os.close(self._read_end)
         with suppress(OSError):
             _remove(self.directory)
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    """In place: what the file holds already needs no more room."""
+    with path.open("r+b", buffering=0) as file:
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
+        file.truncate()
 
 
 def _remove(folder: Path) -> None:

@@ -105,6 +105,15 @@ class TestCompleted:
         )
         verdict(attempt.source(source), Verdict.COMPLETED)
 
+    def test_an_exception_is_told_although_the_task_has_filled_the_disk(self, attempt: Attempt) -> None:
+        source = (
+            "import resource\ndef main():\n    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+            "    raise OSError('no space left' * 1000)"
+        )
+        ran = verdict(attempt.source(source), Verdict.FAILED)
+        assert "no space left" in ran.error.message
+        assert ran.error.retryable
+
     def test_a_process_that_user_code_forks_does_not_report_twice(self, attempt: Attempt) -> None:
         ran = verdict(attempt.source("import os\ndef main():\n    return os.fork() > 0"), Verdict.COMPLETED)
         assert ran.result.value == "true"
