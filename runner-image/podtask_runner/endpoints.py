@@ -9,6 +9,7 @@ one attempt (a TLS handshake each otherwise). It is imported on first use; a sma
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 from collections.abc import Callable, Mapping
@@ -140,8 +141,10 @@ def _connect(scheme: str, netloc: str, timeout: float) -> http.client.HTTPConnec
     proxy = _proxy(scheme, netloc)
     if proxy is None:
         return kind(netloc, timeout=timeout, blocksize=1 << 16)
-    connection = kind(urlsplit(proxy).netloc.rpartition("@")[2], timeout=timeout, blocksize=1 << 16)
-    connection.set_tunnel(netloc)
+    user, _, place = urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")
+    connection = kind(place, timeout=timeout, blocksize=1 << 16)
+    secret = base64.b64encode(unquote(user).encode()).decode()
+    connection.set_tunnel(netloc, headers={"Proxy-Authorization": f"Basic {secret}"} if user else None)
     return connection
 
 

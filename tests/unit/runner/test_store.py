@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from tests.unit.runner.harness import Attempt
 from tests.unit.runner.s3like import CUT, S3Like
 
 from podtask_runner import wire
+from podtask_runner.endpoints import Endpoints, Unreachable
 from podtask_runner.errors import AlreadyStored, InputCorrupted, StoreUnavailable
 from podtask_runner.payload import digest
 from podtask_runner.spool import file_digest
@@ -226,3 +229,39 @@ def test_file_urls_are_written_once(attempt: Attempt, second: bytes) -> None:
     assert [path.name for path in attempt.path("").iterdir()] == ["result"]
     assert store.read_back(lambda grants: grants.result) == DATA
     assert store.read_back(lambda grants: grants.error) is None
+
+
+@pytest.mark.parametrize(
+    ("spelled", "authorization"),
+    [
+        ("http://{}", None),
+        ("{}", None),
+        ("http://ada:p%40ss@{}", "Basic YWRhOnBAc3M="),
+        ("ada:p%40ss@{}", "Basic YWRhOnBAc3M="),
+    ],
+)
+def test_a_proxy_is_found_and_told_who_asks(
+    monkeypatch: pytest.MonkeyPatch, spelled: str, authorization: str | None
+) -> None:
+    heard: list[str] = []
+
+    def answer() -> None:
+        connection, _ = proxy.accept()
+        with connection:
+            heard.extend(connection.recv(65536).decode().split("\r\n"))
+            connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("https_proxy", spelled.format(f"127.0.0.1:{proxy.getsockname()[1]}"))
+        proxy.settimeout(10)
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unreachable):
+            Endpoints(timeout=10).get("https://store.example/result", lambda _: None)
+        proxy.close()
+        thread.join()
+    assert heard[0].startswith("CONNECT store.example:443 ")
+    told = [line.partition(": ")[2] for line in heard if line.startswith("Proxy-Authorization: ")]
+    assert told == ([authorization] if authorization else [])
