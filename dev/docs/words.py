@@ -12,7 +12,7 @@ from dev.docs.markdown import code, page, table
 
 from podtask.core.names import CacheOutcome, Cause, Ended, Reason, State
 from podtask.states import TYPE_OF
-from podtask_operator.disruption import ENDED_BY_KUBELET, TARGETED
+from podtask_operator.disruption import ENDED_BY_KUBELET, TARGETED, UNKNOWN_END
 from podtask_operator.waiting import REFUSED
 
 HEAD = """\
@@ -197,8 +197,11 @@ def _kubelet() -> str:
 def _disruptions() -> str:
     rows = [(code(word), "condition DisruptionTarget", code(reason)) for word, reason in TARGETED.items()]
     rows += [(code(word), "status of the pod", code(reason)) for word, reason in ENDED_BY_KUBELET.items()]
+    rows += [(code(word), "end of the container", code(Reason.NODE_LOST)) for word in UNKNOWN_END]
     return (
         "### Disruptions\n\nEnds that the cluster made. They use `maxDisruptions`, never `retries`. A condition "
         "DisruptionTarget with another reason counts as an eviction, and a reason that begins with `OutOf` as refused "
-        f"by the node.\n\n{table(('Kubernetes says', 'Where', 'Reason'), rows)}"
+        "by the node, as does any other failure of the pod before the task's container ran; unless an init container "
+        "that somebody injected failed: that is `ContainerConfig`, and the message names it.\n\n"
+        f"{table(('Kubernetes says', 'Where', 'Reason'), rows)}"
     )
