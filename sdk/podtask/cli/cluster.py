@@ -46,21 +46,23 @@ class Cluster:
 
         After a gap every TaskRun that is there comes as ADDED.
         """
-        failures, deadline = 0, None if seconds is None else time.monotonic() + seconds
+        failures, deadline, gap = 0, None if seconds is None else time.monotonic() + seconds, False
         while deadline is None or deadline > time.monotonic():
             left = WATCH_SECONDS if deadline is None else min(WATCH_SECONDS, int(deadline - time.monotonic()) + 1)
             try:
+                if gap:
+                    items, version = self.runs(namespace, selector, fields)
+                    failures, gap = 0, False
+                    yield from ({"type": "ADDED", "object": item} for item in items)
                 for event in self.api.watch_runs(namespace, selector, version, left, fields):
                     version, failures = str(event["object"]["metadata"]["resourceVersion"]), 0
                     if event["type"] != "BOOKMARK":
                         yield event
-            except ClusterRefused as no:
-                if no.status != GONE and not isinstance(no, Busy):
-                    raise
-                time.sleep(PAUSE_SECONDS)
-                items, version = self.runs(namespace, selector, fields)
-                yield from ({"type": "ADDED", "object": item} for item in items)
-            except ClusterUnreachable:  # ended in the middle of an event, or away
+            except (ClusterRefused, ClusterUnreachable) as error:  # ended in the middle of an event, or away
+                if isinstance(error, ClusterRefused):
+                    if error.status != GONE and not isinstance(error, Busy):
+                        raise
+                    gap = True
                 failures += 1
                 if failures > PATIENCE:
                     raise

@@ -52,6 +52,24 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_an_error(podtask: Termi
     assert (said.status, said.err) == (3, "podtask: TaskRun 'x' was deleted before it ended.\n")
 
 
+def test_waiting_outlives_an_api_server_that_starts_again(podtask: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podtask.cli.cluster.PAUSE_SECONDS", 0)
+    podtask.cluster.add(run("x", "Running"))
+    away = Refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+    answers: list[object] = [{"items": [run("x", "Running")]}, away, away, away, {"items": [run("x", "Completed")]}]
+
+    def answer(_: object) -> dict[str, object]:
+        found = answers.pop(0)
+        if isinstance(found, Refuse):
+            raise found
+        assert isinstance(found, dict)
+        return found
+
+    podtask.cluster.other[RUNS] = answer
+    said = podtask("wait x")
+    assert (said.status, said.out, said.err) == (0, "x Completed after 59s\n", "")
+
+
 def test_waiting_ends_when_time_is_up(podtask: Terminal) -> None:
     podtask.cluster.add(run("x", "Running"), run("y", "Running"))
     said = podtask("wait x y --timeout 0")
