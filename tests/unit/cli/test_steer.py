@@ -70,6 +70,26 @@ def test_waiting_outlives_an_api_server_that_starts_again(podtask: Terminal, mon
     assert (said.status, said.out, said.err) == (0, "x Completed after 59s\n", "")
 
 
+@pytest.mark.parametrize("command", ["wait x", "watch x", "logs -f x --attempt 2"])
+def test_a_run_that_is_deleted_while_the_watch_is_interrupted_is_an_error(
+    podtask: Terminal, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("podtask.cli.cluster.PAUSE_SECONDS", 0)
+    podtask.cluster.add(run("x", "Running"))
+    gone: list[object] = [{"items": [run("x", "Running")]}, Refuse(410, "Expired", "too old resource version"), {}]
+
+    def answer(_: object) -> dict[str, object]:
+        found = gone.pop(0) if gone else Refuse(400, "BadRequest", "it is watched on")
+        if isinstance(found, Refuse):
+            raise found
+        assert isinstance(found, dict)
+        return found
+
+    podtask.cluster.other[RUNS] = answer
+    said = podtask(command)
+    assert "podtask: TaskRun 'x' was deleted" in said.err
+
+
 def test_waiting_ends_when_time_is_up(podtask: Terminal) -> None:
     podtask.cluster.add(run("x", "Running"), run("y", "Running"))
     said = podtask("wait x y --timeout 0")
