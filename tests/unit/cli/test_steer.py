@@ -181,6 +181,25 @@ def test_submit_creates_what_the_file_says_as_it_says_it(podtask: Terminal) -> N
     assert said.err.startswith("podtask: There is a TaskRun 'hello' in namespace 'team' already, and what has run is")
 
 
+@pytest.mark.parametrize(
+    "text", ["1e-3", "1e-05", "1.5e3", "-2E+5", "-.5", ".5", "1.", "12:30", "190:20:30.15", "1.2.3"]
+)
+def test_numbers_are_read_as_kubectl_reads_them(podtask: Terminal, text: str) -> None:
+    podtask.file("n.yaml", HELLO.replace("2026-01-02", text))
+    podtask("submit -f n.yaml")
+    value = text if text in ("12:30", "190:20:30.15", "1.2.3") else float(text)
+    assert podtask.cluster.written()[0][2]["spec"]["parameters"] == {"day": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), {"0": 0, "-7": -7, "1_000": 1000, "0x1F": 31, "0b11": 3, "010": 8, "0o10": 8, "0o": "0o"}.items()
+)
+def test_integers_are_read_as_kubectl_reads_them(podtask: Terminal, text: str, value: object) -> None:
+    podtask.file("n.yaml", HELLO.replace("2026-01-02", text))
+    podtask("submit -f n.yaml")
+    assert podtask.cluster.written()[0][2]["spec"]["parameters"] == {"day": value}
+
+
 def test_submit_and_wait_ends_with_the_outcome(podtask: Terminal) -> None:
     path = podtask.file("hello.yaml", HELLO)
     podtask.cluster.news = [("MODIFIED", run("hello", "Failed"))]
