@@ -304,6 +304,14 @@ def test_retry_of_one_that_was_not_ready_repeats_what_failed_before_it(podtask: 
     assert made(podtask) == {"bad-r2": [], "mid-r2": ["bad-r2", "good"], "last-r2": ["mid-r2"]}
 
 
+def test_retry_of_a_circle_is_a_sentence(podtask: Terminal) -> None:
+    podtask.cluster.add(run("a", "Failed", spec={"waitFor": [{"taskRun": "b"}]}))
+    podtask.cluster.add(run("b", "Failed", spec={"waitFor": [{"taskRun": "a"}]}))
+    said = podtask("retry --all")
+    assert (said.status, podtask.cluster.written()) == (1, [])
+    assert said.err.startswith("podtask: These TaskRuns wait for each other: a -> b -> a. Delete them")
+
+
 def test_retry_of_many_takes_those_that_did_not_succeed(podtask: Terminal) -> None:
     podtask.cluster.add(run("a", "Completed"), run("b", "TimedOut"), run("c", "Running"))
     assert podtask("retry --all").out == "taskrun.podtask.dev/b-r2 created, repeats b\n"
