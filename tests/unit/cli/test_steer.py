@@ -244,6 +244,13 @@ def test_a_file_that_cannot_be_submitted(podtask: Terminal, text: str, sentence:
     assert sentence in said.err
 
 
+def test_what_was_created_before_a_refusal_is_told(podtask: Terminal) -> None:
+    podtask.cluster.add(run("there", "Running"))
+    podtask.file("two.yaml", f"{HELLO}---{HELLO.replace('hello', 'there')}")
+    said = podtask("submit -f two.yaml")
+    assert (said.status, said.out) == (1, "taskrun.podtask.dev/hello created\n")
+
+
 def test_a_list_is_its_items_and_a_missing_file_is_a_sentence(podtask: Terminal) -> None:
     document = {"apiVersion": "v1", "kind": "List", "items": [run("a"), run("b")]}
     path = podtask.file("list.json", json.dumps(document))
