@@ -90,6 +90,12 @@ def test_a_run_that_is_deleted_while_the_watch_is_interrupted_is_an_error(
     assert "podtask: TaskRun 'x' was deleted" in said.err
 
 
+def test_a_suggested_command_reaches_the_same_cluster(podtask: Terminal) -> None:
+    podtask.cluster.add(run("x", "Cancelled"))
+    said = podtask("wait x --context here -n team")
+    assert said.err.endswith("Next: start it again under a new name: podtask retry x -n team --context here\n")
+
+
 def test_waiting_ends_when_time_is_up(podtask: Terminal) -> None:
     podtask.cluster.add(run("x", "Running"), run("y", "Running"))
     said = podtask("wait x y --timeout 0")
