@@ -10,6 +10,7 @@ command knows of Kubernetes is `podtask.backends.kubernetes`; what a state means
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
@@ -20,4 +21,6 @@ def main() -> None:
         if missing.name not in ("click", "rich", "yaml", "kubernetes"):
             raise
         sys.exit(f"podtask: the command needs the package '{missing.name}': pip install 'podtask[cli]'")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr; where the locale is not UTF-8
     sys.exit(app.main(sys.argv[1:], sys.argv[0]))

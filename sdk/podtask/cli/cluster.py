@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from podtask.backends.kubernetes.client import MERGE_PATCH, Api, Object, runs_path, utc
@@ -40,27 +40,44 @@ class Cluster:
         return self.api.list_runs(namespace, selector, fields)
 
     def changes(
-        self, namespace: str, selector: str, version: str, fields: str = "", seconds: float | None = None
+        self,
+        namespace: str,
+        selector: str,
+        version: str,
+        fields: str = "",
+        seconds: float | None = None,
+        known: Iterable[Mapping[str, Any]] = (),
     ) -> Iterator[Object]:
         """Watch events, over ended connections, for ever or so many seconds.
 
-        After a gap every TaskRun that is there comes as ADDED.
+        After a gap every TaskRun that is there comes as ADDED, and what is gone of `known`, and of what came since, as
+        DELETED.
         """
-        failures, deadline = 0, None if seconds is None else time.monotonic() + seconds
+        latest: dict[str, Mapping[str, Any]] = {one["metadata"]["uid"]: one for one in known}
+        failures, deadline, gap = 0, None if seconds is None else time.monotonic() + seconds, False
         while deadline is None or deadline > time.monotonic():
             left = WATCH_SECONDS if deadline is None else min(WATCH_SECONDS, int(deadline - time.monotonic()) + 1)
             try:
+                if gap:
+                    items, version = self.runs(namespace, selector, fields)
+                    failures, gap = 0, False
+                    before = latest
+                    latest = {item["metadata"]["uid"]: item for item in items}
+                    gone = [before[uid] for uid in before.keys() - latest.keys()]
+                    yield from ({"type": "DELETED", "object": one} for one in gone)
+                    yield from ({"type": "ADDED", "object": item} for item in items)
                 for event in self.api.watch_runs(namespace, selector, version, left, fields):
                     version, failures = str(event["object"]["metadata"]["resourceVersion"]), 0
                     if event["type"] != "BOOKMARK":
+                        latest[event["object"]["metadata"]["uid"]] = event["object"]
+                        if event["type"] == "DELETED":
+                            del latest[event["object"]["metadata"]["uid"]]
                         yield event
-            except ClusterRefused as no:
-                if no.status != GONE and not isinstance(no, Busy):
-                    raise
-                time.sleep(PAUSE_SECONDS)
-                items, version = self.runs(namespace, selector, fields)
-                yield from ({"type": "ADDED", "object": item} for item in items)
-            except ClusterUnreachable:  # ended in the middle of an event, or away
+            except (ClusterRefused, ClusterUnreachable) as error:  # ended in the middle of an event, or away
+                if isinstance(error, ClusterRefused):
+                    if error.status != GONE and not isinstance(error, Busy):
+                        raise
+                    gap = True
                 failures += 1
                 if failures > PATIENCE:
                     raise

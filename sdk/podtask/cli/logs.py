@@ -8,11 +8,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
 
 import click
 
+from podtask.backends.workers import Workers
 from podtask.cli import logsources, selection
 from podtask.cli.failures import CommandFailed, Exit
 from podtask.cli.lines import Line
@@ -119,7 +121,7 @@ def _with_attempt(session: Session, run: Seen, number: int) -> Seen:
         raise CommandFailed(f"TaskRun '{run.name}' was deleted.")
     if run.status.attempts_total >= number or run.finished:
         return run
-    for event in session.cluster.changes(run.namespace, "", version, fields):
+    for event in session.cluster.changes(run.namespace, "", version, fields, known=items):
         run = Seen(event["object"])
         if event["type"] == "DELETED":
             raise CommandFailed(f"TaskRun '{run.name}' was deleted.")
@@ -134,16 +136,34 @@ def _flow_run(session: Session, runs: list[Seen], form: Form, *, follow: bool, e
             for number in _numbers(run, everything=everything):
                 _write(form.line(run, number, line) for line in _lines(session, run, number, form))
         return
-    lock, troubles = threading.Lock(), []
+    lock, ended = threading.Lock(), SimpleQueue[BaseException | None]()
 
     def one(run: Seen) -> None:
         try:
             _write(follow_run(session, run, form, first=everything), lock)
-        except PodtaskError as error:
-            troubles.append(error)
+            ended.put(None)
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that knows what to do
+            ended.put(error)
 
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="podtask-logs") as pool:
-        list(pool.map(one, runs))
+    workers = Workers(AT_ONCE, "podtask-logs")  # daemons: Ctrl-C waits for no task to print something
+    for run in runs:
+        workers.submit(partial(one, run))
+    try:
+        _all_ended(ended, len(runs))
+    except BaseException:
+        lock.acquire(timeout=1.0)  # for good: at the exit no thread may be writing
+        raise
+
+
+def _all_ended(ended: SimpleQueue[BaseException | None], count: int) -> None:
+    """Raises the first trouble of a run when all have ended, anything else at once."""
+    troubles = []
+    for _ in range(count):
+        error = ended.get()
+        if isinstance(error, PodtaskError):
+            troubles.append(error)
+        elif error is not None:
+            raise error
     if troubles:
         raise troubles[0]
 

@@ -1,11 +1,13 @@
 """TaskRuns in YAML or JSON files, read as Kubernetes reads them, and refused where it would mistake them.
 
 YAML 1.1 makes booleans of `yes`, `no`, `on` and `off`, and PyYAML makes dates of dates: a key that is no text is an
-error that says "quote it", a date stays the text it is. Asked by: `submitting`, `running`.
+error that says "quote it", a date stays the text it is. So does a time of day, which PyYAML takes for a number of base
+60; `1e-3`, which it takes for text, is a number, as for kubectl and in JSON. Asked by: `submitting`, `running`.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,13 @@ from typing import Any
 from podtask.backends.kubernetes.client import Object
 from podtask.cli.failures import CommandFailed
 from podtask.core.names import API_VERSION, GROUP, KIND
+
+NUMBERS = {
+    "int": r"[-+]?(0|0b[01_]*[01]|0o?[0-7_]*[0-7]|0x[0-9a-fA-F_]*[0-9a-fA-F]|[1-9][0-9_]*)",
+    "float": r"[-+]?(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*|(?=[eE])))([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+}
+"""What a plain scalar has to look like to be one, as for kubectl (go-yaml v2)."""
 
 
 def read(path: str) -> list[Object]:
@@ -33,9 +42,11 @@ def _documents(text: str, where: str) -> Iterator[Any]:
         """Ours only: resolvers belong to the class."""
 
     Loader.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
+        first: [(tag, pattern) for tag, pattern in known if not tag.endswith((":timestamp", ":int", ":float"))]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    for kind, pattern in NUMBERS.items():
+        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})$"), list("-+.0123456789"))
     try:
         yield from (each for each in yaml.load_all(text, Loader) if each is not None)
     except yaml.YAMLError as error:

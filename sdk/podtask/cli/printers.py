@@ -38,6 +38,11 @@ def out(text: str) -> None:
     sys.stdout.flush()
 
 
+def unicode() -> bool:
+    """True where stdout takes every character; elsewhere JSON and YAML write theirs by number, so that none is lost."""
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
 def colours() -> bool:
     """True where colours are wanted: a terminal, and nobody said no (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -117,12 +122,12 @@ def value(given: Any) -> str:
     from podtask_runner.payload import encode_json_exact
 
     exact = encode_json_exact(given)
-    return repr(given) if exact is None else json.dumps(given, ensure_ascii=False)
+    return repr(given) if exact is None else json.dumps(given, ensure_ascii=not unicode())
 
 
 def as_json(document: Any) -> str:
     """Indented by four, as kubectl's."""
-    return json.dumps(document, indent=4, ensure_ascii=False)
+    return json.dumps(document, indent=4, ensure_ascii=not unicode())
 
 
 def as_yaml(document: Any) -> str:
@@ -136,4 +141,4 @@ def as_yaml(document: Any) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
     Dumper.add_representer(str, text)
-    return yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120).rstrip("\n")
+    return yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=unicode(), width=120).rstrip("\n")

@@ -5,7 +5,7 @@ A run that ended NotReady needs other upstreams than those that failed: they are
 
 from __future__ import annotations
 
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 
 import click
 
@@ -60,7 +60,13 @@ def _with_upstreams(chosen: list[Seen], known: dict[str, Seen]) -> list[Seen]:
                 repeated[name] = upstream
                 queue.append(upstream)
     order = TopologicalSorter({name: [up for up in needs(run) if up in repeated] for name, run in repeated.items()})
-    return [repeated[name] for name in order.static_order()]
+    try:
+        return [repeated[name] for name in order.static_order()]
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise CommandFailed(
+            f"These TaskRuns wait for each other: {circle}. Delete them, and submit them anew."
+        ) from error
 
 
 def needs(run: Seen) -> list[str]:

@@ -6,6 +6,7 @@ Before: `options`. Next on the road: `selection`, then the command itself.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from datetime import datetime
 from functools import cached_property, partial
@@ -89,8 +90,9 @@ class Session:
 
     @property
     def where(self) -> str:
-        """Options that a suggested command needs to reach the same place: ` -n team`, or nothing."""
-        return f" -n {self._given}" if self._given else ""
+        """Options that a suggested command needs to reach the same place: ` -n team --context prod`, or nothing."""
+        given = {"-n": self._given, "--context": self._context, "--kubeconfig": self._kubeconfig}
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)
 
 
 def note(text: str) -> None:

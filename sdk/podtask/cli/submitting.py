@@ -44,11 +44,13 @@ def submit(
         if len(found) != 1:
             raise CommandFailed(f"--name is for one TaskRun, and {path} holds {len(found)}.", Exit.USAGE)
         found[0]["metadata"] = {**found[0]["metadata"], "name": name}
-    runs = [create(session, manifest) for manifest in found]
+    runs = []
+    for manifest in found:
+        runs.append(create(session, manifest))
+        if output is None:
+            printers.out(f"{KIND_PREFIX}{runs[-1].name} created")
     if output is not None:
         printers.out(printers.objects(runs, output, one=True))
-    else:
-        printers.out("\n".join(f"{KIND_PREFIX}{run.name} created" for run in runs))
     if watch:
         raise Ended(follow(session, runs, plain=not terminal()))
     stay(session, runs, wait=wait, logs=logs, timeout=timeout)

@@ -66,21 +66,29 @@ def _follow(session: Session, namespace: str, all_waiting: dict[str, Seen], take
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise _time_is_up(mine)
-        _changes(session, namespace, {uid for uid in mine if uid in all_waiting}, take, version, only, left)
+        waiting = {uid: run for uid, run in mine.items() if uid in all_waiting}
+        _changes(session, namespace, waiting, take, version, only, left)
 
 
 def _changes(
-    session: Session, namespace: str, waiting: set[str], take: Take, version: str, only: str, left: float | None
+    session: Session,
+    namespace: str,
+    waiting: dict[str, Seen],
+    take: Take,
+    version: str,
+    only: str,
+    left: float | None,
 ) -> None:
     if not waiting:
         return
-    for event in session.cluster.changes(namespace, "", version, only, seconds=left):
+    known = [run.obj for run in waiting.values()]
+    for event in session.cluster.changes(namespace, "", version, only, seconds=left, known=known):
         run = Seen(event["object"])
         take(run)
         if event["type"] == "DELETED" and run.uid in waiting and not run.finished:
             _still_there([run])
         if run.finished:
-            waiting.discard(run.uid)
+            waiting.pop(run.uid, None)
         if not waiting:
             return
 

@@ -72,7 +72,7 @@ def _changes(session: Session, found: list[Seen], labels: str, runs: dict[str, S
             yield Seen(item)
     if all(run.finished for run in runs.values()):
         return
-    for event in session.cluster.changes(namespace, labels, version, fields):
+    for event in session.cluster.changes(namespace, labels, version, fields, known=items):
         run = Seen(event["object"])
         if run.uid not in runs and not joins:
             continue

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from podtask.core.cache import POINTER_LIMIT, CacheEntry
 from podtask.core.keys import KEEP
+from podtask.core.status import camel_case
 from podtask.core.store.base import NotStored, ObjectInfo, Store, checked_key
 
 SPARE: Final = timedelta(days=1)
@@ -40,7 +41,8 @@ _UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OF_A_RUN: Final = re.compile(rf"/runs/[^/]+/([0-9]+/(result|error|outcome|log/.+)|{KEEP})\Z", re.DOTALL)
 """The layout of `podtask.core.keys`. A bucket may hold other things; below `log/` a pod chooses the names (its policy
 grants the prefix), and no choice of them may keep the objects of its run for ever."""
-_UID_FIELDS: Final = frozenset({"uid", "sourceUid"})
+_UID_FIELDS: Final = frozenset(map(camel_case, ("uid", "source_uid")))
+"""As the status names runs whose objects it needs (`podtask.core.status`)."""
 
 
 @dataclass

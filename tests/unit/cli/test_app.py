@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from importlib import import_module
 
 import click
 import pytest
+import yaml
 from tests.unit.cli.apiserver import Refuse
 from tests.unit.cli.conftest import Terminal
 from tests.unit.cli.runs import run
@@ -43,6 +45,22 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_where_the_locale_is_not_utf_8_pages_are_shown_and_data_is_whole(podtask: Terminal, encoding: str) -> None:
+    podtask.cluster.add(run("load", "Completed", spec={"task": {"name": "héllo ☃ 😀", "source": "x\n# ☃\n"}}))
+
+    def said(*line: str) -> str:
+        env = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-m", "podtask.cli", *line], capture_output=True, check=True, env=env)
+        return done.stdout.decode(encoding)
+
+    assert "\nState:       Completed\n" in said("describe", "load")
+    assert "\\u2603" in said("list", "-o", "wide")
+    whole = podtask.cluster.runs["team", "load"]["spec"]
+    assert json.loads(said("list", "load", "-o", "json"))["spec"] == whole
+    assert yaml.safe_load(said("list", "load", "-o", "yaml"))["spec"] == whole
 
 
 def test_as_a_plugin_of_kubectl_it_calls_itself_so(podtask: Terminal) -> None:

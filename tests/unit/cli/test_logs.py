@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import cast
 
@@ -151,6 +154,22 @@ def test_following_waits_for_the_pod_and_goes_on_to_the_next_attempt(podtask: Te
     podtask.cluster.then = lambda: podtask.cluster.other.__setitem__(path, ended)
     said = podtask("logs load -f")
     assert (said.status, said.out) == (0, "one\n\nthree\nsecond\n")
+
+
+def test_one_ctrl_c_ends_following_a_flow_run(podtask: Terminal) -> None:
+    podtask.cluster.add(run("load", "Running", labels=FLOW_RUN))
+    podtask.cluster.pods["team", "load-1"] = {}
+    podtask.cluster.logs["load-1"] = POD_LOG
+    line = [sys.executable, "-m", "podtask.cli", "logs", "-f", "--flow-run", "etl-1"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        try:
+            assert command.stdout.readline() == b"[load/1] one\n"
+            command.send_signal(signal.SIGINT)
+            assert (command.wait(10), command.stderr.read().strip()) == (130, b"")
+        finally:
+            command.kill()
 
 
 def test_a_run_that_started_no_pod_says_why_there_is_no_log(podtask: Terminal) -> None:

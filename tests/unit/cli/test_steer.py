@@ -52,6 +52,50 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_an_error(podtask: Termi
     assert (said.status, said.err) == (3, "podtask: TaskRun 'x' was deleted before it ended.\n")
 
 
+def test_waiting_outlives_an_api_server_that_starts_again(podtask: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podtask.cli.cluster.PAUSE_SECONDS", 0)
+    podtask.cluster.add(run("x", "Running"))
+    away = Refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+    answers: list[object] = [{"items": [run("x", "Running")]}, away, away, away, {"items": [run("x", "Completed")]}]
+
+    def answer(_: object) -> dict[str, object]:
+        found = answers.pop(0)
+        if isinstance(found, Refuse):
+            raise found
+        assert isinstance(found, dict)
+        return found
+
+    podtask.cluster.other[RUNS] = answer
+    said = podtask("wait x")
+    assert (said.status, said.out, said.err) == (0, "x Completed after 59s\n", "")
+
+
+@pytest.mark.parametrize("command", ["wait x", "watch x", "logs -f x --attempt 2"])
+def test_a_run_that_is_deleted_while_the_watch_is_interrupted_is_an_error(
+    podtask: Terminal, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("podtask.cli.cluster.PAUSE_SECONDS", 0)
+    podtask.cluster.add(run("x", "Running"))
+    gone: list[object] = [{"items": [run("x", "Running")]}, Refuse(410, "Expired", "too old resource version"), {}]
+
+    def answer(_: object) -> dict[str, object]:
+        found = gone.pop(0) if gone else Refuse(400, "BadRequest", "it is watched on")
+        if isinstance(found, Refuse):
+            raise found
+        assert isinstance(found, dict)
+        return found
+
+    podtask.cluster.other[RUNS] = answer
+    said = podtask(command)
+    assert "podtask: TaskRun 'x' was deleted" in said.err
+
+
+def test_a_suggested_command_reaches_the_same_cluster(podtask: Terminal) -> None:
+    podtask.cluster.add(run("x", "Cancelled"))
+    said = podtask("wait x --context here -n team")
+    assert said.err.endswith("Next: start it again under a new name: podtask retry x -n team --context here\n")
+
+
 def test_waiting_ends_when_time_is_up(podtask: Terminal) -> None:
     podtask.cluster.add(run("x", "Running"), run("y", "Running"))
     said = podtask("wait x y --timeout 0")
@@ -143,6 +187,25 @@ def test_submit_creates_what_the_file_says_as_it_says_it(podtask: Terminal) -> N
     assert said.err.startswith("podtask: There is a TaskRun 'hello' in namespace 'team' already, and what has run is")
 
 
+@pytest.mark.parametrize(
+    "text", ["1e-3", "1e-05", "1.5e3", "-2E+5", "-.5", ".5", "1.", "12:30", "190:20:30.15", "1.2.3"]
+)
+def test_numbers_are_read_as_kubectl_reads_them(podtask: Terminal, text: str) -> None:
+    podtask.file("n.yaml", HELLO.replace("2026-01-02", text))
+    podtask("submit -f n.yaml")
+    value = text if text in ("12:30", "190:20:30.15", "1.2.3") else float(text)
+    assert podtask.cluster.written()[0][2]["spec"]["parameters"] == {"day": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), {"0": 0, "-7": -7, "1_000": 1000, "0x1F": 31, "0b11": 3, "010": 8, "0o10": 8, "0o": "0o"}.items()
+)
+def test_integers_are_read_as_kubectl_reads_them(podtask: Terminal, text: str, value: object) -> None:
+    podtask.file("n.yaml", HELLO.replace("2026-01-02", text))
+    podtask("submit -f n.yaml")
+    assert podtask.cluster.written()[0][2]["spec"]["parameters"] == {"day": value}
+
+
 def test_submit_and_wait_ends_with_the_outcome(podtask: Terminal) -> None:
     path = podtask.file("hello.yaml", HELLO)
     podtask.cluster.news = [("MODIFIED", run("hello", "Failed"))]
@@ -185,6 +248,13 @@ def test_a_file_that_cannot_be_submitted(podtask: Terminal, text: str, sentence:
     said = podtask(f"submit -n team -f {path}")
     assert (said.status in (1, 2), said.out, podtask.cluster.written()) == (True, "", [])
     assert sentence in said.err
+
+
+def test_what_was_created_before_a_refusal_is_told(podtask: Terminal) -> None:
+    podtask.cluster.add(run("there", "Running"))
+    podtask.file("two.yaml", f"{HELLO}---{HELLO.replace('hello', 'there')}")
+    said = podtask("submit -f two.yaml")
+    assert (said.status, said.out) == (1, "taskrun.podtask.dev/hello created\n")
 
 
 def test_a_list_is_its_items_and_a_missing_file_is_a_sentence(podtask: Terminal) -> None:
@@ -245,6 +315,14 @@ def test_retry_of_one_that_was_not_ready_repeats_what_failed_before_it(podtask: 
     )
     assert podtask("retry last").status == 0
     assert made(podtask) == {"bad-r2": [], "mid-r2": ["bad-r2", "good"], "last-r2": ["mid-r2"]}
+
+
+def test_retry_of_a_circle_is_a_sentence(podtask: Terminal) -> None:
+    podtask.cluster.add(run("a", "Failed", spec={"waitFor": [{"taskRun": "b"}]}))
+    podtask.cluster.add(run("b", "Failed", spec={"waitFor": [{"taskRun": "a"}]}))
+    said = podtask("retry --all")
+    assert (said.status, podtask.cluster.written()) == (1, [])
+    assert said.err.startswith("podtask: These TaskRuns wait for each other: a -> b -> a. Delete them")
 
 
 def test_retry_of_many_takes_those_that_did_not_succeed(podtask: Terminal) -> None:

@@ -11,9 +11,12 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from podtask.core.cache import POINTER_LIMIT, CacheEntry, Producer
 from podtask.core.keys import Bucket
+from podtask.core.names import State
+from podtask.core.status import ResolvedInput, ResultInfo, Status
 from podtask.core.store.base import ObjectInfo
 from podtask.core.store.memory import MemoryStore
 from podtask.core.sweep import NOTE_LIMIT, keep_note, mark, sweep
@@ -100,13 +103,23 @@ def test_objects_of_a_run_that_exists_stay_and_those_of_one_that_is_gone_go(scen
 
 def test_a_run_whose_result_another_one_has_from_the_cache_stays(scene: Scene) -> None:
     kept = scene.attempt(1)
-    assert scene.swept(run(2, {"result": {"digest": digest("x"), "sourceUid": uid(1)}})) == set()
+    assert scene.swept(run(2, {"result": {"digest": digest("x"), "sourceUID": uid(1)}})) == set()
+    assert scene.held() == kept
+
+
+def test_a_run_that_a_status_names_as_the_operator_writes_it_stays(scene: Scene) -> None:
+    kept = scene.attempt(1) | scene.attempt(2) | scene.attempt(3)
+    result = ResultInfo(digest("x"), 1, "json", attempt=1, source_uid=uid(1))
+    inputs = (ResolvedInput("up", uid(2), 1, digest("x"), source_uid=uid(3)),)
+    status = Status(State.CACHED, result=result, inputs=inputs)
+    written = TypeAdapter(Status).dump_python(status, mode="json", by_alias=True, exclude_none=True)
+    assert scene.swept(run(4, written)) == set()
     assert scene.held() == kept
 
 
 def test_a_run_whose_result_is_an_input_stays(scene: Scene) -> None:
     kept = scene.attempt(1) | scene.attempt(2)
-    inputs = [{"taskRun": "up", "uid": uid(1), "sourceUid": uid(2), "digest": digest("x")}]
+    inputs = [{"taskRun": "up", "uid": uid(1), "sourceUID": uid(2), "digest": digest("x")}]
     assert scene.swept(run(3, {"inputs": inputs})) == set()
     assert scene.held() == kept
 
@@ -256,7 +269,7 @@ def worlds(draw: st.DrawFn) -> tuple[Scene, list[dict[str, Any]], set[str]]:
     existing = []
     for number in draw(st.sets(RUNS)):
         source, upstream, code = draw(RUNS), draw(RUNS), draw(st.integers(0, 3))
-        status = {"result": {"attempt": 1, "sourceUid": uid(source)}, "inputs": [{"uid": uid(upstream), "attempt": 2}]}
+        status = {"result": {"attempt": 1, "sourceUID": uid(source)}, "inputs": [{"uid": uid(upstream), "attempt": 2}]}
         existing.append(run(number, status, {"task": {"code": {"digest": digest(str(code))}}}))
         named |= {key for key in scene.held() if key.startswith(BUCKET.run(uid(number)))}
         named |= {BUCKET.attempt(uid(source), 1).result, BUCKET.attempt(uid(upstream), 2).result, blobs[code]}
