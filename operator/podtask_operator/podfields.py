@@ -51,8 +51,9 @@ def when(value: Any) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(given[:-1] + "+00:00" if given.endswith("Z") else given)
-        # Away from the ends of the calendar, so that sums and differences with it exist.
-        return found if found.tzinfo is not None and 1970 <= found.year < 9000 else None
+        # Away from the ends of the calendar, so that sums and differences with it exist. The start of the epoch is no
+        # time: containerd gives it to what never started.
+        return found if found.tzinfo is not None and 1970 < found.year < 9000 else None
     except ValueError:
         return None
 

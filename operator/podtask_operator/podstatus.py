@@ -90,8 +90,7 @@ def _scheduled_at(pod: Any) -> datetime | None:
 def _started_at(state: Mapping[str, Any]) -> datetime | None:
     for kind in ("running", "terminated"):
         started = when(mapping(state.get(kind)).get("startedAt"))
-        # containerd gives a container that never started the start of the epoch.
-        if started is not None and started.timestamp() > 0:
+        if started is not None:
             return started
     return None
 

@@ -231,6 +231,14 @@ DISRUPTIONS: dict[str, tuple[dict[str, Any], Reason | None]] = {
         ),
         Reason.POD_DELETED,
     ),
+    "deleted, and nobody knows when it ended": (
+        pod(
+            {"phase": "Failed"},
+            state=ended(exitCode=137, finishedAt="1970-01-01T00:00:00Z"),
+            metadata={"deletionTimestamp": "2026-01-02T03:05:20Z", "deletionGracePeriodSeconds": 30},
+        ),
+        Reason.POD_DELETED,
+    ),
     "cleaned away after its end": (
         pod(
             {"phase": "Failed"},
