@@ -134,7 +134,7 @@ class Mirror:
         held = self.pods.get(key)
         if held is not None and not _newer(meta, held["metadata"]["resourceVersion"]):
             return None
-        pod = self.pods[key] = podstatus.project(obj)
+        pod = self.pods[key] = podstatus.with_first_deletion(podstatus.project(obj), held)
         return owner_key(obj) if held is None or _unlike(pod, held) else None
 
     def forget_pod(self, obj: Object) -> Key | None:

@@ -144,5 +144,17 @@ def project(pod: Any) -> dict[str, Any]:
     }
 
 
+def with_first_deletion(pod: dict[str, Any], before: Any) -> dict[str, Any]:
+    """The cached pod, deleted when an earlier version of it was.
+
+    Once the containers of a deleted pod have ended, the kubelet deletes it again, without grace and with the time of
+    that: it would look as if the pod had ended by itself, and somebody had cleaned it away.
+    """
+    first = mapping(at(before, "metadata"))
+    if first.get("uid") == pod["metadata"].get("uid") and first.get("deletionTimestamp") is not None:
+        pod["metadata"].update(_only(first, _DELETION))
+    return pod
+
+
 def _only(source: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
     return {name: source[name] for name in wanted if source.get(name) is not None}

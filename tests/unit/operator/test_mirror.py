@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import UID, pod, run_object
 
+from podtask.core.names import Reason
+from podtask_operator import podstatus
 from podtask_operator.handlers import Intake
 from podtask_operator.mirror import Mirror
 from podtask_operator.queue import Key
@@ -171,3 +173,15 @@ def test_an_update_of_a_pod_that_tells_nothing_wakes_nobody() -> None:
     assert mirror.put_pod(pod(metadata={"resourceVersion": "11"}, status={"phase": "Pending", **ip})) is None
     assert mirror.pods[Key("team", "hello-1")]["metadata"]["resourceVersion"] == "11"
     assert mirror.put_pod(pod(metadata={"resourceVersion": "12"}, status={"phase": "Running", **ip})) == KEY
+
+
+def test_a_pod_that_was_deleted_while_it_ran_stays_so_when_the_kubelet_deletes_it_again_after_its_end() -> None:
+    """As the kubelet does, without grace: seen with 1.35."""
+    mirror, ended = Mirror(), {"terminated": {"exitCode": 137, "finishedAt": "2026-01-02T03:05:09Z"}}
+    asked = {"deletionTimestamp": "2026-01-02T03:05:07Z", "deletionGracePeriodSeconds": 5}
+    again = {"deletionTimestamp": "2026-01-02T03:05:12Z", "deletionGracePeriodSeconds": 0}
+    mirror.put_pod(pod({"phase": "Running"}, state={"running": {}}, metadata={"resourceVersion": "10", **asked}))
+    mirror.put_pod(pod({"phase": "Failed"}, state=ended, metadata={"resourceVersion": "11", **again}))
+    found = podstatus.read(mirror.pods[Key("team", "hello-1")]).disruption
+    assert found is not None
+    assert found.reason is Reason.POD_DELETED
