@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.builders import SETTINGS
 from tests.unit.operator.fake_api import Object
-from tests.unit.operator.test_reconcile import NOW, World, reconciling
+from tests.unit.operator.world import NOW, World, reconciling
 
 from podtask.core.lifecycle.limits import Limits
 from podtask_operator import settings
