@@ -77,6 +77,8 @@ def register_hasher(kind: type[T], hasher: Callable[[T], object]) -> None:
     REGISTERED[kind] = hasher
 
 
+register_hasher.__module__ = "podtask"  # pickles name the public place
+
 REGISTERED: Final[dict[type, Callable[[Any], object]]] = {}
 
 

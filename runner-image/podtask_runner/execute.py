@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Protocol
 
@@ -23,6 +23,7 @@ from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.handover import Handover, Phase
 from podtask_runner.names import FILE_LIMIT, INLINE_LIMIT, JSON, VALUE_LIMIT
 from podtask_runner.payload import check_python, digest, encode_json_exact
+from podtask_runner.pickled_names import Shipped
 from podtask_runner.serializers import Word, file_word
 from podtask_runner.spool import Digesting, NoRoom, close
 from podtask_runner.transfer import Store
@@ -87,19 +88,6 @@ class Budget(Protocol):
     def retries_used(self) -> int:
         """User attempts before this one."""
         ...
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """What the SDK ships instead of a plain function when the task decides about its own retries.
-
-    `retry_condition(exception, attempt) -> bool` and `retry_delay(exception, attempt) -> seconds or None` are asked
-    after a failure while there is a retry left; `attempt` counts the user's attempts from 1.
-    """
-
-    fn: Callable[..., Any]
-    retry_condition: Callable[[BaseException, int], bool] | None = None
-    retry_delay: Callable[[BaseException, int], float | None] | None = None
 
 
 def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:

@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import IO, Any
 
+from podtask_runner import pickled_names
 from podtask_runner.names import FILE_LIMIT
 from podtask_runner.names import FILE_REFERENCE as REFERENCE
 from podtask_runner.spool import file_digest, pieces
@@ -29,10 +30,12 @@ class File(os.PathLike[str]):
     is not a regular file; `ValueError` for more than 5 GiB.
     """
 
+    _known: tuple[tuple[int, int, int], str] | None = None
+    """The digest, and of which state of the file it is."""
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).absolute()
         """Where it is on this machine."""
-        self._known: tuple[tuple[int, int, int], str] | None = None
         self.check()
 
     @property
@@ -106,7 +109,7 @@ class File(os.PathLike[str]):
         return f"File({str(self.path)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _found, (str(self.path),)
+        return pickled_names.file, (str(self.path),)
 
 
 class FileInside(TypeError):
@@ -146,10 +149,3 @@ def place(folder: Path, name: str) -> Path:
     own = folder / os.urandom(6).hex()
     own.mkdir(mode=0o700, parents=True)
     return own / plain_name(name)
-
-
-def _found(path: str) -> File:
-    """Unpickled where the file may be gone by now: who opens it will see."""
-    file = File.__new__(File)
-    file.path, file._known = Path(path), None  # noqa: SLF001 - a constructor of the class
-    return file

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 import cloudpickle
 
-from podtask_runner import usage
+from podtask_runner import pickled_names, usage
 from podtask_runner.pickling import Pickler
 
 Reference = Callable[[object], "str | None"]
@@ -74,19 +74,7 @@ class Packed:
         self._modules, self._content = modules, content
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, (self._modules, self._content)
-
-
-def _unpacked(modules: dict[str, types.ModuleType], content: object) -> object:
-    for name, module in modules.items():
-        if name in sys.modules:  # in the driver, which has the original
-            continue
-        sys.modules[name] = module
-        cloudpickle.register_pickle_by_value(module)  # results may be opened where nobody has it
-        parent, _, child = name.rpartition(".")
-        if parent in modules:
-            setattr(modules[parent], child, module)
-    return content
+        return pickled_names.with_modules, (self._modules, self._content)
 
 
 class PackingPickler(Pickler):
@@ -117,7 +105,7 @@ class PackingPickler(Pickler):
             self._packing.by_name.add(name)
             return super().reducer_override(module)
         state = {key: value for key, value in vars(module).items() if key not in _STAYS}
-        return _new_module, (name,), state, None, None, _filled
+        return pickled_names.new_module, (name,), state, None, None, pickled_names.filled
 
     def _named(self, obj: Any) -> Any:
         """A function, class or type variable: by value, or by the name of its module."""
@@ -127,7 +115,7 @@ class PackingPickler(Pickler):
             return self._cached(obj) if own or name == "__main__" else super().reducer_override(obj)
         registered = usage.registered(obj) if isinstance(obj, types.FunctionType) else None
         if registered is not None and (own or name == "__main__"):  # its cache of types cannot be pickled
-            return _dispatching, (), dict(registered), None, None, _registering
+            return pickled_names.dispatching, (), dict(registered), None, None, pickled_names.registering
         with _registered(name) if own else _registry:
             reduced = super().reducer_override(obj)
             if reduced is NotImplemented and own and isinstance(obj, TypeVar):
@@ -141,30 +129,7 @@ class PackingPickler(Pickler):
 
     def _cached(self, obj: Any) -> Any:
         """`functools.cache` names the function it wraps; where that name means nothing, the wrapped one travels."""
-        return _cached_again, (obj.__wrapped__, obj.cache_parameters())
-
-
-def _new_module(name: str) -> types.ModuleType:
-    return types.ModuleType(name)
-
-
-def _filled(module: types.ModuleType, state: dict[str, Any]) -> types.ModuleType:
-    vars(module).update(state)
-    return module
-
-
-def _cached_again(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(function)
-
-
-def _dispatching() -> Any:
-    return functools.singledispatch(lambda *_: None)
-
-
-def _registering(dispatching: Any, registered: dict[type, Callable[..., Any]]) -> Any:
-    for kind, function in registered.items():
-        dispatching.register(kind, function)
-    return functools.update_wrapper(dispatching, registered[object])
+        return pickled_names.cached_again, (obj.__wrapped__, obj.cache_parameters())
 
 
 @contextmanager

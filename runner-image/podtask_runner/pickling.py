@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import cloudpickle
 
-from podtask_runner import payload
+from podtask_runner import payload, pickled_names
 from podtask_runner.names import CLOUDPICKLE, FILE, INLINE_LIMIT, JSON, SOURCE_MODULE
+from podtask_runner.pickled_names import RemoteError
 from podtask_runner.serializers import Word
 from podtask_runner.spool import PIECE, SPOOL_ABOVE, Payload, Spool, SpoolFile
 
@@ -34,18 +35,6 @@ Reference = Callable[[object], "str | None"]
 Resolve = Callable[[str], object]
 
 _HERE: Final = payload.Header(1, payload.PYTHON, cloudpickle.__version__, payload.PLATFORM)
-
-
-class RemoteError(Exception):
-    """Stands in for an exception that could not travel: its type name, message and traceback text did."""
-
-    def __init__(self, type_name: str, message: str) -> None:
-        super().__init__(type_name, message)
-        self.type_name = type_name
-        self.message = message
-
-    def __str__(self) -> str:
-        return f"{self.type_name}: {self.message}" if self.message else self.type_name
 
 
 def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> None:
@@ -246,7 +235,7 @@ def message_of(exc: BaseException) -> str:
 
 
 class _Carried:
-    """Pickles as a call of `_restore`, so that what exceptions lose when pickled arrives too."""
+    """Pickles as a call of `pickled_names.exception`, so that what exceptions lose when pickled arrives too."""
 
     def __init__(self, exc: BaseException, seen: set[int], text: str | None = None) -> None:
         seen.add(id(exc))
@@ -258,25 +247,7 @@ class _Carried:
         self.links = [_Carried(link, seen) if link is not None and id(link) not in seen else None for link in linked]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.exc, self.text, self.notes, self.suppress, *self.links)
-
-
-def _restore(
-    exc: BaseException,
-    text: str,
-    notes: list[str],
-    suppress: bool,  # noqa: FBT001 - positional on the wire
-    cause: BaseException | None,
-    context: BaseException | None,
-) -> BaseException:
-    exc.__cause__, exc.__context__, exc.__suppress_context__ = cause, context, suppress
-    for name, value in (("__podtask_traceback__", text), ("__notes__", notes)):
-        if value:
-            try:
-                setattr(exc, name, value)
-            except Exception:  # noqa: BLE001, S112 - a class may refuse attributes; then only this is lost
-                continue
-    return exc
+        return pickled_names.exception, (self.exc, self.text, self.notes, self.suppress, *self.links)
 
 
 def _survives(exc: BaseException) -> bool:

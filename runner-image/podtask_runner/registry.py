@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from podtask_runner import pickled_names
 from podtask_runner.names import CLOUDPICKLE, FILE, JSON
 from podtask_runner.serializers import Word
 
@@ -64,6 +65,9 @@ def register_serializer(name: str, kind: type[T], *, dumps: Callable[[T], bytes]
     REGISTERED[name] = Serializer(name, kind, dumps, loads)
 
 
+register_serializer.__module__ = "podtask"  # pickles name the public place
+
+
 class Equipped:
     """Pickles as its content; where it is opened, the serializers are registered from then on."""
 
@@ -72,14 +76,7 @@ class Equipped:
 
     def __reduce__(self) -> tuple[Any, ...]:
         given = tuple((each.name, each.kind, each.dumps, each.loads) for each in self._serializers)
-        return _equipped, (given, self._content)
-
-
-def _equipped(given: tuple[tuple[str, type, Any, Any], ...], content: object) -> object:
-    for name, kind, dumps, loads in given:
-        if name not in REGISTERED:
-            register_serializer(name, kind, dumps=dumps, loads=loads)
-    return content
+        return pickled_names.equipped, (given, self._content)
 
 
 def write(value: Any, sink: Any) -> Word | None:

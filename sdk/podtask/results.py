@@ -165,7 +165,7 @@ def _bytes(run: TaskRun, info: ResultInfo) -> bytes:
 
 def _exception(run: TaskRun) -> BaseException | None:
     """The task's own exception as it was raised, with the traceback of where it was raised as its cause."""
-    from podtask_runner.pickling import RemoteError as Unpicklable
+    from podtask_runner.pickled_names import RemoteError as Unpicklable
     from podtask_runner.pickling import loads
 
     error = run.status.error

@@ -12,8 +12,8 @@ from podtask_runner.registry import REGISTERED, Equipped
 
 if TYPE_CHECKING:
     from podtask.tasks import Task
-    from podtask_runner.execute import Shipped
     from podtask_runner.packing import Packing
+    from podtask_runner.pickled_names import Shipped
 
 
 class UnpicklableTask(PodtaskError, TypeError):
@@ -28,7 +28,7 @@ class UnpicklableTask(PodtaskError, TypeError):
 
 def shipped(task: Task[..., Any]) -> Shipped:
     """The function with its retry condition and its own delays."""
-    from podtask_runner.execute import Shipped
+    from podtask_runner.pickled_names import Shipped
 
     options = task.options
     delay = options.retry_delay_seconds

@@ -14,7 +14,7 @@ from typing import Any
 
 import podtask_runner
 from podtask_runner import payload, pickling, wire
-from podtask_runner.execute import Shipped
+from podtask_runner.pickled_names import Shipped
 
 RUNNER = str(Path(podtask_runner.__file__).parent.parent)
 

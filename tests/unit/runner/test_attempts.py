@@ -13,8 +13,8 @@ import pytest
 from tests.unit.runner.harness import Attempt, Ran, inline, stored
 
 from podtask_runner import payload, pickling, wire
-from podtask_runner.execute import Shipped
 from podtask_runner.names import TERMINATION_LIMIT, VALUE_LIMIT
+from podtask_runner.pickled_names import Shipped
 from podtask_runner.supervisor import EXIT_CODES
 from podtask_runner.wire import Verdict
 

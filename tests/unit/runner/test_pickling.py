@@ -11,6 +11,7 @@ import pytest
 
 from podtask_runner import payload, pickling
 from podtask_runner.errors import EnvironmentMismatch
+from podtask_runner.pickled_names import RemoteError
 from podtask_runner.registry import NotReadable
 
 
@@ -159,7 +160,7 @@ def test_a_plain_stand_in_keeps_what_people_need_of_an_exception(
 ) -> None:
     data, faithful = pickling.carry_exception(caught(fail_with(exc)))
     back = pickling.loads(data)
-    assert isinstance(back, pickling.RemoteError)
+    assert isinstance(back, RemoteError)
     assert str(back).startswith(text)
     assert "raise exc from cause" in back.__podtask_traceback__
     assert faithful is picklable
@@ -168,7 +169,7 @@ def test_a_plain_stand_in_keeps_what_people_need_of_an_exception(
 def test_a_stand_in_below_leaves_the_exception_above_as_it_is() -> None:
     back = restored(caught(fail_with(ValueError("outer"), caught(fail_with(Locked())))))
     assert type(back) is ValueError
-    assert isinstance(back.__cause__, pickling.RemoteError)
+    assert isinstance(back.__cause__, RemoteError)
 
 
 def test_an_exception_that_cannot_even_say_what_it_is() -> None:

@@ -1,0 +1,198 @@
+"""What people, buckets and clusters hold of podtask: no change of the code's structure may change it.
+
+The words and help texts are in `golden/frozen.txt`; `python -m tests.unit.test_frozen` writes the file anew.
+The CRD, the chart, pods and TaskRuns have goldens of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import io
+import pickle
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import podtask
+from podtask import futures, states
+from podtask.backends.kubernetes.caching import Place
+from podtask.cli import app
+from podtask.cli.failures import Exit
+from podtask.core import names
+from podtask_runner import pickled_names, pickling, supervisor, wire
+from podtask_runner.canonical import content_hash
+from podtask_runner.packing import Packing
+from podtask_runner.registry import Equipped, Serializer
+
+GOLDEN = Path(__file__).parent / "golden" / "frozen.txt"
+PICKLED = {
+    # the runner's: `podtask_runner.pickled_names`
+    "podtask_runner.pickled_names RemoteError",
+    "podtask_runner.pickled_names Shipped",
+    "podtask_runner.pickled_names cached_again",
+    "podtask_runner.pickled_names dispatching",
+    "podtask_runner.pickled_names equipped",
+    "podtask_runner.pickled_names exception",
+    "podtask_runner.pickled_names file",
+    "podtask_runner.pickled_names filled",
+    "podtask_runner.pickled_names new_module",
+    "podtask_runner.pickled_names registering",
+    "podtask_runner.pickled_names with_modules",
+    # the SDK's: in the public modules, which do not move
+    "podtask.errors TaskCrashed",
+    "podtask.errors _rebuilt",
+    "podtask.flows Flow",
+    "podtask.flows _unpickled",
+    "podtask.flows FlowOptions",
+    "podtask.futures QuotedFuture",
+    "podtask.futures _snapshot",
+    "podtask.options TaskOptions",
+    "podtask.states _rebuild",
+    "podtask.task_runners ConcurrentTaskRunner",
+    "podtask.tasks Task",
+    "podtask.tasks _unpickled",
+}
+"""Every name of ours that a pickle in a bucket may hold. A name may be added; none may go."""
+
+
+@podtask.task
+def one() -> int:
+    return 1
+
+
+@podtask.flow
+def flowing() -> int:
+    return 1
+
+
+@functools.singledispatch
+def dispatched(value: object) -> object:
+    return value
+
+
+@functools.lru_cache
+def cached(value: object) -> object:
+    return value
+
+
+def by_value() -> types.ModuleType:
+    module = types.ModuleType("frozen_module")
+    exec("def inside(): return 1", vars(module))
+    return module
+
+
+def travellers() -> Iterator[object]:
+    """Something of every kind that is pickled with a name of ours in it."""
+    yield pickled_names.Shipped(len)
+    yield Equipped((Serializer("frozen", bytes, bytes, bytes),), 1)
+    yield podtask.TaskCrashed("x")
+    yield states.Completed(1)
+    yield futures.QuotedFuture("x", states.Completed(1))
+    yield futures._snapshot
+    yield one
+    yield flowing
+    yield podtask.File(__file__)
+    yield dispatched
+    yield cached
+
+
+def names_in(data: bytes) -> set[str]:
+    """`module name` of every global that a pickle refers to, with its header in front."""
+    met: set[str] = set()
+
+    class Reader(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            met.add(f"{module} {name}")
+            return super().find_class(module, name)
+
+    Reader(io.BytesIO(data[data.index(b"\n") + 1 :])).load()
+    return met
+
+
+def test_every_name_of_ours_inside_a_pickle_is_on_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = by_value()
+    monkeypatch.setitem(sys.modules, "frozen_module", module)
+    own = Packing(lambda name: name in ("frozen_module", __name__))
+    met: set[str] = set()
+    for value in travellers():
+        met |= names_in(pickling.dumps(value, packing=own))
+    met |= names_in(pickling.dumps(module, packing=own))
+    met |= names_in(pickling.dumps(pickling._with_modules(1, {"frozen_module": module}), packing=own))
+    met |= names_in(pickling.dump_exception(ValueError("x")))
+    met |= names_in(
+        pickling.dump_exception(type("Odd", (Exception,), {"__init__": lambda self, _: Exception.__init__(self)})(1))
+    )
+    ours = {name for name in met if name.split(".")[0].split(" ")[0].startswith("podtask")}
+    assert ours - PICKLED == set(), "a new name inside of pickles: it stays for ever, so list it on purpose"
+    assert PICKLED - ours == set(), "listed, and met by no case above"
+
+
+@pytest.mark.parametrize("name", sorted(PICKLED))
+def test_every_name_on_the_list_can_be_found(name: str) -> None:
+    module, _, attribute = name.partition(" ")
+    __import__(module)
+    assert hasattr(sys.modules[module], attribute)
+
+
+@pytest.mark.parametrize("name", podtask.__all__)
+def test_every_public_name_is_pickled_by_a_module_that_does_not_move(name: str) -> None:
+    module = getattr(podtask, name).__module__
+    assert module.count(".") <= 1
+
+
+def test_keys_that_name_our_own_classes_stay(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"content")
+    hashes = {
+        "a file": content_hash(podtask.File(tmp_path / "x")),
+        "the place of an upstream": content_hash(Place(1)),
+        "data": content_hash({"a": [1, 2.5, "x", None, True, b"y"]}),
+    }
+    assert hashes == {
+        "a file": "h1:bdc2bf8dbc42fb774a1c72f572490ad4c2615bc34910f2cbfa41371bf880cd48",
+        "the place of an upstream": "h1:254a957cb7663170493ef9c0a104570272c5c96b21dddeaa2ae7f0f2401f3c23",
+        "data": "h1:d96a7c9370b9e86a16b83a2924360147eddff8cf462fd6fe10cf9b6b9c09644f",
+    }
+
+
+def words() -> str:
+    """Statuses, reasons, exit statuses, fields of the wire format and help texts."""
+    enums = [item for item in vars(names).values() if isinstance(item, type) and issubclass(item, enum.Enum)]
+    enums = [each for each in enums if each.__module__ == names.__name__]
+    kinds = [kind for kind in vars(wire).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+    lines = [
+        *(f"{kind.__name__}: {', '.join(f'{item.name}={item.value}' for item in kind)}" for kind in enums),
+        f"Verdict: {', '.join(verdict.value for verdict in wire.Verdict)}",
+        f"Exit: {', '.join(f'{status.name}={status.value}' for status in Exit)}",
+        f"exit codes of a pod: {', '.join(f'{key.value}={code}' for key, code in supervisor.EXIT_CODES.items())}",
+        *(f"{kind.__name__}: {', '.join(item.name for item in dataclasses.fields(kind))}" for kind in kinds),
+    ]
+    for path, command in commands(app.podtask, ()):
+        text = CliRunner().invoke(command, ["--help"], prog_name=" ".join(("podtask", *path)), terminal_width=100)
+        lines += ["", f"$ podtask {' '.join((*path, '--help'))}", text.output.rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from commands(found, (*path, name))
+
+
+def test_words_and_help_are_as_they_were() -> None:
+    assert words() == GOLDEN.read_text(encoding="utf-8"), "on purpose? python -m tests.unit.test_frozen"
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(words(), encoding="utf-8")
