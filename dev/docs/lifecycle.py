@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
+from podtask.core.api.names import Reason, State
+from podtask.core.api.status import ResultInfo, Status
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.memory import MemoryGrowth
 from podtask.core.lifecycle.model import (
@@ -26,9 +28,7 @@ from podtask.core.lifecycle.model import (
     Upstream,
     Why,
 )
-from podtask.core.names import Reason, State
-from podtask.core.status import ResultInfo, Status
-from podtask_runner.wire import Error, Outcome, Result, Verdict
+from podtask_runner.protocol import Error, Outcome, Result, Verdict
 
 T0 = datetime(2026, 1, 1, tzinfo=timezone.utc)
 DIGEST = "ab" * 32

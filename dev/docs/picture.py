@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from dev.docs.lifecycle import transitions
 
-from podtask.core.names import State
+from podtask.core.api.names import State
 
 WIDTH, HEIGHT = 890, 460
 BOX_WIDTH, BOX_HEIGHT = 132, 42

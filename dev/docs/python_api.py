@@ -10,9 +10,10 @@ from dev.docs.docstrings import annotations, attributes, first_sentence, prose, 
 from dev.docs.markdown import code, page, table
 
 import podtask
-from podtask import context, errors, hooks, options, states
-from podtask.core.crd import crd
-from podtask.core.status import camel_case
+from podtask import context, errors, options, states
+from podtask.core.api.crd import crd
+from podtask.core.api.status import camel_case
+from podtask.engine import hooks
 from podtask.flows import FlowOptions
 
 HEAD = """\

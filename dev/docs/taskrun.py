@@ -8,10 +8,11 @@ from typing import Any
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, page, sentence, table
 
-from podtask.core.crd import crd
-from podtask.core.models import MUTABLE
-from podtask.core.names import API_VERSION, KIND, SHORT_NAME
-from podtask_operator import podtemplate, validate
+from podtask.core.api.crd import crd
+from podtask.core.api.names import API_VERSION, KIND, SHORT_NAME
+from podtask.core.api.spec import MUTABLE
+from podtask_operator.pods import template
+from podtask_operator.task_runs import validate
 
 Schema = dict[str, Any]
 
@@ -99,7 +100,7 @@ def _bounds(schema: Schema) -> str:
 
 
 def _template() -> str:
-    rows = [(f"`{name}`", _where(name)) for name in podtemplate.FIELDS]
+    rows = [(f"`{name}`", _where(name)) for name in template.FIELDS]
     return (
         "### spec.podTemplate fields\n\nOnly these. Anything else ends the run as InvalidSpec, with a sentence that "
         "names the field. Pods pass Pod Security `restricted` whatever is written here.\n\n"
@@ -108,7 +109,7 @@ def _template() -> str:
 
 
 def _where(name: str) -> str:
-    if name in podtemplate.POD_FIELDS or name == "terminationGracePeriodSeconds":
+    if name in template.POD_FIELDS or name == "terminationGracePeriodSeconds":
         return "The pod's `spec`, as it is."
     return {
         "labels": "Labels of the pod. Those of podtask.dev stay podtask's.",

@@ -1,6 +1,6 @@
 """docs/reference/states.md: states, reasons, causes and Events, each with what it means and what to do.
 
-The words are those of podtask.core.names; a word that is not described here fails the generator, and so the tests.
+The words are those of podtask.core.api.names; a word that is not described here fails the generator, and so the tests.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from dev.docs.markdown import code, page, table
 
-from podtask.core.names import CacheOutcome, Cause, Ended, Reason, State
+from podtask.core.api.names import CacheOutcome, Cause, Ended, Reason, State
 from podtask.states import TYPE_OF
-from podtask_operator.disruption import ENDED_BY_KUBELET, TARGETED, UNKNOWN_END
-from podtask_operator.waiting import REFUSED
+from podtask_operator.pods.disruption import ENDED_BY_KUBELET, TARGETED, UNKNOWN_END
+from podtask_operator.pods.waiting import REFUSED
 
 HEAD = """\
 `status.state` is a word for people. Machines read the conditions: `Succeeded` is True, False, or Unknown while the run

@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 
-from podtask_operator import health, lease, process, settings
-from podtask_operator.logs import configure
+from podtask_operator import settings
+from podtask_operator.process import health, leader_election, wiring
+from podtask_operator.process.logging import configure
 
 
 async def operate(told: settings.Settings) -> None:
@@ -17,7 +18,7 @@ async def operate(told: settings.Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await process.run(told, stop)
+    await wiring.run(told, stop)
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
         asyncio.run(operate(told))
     except (settings.SettingsError, health.PortTaken) as error:
         return _said(error, 2)
-    except lease.Lost as error:
+    except leader_election.Lost as error:
         return _said(error, 1)
     return 0
 

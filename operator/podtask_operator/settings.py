@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from podtask.core.lifecycle.limits import Limits
-from podtask.core.names import PodCleanup
-from podtask.core.sweep import LEAST_SPARE
+from podtask.core.api.names import PodCleanup
+from podtask.core.lifecycle.concurrency import Limits
+from podtask.core.storage.gc import LEAST_SPARE
 
 STORE: Final = "PODTASK_STORE"
 S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"

@@ -22,7 +22,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from podtask.core.names import API_VERSION, CONDITION_FINISHED, CONDITION_SUCCEEDED, GROUP, KIND, PLURAL, VERSION
+from podtask.core.api.names import API_VERSION, CONDITION_FINISHED, CONDITION_SUCCEEDED, GROUP, KIND, PLURAL, VERSION
 
 Object = dict[str, Any]
 

@@ -1,6 +1,7 @@
 """`python -X utf8 -m podtask_runner`: execute the attempt whose grants file the environment names.
 
-Exit code 0 means that a Completed outcome was delivered; the others are in `podtask_runner.supervisor.EXIT_CODES`.
+Exit code 0 means that a Completed outcome was delivered; the others are in
+`podtask_runner.process.supervisor.EXIT_CODES`.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - before anything is imported
     del sys.path[0]
 
-from podtask_runner.supervisor import main
+from podtask_runner.process.supervisor import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,14 +8,15 @@
     └── AlreadyStored              this attempt's object exists already, with other content
     ToldToStop                     SIGTERM, as the task sees it
 
-Raised all over the runner, turned into an `Outcome` by `podtask_runner.execute` and `podtask_runner.delivery`.
+Raised all over the runner, turned into an `Outcome` by `podtask_runner.attempt.execute` and
+`podtask_runner.process.delivery`.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from podtask_runner.wire import Verdict
+from podtask_runner.protocol import Verdict
 
 
 class RunnerError(Exception):

@@ -2,7 +2,8 @@
 
 Public as `podtask.File`. On a cluster the content goes through the bucket: an argument as one content-addressed
 object, a result as the attempt's result object itself, raw, so that any tool reads it. Elsewhere only the path travels.
-Before: user code. Next: `podtask_runner.execute` (results), `podtask_runner.loading` and the SDK (arguments).
+Before: user code. Next: `podtask_runner.attempt.execute` (results), `podtask_runner.attempt.loading` and the SDK
+(arguments).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import IO, Any
 from podtask_runner import pickled_names
 from podtask_runner.names import FILE_LIMIT
 from podtask_runner.names import FILE_REFERENCE as REFERENCE
-from podtask_runner.spool import file_digest, pieces
+from podtask_runner.storage.spool import file_digest, pieces
 
 
 class File(os.PathLike[str]):

@@ -1,6 +1,6 @@
 """Every name the runner shares with whoever starts it, spelled once.
 
-Above: `podtask.core.names` (labels, reasons, object keys). Beside: `podtask_runner.wire` (the formats).
+Above: `podtask.core.api.names` (labels, reasons, object keys). Beside: `podtask_runner.protocol` (the formats).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every function and class of the runner whose dotted name stands inside stored pickles. This module never moves.
 
 A pickle names what rebuilds an object by module and name. Results, arguments and code in a bucket outlive the release
-that wrote them, so the names here are part of the wire format, like `podtask_runner.wire`. `tests/unit/test_frozen.py`
-lists them. Those of the SDK live in its public modules, which do not move either.
+that wrote them, so the names here are part of the wire format, like `podtask_runner.protocol`.
+`tests/unit/test_frozen.py` lists them. Those of the SDK live in its public modules, which do not move either.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def file(path: str) -> Any:
 
 def equipped(serializers: tuple[tuple[str, type, Any, Any], ...], content: object) -> object:
     """The content; from now on the serializers are registered here."""
-    from podtask_runner.registry import REGISTERED, register_serializer
+    from podtask_runner.serialization.registry import REGISTERED, register_serializer
 
     for name, kind, dumps, loads in serializers:
         if name not in REGISTERED:

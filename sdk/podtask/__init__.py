@@ -34,8 +34,8 @@ from podtask.futures import AsyncTaskFuture, TaskFuture
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from podtask.tasks import Task, task, task_input_hash
-from podtask_runner.canonical import register_hasher
-from podtask_runner.registry import register_serializer
+from podtask_runner.hashing.encoder import register_hasher
+from podtask_runner.serialization.registry import register_serializer
 
 __version__ = "0.1.0"
 

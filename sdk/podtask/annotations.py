@@ -1,6 +1,6 @@
 """Marks on arguments: `quote` (leave it alone), `unmapped` (the same for every element), `ref` (for type checkers).
 
-Used by: `podtask.tasks` and `podtask.inputs`.
+Used by: `podtask.tasks` and `podtask.payloads.arguments`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Where am I? The flow run and the task run around the code that asks, and the tags around a call.
 
-Context variables carry it, so threads of the user's own see nothing. Written by: `podtask.engine` (flow runs),
-`podtask.execution` (task runs). Inside a pod or a subprocess the runner's own context is read instead.
+Context variables carry it, so threads of the user's own see nothing. Written by: `podtask.engine.flow_engine` (flow
+runs), `podtask.backends.in_process.attempt` (task runs). Inside a pod or a subprocess the runner's own context is read
+instead.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from podtask import logs
 from podtask.core import clock
 from podtask.errors import NoRunContext
+from podtask.support import run_logs
 
 if TYPE_CHECKING:
-    from podtask.flowrun import FlowRun
+    from podtask.engine.flow_run import FlowRun
     from podtask.tasks import Task
 
 
@@ -126,7 +127,7 @@ def get_run_logger() -> RunLogger:
     """Logger `podtask.task_runs` or `podtask.flow_runs`, marked with the run. Raises `NoRunContext` outside."""
     task = current_task_run()
     if task is not None:
-        logs.show_by_default()  # inside a pod nobody else has
+        run_logs.show_by_default()  # inside a pod nobody else has
         return task_run_logger(task.task_run)
     flow = FLOW_RUN.get()
     if flow is None:
@@ -143,7 +144,7 @@ def task_run_logger(run: TaskRunInfo) -> RunLogger:
 
 def _from_runner() -> TaskRunContext | None:
     """Inside a pod or a subprocess. The function itself is what travels, so `task` and `parameters` stay empty."""
-    runner = sys.modules.get("podtask_runner.context")
+    runner = sys.modules.get("podtask_runner.attempt.context")
     found = runner.current() if runner is not None else None
     if found is None:
         return None

@@ -4,8 +4,8 @@
 
 The id of the flow run comes from the name of the driver's TaskRun, so a driver that is started again after a
 disruption finds the TaskRuns of its flow and goes on. Told to stop (SIGTERM), it therefore leaves them alone, unless
-its own TaskRun says `spec.cancel`; it asks once, at that moment (`podtask.interrupts`).
-Before: `podtask.cli.incluster` (the manifest). The pod's token: the chart's `driver`.
+its own TaskRun says `spec.cancel`; it asks once, at that moment (`podtask.engine.interrupts`).
+Before: `podtask.cli.common.in_cluster` (the manifest). The pod's token: the chart's `driver`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from podtask import interrupts
-from podtask.core.names import PLURAL
+from podtask.core.api.names import PLURAL
+from podtask.engine import interrupts
 from podtask.errors import PodtaskError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def drive(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> Any:
 
     Raises `RuntimeError` anywhere but in the pod of a driver.
     """
-    from podtask_runner import context
+    from podtask_runner.attempt import context
 
     here = context.current()
     if here is None:
@@ -80,8 +80,8 @@ def _leave_on_sigterm(namespace: str, name: str) -> None:
 
 def _is_cancelled(namespace: str, name: str) -> bool:
     """What the driver's TaskRun says; False, and a sentence on stderr, where it cannot be read in time."""
-    from podtask.backends.kubernetes.client import connect, runs_path
-    from podtask.backends.kubernetes.refusals import Asked
+    from podtask.kube.client import connect, runs_path
+    from podtask.kube.errors import Asked
 
     asked = Asked("get", PLURAL, namespace, name)
     try:

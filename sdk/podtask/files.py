@@ -1,7 +1,7 @@
 """`podtask.File`, and where this process keeps the files it was given.
 
 The class itself is the runner's (`podtask_runner.files`), so that pods need no SDK. What `.result()` downloads lies in
-one private folder of this process, which is removed when the process ends. Used by: `podtask.results`.
+one private folder of this process, which is removed when the process ends. Used by: `podtask.engine.task_result`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`Flow` and `@flow`: a function whose task calls are runs. Calling it gives its value, or raises.
 
-    @flow ──> Flow ──call──> podtask.engine
+    @flow ──> Flow ──call──> podtask.engine.flow_engine
 
 Flows compose: a flow called inside a flow is a subflow. Seed: flows; differences are listed in the docs.
 """
@@ -13,9 +13,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
 
-from podtask.callables import function_of, name_of, owner_of, unwrapped
-from podtask.hooks import Hook, checked
+from podtask.engine.hooks import Hook, checked
 from podtask.states import State
+from podtask.support.callables import function_of, name_of, owner_of, unwrapped
 from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class FlowOptions:
     backend: str | None = None
     """Beats `PODTASK_BACKEND`; subflows use that of the flow around them."""
     on_completion: Sequence[Hook] = ()
-    """Called in the driver, `(flow, run, state)`, when a run is completed; see `podtask.hooks`."""
+    """Called in the driver, `(flow, run, state)`, when a run is completed; see `podtask.engine.hooks`."""
     on_failure: Sequence[Hook] = ()
     """The same when it failed."""
 
@@ -103,7 +103,7 @@ class Flow(Generic[P, R_co]):
     @functools.cached_property
     def adapters(self) -> dict[str, Any]:
         """Validators by parameter; made by the first call."""
-        from podtask.validation import adapters_of
+        from podtask.engine.parameters import adapters_of
 
         return adapters_of(self.fn, self.signature)
 
@@ -122,7 +122,7 @@ class Flow(Generic[P, R_co]):
         given instead, by the seed's rule: None counts all task runs, futures and states count themselves, anything
         else is completed. Every submitted task is waited for, also when the body raises.
         """
-        from podtask.engine import run_async, run_sync, start
+        from podtask.engine.flow_engine import run_async, run_sync, start
 
         return_state = bool(kwargs.pop("return_state", False))
         call = start(self, args, kwargs, return_state=return_state)
@@ -149,7 +149,7 @@ class Flow(Generic[P, R_co]):
         return _unpickled, (type(self), self._given, replace(self.options, on_completion=(), on_failure=()))
 
     def _repr_html_(self) -> str:
-        from podtask.html import table
+        from podtask.support.notebook import table
 
         given = [(name, getattr(self.options, name)) for name in ("version", "timeout_seconds", "backend")]
         rows = [("called as", f"{self.name}{self.signature}"), ("description", self.description), *given]

@@ -1,7 +1,7 @@
 """What a task call returns: a handle on its run. Completed by callback, so waiting costs no thread.
 
 `TaskFuture` waits by blocking (sync tasks everywhere, async tasks in sync flows), `AsyncTaskFuture` by coroutines
-(async tasks in async flows). Both can be passed to further tasks. Before: `podtask.runs`; seed: futures.
+(async tasks in async flows). Both can be passed to further tasks. Before: `podtask.model.task_run`; seed: futures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from podtask.errors import BlockingCall
 from podtask.states import State
 
 if TYPE_CHECKING:
-    from podtask.runs import TaskRun
+    from podtask.model.task_run import TaskRun
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -80,7 +80,7 @@ class BaseFuture(Generic[R_co]):
         return f"{type(self).__name__}({self.name!r})"
 
     def _repr_html_(self) -> str:
-        from podtask.html import table
+        from podtask.support.notebook import table
 
         run = self._run
         seen = " → ".join(state.name for state in run.history)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from podtask.hooks import Hook, checked
+from podtask.engine.hooks import Hook, checked
 
 if TYPE_CHECKING:
     from podtask.context import TaskRunContext
@@ -102,11 +102,12 @@ class TaskOptions:
     """What a run is called: a template of its parameters, as `"load-{table}"`, or `(parameters) -> name`. A future
     among them is shown by its name. Default: the task's name, the start of its key, and the number of the call."""
     include: Sequence[str] = ()
-    """Packages that travel to the cluster by value although they are installed here; see `podtask.luggage`."""
+    """Packages that travel to the cluster by value although they are installed here; see
+    `podtask.payloads.module_policy`."""
     exclude: Sequence[str] = ()
     """Packages that the task's image has, and that therefore do not travel; joined by the settings of that name."""
     on_completion: Sequence[Hook] = ()
-    """Called in the driver, `(task, run, state)`, when a run is completed or cached; see `podtask.hooks`."""
+    """Called in the driver, `(task, run, state)`, when a run is completed or cached; see `podtask.engine.hooks`."""
     on_failure: Sequence[Hook] = ()
     """The same when it is failed, crashed or timed out for good; not for Cancelled and NotReady."""
     on_retry: Sequence[Hook] = ()

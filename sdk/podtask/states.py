@@ -1,6 +1,6 @@
 """`State`: what a task run or a flow run is known to be, as its user sees it; and how returned states add up.
 
-Before: `podtask.core.status.Status` (what backends report). Here: the six types and the names of the seed
+Before: `podtask.core.api.status.Status` (what backends report). Here: the six types and the names of the seed
 (engine and states of the 2.0 beta), and `result`, a property that reads the value when it is asked for.
 Next on the road: `podtask.futures`.
 """
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
-from podtask.core.names import State as Word
-from podtask.core.status import Status
+from podtask.core.api.names import State as Word
+from podtask.core.api.status import Status
 from podtask.errors import CancelledReturned, RunError, StatesFailed, UpstreamNotReady
 
 R_co = TypeVar("R_co", covariant=True)
@@ -139,7 +139,7 @@ class State(Generic[R_co]):
         return f"{type(self).__name__}({self.type.value}, name={self.name!r}, message={self.message!r})"
 
     def _repr_html_(self) -> str:
-        from podtask.html import table
+        from podtask.support.notebook import table
 
         rows = [("type", self.type), ("message", self.message), ("at", f"{self.timestamp:%Y-%m-%d %H:%M:%S %Z}")]
         return table(f"State {self.name}", [*rows, ("run", self.run_id)])

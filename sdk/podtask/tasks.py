@@ -2,7 +2,7 @@
 
     @task ──> Task ──call in a flow──> TaskFuture
 
-Options live in `podtask.options`. Next on the road: `podtask.flowrun`, which makes a run of a call.
+Options live in `podtask.options`. Next on the road: `podtask.engine.flow_run`, which makes a run of a call.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from podtask.callables import function_of, name_of, owner_of, qualified_name, unwrapped
 from podtask.context import TaskRunContext
 from podtask.errors import ReservedArgumentError
 from podtask.futures import AsyncTaskFuture, TaskFuture
 from podtask.options import TaskArgs, TaskOptions
+from podtask.support.callables import function_of, name_of, owner_of, qualified_name, unwrapped
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -59,9 +59,9 @@ class Task(Generic[P, R_co]):
         if WAIT_FOR in self.signature.parameters:
             raise ReservedArgumentError(self.name)
         if options.task_run_name is not None:
-            from podtask import runnames
+            from podtask.engine import run_names
 
-            runnames.check(self)
+            run_names.check(self)
         self.task_key = _stable_hash(self.name, qualified_name(fn), *sorted(self.tags))
         self._dynamic_key = 0
 
@@ -108,7 +108,7 @@ class Task(Generic[P, R_co]):
         Blocks for the submission only, with `SequentialTaskRunner` until the run is finished. Raises
         `OutsideFlow`, `InsideTask`, `FlowTimedOut`, `UnpicklableArgument`, and `TypeError` as `fn` would.
         """
-        from podtask.flowrun import call
+        from podtask.engine.flow_run import call
 
         return call(self, args, kwargs, wait_for)
 
@@ -128,8 +128,8 @@ class Task(Generic[P, R_co]):
         Gives a list of what calls give. Texts, bytes and dicts are plain values. A future of a collection is waited
         for. Raises `MappingError` where there is nothing to iterate over or lengths differ.
         """
-        from podtask.flowrun import call_each
-        from podtask.mapping import elements
+        from podtask.engine.flow_run import call_each
+        from podtask.engine.mapping import elements
 
         return call_each(self, list(elements(self, args, kwargs)), wait_for)
 
@@ -182,7 +182,7 @@ def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str |
     The code counts with its constants, globals, closures and local helpers, values by a canonical encoding, so
     the key is the same in every process. None where an argument has no stable form: the task then runs uncached.
     """
-    from podtask.hashing import input_key
+    from podtask.payloads.hashing import input_key
 
     return input_key(context.task, arguments)
 

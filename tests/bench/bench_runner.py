@@ -16,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from podtask_runner import payload, pickling, wire
+from podtask_runner import protocol
+from podtask_runner.serialization import header, pickling
 
 ROUNDS = 40
-RUNNER = str(Path(wire.__file__).parent.parent)
+RUNNER = str(Path(protocol.__file__).parent.parent)
 SAYS_WHEN = "import time\ndef main():\n    return time.time()"
 
 
@@ -35,17 +36,17 @@ def interpreter() -> tuple[float, float]:
     return float(done.stdout) - started, time.time() - started
 
 
-def attempt(code: wire.Code, inputs: wire.Blob | None = None, *, logs: bool = False) -> tuple[float, float]:
+def attempt(code: protocol.Code, inputs: protocol.Blob | None = None, *, logs: bool = False) -> tuple[float, float]:
     """Seconds until user code ran, and until the supervisor ended."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         slots = {}
         for name in ("result", "error", "outcome"):
             url = f"file://{root / name}"
-            slots[name] = wire.Slot(wire.Put(url), url)
-        post = wire.LogPost(f"file://{root}", "log/", 1 << 20) if logs else None
-        grants = wire.Grants("ns", "run", "uid", 1, code, **slots, inputs=inputs, logs=post)
-        (root / "grants").write_bytes(wire.dump(grants))
+            slots[name] = protocol.Slot(protocol.Put(url), url)
+        post = protocol.LogPost(f"file://{root}", "log/", 1 << 20) if logs else None
+        grants = protocol.Grants("ns", "run", "uid", 1, code, **slots, inputs=inputs, logs=post)
+        (root / "grants").write_bytes(protocol.dump(grants))
         environment = {
             **os.environ,
             "PYTHONPATH": RUNNER,
@@ -58,18 +59,18 @@ def attempt(code: wire.Code, inputs: wire.Blob | None = None, *, logs: bool = Fa
         return float((root / "result").read_bytes()) - started, ended - started
 
 
-def inline(data: bytes) -> wire.Blob:
-    return wire.Blob(payload.digest(data), len(data), inline=base64.b64encode(data).decode())
+def inline(data: bytes) -> protocol.Blob:
+    return protocol.Blob(header.digest(data), len(data), inline=base64.b64encode(data).decode())
 
 
 def main() -> None:
-    code = wire.Code(shipped=inline(pickling.dumps(now)))
+    code = protocol.Code(shipped=inline(pickling.dumps(now)))
     arguments = inline(pickling.dumps(((), {})))
     cases = {
         "interpreter alone": interpreter,
-        "source, JSON result": lambda: attempt(wire.Code(source=SAYS_WHEN)),
+        "source, JSON result": lambda: attempt(protocol.Code(source=SAYS_WHEN)),
         "shipped function": lambda: attempt(code, arguments),
-        "source, logs kept": lambda: attempt(wire.Code(source=SAYS_WHEN), logs=True),
+        "source, logs kept": lambda: attempt(protocol.Code(source=SAYS_WHEN), logs=True),
     }
     print(f"Python {sys.version.split()[0]}, {ROUNDS} rounds, milliseconds: median (5th - 95th percentile)")
     print(f"{'':24}{'to user code':>24}{'to the end':>24}")

@@ -25,9 +25,9 @@ from tests.cluster.invariants import when
 from tests.cluster.kit import Object, eventually, kubectl
 from tests.cluster.operator_process import Operator, without_installed
 
-from podtask.backends.kubernetes.client import MERGE_PATCH, Api, connect
-from podtask.backends.kubernetes.refusals import Asked
-from podtask.core.names import GROUP, PLURAL, VERSION
+from podtask.core.api.names import GROUP, PLURAL, VERSION
+from podtask.kube.client import MERGE_PATCH, Api, connect
+from podtask.kube.errors import Asked
 
 NAMESPACE = "bench-scale"
 RATE = 5.0

@@ -31,7 +31,7 @@ from tests.bench.tables import show
 
 from podtask import backends, flow, task
 from podtask.backends.kubernetes.backend import KubernetesBackend
-from podtask.backends.kubernetes.client import Object, connect
+from podtask.kube.client import Object, connect
 from podtask.settings import Settings
 
 MAPPED = 1000

@@ -19,8 +19,8 @@ from itertools import count
 import boto3
 from botocore.config import Config
 
-from podtask.core.store import Signer, Store, key_prefix, open_signer, open_store
-from podtask.core.store.memory import MemoryStore
+from podtask.core.storage import Signer, Store, key_prefix, open_signer, open_store
+from podtask.core.storage.memory import MemoryStore
 
 KIB, MIB = b"x" * 1024, b"x" * 1024 * 1024
 

@@ -20,10 +20,10 @@ from pathlib import Path
 import boto3
 from tests.bench.tables import show
 
-from podtask.core.store import key_prefix, open_signer, open_store
-from podtask_runner import wire
-from podtask_runner.spool import file_digest
-from podtask_runner.transfer import Store
+from podtask.core.storage import key_prefix, open_signer, open_store
+from podtask_runner import protocol
+from podtask_runner.storage.client import Store
+from podtask_runner.storage.spool import file_digest
 
 ROUNDS = 5
 MIB = 1 << 20
@@ -89,10 +89,10 @@ class Transfers:
             while piece := body.read(MIB):
                 stream.write(piece)
 
-    def grants(self, key: str) -> wire.Grants:
-        slot = wire.Slot(self.signer.sign_put(key, 600), self.signer.sign_get(key, 600))
-        blob = wire.Blob(self.digest, self.size, "file", url=slot.get)
-        return wire.Grants("ns", "run", "uid", 1, wire.Code(source=""), slot, slot, slot, files=(blob,))
+    def grants(self, key: str) -> protocol.Grants:
+        slot = protocol.Slot(self.signer.sign_put(key, 600), self.signer.sign_get(key, 600))
+        blob = protocol.Blob(self.digest, self.size, "file", url=slot.get)
+        return protocol.Grants("ns", "run", "uid", 1, protocol.Code(source=""), slot, slot, slot, files=(blob,))
 
     def runner_write(self) -> None:
         store = Store(self.grants(self.key()))
@@ -115,7 +115,7 @@ MEMORY = {
     "arguments, by way of a file": "from podtask_runner import pickling; data = pickling.dump_payload(((array,), {}))",
     "result, in memory (as before)": "from podtask_runner import pickling; data = pickling.dumps(array); out = data",
     "result, by way of a file": (
-        "from podtask_runner import pickling; from podtask_runner.spool import Digesting; "
+        "from podtask_runner import pickling; from podtask_runner.storage.spool import Digesting; "
         "pickling.dump(array, Digesting(open(path, 'wb')))"
     ),
 }

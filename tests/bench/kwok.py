@@ -17,7 +17,7 @@ from typing import Any
 from tests.cluster.kit import ROOT, Object, kubectl, needed, task_run
 from tests.cluster.operator_process import WITH_US
 
-from podtask_runner import wire
+from podtask_runner import protocol
 
 NODES = 4
 PODS_PER_NODE = 5000
@@ -99,9 +99,9 @@ def node(number: int) -> Object:
 def stages() -> list[Object]:
     """What kwok does to nodes and to pods."""
     value = b"1"
-    result = wire.Result(hashlib.sha256(value).hexdigest(), len(value), "json", value=value.decode())
-    completed = wire.Outcome(wire.Verdict.COMPLETED, result)
-    failed = wire.Outcome(wire.Verdict.FAILED, error=wire.Error("ValueError", "not yet"))
+    result = protocol.Result(hashlib.sha256(value).hexdigest(), len(value), "json", value=value.decode())
+    completed = protocol.Outcome(protocol.Verdict.COMPLETED, result)
+    failed = protocol.Outcome(protocol.Verdict.FAILED, error=protocol.Error("ValueError", "not yet"))
     first = {"key": f'.metadata.labels["{ATTEMPT}"]', "operator": "In", "values": ["1"]}
     later = {**first, "operator": "NotIn"}
     return [
@@ -143,9 +143,9 @@ def plays(what: str) -> Object:
     return {"key": f'.metadata.labels["{PLAYS}"]', "operator": "In", "values": [what]}
 
 
-def ended(name: str, exit_code: int, outcome: wire.Outcome) -> str:
+def ended(name: str, exit_code: int, outcome: protocol.Outcome) -> str:
     """The status of a pod whose container wrote this outcome."""
-    message = json.dumps(wire.dump_outcome(outcome).decode())
+    message = json.dumps(protocol.dump_outcome(outcome).decode())
     return f"""
 {{{{ $now := Now }}}}
 phase: {name}

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.kit import World, namespace, opened_store
 from tests.cluster.operator_process import Operator, without_installed
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = pytest.mark.cluster
 

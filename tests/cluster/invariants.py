@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.cluster.kit import Object, World
 
-from podtask.core.cache import CacheEntry
-from podtask.core.store import Store
+from podtask.core.cache.entry import CacheEntry
+from podtask.core.storage import Store
 
 EVIDENCE = "user code runs"
 """A task of these tests prints it first."""

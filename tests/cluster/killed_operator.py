@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from podtask.core.lifecycle import rules
-from podtask.core.store.s3 import S3Store
+from podtask.core.storage.s3 import S3Store
 from podtask_operator.__main__ import main
-from podtask_operator.api import Api
+from podtask_operator.kube.client import Api
 
 WRITES, KILL_AT, KILL_WHEN = "PODTASK_TEST_WRITES", "PODTASK_TEST_KILL_AT", "PODTASK_TEST_KILL_WHEN"
 BEFORE, AFTER = "before", "after"

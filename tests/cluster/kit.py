@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from podtask.core.keys import Bucket
-from podtask.core.store import Store
-from podtask.core.store.address import key_prefix, open_store
+from podtask.core.storage import Store
+from podtask.core.storage.layout import Bucket
+from podtask.core.storage.url import key_prefix, open_store
 
 T = TypeVar("T")
 Object = dict[str, Any]

@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 from tests.cluster.kit import Object, World, task_run
 
-from podtask.core.cache import CacheEntry
-from podtask.core.keys import Bucket
-from podtask.core.store import Store
+from podtask.core.cache.entry import CacheEntry
+from podtask.core.storage import Store
+from podtask.core.storage.layout import Bucket
 
 pytestmark = pytest.mark.cluster
 

@@ -15,10 +15,10 @@ from tests.cluster.kit import Object, World, let_go, task_run
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.test_faults import GATED, Place
 
-from podtask.core.cache import CacheEntry
-from podtask.core.keys import Bucket
-from podtask.core.names import EVENT_ENTRY_DROPPED
-from podtask.core.store import Store
+from podtask.core.api.names import EVENT_ENTRY_DROPPED
+from podtask.core.cache.entry import CacheEntry
+from podtask.core.storage import Store
+from podtask.core.storage.layout import Bucket
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.invariants import container_state
 from tests.cluster.kit import Object, World, task_run
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = pytest.mark.cluster
 

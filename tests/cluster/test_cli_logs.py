@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.kit import World, task_run
 from tests.cluster.transcript import Shell
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = pytest.mark.cluster
 

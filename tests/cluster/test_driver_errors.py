@@ -1,6 +1,6 @@
 """What a person meets whose cluster is not as it should be: each time a sentence with the object and the cure.
 
-The answers are those of real API servers; `tests/unit/sdk_kubernetes/test_refusals.py` has the words of rarer ones.
+The answers are those of real API servers; `tests/unit/sdk/kube/test_errors.py` has the words of rarer ones.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from tests.cluster.kit import World, kubectl
 from tests.cluster.operator_process import RUNNERS, Operator, without_installed
 
 from podtask import TaskFuture, backends, flow, task
-from podtask.backends.kubernetes import bucket, client, manifest
-from podtask.backends.kubernetes.bucket import NoBucket
-from podtask.backends.kubernetes.refusals import ClusterRefused, ClusterUnreachable
+from podtask.backends.kubernetes import manifest
+from podtask.kube import bucket_access, client
+from podtask.kube.bucket_access import NoBucket
+from podtask.kube.errors import ClusterRefused, ClusterUnreachable
 
 pytestmark = pytest.mark.cluster
 
@@ -142,7 +143,7 @@ def test_a_big_argument_without_a_bucket_names_the_task_the_size_and_both_cures(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(account("editor", "edit")))
     monkeypatch.delenv("PODTASK_STORE")
-    monkeypatch.setattr(bucket, "OPERATOR_NAMESPACE", "t-nowhere")  # a cluster whose chart publishes no bucket
+    monkeypatch.setattr(bucket_access, "OPERATOR_NAMESPACE", "t-nowhere")  # a cluster whose chart publishes no bucket
     with pytest.raises(NoBucket) as raised:
         calling(os.urandom(100_000))
     said = str(raised.value)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cluster.kit import World, sentence
 from tests.cluster.operator_process import RUNNERS
-from tests.examples import FOLDER, LAST_LINE, VALUES
+from tests.support.examples import FOLDER, LAST_LINE, VALUES
 
 pytestmark = pytest.mark.cluster
 

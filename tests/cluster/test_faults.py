@@ -18,7 +18,7 @@ from tests.cluster.kit import Object, World, let_go, task_run
 from tests.cluster.operator_process import RUNNERS, Operator, without_installed
 from tests.cluster.outage import away, switchable
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

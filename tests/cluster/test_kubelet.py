@@ -18,7 +18,7 @@ from tests.cluster.kit import RUNS, Object, World, eventually, kubectl, sentence
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.outage import away, switchable
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

@@ -14,8 +14,8 @@ from tests.cluster.kit import Object, Refused, World, eventually, task_run
 from tests.cluster.operator_process import Operator, without_installed
 from tests.cluster.outage import switchable
 
-from podtask.core.lastwords import sentences
-from podtask.core.store import Store
+from podtask.core.storage import Store
+from podtask.core.storage.log_tail import sentences
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.kit import Object, World, eventually, task_run
 from tests.cluster.operator_process import Operator, without_installed
 
-from podtask_operator.lease import DURATION, RENEW, name_of
+from podtask_operator.process.leader_election import DURATION, RENEW, name_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 

@@ -11,8 +11,8 @@ import pytest
 from tests.cluster.kit import RUNS, World, sentence, task_run, together
 from tests.cluster.refused import AT_APPLY, BARE_Y, FULL, NEVER_RUNS, ONE, UNKNOWN_UPSTREAM
 
-from podtask.core.models import MUTABLE, TaskRunSpec
-from podtask.core.status import camel_case
+from podtask.core.api.spec import MUTABLE, TaskRunSpec
+from podtask.core.api.status import camel_case
 
 pytestmark = pytest.mark.cluster
 

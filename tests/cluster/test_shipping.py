@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.cluster.kit import RUNS, World
 
-from podtask.core.names import CLIENT_CONFIG_MAP
-from podtask.core.runner_image import MODULES, PUBLISHED
+from podtask.core.api.names import CLIENT_CONFIG_MAP
+from podtask.core.api.runner_image import MODULES, PUBLISHED
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 

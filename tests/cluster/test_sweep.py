@@ -12,7 +12,7 @@ import pytest
 from tests.cluster.kit import Object, World, task_run
 from tests.cluster.operator_process import Operator, without_installed
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.cluster.kit import Object, World, task_run
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = pytest.mark.cluster
 

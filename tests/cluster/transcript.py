@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.cluster.kit import ROOT, World, eventually, kubectl
 
-from podtask.cli.printers import table
+from podtask.cli.common.output import table
 
 FOLDER = Path(__file__).with_name("transcripts")
 HEADER = re.compile(r" *[A-Z]+(?: {3,}[A-Z]+)+")

@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from podtask import FlowTimedOut, ParameterTypeError, UpstreamNotReady, engine, flow, get_run_context, task
+from podtask import FlowTimedOut, ParameterTypeError, UpstreamNotReady, flow, get_run_context, task
+from podtask.engine import flow_engine
 from podtask.states import Completed, Failed, State
 
 
@@ -280,8 +281,8 @@ class TestReplay:
             return [good(1).run_id, good(2).run_id]
 
         monkeypatch.setenv("PODTASK_FLOW_RUN_ID", "nightly")
-        monkeypatch.setattr(engine, "_top_level", Counter())  # as in a new process
+        monkeypatch.setattr(flow_engine, "_top_level", Counter())  # as in a new process
         first = pinned()
-        monkeypatch.setattr(engine, "_top_level", Counter())
+        monkeypatch.setattr(flow_engine, "_top_level", Counter())
         assert pinned() == first
         assert pinned() != first

@@ -131,7 +131,7 @@ class TestTaskHooks:
         def flowing():
             return one().result()
 
-        with caplog.at_level(logging.ERROR, "podtask.hooks"):
+        with caplog.at_level(logging.ERROR, "podtask.engine.hooks"):
             assert flowing() == 1
         assert told == ["one 1 Completed"]
         assert len(caplog.records) == 2

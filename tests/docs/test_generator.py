@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dev.docs import docstrings, generated, lifecycle, markdown, picture, words
 
-from podtask.core.names import Reason, State
+from podtask.core.api.names import Reason, State
 
 
 def test_a_reason_that_nobody_described_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.builders import SETTINGS
 from tests.docs.blocks import PAGES, ROOT, blocks
+from tests.support.builders import SETTINGS
 
-from podtask.core.crd import crd
-from podtask.core.models import TaskRunSpec
-from podtask.core.names import API_VERSION, KIND
-from podtask_operator.run import TaskRun
-from podtask_operator.validate import invalid
+from podtask.core.api.crd import crd
+from podtask.core.api.names import API_VERSION, KIND
+from podtask.core.api.spec import TaskRunSpec
+from podtask_operator.task_runs.parse import TaskRun
+from podtask_operator.task_runs.validate import invalid
 
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 

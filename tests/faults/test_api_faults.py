@@ -34,8 +34,8 @@ from tests.faults.scenarios import (
     own_key,
 )
 
-from podtask.core.store import Store
-from podtask_operator.api import REQUEST_TIMEOUT
+from podtask.core.storage import Store
+from podtask_operator.kube.client import REQUEST_TIMEOUT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

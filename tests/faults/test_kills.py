@@ -34,7 +34,7 @@ from tests.faults.scenarios import (
     own_key,
 )
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

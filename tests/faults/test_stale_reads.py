@@ -14,7 +14,7 @@ from tests.cluster.operator_process import Operator
 from tests.faults.proxy import Proxy
 from tests.faults.scenarios import COMPLETED, GATED, QUICK, running_pods
 
-from podtask.core.store import Store
+from podtask.core.storage import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 

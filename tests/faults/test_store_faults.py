@@ -22,8 +22,8 @@ from tests.cluster.operator_process import Operator
 from tests.faults.proxy import Proxy, Rule
 from tests.faults.scenarios import FAILS_ONCE, HANGS_ONCE, QUICK, own_key, running_pods
 
-from podtask.core.keys import Bucket
-from podtask.core.store import Store
+from podtask.core.storage import Store
+from podtask.core.storage.layout import Bucket
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 

@@ -29,7 +29,7 @@ from tests.unit.chart_kit import (
     template_notes,
 )
 
-from podtask.core import names
+from podtask.core.api import names
 
 
 def test_the_smallest_installation_renders_as_committed() -> None:

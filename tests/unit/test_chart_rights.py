@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from tests.unit.chart_kit import EXAMPLES, LEASE_RULES, MINIMAL, OPERATOR_RULES, Render, bound_to, example, rules
 
-from podtask.core import names
-from podtask_operator import lease, settings
+from podtask.core.api import names
+from podtask_operator import settings
+from podtask_operator.process import leader_election as lease
 
 
 def test_the_operator_may_do_what_the_design_lists_and_nothing_more() -> None:

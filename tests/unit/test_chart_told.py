@@ -9,9 +9,9 @@ import pytest
 import yaml
 from tests.unit.chart_kit import CHART, EXAMPLES, TOP, Render, example
 
-from podtask.core import names
-from podtask.core.lifecycle.limits import Limits
-from podtask.core.runner_image import MODULES, PUBLISHED
+from podtask.core.api import names
+from podtask.core.api.runner_image import MODULES, PUBLISHED
+from podtask.core.lifecycle.concurrency import Limits
 from podtask_operator import settings
 
 

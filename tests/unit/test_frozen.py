@@ -23,14 +23,16 @@ from click.testing import CliRunner
 
 import podtask
 from podtask import futures, states
-from podtask.backends.kubernetes.caching import Place
+from podtask.backends.kubernetes.cache_spec import Place
 from podtask.cli import app
-from podtask.cli.failures import Exit
-from podtask.core import names
-from podtask_runner import pickled_names, pickling, supervisor, wire
-from podtask_runner.canonical import content_hash
-from podtask_runner.packing import Packing
-from podtask_runner.registry import Equipped, Serializer
+from podtask.cli.common.exits import Exit
+from podtask.core.api import names
+from podtask_runner import pickled_names, protocol
+from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.process import supervisor
+from podtask_runner.serialization import pickling
+from podtask_runner.serialization.by_value import Packing
+from podtask_runner.serialization.registry import Equipped, Serializer
 
 GOLDEN = Path(__file__).parent / "golden" / "frozen.txt"
 PICKLED = {
@@ -171,10 +173,10 @@ def words() -> str:
     """Statuses, reasons, exit statuses, fields of the wire format and help texts."""
     enums = [item for item in vars(names).values() if isinstance(item, type) and issubclass(item, enum.Enum)]
     enums = [each for each in enums if each.__module__ == names.__name__]
-    kinds = [kind for kind in vars(wire).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
+    kinds = [kind for kind in vars(protocol).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)]
     lines = [
         *(f"{kind.__name__}: {', '.join(f'{item.name}={item.value}' for item in kind)}" for kind in enums),
-        f"Verdict: {', '.join(verdict.value for verdict in wire.Verdict)}",
+        f"Verdict: {', '.join(verdict.value for verdict in protocol.Verdict)}",
         f"Exit: {', '.join(f'{status.name}={status.value}' for status in Exit)}",
         f"exit codes of a pod: {', '.join(f'{key.value}={code}' for key, code in supervisor.EXIT_CODES.items())}",
         *(f"{kind.__name__}: {', '.join(item.name for item in dataclasses.fields(kind))}" for kind in kinds),

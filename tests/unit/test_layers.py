@@ -21,13 +21,15 @@ CLOCKS = {
     "sdk/podtask/states.py",  # the time stamp of a State that a user makes by hand
 }
 """Entry points: everybody below gets `now` as a parameter."""
-PURE = tuple(f"sdk/podtask/core/{name}" for name in ("lifecycle/", "status.py", "keys.py", "cache.py"))
+PURE = tuple(
+    f"sdk/podtask/core/{name}" for name in ("lifecycle/", "api/status.py", "storage/layout.py", "cache/entry.py")
+)
 CLIENTS = {"boto3", "kubernetes", "kopf", "cloudpickle"}
 ALLOWED = {
     # top-level module: the folders and files that may import it
-    "boto3": ("sdk/podtask/core/store/s3.py",),
+    "boto3": ("sdk/podtask/core/storage/s3.py",),
     "kopf": ("operator/podtask_operator/",),
-    "kubernetes": ("operator/podtask_operator/", "sdk/podtask/backends/kubernetes"),
+    "kubernetes": ("operator/podtask_operator/", "sdk/podtask/kube/"),
     "kubernetes_asyncio": (),
     "pydantic": ("sdk/podtask/", "operator/podtask_operator/"),
     "prometheus_client": ("operator/podtask_operator/",),
@@ -93,11 +95,14 @@ def test_the_lifecycle_has_no_clock_no_chance_and_no_environment(module: str) ->
     ("statement", "absent"),
     [
         (
-            "import podtask.core.lifecycle, podtask.core.cache",
+            "import podtask.core.lifecycle, podtask.core.cache.entry",
             {"pydantic", "boto3", "kubernetes", "kopf", "cloudpickle"},
         ),
-        ("import podtask_runner.wire, podtask_runner.canonical", {"podtask", "pydantic", "boto3", "urllib.request"}),
-        ("import podtask.core.models", CLIENTS),
+        (
+            "import podtask_runner.protocol, podtask_runner.hashing.encoder",
+            {"podtask", "pydantic", "boto3", "urllib.request"},
+        ),
+        ("import podtask.core.api.spec", CLIENTS),
     ],
 )
 def test_what_an_import_brings_along(statement: str, absent: set[str]) -> None:

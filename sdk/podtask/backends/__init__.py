@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from podtask import settings
-from podtask.backends.base import Backend
+from podtask.engine.backend import Backend
 from podtask.errors import BackendNotInstalled, UnknownBackend
 
 __all__ = ["Backend", "get", "known", "register"]

@@ -1,7 +1,7 @@
 """`local`, the default: tasks run in this process, sync ones on threads, async ones on the flow's event loop.
 
-Only how an attempt is started and stopped is told here; the rest is `podtask.backends.loop`, shared with
-`process`. Sync code in this process cannot be stopped: after a timeout or a cancel its thread is left behind.
+Only how an attempt is started and stopped is told here; the rest is `podtask.backends.in_process.controller`, shared
+with `process`. Sync code in this process cannot be stopped: after a timeout or a cancel its thread is left behind.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podtask.backends.loop import LifecycleLoop, Tracked
-from podtask.backends.shelf import Shelf
-from podtask.backends.timers import Clock, Timer, WallClock
-from podtask.backends.workers import Workers
-from podtask.core.store.base import StoreError
-from podtask.execution import InProcess, Retries
+from podtask.backends.in_process.attempt import InProcess, Retries
+from podtask.backends.in_process.clock import Clock, Timer, WallClock
+from podtask.backends.in_process.controller import LifecycleLoop, Tracked
+from podtask.backends.in_process.result_cache import Shelf
+from podtask.core.storage.base import StoreError
+from podtask.support.thread_pool import Workers
 from podtask_runner.names import FILE
-from podtask_runner.serializers import Word
-from podtask_runner.wire import Error, Outcome, Verdict
+from podtask_runner.protocol import Error, Outcome, Verdict
+from podtask_runner.serialization.format import Word
 
 if TYPE_CHECKING:
     import asyncio
 
-    from podtask.core.status import ErrorInfo, ResultInfo
-    from podtask.runs import TaskRun
+    from podtask.core.api.status import ErrorInfo, ResultInfo
+    from podtask.model.task_run import TaskRun
 
 log = logging.getLogger("podtask.backends")
 THREADS = 64
@@ -37,7 +37,7 @@ THREADS = 64
 
 
 class LocalBackend:
-    """In-process execution; see `podtask.backends.base.Backend`."""
+    """In-process execution; see `podtask.engine.backend.Backend`."""
 
     name = "local"
     detachable = False

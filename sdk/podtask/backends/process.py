@@ -3,7 +3,7 @@
     Launch ──> grants file with file:// slots ──> python -m podtask_runner ──> outcome file ──> ended
 
 Code and arguments travel pickled, results lie in the directory store below `PODTASK_HOME`. Timeouts, crashes and
-dead interpreters are judged as on a cluster. The rest is `podtask.backends.loop`, shared with `local`.
+dead interpreters are judged as on a cluster. The rest is `podtask.backends.in_process.controller`, shared with `local`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podtask.backends.loop import LifecycleLoop, Tracked
-from podtask.backends.relay import follow
-from podtask.backends.shelf import NAMESPACE, Shelf
-from podtask.backends.timers import Clock, WallClock
-from podtask.backends.workers import Workers
+from podtask.backends.in_process.clock import Clock, WallClock
+from podtask.backends.in_process.controller import LifecycleLoop, Tracked
+from podtask.backends.in_process.output import follow
+from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
 from podtask.errors import PodtaskError
-from podtask.shipping import pickled_code
-from podtask_runner import wire
+from podtask.payloads.code import pickled_code
+from podtask.support.thread_pool import Workers
+from podtask_runner import protocol
 from podtask_runner.files import File
 from podtask_runner.names import ENV_GRANTS, ENV_TERMINATION_LOG
-from podtask_runner.payload import digest
-from podtask_runner.serializers import file_word
-from podtask_runner.spool import Payload, SpoolFile
+from podtask_runner.serialization.format import file_word
+from podtask_runner.serialization.header import digest
+from podtask_runner.storage.spool import Payload, SpoolFile
 
 if TYPE_CHECKING:
-    from podtask.core.status import ErrorInfo, ResultInfo
-    from podtask.runs import TaskRun
+    from podtask.core.api.status import ErrorInfo, ResultInfo
+    from podtask.model.task_run import TaskRun
 
 PROCESSES = max(2, os.cpu_count() or 2)
 """Attempts at once."""
@@ -47,7 +47,7 @@ _NO_EXPIRY = 0.0
 _DIES_WITH_DRIVER = (
     "import ctypes, os, signal, sys; del sys.path[0]\n"  # as `podtask_runner.__main__` does
     "ctypes.CDLL(None).prctl(1, signal.SIGTERM)\n"  # PR_SET_PDEATHSIG, prctl(2); its parent is the waiting worker
-    "from podtask_runner.supervisor import main\n"
+    "from podtask_runner.process.supervisor import main\n"
     "sys.exit(main() if os.getppid() == int(sys.argv[1]) else 1)"
 )
 """A driver that is killed takes its subprocesses along; elsewhere than on Linux they run to their end."""
@@ -56,7 +56,7 @@ _GRACE_SECONDS = 5.0
 
 
 class ProcessBackend:
-    """Subprocess execution; see `podtask.backends.base.Backend`."""
+    """Subprocess execution; see `podtask.engine.backend.Backend`."""
 
     name = "process"
     detachable = False
@@ -105,18 +105,20 @@ class ProcessBackend:
 
     def _attempt(self, tracked: Tracked, live: Live) -> None:
         folder = Path(tempfile.mkdtemp(prefix="podtask-"))
-        outcome: wire.Outcome | None = None
+        outcome: protocol.Outcome | None = None
         try:
             if not self._loop.began(tracked, live.number):
-                outcome = wire.Outcome(wire.Verdict.INTERRUPTED)
+                outcome = protocol.Outcome(protocol.Verdict.INTERRUPTED)
                 return
             grants = _grants(self._shelf, tracked, live.number, self)
-            outcome = live.run(folder, wire.dump(grants))
+            outcome = live.run(folder, protocol.dump(grants))
         except PodtaskError as error:  # an upstream's result is gone
-            outcome = wire.Outcome(wire.Verdict.INPUT_CORRUPTED, error=wire.Error(type(error).__name__, str(error)))
+            outcome = protocol.Outcome(
+                protocol.Verdict.INPUT_CORRUPTED, error=protocol.Error(type(error).__name__, str(error))
+            )
         except OSError as error:
-            why = wire.Error(type(error).__name__, f"The subprocess could not be started: {error}")
-            outcome = wire.Outcome(wire.Verdict.CRASHED, error=why)
+            why = protocol.Error(type(error).__name__, f"The subprocess could not be started: {error}")
+            outcome = protocol.Outcome(protocol.Verdict.CRASHED, error=why)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self._live.pop(tracked.uid, None)
@@ -132,7 +134,7 @@ class Live:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def run(self, folder: Path, grants: bytes) -> wire.Outcome | None:
+    def run(self, folder: Path, grants: bytes) -> protocol.Outcome | None:
         """Start it and wait for its end; what it said, or None."""
         grants_file, said = folder / "grants.json", folder / "outcome"
         grants_file.touch(mode=0o600)
@@ -145,7 +147,7 @@ class Live:
         }
         with self._lock:
             if self._stopped:
-                return wire.Outcome(wire.Verdict.INTERRUPTED)
+                return protocol.Outcome(protocol.Verdict.INTERRUPTED)
             runner = ["-c", _DIES_WITH_DRIVER, str(os.getpid())] if _LINUX else ["-m", "podtask_runner"]
             command = [sys.executable, "-X", "utf8", *runner]
             # A session of its own: Ctrl-C is for the driver, which then cancels what it has started.
@@ -160,7 +162,7 @@ class Live:
         with self._process:
             follow(self._process)
         try:
-            return wire.load_outcome(said.read_bytes())
+            return protocol.load_outcome(said.read_bytes())
         except (OSError, ValueError):
             return None  # killed from outside before it could say anything
 
@@ -184,19 +186,19 @@ def _path() -> list[str]:
     return known
 
 
-def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend) -> wire.Grants:
+def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend) -> protocol.Grants:
     """Everything the attempt may touch: its own three objects, its code and arguments, its upstreams' results."""
     run, keys = tracked.run, shelf.bucket.attempt(tracked.uid, attempt)
 
-    def slot(key: str) -> wire.Slot:
-        return wire.Slot(shelf.signer.sign_put(key, _NO_EXPIRY), shelf.signer.sign_get(key, _NO_EXPIRY))
+    def slot(key: str) -> protocol.Slot:
+        return protocol.Slot(shelf.signer.sign_put(key, _NO_EXPIRY), shelf.signer.sign_get(key, _NO_EXPIRY))
 
-    return wire.Grants(
+    return protocol.Grants(
         namespace=NAMESPACE,
         task_run=run.id,
         uid=tracked.uid,
         attempt=attempt,
-        code=wire.Code(shipped=_inline(run.code or pickled_code(run.task))),
+        code=protocol.Code(shipped=_inline(run.code or pickled_code(run.task))),
         result=slot(keys.result),
         error=slot(keys.error),
         outcome=slot(keys.outcome),
@@ -212,24 +214,24 @@ def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend)
     )
 
 
-def _inline(data: Payload) -> wire.Blob:
+def _inline(data: Payload) -> protocol.Blob:
     """In the grants, or where it lies when it is large."""
     if isinstance(data, SpoolFile):
-        return wire.Blob(data.digest, data.size, url=data.path.as_uri())
-    return wire.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())
+        return protocol.Blob(data.digest, data.size, url=data.path.as_uri())
+    return protocol.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())
 
 
-def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> wire.Upstream:
+def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> protocol.Upstream:
     """The result of an upstream where it lies; that of another backend's run travels inside the grants."""
-    from podtask_runner.pickling import serialize_result
+    from podtask_runner.serialization.pickling import serialize_result
 
     info = needed.status.result
     if needed.backend is owner and info is not None:
         url = shelf.signer.sign_get(shelf.place(needed, info), _NO_EXPIRY)
-        return wire.Upstream(wire.Blob(info.digest, info.size, info.serializer, url=url), ref=needed.id)
+        return protocol.Upstream(protocol.Blob(info.digest, info.size, info.serializer, url=url), ref=needed.id)
     value = needed.load()
     if isinstance(value, File):
-        whole = wire.Blob(value.digest, value.size, str(file_word(value.name)), url=value.path.as_uri())
-        return wire.Upstream(whole, ref=needed.id)
+        whole = protocol.Blob(value.digest, value.size, str(file_word(value.name)), url=value.path.as_uri())
+        return protocol.Upstream(whole, ref=needed.id)
     data, serializer = serialize_result(value)
-    return wire.Upstream(replace(_inline(data), serializer=serializer), ref=needed.id)
+    return protocol.Upstream(replace(_inline(data), serializer=serializer), ref=needed.id)

@@ -14,38 +14,41 @@ from typing import Any
 
 import click
 
-from podtask.cli.failures import Ended, Exit, left, told
+from podtask.cli.common.exits import Ended, Exit, left, told
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "See": {
-        "list": ("listing:list_runs", "List TaskRuns, newest first."),
-        "describe": ("describing:describe", "Tell everything about one TaskRun, and what to do next."),
-        "logs": ("logs:logs", "Print what a task printed, also after its pod is gone."),
-        "result": ("results:result", "Print the result of a TaskRun as JSON, or store it in a file."),
-        "error": ("results:error", "Print the traceback of a TaskRun that failed."),
-        "watch": ("watching:watch", "Watch TaskRuns until they have ended; the exit status is their outcome."),
-        "wait": ("waiting:wait", "Wait for the end of TaskRuns; the exit status is their outcome."),
+        "list": ("commands.list:list_runs", "List TaskRuns, newest first."),
+        "describe": ("commands.describe:describe", "Tell everything about one TaskRun, and what to do next."),
+        "logs": ("commands.logs:logs", "Print what a task printed, also after its pod is gone."),
+        "result": ("commands.result:result", "Print the result of a TaskRun as JSON, or store it in a file."),
+        "error": ("commands.result:error", "Print the traceback of a TaskRun that failed."),
+        "watch": ("commands.watch:watch", "Watch TaskRuns until they have ended; the exit status is their outcome."),
+        "wait": ("commands.wait:wait", "Wait for the end of TaskRuns; the exit status is their outcome."),
     },
     "Start": {
-        "run": ("running:run", "Run a flow of a Python file, or the TaskRuns of a YAML file on this machine."),
-        "submit": ("submitting:submit", "Create the TaskRuns of a YAML file."),
+        "run": ("commands.run:run", "Run a flow of a Python file, or the TaskRuns of a YAML file on this machine."),
+        "submit": ("commands.submit:submit", "Create the TaskRuns of a YAML file."),
     },
     "Steer": {
         "retry": (
-            "repeating:retry",
+            "commands.retry:retry",
             "Run finished TaskRuns again under new names; of many, those that did not succeed.",
         ),
-        "cancel": ("steering:cancel", "End TaskRuns: stop the pod, start nothing more."),
-        "suspend": ("steering:suspend", "Start no more pods for TaskRuns; what runs, runs on."),
-        "resume": ("steering:resume", "Let suspended TaskRuns go on."),
-        "delete": ("steering:delete", "Delete TaskRuns together with their pods."),
+        "cancel": ("commands.control:cancel", "End TaskRuns: stop the pod, start nothing more."),
+        "suspend": ("commands.control:suspend", "Start no more pods for TaskRuns; what runs, runs on."),
+        "resume": ("commands.control:resume", "Let suspended TaskRuns go on."),
+        "delete": ("commands.control:delete", "Delete TaskRuns together with their pods."),
     },
     "More": {
-        "cache": ("caching:cache", "List the results that are reused, tell why one was not, forget some."),
-        "gc": ("collecting:gc", "Remove objects from the bucket that no TaskRun and no cache entry needs."),
+        "cache": ("commands.cache:cache", "List the results that are reused, tell why one was not, forget some."),
+        "gc": ("commands.gc:gc", "Remove objects from the bucket that no TaskRun and no cache entry needs."),
         "doctor": ("doctor.command:doctor", "Check everything between here and a TaskRun's pod, each with a cure."),
-        "version": ("about:version", "Print the versions of the command, the CRD and the operator's chart."),
-        "completion": ("about:completion", "Print a script that completes podtask's commands in your shell."),
+        "version": ("commands.version:version", "Print the versions of the command, the CRD and the operator's chart."),
+        "completion": (
+            "commands.version:completion",
+            "Print a script that completes podtask's commands in your shell.",
+        ),
     },
 }
 """Section -> command -> module and function in this package, and the sentence for `--help`."""

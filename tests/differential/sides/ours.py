@@ -7,7 +7,7 @@ from typing import Any
 from podtask import SequentialTaskRunner, Task, flow, get_run_context, quote, tags, task, task_input_hash
 from podtask.context import FLOW_RUN, current_task_run
 from podtask.futures import BaseFuture
-from podtask.runs import TaskRun
+from podtask.model.task_run import TaskRun
 from podtask.states import Cancelled, Completed, Failed, State
 
 __all__ = [

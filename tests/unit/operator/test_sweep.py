@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from podtask.backends.kubernetes.bucket import FRESH_SECONDS
-from podtask.core.keys import Bucket
-from podtask.core.store.memory import MemoryStore
+from podtask.core.storage.layout import Bucket
+from podtask.core.storage.memory import MemoryStore
+from podtask.kube.bucket_access import FRESH_SECONDS
 from podtask_operator import settings
-from podtask_operator.api import FULL_PAGE, ApiUnavailable
+from podtask_operator.kube.client import FULL_PAGE, ApiUnavailable
 from podtask_operator.settings import Settings
 from podtask_operator.sweep import Sweeper
 

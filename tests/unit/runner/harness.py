@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import podtask_runner
-from podtask_runner import payload, pickling, wire
+from podtask_runner import protocol
 from podtask_runner.pickled_names import Shipped
+from podtask_runner.serialization import header, pickling
 
 RUNNER = str(Path(podtask_runner.__file__).parent.parent)
 
@@ -27,17 +28,17 @@ class Ran:
     stderr: str
 
     @property
-    def outcome(self) -> wire.Outcome:
-        return wire.load_outcome(self.termination)
+    def outcome(self) -> protocol.Outcome:
+        return protocol.load_outcome(self.termination)
 
     @property
-    def error(self) -> wire.Error:
+    def error(self) -> protocol.Error:
         error = self.outcome.error
         assert error is not None
         return error
 
     @property
-    def result(self) -> wire.Result:
+    def result(self) -> protocol.Result:
         result = self.outcome.result
         assert result is not None
         return result
@@ -55,11 +56,11 @@ class Attempt:
     def path(self, name: str) -> Path:
         return self.root / "objects" / name
 
-    def slot(self, name: str) -> wire.Slot:
+    def slot(self, name: str) -> protocol.Slot:
         url = f"{self.store}/{name}" if self.store else f"file://{self.path(name)}"
-        return wire.Slot(wire.Put(url, {"If-None-Match": "*"}), url)
+        return protocol.Slot(protocol.Put(url, {"If-None-Match": "*"}), url)
 
-    def grants(self, code: wire.Code, **options: Any) -> wire.Grants:
+    def grants(self, code: protocol.Code, **options: Any) -> protocol.Grants:
         slots = {name: self.slot(name) for name in ("result", "error", "outcome")}
         fields: dict[str, Any] = {
             "namespace": "team",
@@ -73,16 +74,16 @@ class Attempt:
             **self.options,
             **options,
         }
-        return wire.Grants(**fields)
+        return protocol.Grants(**fields)
 
-    def write(self, grants: wire.Grants) -> Path:
+    def write(self, grants: protocol.Grants) -> Path:
         self.root.mkdir(parents=True, exist_ok=True)
         path = self.root / "grants.json"
-        path.write_bytes(wire.dump(grants))
+        path.write_bytes(protocol.dump(grants))
         return path
 
     @contextmanager
-    def started(self, grants: wire.Grants) -> Iterator[subprocess.Popen[str]]:
+    def started(self, grants: protocol.Grants) -> Iterator[subprocess.Popen[str]]:
         """The running supervisor. Its temporary directory is checked to be empty afterwards."""
         environment = {
             **os.environ,
@@ -113,28 +114,28 @@ class Attempt:
         assert list((self.root / "tmp").iterdir()) == [], "the supervisor leaves nothing in TMPDIR"
         return Ran(process.returncode, (self.root / "termination").read_bytes(), stdout, stderr)
 
-    def run(self, grants: wire.Grants) -> Ran:
+    def run(self, grants: protocol.Grants) -> Ran:
         with self.started(grants) as process:
             return self.end(process)
 
     def source(self, text: str, function: str = "main", **options: Any) -> Ran:
         """From the YAML door."""
-        return self.run(self.grants(wire.Code(source=text, function=function), **options))
+        return self.run(self.grants(protocol.Code(source=text, function=function), **options))
 
     def call(
         self, fn: Callable[..., Any] | Shipped, *args: Any, options: dict[str, Any] | None = None, **kwargs: Any
     ) -> Ran:
         """From the SDK."""
-        code = wire.Code(shipped=inline(pickling.dumps(fn)))
+        code = protocol.Code(shipped=inline(pickling.dumps(fn)))
         return self.run(self.grants(code, **{"inputs": inline(pickling.dumps((args, kwargs))), **(options or {})}))
 
 
-def inline(data: bytes, **changes: Any) -> wire.Blob:
-    blob = wire.Blob(payload.digest(data), len(data), inline=base64.b64encode(data).decode())
+def inline(data: bytes, **changes: Any) -> protocol.Blob:
+    blob = protocol.Blob(header.digest(data), len(data), inline=base64.b64encode(data).decode())
     return replace(blob, **changes)
 
 
-def stored(path: Path, data: bytes, serializer: str = "cloudpickle") -> wire.Blob:
+def stored(path: Path, data: bytes, serializer: str = "cloudpickle") -> protocol.Blob:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return wire.Blob(payload.digest(data), len(data), serializer, url=f"file://{path}")
+    return protocol.Blob(header.digest(data), len(data), serializer, url=f"file://{path}")

@@ -32,7 +32,7 @@ def loaded_by(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", HEAVY)
 def test_the_supervisor_does_not_load(module: str) -> None:
-    assert module not in loaded_by("podtask_runner.supervisor")
+    assert module not in loaded_by("podtask_runner.process.supervisor")
 
 
 @pytest.mark.parametrize("module", ["wire", "payload", "canonical", "codeid", "context", "errors"])

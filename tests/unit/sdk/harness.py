@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from podtask.backends.loop import LifecycleLoop, Tracked
-from podtask.backends.shelf import Shelf
-from podtask.backends.timers import Timer
-from podtask.backends.workers import Workers
+from podtask.backends.in_process.attempt import _Desk as Desk
+from podtask.backends.in_process.clock import Timer
+from podtask.backends.in_process.controller import LifecycleLoop, Tracked
+from podtask.backends.in_process.result_cache import Shelf
 from podtask.context import FlowRunInfo
-from podtask.execution import _Desk as Desk
-from podtask.inputs import bind, prepare
-from podtask.runs import RunKey, TaskRun
+from podtask.model.task_run import RunKey, TaskRun
+from podtask.payloads.arguments import bind, prepare
+from podtask.support.thread_pool import Workers
 from podtask.tasks import Task
-from podtask_runner.execute import completed
-from podtask_runner.wire import Error, Outcome, Verdict
+from podtask_runner.attempt.execute import completed
+from podtask_runner.protocol import Error, Outcome, Verdict
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 

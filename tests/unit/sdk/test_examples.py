@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.examples import FOLDER, LAST_LINE, OTHERS, VALUES
+from tests.support.examples import FOLDER, LAST_LINE, OTHERS, VALUES
 
 
 def run(name: str, home: Path, **settings: str) -> list[str]:

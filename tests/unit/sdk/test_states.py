@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from podtask.core.names import Reason
-from podtask.core.names import State as Word
-from podtask.core.status import ErrorInfo, Status
+from podtask.core.api.names import Reason
+from podtask.core.api.names import State as Word
+from podtask.core.api.status import ErrorInfo, Status
 from podtask.errors import StatesFailed
 from podtask.states import Cancelled, Completed, Failed, State, StateType, aggregate, from_status, open_returned
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from podtask.errors import BackendNotInstalled
 
 if TYPE_CHECKING:
-    from podtask.backends.base import Backend
+    from podtask.engine.backend import Backend
     from podtask.settings import Settings
 
 

@@ -19,30 +19,31 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from podtask.backends.kubernetes import caching, local_ends, manifest, statuses
-from podtask.backends.kubernetes.bucket import BucketAccess, NoBucket
-from podtask.backends.kubernetes.client import Api, Object, connect
-from podtask.backends.kubernetes.logs import NoLogs, PodLogs
-from podtask.backends.kubernetes.missing import ImageContents
-from podtask.backends.kubernetes.references import with_values
-from podtask.backends.kubernetes.refusals import ClusterRefused
+from podtask.backends.kubernetes import cache_spec, local_statuses, manifest
+from podtask.backends.kubernetes.foreign_inputs import with_values
+from podtask.backends.kubernetes.module_check import ImageContents
+from podtask.backends.kubernetes.pod_logs import NoLogs, PodLogs
 from podtask.backends.kubernetes.watch import Watch, Watcher
-from podtask.backends.workers import Workers
-from podtask.core.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE, PLURAL, State
-from podtask.core.status import ResultInfo
+from podtask.core.api.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE, PLURAL, State
+from podtask.core.api.status import ResultInfo
 from podtask.errors import FlowReplayMismatch, PodtaskError, ResultUnavailable, SettingsError
-from podtask.hashing import call_digest
-from podtask.inputs import largest
-from podtask.luggage import luggage_of
-from podtask.shipping import pickled_code
+from podtask.kube import status_json
+from podtask.kube.bucket_access import BucketAccess, NoBucket
+from podtask.kube.client import Api, Object, connect
+from podtask.kube.errors import ClusterRefused
+from podtask.payloads.arguments import largest
+from podtask.payloads.code import pickled_code
+from podtask.payloads.hashing import call_digest
+from podtask.payloads.module_policy import luggage_of
+from podtask.support.thread_pool import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from podtask.core.status import ErrorInfo, Status
-    from podtask.runs import TaskRun
+    from podtask.core.api.status import ErrorInfo, Status
+    from podtask.model.task_run import TaskRun
     from podtask.settings import Settings
-    from podtask_runner.spool import Payload
+    from podtask_runner.storage.spool import Payload
 
 log = logging.getLogger("podtask.backends")
 
@@ -56,7 +57,7 @@ TRIES = 3
 
 
 class KubernetesBackend:
-    """Tasks on a cluster; see `podtask.backends.base.Backend`."""
+    """Tasks on a cluster; see `podtask.engine.backend.Backend`."""
 
     name = "kubernetes"
     detachable = True
@@ -80,12 +81,12 @@ class KubernetesBackend:
 
     def submit(self, run: TaskRun) -> None:
         if run.inputs.blocked_by is not None:
-            run.report(local_ends.not_ready("given state", run.inputs.blocked_by.name))
+            run.report(local_statuses.not_ready("given state", run.inputs.blocked_by.name))
             return
         latch = _Latch(lambda: self._late.submit(lambda: self._submit_late(run)))
         with self._lock:
             unfinished = self._to_wait_for(run, latch)
-            late = bool(latch.left > 1 or unfinished) or caching.needs_values(run)
+            late = bool(latch.left > 1 or unfinished) or cache_spec.needs_values(run)
             if late:
                 self._waiting[run.id] = []
         if not late:
@@ -99,7 +100,7 @@ class KubernetesBackend:
         with self._lock:
             waits = run.id in self._waiting
         if waits:
-            run.report(local_ends.cancelled())
+            run.report(local_statuses.cancelled())
             self._has_taskrun_or_end(run)
             return
         try:
@@ -143,7 +144,7 @@ class KubernetesBackend:
         for needed in {needed.id: needed for needed in run.needs}.values():
             if needed.finished:
                 continue
-            if needed.backend is not self or caching.needs_values(run):
+            if needed.backend is not self or cache_spec.needs_values(run):
                 unfinished.append(needed)
             elif needed.id in self._waiting:
                 self._waiting[needed.id].append(latch.one_more())
@@ -155,7 +156,7 @@ class KubernetesBackend:
             if not run.finished:
                 self._post(run)
         except BaseException as error:  # noqa: BLE001 - a user's cache_key_fn may raise anything
-            local_ends.crash(run, error)
+            local_statuses.crash(run, error)
         finally:
             self._has_taskrun_or_end(run)
 
@@ -170,7 +171,7 @@ class KubernetesBackend:
         elsewhere = [needed for needed in run.needs if needed.finished and needed not in self._uids]
         failed = next((needed for needed in elsewhere if not needed.status.state.succeeded), None)
         if failed is not None:
-            run.report(local_ends.not_ready(failed.id, failed.status.state))
+            run.report(local_statuses.not_ready(failed.id, failed.status.state))
             return
         body = self._manifest(run, {needed.id for needed in elsewhere})
         watcher = self._watcher(run.key.flow_run_id)
@@ -181,7 +182,7 @@ class KubernetesBackend:
             watcher.watch.drop(run)
             raise
         self._uids[run] = obj["metadata"]["uid"]
-        known = statuses.read(obj)
+        known = status_json.read(obj)
         if known.finished:  # a restarted driver: its prints were shown before
             watcher.watch.drop(run)
             run.report(known)
@@ -224,9 +225,9 @@ class KubernetesBackend:
 
     def _cache_plan(self, run: TaskRun) -> Object | None:
         """None also where a failed upstream leaves no values for a key: the operator will say NotReady."""
-        if caching.needs_values(run) and not all(needed.status.state.succeeded for needed in run.needs):
+        if cache_spec.needs_values(run) and not all(needed.status.state.succeeded for needed in run.needs):
             return None
-        return caching.plan(run)
+        return cache_spec.plan(run)
 
     def _create(self, run: TaskRun, body: Object) -> Object:
         """The TaskRun: a new one, or that of an earlier try or driver, if it belongs to the same call."""
@@ -254,7 +255,7 @@ class KubernetesBackend:
 
     def _news(self, run: TaskRun, status: Status) -> None:
         if status.state is State.NOT_READY:
-            local_ends.after_the_cause(run, lambda: run.report(status))
+            local_statuses.after_the_cause(run, lambda: run.report(status))
         else:
             self._logs.update(run, status, lambda: run.report(status))
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from podtask.core.names import (
+from podtask.core.api.names import (
     ANNOTATION_CALL_DIGEST,
     API_VERSION,
     KIND,
@@ -24,8 +24,8 @@ from podtask.core.names import (
 )
 
 if TYPE_CHECKING:
+    from podtask.model.task_run import TaskRun
     from podtask.options import TaskOptions
-    from podtask.runs import TaskRun
 
 Object = dict[str, Any]
 

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from podtask.backends.kubernetes import statuses
-from podtask.backends.kubernetes.refusals import INSTALL, ClusterRefused, ClusterUnreachable
 from podtask.core import clock
-from podtask.core.names import Reason, State
-from podtask.core.status import ErrorInfo, Status
+from podtask.core.api.names import Reason, State
+from podtask.core.api.status import ErrorInfo, Status
+from podtask.kube import status_json
+from podtask.kube.errors import INSTALL, ClusterRefused, ClusterUnreachable
 
 if TYPE_CHECKING:
-    from podtask.runs import TaskRun
+    from podtask.model.task_run import TaskRun
 
 log = logging.getLogger("podtask.backends")
 Object = dict[str, Any]
@@ -140,7 +140,7 @@ class Watch:
             self._end(followed, deleted(followed.run, "was deleted, and another one has its name now"))
             return
         try:
-            status = statuses.read(obj)
+            status = status_json.read(obj)
         except ValueError as error:
             log.warning("The status of TaskRun %s cannot be read: %s", followed.run.id, error)
             return

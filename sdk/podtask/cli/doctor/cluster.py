@@ -9,10 +9,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from podtask import __version__
-from podtask.backends.kubernetes.refusals import INSTALL, Asked, ClusterRefused
-from podtask.cli.cluster import Cluster
+from podtask.cli.common.cluster import Cluster
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
-from podtask.core.names import CLIENT_CONFIG_MAP, CRD_NAME, GROUP, OPERATOR_NAMESPACE, PLURAL, VERSION
+from podtask.core.api.names import CLIENT_CONFIG_MAP, CRD_NAME, GROUP, OPERATOR_NAMESPACE, PLURAL, VERSION
+from podtask.kube.errors import INSTALL, Asked, ClusterRefused
 
 CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD_NAME}"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -103,7 +103,7 @@ def _discovered(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _own_schema() -> dict[str, Any]:
-    from podtask.core.crd import crd as generated
+    from podtask.core.api.crd import crd as generated
 
     found: dict[str, Any] = generated()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return found

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from podtask.cli import printers
+from podtask.cli.common import output as printers
+from podtask.cli.common.exits import Ended, Exit, sentence
+from podtask.cli.common.options import DURATION, debug, with_session
+from podtask.cli.common.session import Session, note
 from podtask.cli.doctor import cluster as of_cluster
 from podtask.cli.doctor import store as of_store
 from podtask.cli.doctor import trial as of_trial
 from podtask.cli.doctor.findings import Finding, Verdict, document, failed, line, skipped
-from podtask.cli.failures import Ended, Exit, sentence
-from podtask.cli.options import DURATION, debug, with_session
-from podtask.cli.session import Session, note
 from podtask.errors import PodtaskError
 
 Check = Callable[[], Iterator[Finding]]

@@ -1,7 +1,7 @@
 """`podtask doctor store`: the compatibility table of an S3 server, by doing once what podtask does.
 
 Objects go below `<prefix>/podtask-doctor/<random>/` and are deleted afterwards. Signed URLs are used as pods use
-them: plain HTTP, nothing else. Before: `podtask.core.store` (client and signer).
+them: plain HTTP, nothing else. Before: `podtask.core.storage` (client and signer).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from podtask.cli.failures import CommandFailed, Exit
-from podtask.cli.session import Session
-from podtask.core.store.address import S3Settings, parse_store_url
-from podtask.core.store.base import AlreadyStored, StoreError
-from podtask.core.store.probe import probe_conditional_writes
+from podtask.cli.common.exits import CommandFailed, Exit
+from podtask.cli.common.session import Session
+from podtask.core.storage.base import AlreadyStored, StoreError
+from podtask.core.storage.probe import probe_conditional_writes
+from podtask.core.storage.url import S3Settings, parse_store_url
 
 if TYPE_CHECKING:
-    from podtask.core.store.s3 import S3Signer, S3Store
+    from podtask.core.storage.s3 import S3Signer, S3Store
 
 YES, NO, PARTLY = "yes", "NO", "partly"
 SECONDS = 300.0
@@ -85,7 +85,7 @@ def examined(settings: S3Settings, large_mib: int) -> list[Result]:
     """All rows. What breaks is a row; the objects are removed."""
     import urllib3
 
-    from podtask.core.store.s3 import S3Signer, S3Store
+    from podtask.core.storage.s3 import S3Signer, S3Store
 
     base = "/".join(part for part in (settings.prefix, "podtask-doctor", secrets.token_hex(8)) if part)
     http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(5.0, read=60.0))

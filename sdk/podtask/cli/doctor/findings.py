@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from podtask.cli import printers
+from podtask.cli.common import output
 
 
 class Verdict(str, enum.Enum):
@@ -61,7 +61,7 @@ def line(finding: Finding) -> str:
     """As a person reads it."""
     word = f"{finding.verdict:<8}"
     colour = COLOURS.get(finding.verdict)
-    if colour and printers.colours():
+    if colour and output.colours():
         word = click.style(word, fg=colour)
     cure = f"\n{' ' * 9}{'':<{WIDTH}} cure: {finding.cure}" if finding.cure else ""
     return f"{word} {finding.check:<{WIDTH}} {finding.told}{cure}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-from podtask.backends.kubernetes.bucket import NoBucket
+from podtask.cli.common.session import Session
 from podtask.cli.doctor.findings import Finding, failed, ok, warning
-from podtask.cli.session import Session
-from podtask.core.store.base import StoreError
-from podtask.core.store.probe import probe_conditional_writes
+from podtask.core.storage.base import StoreError
+from podtask.core.storage.probe import probe_conditional_writes
+from podtask.kube.bucket_access import NoBucket
 
 SMALL_FLOWS = "small flows work without it; "
 USED_FOR = "the command reads logs and large results from it"

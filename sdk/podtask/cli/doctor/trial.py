@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from podtask.backends.kubernetes.refusals import INSTALL, ClusterRefused
-from podtask.cli.cluster import Cluster
+from podtask.cli.common.cluster import Cluster
+from podtask.cli.common.task_run import Seen
 from podtask.cli.doctor.cluster import clock
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
-from podtask.cli.view import Seen
-from podtask.core.names import API_VERSION, KIND, Reason
+from podtask.core.api.names import API_VERSION, KIND, Reason
+from podtask.kube.errors import INSTALL, ClusterRefused
 
 SOURCE = """\
 import sys

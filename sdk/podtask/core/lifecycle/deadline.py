@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from podtask.core.api.names import Reason
+from podtask.core.api.status import ErrorInfo, Status
+from podtask.core.lifecycle.delays import later
 from podtask.core.lifecycle.model import Policy, Why
-from podtask.core.lifecycle.retry import later
-from podtask.core.names import Reason
-from podtask.core.status import ErrorInfo, Status
 
 
 def ends_at(policy: Policy, status: Status, now: datetime) -> datetime | None:

@@ -12,14 +12,14 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from podtask.core.api.names import Ended, Reason, State
+from podtask.core.api.quantity import in_words
+from podtask.core.api.status import MESSAGE_LIMIT, Attempt, ErrorInfo, ResultInfo
 from podtask.core.lifecycle import deadline
-from podtask.core.lifecycle.claims import own_delay, plausible
 from podtask.core.lifecycle.model import Observed, Presence, Why
-from podtask.core.names import Ended, Reason, State
-from podtask.core.quantity import in_words
-from podtask.core.status import MESSAGE_LIMIT, Attempt, ErrorInfo, ResultInfo
+from podtask.core.lifecycle.sanitize import own_delay, plausible
 from podtask_runner.names import OUT_OF_MEMORY
-from podtask_runner.wire import Outcome, Verdict
+from podtask_runner.protocol import Outcome, Verdict
 
 POD_DELETED_CURE = "Find out who deletes pods of podtask: a person, a clean-up job, a node that was drained."
 _REFUSED_CURES = {

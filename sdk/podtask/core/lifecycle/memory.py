@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from podtask.core.quantity import MEBIBYTE, in_words
+from podtask.core.api.quantity import MEBIBYTE, in_words
 
 
 @dataclass(frozen=True)

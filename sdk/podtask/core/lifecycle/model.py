@@ -11,10 +11,10 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from podtask.core.api.names import Reason
+from podtask.core.api.status import ResolvedInput, ResultInfo, Status
 from podtask.core.lifecycle.memory import MemoryGrowth
-from podtask.core.names import Reason
-from podtask.core.status import ResolvedInput, ResultInfo, Status
-from podtask_runner.wire import Outcome
+from podtask_runner.protocol import Outcome
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from podtask.core.api.names import CacheOutcome, Reason, State
+from podtask.core.api.status import CacheInfo, Status
 from podtask.core.lifecycle import deadline
-from podtask.core.lifecycle.ending import end, record, settle, within_limits
+from podtask.core.lifecycle.delays import later
 from podtask.core.lifecycle.judge import judge, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import (
     Decision,
@@ -25,7 +27,7 @@ from podtask.core.lifecycle.model import (
     Presence,
     Why,
 )
-from podtask.core.lifecycle.patience import (
+from podtask.core.lifecycle.pod_timeouts import (
     alarms,
     error_of,
     force_at,
@@ -36,9 +38,7 @@ from podtask.core.lifecycle.patience import (
     stop,
     was_there,
 )
-from podtask.core.lifecycle.retry import later
-from podtask.core.names import CacheOutcome, Reason, State
-from podtask.core.status import CacheInfo, Status
+from podtask.core.lifecycle.transitions import end, record, settle, within_limits
 
 REPORT_AFTER = timedelta(seconds=3)
 """Short phases are not written: a run that starts and ends within seconds costs no extra status write."""

@@ -1,0 +1,301 @@
+"""What the operator holds of the cluster: TaskRuns, their pods, and what it remembers of its own writes.
+
+Fed by `handlers` (watch events), `resync` (lists) and the answers to own writes; an older resourceVersion never
+replaces a newer one. Holds projections: no managedFields, no payloads (those are read live when a pod is built).
+Read by `observe`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from podtask.core.api.names import Reason
+from podtask.core.lifecycle.concurrency import Name, Slots
+from podtask.core.lifecycle.model import Limit, Presence, Refusal
+from podtask_operator.controller.work_queue import Key
+from podtask_operator.pods import status
+from podtask_operator.pods.owner import owner_key
+from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.parse import Malformed, TaskRun
+
+Object = dict[str, Any]
+Version = tuple[str, str]
+"""UID and resourceVersion."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What only this process knows of one TaskRun; lost at a restart, and then asked from the API server."""
+
+    uid: str
+    seen_at: float = field(default_factory=time.monotonic)
+    """When it was seen first, by the process's own clock."""
+    waited: bool = False
+    """It was told to wait, before its first attempt."""
+    presence: dict[int, Presence] = field(default_factory=dict)
+    """Attempt -> what we know of its pod beyond what the watch shows."""
+    pod_uid: dict[int, str] = field(default_factory=dict)
+    """Attempt -> UID of its pod, from the answer to our POST or from the watch."""
+    records: set[tuple[int, datetime | None]] = field(default_factory=set)
+    """Attempt and `recordedAt` of each record we sent and had no answer to: whichever is stored, its pod is ours to
+    POST. Sent again before the watch tells of it, a record has another time."""
+    expected_since: datetime | None = None
+    in_doubt: bool = False
+    """The last POST of a pod had no answer: it may have been applied, or still be."""
+    refusal: Refusal | None = None
+    refusals: int = 0
+    renew_at: datetime | None = None
+    """When the grants of the running attempt are to be written anew; None: another process wrote them."""
+    composed: Composed | None = None
+    store_refusal: str | None = None
+    """What the bucket refused the operator last, told in an Event."""
+    dropped: str | None = None
+    """Why its lookup dropped a cache entry, until an Event says so."""
+    cache_key: str | None = None
+    claimed: bool = False
+    """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""
+    sent_against: str | None = None
+    """resourceVersion that the record of an attempt was sent against, while nobody knows whether it was taken.
+    It holds its slots meanwhile: the write can take effect only as long as this is the stored version."""
+    announced: bool = False
+    """Its end was told to the runs that wait for it."""
+
+    def begin(self, attempt: int) -> None:
+        """The attempt is on record, and nobody has tried to create its pod."""
+        self.presence[attempt] = Presence.UNPOSTED
+        self.refusal, self.refusals, self.in_doubt = None, 0, False
+        self.records.clear()
+
+
+@dataclass
+class Mirror:
+    """TaskRuns and pods by key, with the two indexes that wake other runs."""
+
+    runs: dict[Key, TaskRun] = field(default_factory=dict)
+    malformed: dict[Key, Version] = field(default_factory=dict)
+    pods: dict[Key, Object] = field(default_factory=dict)
+    slots: Slots[Key] = field(default_factory=Slots)
+    _memories: dict[Key, Memory] = field(default_factory=dict)
+    _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    _same_key: dict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
+
+    def put_run(self, obj: Object) -> Key | None:
+        """Take in a TaskRun; returns its key when anything changed."""
+        meta = obj["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        held = self.runs.get(key)
+        if held is not None and not _newer(meta, held.resource_version):
+            return None
+        try:
+            run = TaskRun.parse(projected(obj))
+        except Malformed:
+            self._forget(key)
+            self.malformed[key] = version_of(meta)
+            return None
+        self.malformed.pop(key, None)
+        if held is not None and held.uid != run.uid:
+            self._forget(key)
+        self.runs[key] = run
+        self.memory(key, run.uid)  # from its first sight on
+        self._index(key, run)
+        return key
+
+    def versions(self) -> dict[Key, Version]:
+        """Every TaskRun that is held, the malformed ones included."""
+        return {**{key: (run.uid, run.resource_version) for key, run in self.runs.items()}, **self.malformed}
+
+    def forget_run(self, key: Key, uid: str | None = None) -> list[Key]:
+        """The TaskRun is gone; one that took its name meanwhile stays. Returns the runs to look at because of that."""
+        run = self.runs.get(key)
+        if run is not None and uid not in (None, run.uid):
+            return []
+        concerned = self.concerned(key)
+        self._forget(key)
+        return [*concerned, *self.slots.next()]
+
+    def _forget(self, key: Key) -> None:
+        run = self.runs.pop(key, None)
+        self.malformed.pop(key, None)
+        self.forget_cache_key(key)
+        self._memories.pop(key, None)
+        self.slots.leave(key)
+        self.slots.release(key)
+        if run is not None:
+            self._unindex(key, run)
+
+    def put_pod(self, obj: Object) -> Key | None:
+        """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
+        meta = obj["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        held = self.pods.get(key)
+        if held is not None and not _newer(meta, held["metadata"]["resourceVersion"]):
+            return None
+        pod = self.pods[key] = status.with_first_deletion(status.project(obj), held)
+        return owner_key(obj) if held is None or _unlike(pod, held) else None
+
+    def forget_pod(self, obj: Object) -> Key | None:
+        """A pod is gone; another pod that took its name stays."""
+        meta = obj["metadata"]
+        key = Key(meta["namespace"], meta["name"])
+        held = self.pods.get(key)
+        if held is not None and held["metadata"]["uid"] == meta["uid"]:
+            del self.pods[key]
+        return owner_key(obj)
+
+    def memory(self, key: Key, uid: str) -> Memory:
+        """The memory of this very TaskRun; a new object under an old name starts without one."""
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != uid:
+            memory = self._memories[key] = Memory(uid)
+        return memory
+
+    def remember_cache_key(self, key: Key, memory: Memory, cache_key: str) -> None:
+        """The run takes part in the race for `cache_key`."""
+        memory.cache_key = cache_key
+        self._same_key[key.namespace, cache_key].add(key)
+
+    def forget_cache_key(self, key: Key) -> None:
+        """The run left the race."""
+        memory = self._memories.get(key)
+        if memory is not None and memory.cache_key is not None:
+            group = self._same_key[key.namespace, memory.cache_key]
+            group.discard(key)
+            if not group:
+                del self._same_key[key.namespace, memory.cache_key]
+            memory.cache_key = None
+
+    def racing(self, key: Key, cache_key: str) -> list[Key]:
+        """Other runs of the namespace with the same cache key."""
+        return [other for other in self._same_key.get((key.namespace, cache_key), ()) if other != key]
+
+    def dependents(self, key: Key) -> list[Key]:
+        """Unfinished runs that name `key` as upstream or in waitFor."""
+        return [
+            other for other in self._waiting.get(key, ()) if other in self.runs and not self.runs[other].status.finished
+        ]
+
+    def concerned(self, key: Key) -> list[Key]:
+        """Runs whose decision may be another one once `key` has ended or is gone.
+
+        Those that need it, those that raced it for a cache key, and finished ones that stayed because it needs them.
+        """
+        memory, run = self._memories.get(key), self.runs.get(key)
+        raced = self.racing(key, memory.cache_key) if memory is not None and memory.cache_key is not None else []
+        needed = [Key(key.namespace, name) for name in needed_names(run)] if run is not None else []
+        stayed = [other for other in needed if other in self.runs and self.runs[other].status.finished]
+        return [*self.dependents(key), *raced, *stayed]
+
+    def limits(self, key: Key, run: TaskRun) -> tuple[Limit, ...]:
+        """The concurrency limits of a run, as they are at this moment: no await may come before the decision."""
+        return self.slots.seen_by(key, run.created_at, run.uid, self._slots_of(run))
+
+    def decided(self, key: Key, run: TaskRun, *, queues: bool) -> None:
+        """The run has, or no longer has, its place among those that wait for a slot."""
+        if queues and self._holds(key, run):
+            self.slots.wait(key, run.created_at, run.uid, self._slots_of(run))
+        else:
+            self.slots.leave(key)
+
+    def recording(self, key: Key, run: TaskRun) -> None:
+        """The record of an attempt is about to be sent: from now on it holds its slots."""
+        if not self._holds(key, run):
+            return
+        self.memory(key, run.uid).sent_against = run.resource_version
+        self.slots.hold(key, self._slots_of(run))
+
+    def recorded(self, key: Key, run: TaskRun) -> None:
+        """The API server has answered: what the mirror holds of the run is what counts."""
+        if not self._holds(key, run):
+            return
+        self.memory(key, run.uid).sent_against = None
+        self._count(key, self.runs[key])
+
+    def _holds(self, key: Key, run: TaskRun) -> bool:
+        """False once it is gone: it may be while a reconcile looks at it, and nobody would free its place again."""
+        held = self.runs.get(key)
+        return held is not None and held.uid == run.uid
+
+    def _slots_of(self, run: TaskRun) -> tuple[Name, ...]:
+        return self.slots.limits.over(run.namespace, run.spec.tags)
+
+    def _count(self, key: Key, run: TaskRun) -> None:
+        """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
+        memory = self._memories.get(key)
+        if memory is not None and memory.uid == run.uid and memory.sent_against == run.resource_version:
+            return
+        if memory is not None:
+            memory.sent_against = None
+        if run.status.running is not None:
+            self.slots.hold(key, self._slots_of(run))
+            return
+        self.slots.release(key)
+        if run.status.finished or run.deleting or run.spec.suspend or run.spec.cancel:
+            self.slots.leave(key)
+        elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
+            self.decided(key, run, queues=True)
+
+    def _index(self, key: Key, run: TaskRun) -> None:
+        self._count(key, run)
+        if run.status.finished:
+            self._unindex(key, run)
+            return
+        for name in needed_names(run):
+            self._waiting[Key(key.namespace, name)].add(key)
+        if run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
+            self.remember_cache_key(key, self.memory(key, run.uid), run.status.cache.key)
+
+    def _unindex(self, key: Key, run: TaskRun) -> None:
+        for name in needed_names(run):
+            needed = Key(key.namespace, name)
+            if needed in self._waiting:
+                self._waiting[needed].discard(key)
+                if not self._waiting[needed]:
+                    del self._waiting[needed]
+
+
+def needed_names(run: TaskRun) -> tuple[str, ...]:
+    """TaskRuns this one needs, in order, each once."""
+    names = [*(up.task_run for up in run.spec.upstream), *(w.task_run for w in run.spec.wait_for)]
+    return tuple(dict.fromkeys(names))
+
+
+def projected(obj: Object) -> Object:
+    """The object without what only a launch needs: payloads, and source that no cache key depends on.
+
+    Whatever is not of the expected shape is left as it is, for `TaskRun.parse` to complain about.
+    """
+    spec = obj.get("spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("task"), dict):
+        return obj
+    task = _without_inline(spec["task"], "code")
+    if "source" in task and "cache" not in spec:
+        task["source"] = "#"
+    return {**obj, "spec": {**_without_inline(spec, "inputs"), "task": task}}
+
+
+def _without_inline(holder: Object, name: str) -> Object:
+    payload = holder.get(name)
+    if not isinstance(payload, dict):
+        return dict(holder)
+    return {**holder, name: {key: value for key, value in payload.items() if key != "inline"}}
+
+
+def _unlike(pod: Object, held: Object) -> bool:
+    """True unless the two projections differ in nothing but the version: most updates of a pod tell us nothing."""
+    version = {"resourceVersion": None}
+    return {**pod, "metadata": {**pod["metadata"], **version}} != {**held, "metadata": {**held["metadata"], **version}}
+
+
+def version_of(meta: Object) -> Version:
+    """Of the metadata of an object as the API server has it."""
+    return str(meta["uid"]), str(meta["resourceVersion"])
+
+
+def _newer(meta: Object, held: str) -> bool:
+    """resourceVersions of one resource are comparable numbers (KEP-5504); anything else counts as newer."""
+    version = str(meta["resourceVersion"])
+    return int(version) > int(held) if version.isdecimal() and held.isdecimal() else version != held

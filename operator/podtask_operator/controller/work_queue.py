@@ -1,0 +1,161 @@
+"""The work queue: keys in, one reconcile per key at a time, delays and back-off kept here.
+
+Before: `handlers` (which only name what changed). Next: `reconcile`. A key that is added while it is being
+worked on is worked on once more afterwards; a key that failed comes back later and later, never lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from podtask_operator.process import logging as logs
+from podtask_operator.process import metrics
+from podtask_operator.process.supervise import pause, spread
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 0.2
+LAST_BACKOFF = 30.0
+STALE_TIMERS = 1000
+"""Timers that were overtaken are dropped when there are more of them than this: some would lie there for a day."""
+
+
+class Key(NamedTuple):
+    """One TaskRun."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Later(Exception):
+    """Raised by a reconcile: nothing is wrong with the run, something it needs is away. Comes back with back-off."""
+
+
+class WorkQueue:
+    """Level-triggered: an entry says "look at this key", never what happened to it."""
+
+    def __init__(self, work: Callable[[Key], Awaitable[None]], concurrency: int) -> None:
+        self._work = work
+        self._slots = asyncio.Semaphore(concurrency)
+        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._queued: set[Key] = set()
+        self._active: set[Key] = set()
+        self._again: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._timers: list[tuple[float, int, Key]] = []
+        self._due: dict[Key, float] = {}
+        self._order = itertools.count()
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    def add(self, key: Key) -> None:
+        """Look at `key` soon."""
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._queued.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        """Look at `key` in so many seconds, or earlier if somebody asks for it earlier. Never early.
+
+        Any look at the key ends this: every reconcile says anew when it wants to look again.
+        """
+        due = asyncio.get_running_loop().time() + max(0.0, seconds)
+        if self._due.get(key, float("inf")) <= due:
+            return
+        self._due[key] = due
+        heapq.heappush(self._timers, (due, next(self._order), key))
+        if len(self._timers) > 2 * len(self._due) + STALE_TIMERS:
+            self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[0]]
+            heapq.heapify(self._timers)
+        if self._timers[0][0] == due:  # the next one; all others are found when it is their turn
+            self._changed.set()
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait for a worker."""
+        return len(self._queued)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        timers = asyncio.create_task(self._serve_timers())
+        try:
+            while True:
+                key = await self._ready.get()
+                await self._slots.acquire()
+                if self._draining:
+                    return
+                self._queued.discard(key)
+                self._active.add(key)
+                task = asyncio.create_task(self._one(key))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            timers.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Take on nothing more, and let what is being worked on finish its writes; bounded."""
+        self._draining = True
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+
+    async def _one(self, key: Key) -> None:
+        self._due.pop(key, None)
+        try:
+            with logs.about(*key):
+                await self._timed(key)
+        finally:
+            self._active.discard(key)
+            self._slots.release()
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+
+    async def _timed(self, key: Key) -> None:
+        try:
+            with metrics.RECONCILE.time():
+                await self._work(key)
+            self._failures.pop(key, None)
+        except Later as why:
+            metrics.RECONCILE_FAILED.labels("later").inc()
+            self._back_off(key, why)
+        except Exception as error:
+            log.exception("reconcile failed")
+            metrics.RECONCILE_FAILED.labels("error").inc()
+            self._back_off(key, error)
+
+    def _back_off(self, key: Key, error: Exception) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        seconds = spread(pause(failures, FIRST_BACKOFF, LAST_BACKOFF))
+        log.warning("%s: %s; again in %.1f s", key, error, seconds)
+        self.add_after(key, seconds)
+
+    async def _serve_timers(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            wait = None
+            while self._timers:
+                due, _, key = self._timers[0]
+                wait = due - loop.time()
+                if wait > 0:
+                    break
+                heapq.heappop(self._timers)
+                if self._due.get(key) == due:
+                    del self._due[key]
+                    self.add(key)
+                wait = None
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except asyncio.TimeoutError:
+                continue

@@ -1,0 +1,308 @@
+"""The Kubernetes API as plain dicts: the few verbs the operator has rights for, and its errors.
+
+    ApiError           the server answered with a refusal: `status`, `reason` and its sentence
+    ApiUnavailable     no answer, or one that says "later" (401, 429, 5xx): try again with back-off
+
+Never typed client bodies: kubernetes 37 rejects fields it does not know. The official client brings
+authentication (in-cluster, kubeconfig, exec plugins) and TLS; requests go through a session of our own, because its
+session reads netrc and the proxy variables again for every request, in a thread (a seventh of all CPU time, measured).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from podtask.core.api.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
+from podtask_operator.process import metrics
+
+Object = dict[str, Any]
+
+FIELD_MANAGER = "podtask-operator"
+PAGE = 500
+"""Objects of a list of metadata, or of pods."""
+FULL_PAGE = 200
+"""TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
+REQUEST_TIMEOUT = 30.0
+WATCH_SPARE = 30.0
+"""Seconds of silence after a watch should have been ended by the server, until its connection counts as dead."""
+LEASE_TIMEOUT = 3.0
+"""Seconds for a request about the Lease: several fit into the time in which it must be renewed."""
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class ApiError(Exception):
+    """The API server refused. `reason` is its CamelCase word, the text its sentence."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+
+class ApiUnavailable(Exception):
+    """No answer, or "later". Nothing is known about whether a write was applied."""
+
+
+class Api:
+    """One connection pool for all calls."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._client = api_client
+        self._host: str = api_client.configuration.host
+        self._server_name: str | None = api_client.configuration.tls_server_name
+        self._session = aiohttp.ClientSession(
+            # No limit: the queue bounds the requests, and of the watches, one in each namespace, each keeps one open.
+            connector=aiohttp.TCPConnector(limit=0, ssl=api_client.rest_client.ssl_context),
+            headers={"User-Agent": FIELD_MANAGER},
+            proxy=api_client.configuration.proxy or _proxy(self._host),
+        )
+        self.fence: Callable[[], bool] = lambda: True
+        """Asked before each write; False: this operator may not be the only one any more."""
+
+    @classmethod
+    async def connect(cls) -> Api:
+        """In-cluster when there is a service account, else the current kube context."""
+        try:
+            config.load_incluster_config()
+        except config.ConfigException:
+            await config.load_kube_config()
+        return cls(client.ApiClient())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+        await self._client.close()
+
+    async def get_run(self, namespace: str, name: str) -> Object | None:
+        """The live TaskRun, or None."""
+        return await self._get(_runs(namespace, name))
+
+    async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
+        """Merge-patch the status; the patch carries `metadata.resourceVersion`, so a stale one is a 409."""
+        return await self._call("PATCH", _runs(namespace, name) + "/status", patch, content=MERGE_PATCH)
+
+    async def delete_run(self, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly this TaskRun; its pods and Secret follow by owner reference."""
+        await self._delete(_runs(namespace, name), uid, propagationPolicy="Background")
+
+    async def get_pod(self, namespace: str, name: str) -> Object | None:
+        """The live pod, or None."""
+        return await self._get(_core(namespace, "pods", name))
+
+    async def pod_log(self, namespace: str, name: str, lines: int, limit_bytes: int, seconds: float) -> bytes:
+        """The last `lines` of what the task printed, of those the first `limit_bytes`."""
+        query = {"container": POD_CONTAINER, "tailLines": str(lines), "limitBytes": str(limit_bytes)}
+        return await self._send(
+            "GET", _core(namespace, "pods", name) + "/log", query=query, accept="*/*", seconds=seconds
+        )
+
+    async def create_pod(self, namespace: str, pod: Object) -> Object:
+        """POST a pod."""
+        return await self._call("POST", _core(namespace, "pods"), pod)
+
+    async def patch_pod(self, namespace: str, name: str, patch: Object) -> Object:
+        """Merge-patch a pod; with `metadata.uid` inside, another pod of that name is a 409."""
+        return await self._call("PATCH", _core(namespace, "pods", name), patch, content=MERGE_PATCH)
+
+    async def delete_pod(self, namespace: str, name: str, uid: str, *, force: bool = False) -> None:
+        """Delete exactly this pod; with `force` its object goes at once, without a word of its node."""
+        grace = {"gracePeriodSeconds": 0} if force else {}
+        await self._delete(_core(namespace, "pods", name), uid, **grace)
+
+    async def apply_secret(self, namespace: str, secret: Object) -> None:
+        """Create the Secret or replace what we wrote into it, in one call and without reading it."""
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        path = _core(namespace, "secrets", secret["metadata"]["name"])
+        await self._call("PATCH", path, secret, content=APPLY_PATCH, query=query)
+
+    async def create_event(self, namespace: str, event: Object) -> None:
+        """POST an Event."""
+        await self._call("POST", _core(namespace, "events"), event)
+
+    async def get_lease(self, namespace: str, name: str) -> Object | None:
+        """The Lease, or None."""
+        return await self._get(_leases(namespace, name), seconds=LEASE_TIMEOUT)
+
+    async def create_lease(self, namespace: str, lease: Object) -> Object:
+        """POST a Lease; one that exists is a 409."""
+        return await self._call("POST", _leases(namespace), lease, seconds=LEASE_TIMEOUT, fenced=False)
+
+    async def update_lease(self, namespace: str, name: str, lease: Object) -> Object:
+        """PUT the Lease as it is in `lease`, with its resourceVersion: a stale one is a 409."""
+        return await self._call("PUT", _leases(namespace, name), lease, seconds=LEASE_TIMEOUT, fenced=False)
+
+    def list_runs(
+        self, namespace: str | None, *, only_metadata: bool = False, page: int = PAGE
+    ) -> AsyncIterator[Object]:
+        """All TaskRuns, page by page."""
+        return self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None, page)
+
+    def list_pods(self, namespace: str | None) -> AsyncIterator[Object]:
+        """The metadata of all pods of ours, page by page."""
+        return self._list(_core(namespace, "pods"), OURS, ONLY_METADATA)
+
+    def pod_pages(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All pods of ours with all their fields: pages of `items`, each with the `metadata.resourceVersion` of all."""
+        return self._pages(_core(namespace, "pods"), OURS, None, PAGE)
+
+    @asynccontextmanager
+    async def pod_events(
+        self, namespace: str | None, version: str, seconds: int
+    ) -> AsyncIterator[AsyncIterator[Object]]:
+        """What happens to pods of ours after `version`, once the server has accepted the watch; it ends it after
+        `seconds`. Raises `ApiError` for an ERROR event: go on from a new list then."""
+        path = _core(namespace, "pods")
+        query = {**OURS, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+        query["timeoutSeconds"] = str(seconds)
+        silence = aiohttp.ClientTimeout(sock_connect=REQUEST_TIMEOUT, sock_read=seconds + WATCH_SPARE)
+        try:
+            async with await self._open("GET", path, silence, query=query) as answer:
+                if answer.status != 200:
+                    _check(answer.status, await answer.read(), f"WATCH {path}")
+                yield _events(answer.content)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"WATCH {path}: {type(error).__name__}: {error}") from error
+
+    async def _list(
+        self, path: str, query: Mapping[str, str], accept: str | None, size: int = PAGE
+    ) -> AsyncIterator[Object]:
+        async for page in self._pages(path, query, accept, size):
+            for item in page.get("items") or ():
+                yield item
+
+    async def _pages(self, path: str, query: Mapping[str, str], accept: str | None, size: int) -> AsyncIterator[Object]:
+        token: str | None = ""
+        while token is not None:
+            page = {**query, "limit": str(size), **({"continue": token} if token else {})}
+            answer = await self._call("GET", path, query=page, accept=accept)
+            yield answer
+            token = (answer.get("metadata") or {}).get("continue") or None
+
+    async def _get(self, path: str, *, seconds: float = REQUEST_TIMEOUT) -> Object | None:
+        try:
+            return await self._call("GET", path, seconds=seconds)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _delete(self, path: str, uid: str, **options: Any) -> None:
+        try:
+            await self._call("DELETE", path, {"preconditions": {"uid": uid}, **options})
+        except ApiError as error:
+            if error.status != 404:  # gone already
+                raise
+
+    async def _call(self, method: str, path: str, body: Object | None = None, **more: Any) -> Object:
+        answer = await self._send(method, path, body, **more)
+        return dict(json.loads(answer)) if answer else {}
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        seconds: float = REQUEST_TIMEOUT,
+        fenced: bool = True,
+        **how: Any,
+    ) -> bytes:
+        if fenced and method != "GET" and not self.fence():
+            raise ApiUnavailable(f"{method} {path}: not sent, because the operator's Lease is not renewed at present")
+        try:
+            async with await self._open(method, path, aiohttp.ClientTimeout(seconds), body, **how) as answer:
+                data = await answer.read()
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            if method != "GET":
+                metrics.wrote(method, path, None)
+            raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if method != "GET":
+            metrics.wrote(method, path, answer.status)
+        _check(answer.status, data, f"{method} {path}")
+        return data
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        timeout: aiohttp.ClientTimeout,
+        body: Object | None = None,
+        *,
+        content: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        accept: str | None = None,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = {"Content-Type": content, "Accept": accept or "application/json"}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        return self._session.request(
+            method,
+            self._host + path + (f"?{urlencode(query)}" if query else ""),
+            data=None if body is None else json.dumps(body),
+            headers=headers,
+            timeout=timeout,
+            server_hostname=self._server_name,
+        )
+
+
+async def _events(stream: aiohttp.StreamReader) -> AsyncIterator[Object]:
+    """The events of a watch, a line each; what follows the last end of line was cut off with the connection."""
+    rest = b""
+    async for chunk in stream.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            event: Object = json.loads(line)
+            if event["type"] == "ERROR":
+                told = event["object"]
+                raise ApiError(told.get("code") or 0, told.get("reason") or "", told.get("message") or "")
+            yield event
+
+
+def _check(status: int, data: bytes, what: str) -> None:
+    """Raise what an answer with this status means."""
+    if status in (401, 429) or status >= 500:  # 401: our token is being exchanged
+        raise ApiUnavailable(f"{what}: {status} {data[:300].decode(errors='replace')}")
+    if status >= 400:
+        raise _refusal(status, data, what)
+
+
+def _refusal(status: int, data: bytes, what: str) -> ApiError:
+    """The server's sentence; what stands in front of it may answer without one."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        said = {"message": data[:300].decode(errors="replace")}
+    told = said if isinstance(said, dict) else {}
+    return ApiError(status, told.get("reason") or "", told.get("message") or what)
+
+
+def _proxy(host: str) -> str | None:
+    """The proxy that the environment names for this host."""
+    parts = urlsplit(host)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+
+
+def _runs(namespace: str | None, name: str | None = None) -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}" + (f"/{name}" if name else "")
+
+
+def _core(namespace: str | None, plural: str, name: str | None = None) -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/api/v1{scope}/{plural}" + (f"/{name}" if name else "")
+
+
+def _leases(namespace: str, name: str | None = None) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases" + (f"/{name}" if name else "")

@@ -1,0 +1,1 @@
+"""TaskRun to pod, and pod to facts: both directions of one conversion."""

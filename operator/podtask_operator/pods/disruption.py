@@ -1,0 +1,147 @@
+"""Which ends of a pod are the cluster's doing and not the task's: eviction, preemption, a lost node, a deletion.
+
+Asked by: `podstatus`. The pod's own condition DisruptionTarget is the best witness (Kubernetes, pod disruptions);
+the status reason is what the kubelet wrote; a deletion is what remains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from podtask.core.api.names import Reason
+from podtask.core.api.status import MESSAGE_LIMIT
+from podtask.core.lifecycle.judge import POD_DELETED_CURE
+from podtask.core.lifecycle.model import Why
+from podtask_operator.pods.fields import at, condition, container, mapping, mappings, number, of_type, text, when
+
+TARGETED: Final[Mapping[str, Reason]] = {
+    "EvictionByEvictionAPI": Reason.EVICTED,
+    "TerminationByKubelet": Reason.EVICTED,
+    "PreemptionByScheduler": Reason.PREEMPTED,
+    "DeletionByTaintManager": Reason.NODE_LOST,
+    "DeletionByPodGC": Reason.NODE_LOST,
+}
+"""Reasons of the condition DisruptionTarget; one we do not know yet is an eviction, too."""
+
+ENDED_BY_KUBELET: Final[Mapping[str, Reason]] = {
+    "Evicted": Reason.EVICTED,
+    "Preempting": Reason.PREEMPTED,  # a critical pod needed the room
+    "Terminated": Reason.EVICTED,  # graceful shutdown of the node
+    "Shutdown": Reason.EVICTED,
+    "NodeShutdown": Reason.EVICTED,
+    "NodeLost": Reason.NODE_LOST,
+    # admission: the kubelet refused what the scheduler had sent
+    "UnexpectedAdmissionError": Reason.ADMISSION,
+    "NodeAffinity": Reason.ADMISSION,
+    "NodeName": Reason.ADMISSION,
+    "NodePorts": Reason.ADMISSION,
+    "TaintToleration": Reason.ADMISSION,
+    "TopologyAffinityError": Reason.ADMISSION,
+    "AppArmor": Reason.ADMISSION,
+    "PodOSNotSupported": Reason.ADMISSION,
+    "PodLevelResourcesNotSupported": Reason.ADMISSION,
+}
+"""`status.reason` of a failed pod. OutOfcpu, OutOfmemory, OutOfpods and the like are matched by their start."""
+
+UNKNOWN_END: Final = ("ContainerStatusUnknown", "Unknown")
+"""Why a container "terminated" of which nobody saw the end: the kubelet found no trace of it, or containerd found it
+without its process (exit code 255), as after a crash or a reset of the node."""
+
+_SENTENCES: Final[Mapping[Reason, str]] = {
+    Reason.EVICTED: "The pod was evicted.",
+    Reason.PREEMPTED: "The pod made room for one of higher priority.",
+    Reason.NODE_LOST: "The pod's node was lost.",
+    Reason.ADMISSION: "The node refused the pod.",
+}
+_CURES: Final[Mapping[Reason, str]] = {
+    Reason.EVICTED: "Nothing to correct in the run; what drains nodes can be slowed by a PodDisruptionBudget.",
+    Reason.NODE_LOST: "Look at the node: kubectl describe node.",
+    Reason.PREEMPTED: "Give the run a priority of its own with spec.podTemplate.priorityClassName.",
+    Reason.ADMISSION: "Check the node's free resources and its kubelet's log.",
+}
+_DISK = "Write less to /tmp, or raise the ephemeral-storage request and limit, or mount a larger volume."
+_MEMORY = "Request as much memory as the task uses: what exceeds its request goes first when a node runs short."
+
+
+def why(pod: Any, *, ended: bool) -> Why | None:
+    """The disruption; None where the task itself ended. A deletion counts once the pod has `ended` by it."""
+    if found := _targeted(pod) or _by_kubelet(pod) or _unknown_to_kubelet(pod):
+        return found
+    return (_deleted(pod) or _never_started(pod)) if ended else None
+
+
+def _targeted(pod: Any) -> Why | None:
+    target = condition(pod, "DisruptionTarget")
+    if target.get("status") != "True":
+        return None
+    # The kubelet's own message says more than the condition's: which resource ran short, by how much.
+    message = text(at(pod, "status", "message")) or text(target.get("message"))
+    return _why(TARGETED.get(text(target.get("reason")) or "", Reason.EVICTED), message)
+
+
+def _by_kubelet(pod: Any) -> Why | None:
+    reason = text(at(pod, "status", "reason")) or ""
+    kind = Reason.ADMISSION if reason.startswith("OutOf") else ENDED_BY_KUBELET.get(reason)
+    return None if kind is None else _why(kind, text(at(pod, "status", "message")))
+
+
+def _unknown_to_kubelet(pod: Any) -> Why | None:
+    """The kubelet came back and did not find the container as it had left it: its node was restarted."""
+    ended = mapping(at(container(pod), "state", "terminated"))
+    if ended.get("reason") not in UNKNOWN_END:
+        return None
+    return _why(Reason.NODE_LOST, text(ended.get("message")))
+
+
+def _deleted(pod: Any) -> Why | None:
+    """Deleted before its end; a pod that somebody cleans away after its end was not disrupted."""
+    asked = _deletion_asked_at(pod)
+    if text(at(pod, "metadata", "deletionTimestamp")) is None:
+        return None
+    finished = when(at(container(pod), "state", "terminated", "finishedAt"))
+    if asked is not None and finished is not None and finished < asked:
+        return None
+    return Why(Reason.POD_DELETED, "The pod was deleted before the task ended.", POD_DELETED_CURE)
+
+
+def _never_started(pod: Any) -> Why | None:
+    """The task's container had not run when the pod failed: an init container did, or the kubelet refused it."""
+    state = mapping(container(pod).get("state"))
+    status = mapping(at(pod, "status"))
+    ran = any(of_type(state.get(kind)) is not None for kind in ("running", "terminated"))
+    if ran or status.get("phase") != "Failed" or status.get("reason") == "DeadlineExceeded":
+        return None
+    init = failed_init(pod)
+    if init is None:
+        return _why(Reason.ADMISSION, text(status.get("message")) or text(status.get("reason")))
+    name, end = text(init.get("name")) or "?", mapping(at(init, "state", "terminated"))
+    said = f"Init container {name} failed (exit code {number(end.get('exitCode'))}) before the task could start."
+    cure = f"Somebody adds {name} to pods (a mesh, a secrets agent); read its log: kubectl logs -c {name} on the pod."
+    return Why(Reason.CONTAINER_CONFIG, f"{said} {text(end.get('message')) or ''}".rstrip()[:MESSAGE_LIMIT], cure)
+
+
+def failed_init(pod: Any) -> Mapping[str, Any] | None:
+    """The status of the first init container that ended with an error; we make none ourselves."""
+    for status in mappings(at(pod, "status", "initContainerStatuses")):
+        if number(at(status, "state", "terminated", "exitCode")):
+            return status
+    return None
+
+
+def _deletion_asked_at(pod: Any) -> datetime | None:
+    """The deletion's timestamp says when it is due: the grace before it is when it was asked for."""
+    due = when(at(pod, "metadata", "deletionTimestamp"))
+    grace = number(at(pod, "metadata", "deletionGracePeriodSeconds")) or 0
+    return due and due - timedelta(seconds=max(0, min(grace, 86400)))
+
+
+def _why(kind: Reason, message: str | None) -> Why:
+    said = message or ""
+    cure = _CURES.get(kind)
+    if kind is Reason.EVICTED and any(word in said for word in ("ephemeral", "EmptyDir", "disk")):
+        cure = _DISK
+    elif kind is Reason.EVICTED and "memory" in said:
+        cure = _MEMORY
+    return Why(kind, f"{_SENTENCES[kind]} {said}".rstrip()[:MESSAGE_LIMIT], cure)

@@ -1,0 +1,140 @@
+"""The operator's process: its parts, the Lease before them, and an end that loses nothing.
+
+    health (at once) ──> Lease (waits) ──> first list ──> watches, queue, Events, lists ──> drain ──> Lease released
+
+Before: `__main__`. A part that ends is started again (`supervise`); a Lease that is lost ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any
+
+from podtask.core import clock
+from podtask.core.lifecycle.concurrency import Slots
+from podtask.core.storage.url import open_signer, open_store, parse_store_url
+from podtask_operator import settings
+from podtask_operator.controller.applier import Applier
+from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.observer import Observer
+from podtask_operator.controller.reconciler import Reconciler
+from podtask_operator.kube import intake, kopf_source
+from podtask_operator.kube.client import Api
+from podtask_operator.kube.pod_watch import PodWatch
+from podtask_operator.kube.resync import Resync
+from podtask_operator.process import health, leader_election
+from podtask_operator.process.leader_election import Lease
+from podtask_operator.process.supervise import forever
+from podtask_operator.storage.objects import Objects
+from podtask_operator.sweep import Sweeper
+
+log = logging.getLogger(__name__)
+
+DEAF_AT_MOST = 3.0
+"""Seconds between two tries to watch pods: an API server that is back must not wait for us."""
+DRAIN_SECONDS = 20.0
+EVENTS_SECONDS = 2.0
+
+
+class Parts:
+    """Everything that serves, wired; nothing of it runs yet."""
+
+    def __init__(self, told: settings.Settings, api: Api) -> None:
+        self._told = told
+        self.mirror, self.story = Mirror(slots=Slots(told.limits)), Story(api)
+        address = parse_store_url(told.store)
+        way = (told.store, told.endpoint_url, told.region)
+        store = open_store(*way, conditional_writes=told.conditional_writes)
+        signer = open_signer(*way, conditional_writes=told.conditional_writes)
+        objects = Objects(store, address.prefix)
+        observer = Observer(api, self.mirror, objects, told)
+        applier = Applier(api, self.mirror, objects, signer, self.story, told)
+        self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
+        self._sweeper = Sweeper(api, store, address.prefix, told)
+        self.resync = Resync(api, self.mirror, told)
+        self._intake = intake.Intake(self.mirror, self.queue.add)
+        spaces: tuple[str | None, ...] = told.namespaces or (None,)
+        self._task_runs = health.Watches(expected=len(spaces))
+        self._pods = [PodWatch(api, self.mirror, space, self._intake.pod) for space in spaces]
+        self.pulse = health.Pulse([self._task_runs, *(watch.sign for watch in self._pods)])
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Until `stop`; then what is being worked on finishes its writes."""
+        await forever("the first list", self._fill, stop, once=True)
+
+        async def task_runs() -> None:
+            with self._task_runs.up(stop):
+                await kopf_source.serve(self._told, self._intake, stop, self._task_runs.heard)
+
+        services = {
+            "the watch of TaskRuns": task_runs,
+            "queue": self.queue.run,
+            "events": self.story.run,
+            "sweeps": self._sweeper.run,
+            "lists": lambda: self.resync.run(self.queue.add),
+        }
+        tasks = [
+            *(asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()),
+            *(
+                asyncio.create_task(forever(str(pods), partial(pods.serve, stop), stop, last=DEAF_AT_MOST))
+                for pods in self._pods
+            ),
+        ]
+        log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
+        try:
+            await stop.wait()
+            await self.queue.drain(DRAIN_SECONDS)
+            await self.story.flush(EVENTS_SECONDS)
+        finally:
+            await _end(*tasks)
+
+    async def _fill(self) -> None:
+        for pods in self._pods:
+            await pods.list()
+        await self.resync.fill()
+        log.info("%d TaskRuns and %d pods are known", len(self.mirror.runs), len(self.mirror.pods))
+        for key in self.mirror.runs:
+            self.queue.add(key)
+        self.pulse.filled = True
+
+
+async def run(told: settings.Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop`. Raises `lease.Lost` and `health.PortTaken`."""
+    api = await Api.connect()
+    held = Lease(
+        api, told.lease_namespace, leader_election.name_of(told.namespaces), told.identity, pod_uid=told.pod_uid
+    )
+    api.fence = held.valid
+    parts = Parts(told, api)
+    probes = health.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
+    try:
+        await probes.start()
+        if await _first(held.acquire(), stop.wait()):
+            return
+        await _first(held.keep(), parts.serve(stop))
+    finally:
+        await held.release()
+        await probes.stop()
+        await api.close()
+
+
+async def _first(one: Awaitable[object], other: Awaitable[object]) -> bool:
+    """Wait until one of the two ends, end the other; True when it was the second. Raises what it raised."""
+    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        return tasks[1] in done
+    finally:
+        await _end(*tasks)
+
+
+async def _end(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""The bucket as the operator uses it: objects, grants, recent cache keys."""

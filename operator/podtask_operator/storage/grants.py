@@ -1,0 +1,118 @@
+"""What one attempt may know and touch, as a Secret: presigned URLs for exactly its own objects, never credentials.
+
+`build` is pure but for signing (no network). Read by `podtask_runner.process.supervisor`; written by `apply`.
+Design: taskrun-api, Grants.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from podtask.core.api import spec as models
+from podtask.core.api.names import LABEL_FLOW_RUN, LABEL_MANAGED_BY, LABEL_TASK_RUN, MANAGED_BY, SECRET_TYPE
+from podtask.core.api.status import ResolvedInput, Status
+from podtask.core.storage import Signer
+from podtask.core.storage.layout import Bucket, secret_key, secret_name
+from podtask_operator.pods import owner
+from podtask_operator.settings import Settings
+from podtask_operator.task_runs.parse import TaskRun, policy
+from podtask_runner import names, protocol
+
+LOG_CHUNK_LIMIT = 8 * 1024 * 1024
+"""Bytes of one log chunk."""
+
+
+def secret(run: TaskRun, attempt: int, grants: protocol.Grants) -> dict[str, Any]:
+    """The Secret of the run with the grants of this attempt."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": secret_name(run.name),
+            "namespace": run.namespace,
+            "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_TASK_RUN: run.name},
+            "ownerReferences": [owner.reference(run)],
+        },
+        "type": SECRET_TYPE,
+        "data": {secret_key(attempt): base64.b64encode(protocol.dump(grants)).decode()},
+    }
+
+
+def build(
+    run: TaskRun, attempt: int, inlined: dict[str, bytes], bucket: Bucket, signer: Signer, settings: Settings
+) -> protocol.Grants:
+    """The grants of one attempt of a live TaskRun. `inlined`: small results of upstreams by digest."""
+    spec, life = run.spec, settings.grant_seconds
+    keys = bucket.attempt(run.uid, attempt)
+
+    def slot(key: str) -> protocol.Slot:
+        return protocol.Slot(signer.sign_put(key, life), signer.sign_get(key, life))
+
+    def blob(payload: models.Payload) -> protocol.Blob:
+        if payload.inline is not None:
+            raw = base64.b64decode(payload.inline)
+            return protocol.Blob(hashlib.sha256(raw).hexdigest(), len(raw), names.CLOUDPICKLE, inline=payload.inline)
+        digest = payload.digest or ""
+        return protocol.Blob(
+            digest, payload.size or 0, names.CLOUDPICKLE, url=signer.sign_get(bucket.blob(digest), life)
+        )
+
+    def result(found: ResolvedInput) -> protocol.Blob:
+        if found.digest in inlined:
+            text = base64.b64encode(inlined[found.digest]).decode()
+            return protocol.Blob(found.digest, found.size, found.serializer, inline=text)
+        key = bucket.attempt(found.source_uid or found.uid, found.attempt).result
+        return protocol.Blob(found.digest, found.size, found.serializer, url=signer.sign_get(key, life))
+
+    task, known, asked = spec.task, run.status, policy(run)
+    resolved = {found.task_run: found for found in known.inputs}
+    return protocol.Grants(
+        namespace=run.namespace,
+        task_run=run.name,
+        uid=run.uid,
+        attempt=attempt,
+        task_name=task.name or run.name,
+        code=protocol.Code(
+            source=task.source,
+            function=task.function,
+            entrypoint=task.entrypoint,
+            shipped=blob(task.code) if task.code else None,
+        ),
+        result=slot(keys.result),
+        error=slot(keys.error),
+        outcome=slot(keys.outcome),
+        parameters=spec.parameters,
+        inputs=blob(spec.inputs) if spec.inputs else None,
+        files=tuple(
+            protocol.Blob(file.digest, file.size, names.FILE, url=signer.sign_get(bucket.blob(file.digest), life))
+            for file in spec.files
+        ),
+        upstream=tuple(
+            protocol.Upstream(result(resolved[up.task_run]), parameter=up.parameter, ref=up.ref)
+            for up in spec.upstream
+            if up.task_run in resolved
+        ),
+        retries_left=max(0, asked.retries - known.retries_used),
+        retries_used=known.retries_used,
+        tags=tuple(spec.tags),
+        flow_run=run.labels.get(LABEL_FLOW_RUN, ""),
+        timeout_seconds=spec.timeout_seconds,
+        grace_seconds=asked.grace_seconds,
+        store_timeout_seconds=settings.store_timeout_seconds,
+        python=task.python,
+        logs=signer.sign_post(keys.log, LOG_CHUNK_LIMIT, life),
+    )
+
+
+def small_result(status: Status) -> tuple[str, bytes] | None:
+    """A result that its status carries whole: `(digest, bytes)`, checked, so that no download is needed."""
+    result = status.result
+    if result is None or (result.value is None and not result.inline):
+        return None
+    try:
+        raw = base64.b64decode(result.inline or "") if result.value is None else result.value.encode()
+    except ValueError:  # neither base64 nor UTF-8: whatever runs in a pod can write its outcome
+        return None
+    return (result.digest, raw) if hashlib.sha256(raw).hexdigest() == result.digest else None

@@ -1,0 +1,187 @@
+"""The operator's own use of the bucket: stored outcomes and cache pointers. Blocking calls run in threads.
+
+The operator derives every key itself and reads only JSON that the runner or it wrote; it never loads a payload.
+Who wrote an object chose its size: of each no more is read than one of ours can have.
+Used by: `observe` (reads), `apply` (pointers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from podtask.core.api.status import ResultInfo
+from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
+from podtask.core.lifecycle.model import Publish
+from podtask.core.storage import AlreadyStored, NotStored, Store
+from podtask.core.storage.gc import keep_note
+from podtask.core.storage.layout import Bucket
+from podtask.core.storage.log_tail import ANCHOR
+from podtask_operator.pods import outcome
+from podtask_operator.storage.grants import LOG_CHUNK_LIMIT
+from podtask_operator.storage.recent import Recent
+from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.parse import FOR_EVER, TaskRun
+from podtask_runner.protocol import Outcome
+
+log = logging.getLogger(__name__)
+
+OUTCOME_LIMIT: Final = 64 * 1024
+"""Bytes of a stored outcome; the runner's has 4096 at most (`dump_outcome`), but its URL lets a pod PUT anything."""
+_CHUNK: Final = re.compile(r"/log/[0-9]{6}\Z")
+"""What the runner calls its chunks; a pod may have stored other things beside them, under names that no store takes."""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What the cache holds for a key: an entry with its result, or why not."""
+
+    entry: CacheEntry | None = None
+    miss_reason: str | None = None
+    absent: bool = False
+    """There is none, and none was dropped."""
+    dropped: bool = False
+    """There was one, and it was removed because nobody could have used it; `miss_reason` says why."""
+
+    @property
+    def result(self) -> ResultInfo | None:
+        """The entry's result as the status of a run that did not produce it."""
+        entry = self.entry
+        if entry is None:
+            return None
+        return ResultInfo(
+            digest=entry.digest,
+            size=entry.size,
+            serializer=entry.serializer,
+            content_hash=entry.content_hash,
+            value=entry.value,
+            inline=entry.inline,
+            attempt=entry.producer.attempt,
+            source_uid=entry.producer.uid,
+        )
+
+
+class Objects:
+    """One bucket, all namespaces."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._recent = Recent(store)
+
+    def bucket(self, namespace: str) -> Bucket:
+        """Keys of one namespace."""
+        return Bucket(self._prefix, namespace)
+
+    async def outcome(self, run: TaskRun, attempt: int) -> Outcome | None:
+        """What the runner stored as its answer, or None. Raises `StoreUnavailable`."""
+        key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
+        try:
+            data = await asyncio.to_thread(self._store.get, key, limit=OUTCOME_LIMIT + 1)
+        except NotStored:
+            return None
+        said = outcome.parse(data) if len(data) <= OUTCOME_LIMIT else None
+        if said is None:
+            log.warning("the stored outcome of %s/%s is not readable", run.namespace, run.name)
+        return said
+
+    async def answered(self, run: TaskRun, attempt: int) -> bool:
+        """True where the runner stored how the attempt ended. Raises `StoreUnavailable`."""
+        key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
+        return await asyncio.to_thread(self._store.head, key) is not None
+
+    async def end_of_log(self, run: TaskRun, attempt: int) -> bytes:
+        """The end of what the runner shipped of its output, `ANCHOR` bytes or all. Raises `StoreUnavailable`."""
+        keys = self.bucket(run.namespace).attempt(run.uid, attempt)
+
+        def read() -> bytes:
+            stored = (info for info in self._store.list(keys.log) if info.size and _CHUNK.search(info.key))
+            chunks = deque((info.key for info in stored if info.key < keys.last_words), maxlen=ANCHOR)
+            end = b""
+            while chunks and len(end) < ANCHOR:
+                end = self._store.get(chunks.pop(), limit=LOG_CHUNK_LIMIT) + end
+            return end
+
+        try:
+            return await asyncio.to_thread(read)
+        except NotStored:  # removed in between
+            return b""
+
+    async def retain(self, run: TaskRun, now: datetime) -> None:
+        """Note how long the objects of a run that ends are kept, if it asks for that. Raises `StoreUnavailable`."""
+        seconds = run.spec.result_retention_seconds
+        if seconds is not None:
+            until = now + timedelta(seconds=min(seconds, FOR_EVER))
+            await asyncio.to_thread(self._store.put, self.bucket(run.namespace).keep(run.uid), keep_note(until))
+
+    async def put_last_words(self, run: TaskRun, attempt: int, chunk: bytes) -> None:
+        """Write the last chunk of a log, once. Raises `StoreUnavailable`."""
+        key = self.bucket(run.namespace).attempt(run.uid, attempt).last_words
+        try:
+            await asyncio.to_thread(lambda: self._store.put(key, chunk, if_absent=True))
+        except AlreadyStored:
+            log.debug("the last words of %s/%s are written already", run.namespace, run.name)
+
+    async def lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
+        """A live entry whose result is still what it was; a broken one is dropped. Raises `StoreUnavailable`."""
+        return await asyncio.to_thread(self._lookup, namespace, cache_key, now)
+
+    async def why_missed(self, namespace: str, composed: Composed) -> str | None:
+        """What differs from the nearest earlier run of the task; None where nothing is known."""
+        return await asyncio.to_thread(self._recent.why_missed, self.bucket(namespace), composed)
+
+    async def publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
+        """Write the pointer of a completed attempt. Raises `StoreUnavailable`."""
+        await asyncio.to_thread(self._publish, run, effect, composed, now)
+
+    def _lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
+        bucket = self.bucket(namespace)
+        pointer = bucket.cache(cache_key)
+        try:
+            entry = CacheEntry.load(self._store.get(pointer, limit=POINTER_LIMIT + 1))
+        except NotStored:
+            return Lookup(miss_reason="There is no entry for this key.", absent=True)
+        except ValueError as error:
+            self._store.delete(pointer)
+            return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}", dropped=True)
+        if entry.key != cache_key or not entry.live(now):
+            return Lookup(
+                miss_reason="The entry has expired." if entry.key == cache_key else "There is no entry for this key."
+            )
+        info = self._store.head(bucket.attempt(entry.producer.uid, entry.producer.attempt).result)
+        if info is None or info.size != entry.size or info.etag != entry.etag:
+            self._store.delete(pointer)
+            what = "is gone" if info is None else "was altered"
+            reason = f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped."
+            return Lookup(miss_reason=reason, dropped=True)
+        return Lookup(entry)
+
+    def _publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
+        bucket, result = self.bucket(run.namespace), effect.result
+        if result.attempt is None:
+            raise ValueError("a published result names its attempt")
+        info = self._store.head(bucket.attempt(run.uid, result.attempt).result)
+        if info is None or info.size != result.size:
+            log.warning("no cache entry for %s/%s: its result object is missing", run.namespace, run.name)
+            return
+        entry = CacheEntry(
+            key=effect.key,
+            digest=result.digest,
+            size=result.size,
+            etag=info.etag,
+            serializer=result.serializer,
+            content_hash=result.content_hash,
+            value=result.value,
+            inline=result.inline,
+            producer=Producer(run.name, run.uid, result.attempt),
+            components=composed.components,
+            created_at=now,
+            expires_at=effect.expires_at,
+        )
+        self._store.put(bucket.cache(effect.key), entry.dump())
+        self._recent.add(bucket, composed, run.name)

@@ -1,0 +1,1 @@
+"""A TaskRun as JSON: parsed, validated, its cache key, the patch of its status."""

@@ -1,0 +1,153 @@
+"""A TaskRun as the operator holds it: parsed once, defensively, from what the API server sent.
+
+Before: the watch or a GET (plain dicts). Next: `validate`, `pod`, and `policy` for `podtask.core.lifecycle`.
+A poison object raises `Malformed` here and nothing else anywhere later, so that one object never stops the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from podtask.core.api.spec import Cache, OnConcurrent, TaskRunSpec
+from podtask.core.api.status import Status
+from podtask.core.lifecycle.model import CachePolicy, Policy
+from podtask_operator.pods.template import grace_seconds
+
+FOR_EVER = 100 * 365 * 86400.0
+"""Seconds; longer times mean the same, and dates end with the year 9999."""
+
+
+class Malformed(Exception):
+    """An object that cannot be read; the text is a sentence that names the object and the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRun:
+    """One TaskRun: identity, what is asked (spec) and what is known (status)."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    created_at: datetime
+    resource_version: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    spec: TaskRunSpec
+    status: Status
+    raw_status: Mapping[str, Any] = field(default_factory=dict)
+    """The status as it is stored, for computing a patch; empty once it has ended, because nothing changes any more."""
+    deleting: bool = False
+
+    @classmethod
+    def parse(cls, obj: Any) -> TaskRun:
+        """The run in an object of the API server. Raises `Malformed`; unknown fields are ignored."""
+        if not isinstance(obj, Mapping):
+            raise Malformed("A TaskRun is not an object.")
+        meta = _parse(_METADATA, obj.get("metadata"), "metadata", _place(obj))
+        where = f"TaskRun {meta.namespace}/{meta.name}"
+        status = _parse(_STATUS, obj.get("status") or {}, "status", where)
+        if not _aware(status):
+            raise Malformed(f"{where} cannot be read: status has a time without a time zone.")
+        return cls(
+            name=meta.name,
+            namespace=meta.namespace,
+            uid=meta.uid,
+            generation=meta.generation,
+            created_at=meta.creationTimestamp,
+            resource_version=meta.resourceVersion,
+            labels=meta.labels or {},
+            annotations=meta.annotations or {},
+            spec=_parse(_SPEC, obj.get("spec"), "spec", where),
+            status=status,
+            raw_status={} if status.finished else obj.get("status") or {},
+            deleting=meta.deletionTimestamp is not None,
+        )
+
+
+def policy(run: TaskRun) -> Policy:
+    """What the spec asks of the lifecycle. Never raises: a malformed podTemplate is `validate`'s to report."""
+    spec, cache = run.spec, run.spec.cache
+    return Policy(
+        retries=spec.retries,
+        retry_delays=tuple(spec.retry_delay_seconds),
+        retry_jitter=spec.retry_jitter_factor,
+        max_disruptions=spec.max_disruptions,
+        timeout_seconds=spec.timeout_seconds,
+        deadline_seconds=spec.deadline_seconds,
+        pending_timeout_seconds=spec.pending_timeout_seconds,
+        grace_seconds=grace_seconds(spec.pod_template),
+        suspend=spec.suspend,
+        cancel=spec.cancel,
+        ttl_seconds=_bounded(spec.ttl_seconds_after_finished),
+        cache=_cache(cache) if cache else None,
+    )
+
+
+def _cache(asked: Cache) -> CachePolicy:
+    return CachePolicy(
+        expiration_seconds=_bounded(asked.expiration_seconds),
+        refresh=asked.refresh,
+        wait_for_concurrent=asked.on_concurrent is OnConcurrent.WAIT,
+    )
+
+
+@dataclass(frozen=True)
+class _Metadata:
+    """`metadata` as Kubernetes spells it."""
+
+    name: str
+    namespace: str
+    uid: str
+    creationTimestamp: AwareDatetime  # noqa: N815 - the name on the wire
+    resourceVersion: str  # noqa: N815
+    generation: int = 0
+    labels: dict[str, str] | None = field(default=None)
+    annotations: dict[str, str] | None = field(default=None)
+    deletionTimestamp: str | None = None  # noqa: N815
+
+
+_METADATA: TypeAdapter[_Metadata] = TypeAdapter(_Metadata)
+_STATUS: TypeAdapter[Status] = TypeAdapter(Status)
+_SPEC: TypeAdapter[TaskRunSpec] = TypeAdapter(TaskRunSpec)
+
+
+def _parse(adapter: TypeAdapter[Any], data: Any, part: str, where: str) -> Any:
+    try:
+        return adapter.validate_python(data)
+    except (ValidationError, RecursionError) as error:
+        raise Malformed(f"{where} cannot be read: {_sentence(error, part)}.") from None
+
+
+def _sentence(error: ValidationError | RecursionError, part: str) -> str:
+    """The first complaint, with the field's path as a person would write it."""
+    if isinstance(error, RecursionError):
+        return f"{part} is nested too deeply"
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])
+    return f"{part}{path[:200]}: {first['msg'][:300]}"
+
+
+def _place(obj: Mapping[str, Any]) -> str:
+    """Whatever can be said of where a malformed object is."""
+    meta = obj.get("metadata")
+    known = meta if isinstance(meta, Mapping) else {}
+    return f"TaskRun {known.get('namespace', '?')!s:.63}/{known.get('name', '?')!s:.253}"
+
+
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(float(seconds), FOR_EVER)
+
+
+def _aware(value: Any) -> bool:
+    """False where any time inside has no time zone: the API server accepts those, comparisons do not."""
+    if isinstance(value, datetime):
+        return value.tzinfo is not None
+    if isinstance(value, tuple):
+        return all(map(_aware, value))
+    return not is_dataclass(value) or all(_aware(getattr(value, f.name)) for f in fields(value))

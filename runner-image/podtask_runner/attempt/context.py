@@ -1,0 +1,49 @@
+"""Which run is this? For user code inside the child: `podtask_runner.attempt.context.current()`.
+
+Set once by `podtask_runner.process.child`, before user code is loaded. The same facts are in the environment
+(`names.ENV_RUN_NAME`, `names.ENV_ATTEMPT`) for programs that the user's code starts.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from podtask_runner.names import ENV_ATTEMPT, ENV_RUN_NAME
+from podtask_runner.protocol import Grants
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """The attempt that is being executed. `attempt` counts from 1 and includes disrupted attempts."""
+
+    namespace: str
+    task_run: str
+    attempt: int
+    task_name: str = ""
+    flow_run: str = ""
+    tags: tuple[str, ...] = ()
+
+
+_current: RunInfo | None = None
+
+
+def current() -> RunInfo | None:
+    """The attempt this process executes; None anywhere but in a runner's child."""
+    return _current
+
+
+def enter(grants: Grants) -> None:
+    """Make the attempt known to user code in this process and below it."""
+    global _current  # noqa: PLW0603 - one process executes one attempt
+    _current = RunInfo(
+        grants.namespace, grants.task_run, grants.attempt, grants.task_name, grants.flow_run, grants.tags
+    )
+    os.environ[ENV_RUN_NAME] = grants.task_run
+    os.environ[ENV_ATTEMPT] = str(grants.attempt)
+
+
+def leave() -> None:
+    """From now on this process executes no attempt: it drives a flow (`podtask.driver`)."""
+    global _current  # noqa: PLW0603 - as in `enter`
+    _current = None

@@ -1,0 +1,1 @@
+"""Content hashes and code identity. Shared with SDK and operator."""

@@ -1,0 +1,146 @@
+"""The process with the user's code: forked by `podtask_runner.process.supervisor`, it executes once and reports.
+
+Forked, not started anew: the interpreter and the wire formats are already loaded. It is a process group of its
+own (so that the supervisor can end everything the user's code has started) and it does not outlive its supervisor.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import os
+import signal
+import sys
+import threading
+import types
+from contextlib import suppress
+from typing import NoReturn
+
+from podtask_runner.attempt import context
+from podtask_runner.attempt.execute import execute, refusal
+from podtask_runner.errors import RunnerError, ToldToStop
+from podtask_runner.process.handover import Handover
+from podtask_runner.protocol import Error, Grants, Outcome, Verdict
+from podtask_runner.storage.client import Reload, Store
+
+
+def main(grants: Grants, reload: Reload, desk: Handover, supervisor: int) -> int:
+    """Execute one attempt and leave the report; the exit code is 0 when a report is there."""
+    _settle(desk, supervisor)
+    here = os.getpid()
+    context.enter(grants)
+    try:
+        outcome = execute(grants, Store(grants, reload), desk)
+    except RunnerError as error:
+        outcome = refusal(error)
+    except BaseException as error:  # noqa: BLE001 - the runner's own mistakes get a verdict too
+        if os.getpid() != here:
+            _leave(error, desk)
+        cure = "This is a defect of podtask; please report it with this message."
+        outcome = Outcome(Verdict.CRASHED, error=Error(type(error).__name__, str(error), retryable=False, cure=cure))
+    if os.getpid() != here:  # the forked one met a refusal of the runner
+        os._exit(1)
+    _flush()
+    desk.report(outcome)
+    return 0
+
+
+def _settle(desk: Handover, supervisor: int) -> None:
+    """From a copy of the supervisor to a process that user code may take for an ordinary Python."""
+    desk.child_side()
+    _die_with(supervisor)
+    _end_in_order()
+    with desk.fault.open("wb", buffering=0) as words:
+        faulthandler.enable(os.dup(words.fileno()))
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    # New streams, because the old ones were made for the supervisor's descriptors (a file may have become a pipe);
+    # by lines, so that what was printed is out before the interpreter dies.
+    sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
+    # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv = [""]
+    _complete_path()
+
+
+def _text_stream(descriptor: int) -> io.TextIOWrapper:
+    binary = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
+    return io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def _complete_path() -> None:
+    """The working directory and PYTHONPATH first, as for `python script.py`, also under `python -I`."""
+    wanted = [str(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    for entry in reversed([_cwd(), *wanted]):
+        if entry not in sys.path:
+            sys.path.insert(0, entry)
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a string for sys.path
+    except OSError:
+        return "/"
+
+
+def _die_with(supervisor: int) -> None:
+    """Ask the kernel for SIGKILL when the supervisor dies. Process 1 takes its whole pod with it anyway."""
+    if supervisor == 1 or not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:  # it died before we asked
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _end_in_order() -> None:
+    """SIGTERM (cancel, eviction) raises `ToldToStop`, so that `finally` and `with` tidy up within the grace.
+
+    Python's own answer is to die on the spot. User code may install a handler of its own. Processes that it forks
+    die on the spot as ever, because whoever terminates them counts on it; during the fork the signal is held
+    back, because Python forgets one that reaches a new process before it is set up.
+    """
+    held = threading.local()
+
+    def stop(signum: int, frame: types.FrameType | None) -> None:  # noqa: ARG001 - the shape of a handler
+        raise ToldToStop(128 + signum)
+
+    def hold() -> None:
+        held.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held.mask)
+
+    def release_new_process() -> None:
+        if signal.getsignal(signal.SIGTERM) is stop:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    signal.signal(signal.SIGTERM, stop)
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_new_process)
+
+
+def _leave(error: BaseException, desk: Handover) -> NoReturn:
+    """End a process that user code forked, with the exit code and the words that any Python has for it.
+
+    At once: files that go at the end of an interpreter belong to the task's own process.
+    """
+    code = error.code if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+        from podtask_runner.serialization.pickling import traceback_text
+
+        desk.tell(traceback_text(error))
+    elif isinstance(code, str):
+        desk.tell(f"{code}\n")
+    _flush()
+    os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # closed by user code, or replaced by something that does as it likes
+            stream.flush()

@@ -1,0 +1,261 @@
+"""The two messages between whoever starts an attempt and the runner: Grants in, Outcome back.
+
+`Grants` is a JSON file (in a pod: one key of a Secret) with everything one attempt may touch: time-limited
+URLs for exactly its own objects, inline code and arguments, and its limits. `Outcome` is what the runner
+answers, the same bytes as object `outcome` and as termination message (at most 4096 bytes).
+
+Both carry `v`, and both readers ignore keys they do not know, so an older pod can speak to a newer operator.
+Next on the road: `podtask_runner.process.supervisor`; written by `podtask_operator.storage.grants` and
+`podtask.backends.process`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from podtask_runner.names import TERMINATION_LIMIT, WIRE_VERSION
+
+T = TypeVar("T")
+
+
+class Verdict(str, enum.Enum):
+    """How an attempt ended, in the runner's own words (design: taskrun-api, Runner)."""
+
+    COMPLETED = "Completed"
+    FAILED = "Failed"  # the user's code raised an Exception
+    CRASHED = "Crashed"  # interpreter died, SystemExit, unpicklable result: not retried
+    INTERRUPTED = "Interrupted"  # SIGTERM came from outside: a disruption
+    TIMED_OUT = "TimedOut"
+    INVALID_SPEC = "InvalidSpec"
+    ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
+    INPUT_CORRUPTED = "InputCorrupted"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True)
+class Put:
+    """Where one object may be written, once. `headers` are signed and must be sent exactly."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One object of the attempt: write it, or read back what an earlier try wrote."""
+
+    put: Put
+    get: str
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A payload to read: inline (base64) or by URL; the digest is checked before any byte is interpreted."""
+
+    digest: str
+    """sha256 of the whole object, lower-case hex."""
+    size: int
+    serializer: str = "cloudpickle"
+    inline: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Code:
+    """Exactly one of: `source` (text), `entrypoint` (`package.module:function`), `shipped` (a pickled function)."""
+
+    source: str | None = None
+    function: str = "main"
+    entrypoint: str | None = None
+    shipped: Blob | None = None
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """The result of another run: bound to a keyword `parameter`, or to every placeholder named `ref` in the inputs.
+
+    Where a failed upstream is passed as data (subflow parameters), the blob is its stored, pickled exception.
+    """
+
+    blob: Blob
+    parameter: str | None = None
+    ref: str | None = None
+
+
+@dataclass(frozen=True)
+class LogPost:
+    """A presigned POST policy (SigV4): any number of chunks under `prefix`, each at most `max_bytes`."""
+
+    url: str
+    prefix: str
+    max_bytes: int
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Grants:
+    """Everything one attempt may know and touch."""
+
+    namespace: str
+    task_run: str
+    uid: str
+    attempt: int
+    code: Code
+    result: Slot
+    error: Slot
+    outcome: Slot
+    task_name: str = ""
+    parameters: Mapping[str, Any] | None = None
+    """Keyword arguments of the YAML door."""
+    inputs: Blob | None = None
+    """Pickled `(args, kwargs)` of the SDK."""
+    upstream: tuple[Upstream, ...] = ()
+    files: tuple[Blob, ...] = ()
+    """Content of the `podtask.File`s among the inputs, which name it by its digest."""
+    retries_left: int = 0
+    """User attempts after this one; the retry condition is only asked when there is one."""
+    retries_used: int = 0
+    """User attempts before this one: disruptions count in `attempt` and not here."""
+    tags: tuple[str, ...] = ()
+    flow_run: str = ""
+    timeout_seconds: float | None = None
+    grace_seconds: float = 10.0
+    """Seconds between SIGTERM and SIGKILL of the child."""
+    store_timeout_seconds: float = 600.0
+    python: str | None = None
+    """Python minor the code was made with, such as "3.11"."""
+    logs: LogPost | None = None
+    v: int = WIRE_VERSION
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a completed attempt stored. `value` is JSON text, `inline` base64 of a small payload."""
+
+    digest: str
+    size: int
+    serializer: str
+    contentHash: str | None = None  # noqa: N815 - the name on the wire and in the status
+    value: str | None = None
+    inline: str | None = None
+
+
+@dataclass(frozen=True)
+class Error:
+    """What went wrong: for people (type, message, traceback) and for machines (digest, inline, retryable)."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+    """The last lines of the traceback."""
+    digest: str | None = None
+    """sha256 of the stored, pickled exception."""
+    size: int | None = None
+    inline: str | None = None
+    """base64 of the pickled exception when it is small."""
+    retryable: bool = True
+    """False when the task's own retry condition said no."""
+    cure: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The runner's one answer."""
+
+    outcome: Verdict
+    result: Result | None = None
+    error: Error | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds per phase: `load`, `run`, `store`, and `delay` when the task computed its own retry delay."""
+    v: int = WIRE_VERSION
+
+
+def dump(message: Grants | Outcome) -> bytes:
+    """The message as compact JSON, without empty fields."""
+    text = json.dumps(_plain(message), separators=(",", ":"), ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
+
+
+def dump_outcome(outcome: Outcome) -> bytes:
+    """The outcome in at most 4096 bytes: first the traceback shrinks, then inline payloads go, then the message."""
+    for smaller in _ever_smaller(outcome):
+        data = dump(smaller)
+        if len(data) <= TERMINATION_LIMIT:
+            return data
+    raise AssertionError("an outcome without texts fits into the termination message")
+
+
+def load_grants(data: bytes) -> Grants:
+    """Parse a grants file; unknown keys are ignored. Raises `ValueError` for anything that is not one."""
+    return _build(Grants, _object(data))
+
+
+def load_outcome(data: bytes) -> Outcome:
+    """Parse an outcome; unknown keys are ignored. Raises `ValueError` for anything that is not one."""
+    return _build(Outcome, _object(data))
+
+
+def _object(data: bytes) -> Mapping[str, Any]:
+    parsed = json.loads(data)
+    if not isinstance(parsed, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - readers promise ValueError for bad data
+    return parsed
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        pairs = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {name: _plain(item) for name, item in pairs if item is not None and item != () and item != {}}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _ever_smaller(outcome: Outcome) -> Iterator[Outcome]:
+    yield outcome
+    error, result = outcome.error, outcome.result
+    if error is not None:
+        for keep in (1024, 256, 0):
+            tail = (error.traceback or "")[-keep:] if keep else None
+            yield replace(outcome, error=replace(error, traceback=tail))
+        error = replace(error, traceback=None, inline=None)
+        for keep in (1024, 256, 32):
+            yield replace(outcome, error=replace(error, type=error.type[:keep], message=error.message[:keep]))
+    if result is not None:
+        yield replace(outcome, result=replace(result, value=None, inline=None))
+
+
+_NESTED: dict[type, dict[str, Callable[[Any], Any]]] = {}
+
+
+def _build(cls: type[T], data: Any) -> T:
+    """The dataclass from parsed JSON; nested dataclasses by their type hints. A missing field is a `ValueError`."""
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{cls.__name__}: expected an object, got {type(data).__name__}")  # noqa: TRY004
+    if cls not in _NESTED:
+        _NESTED[cls] = {name: _converter(hint) for name, hint in get_type_hints(cls).items()}
+    converters = _NESTED[cls]
+    try:
+        return cls(**{name: converters[name](item) for name, item in data.items() if name in converters})
+    except TypeError as error:
+        raise ValueError(f"{cls.__name__}: {error}") from None
+
+
+def _converter(hint: Any) -> Callable[[Any], Any]:
+    if get_origin(hint) is tuple:
+        inner = _converter(get_args(hint)[0])
+        return lambda items: tuple(inner(item) for item in items)
+    options = [option for option in (get_args(hint) or (hint,)) if isinstance(option, type)]
+    nested = next((option for option in options if dataclasses.is_dataclass(option)), None)
+    if nested is not None:
+        return lambda item: None if item is None else _build(nested, item)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return hint
+    return lambda item: item

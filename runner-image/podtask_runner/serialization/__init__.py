@@ -1,0 +1,1 @@
+"""Objects to bytes and back: pickles, JSON, tables, compression. Shared with SDK and operator."""

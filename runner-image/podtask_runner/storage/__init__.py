@@ -1,0 +1,1 @@
+"""Reading and writing under grants, over HTTP; spooled payloads. Shared with the SDK."""

@@ -1,0 +1,189 @@
+"""One attempt in this process: arguments in, one `Outcome` out. The verdicts are the runner's own.
+
+Used by `podtask.backends.local`; `cache_key` also by every other place that runs a user's `cache_key_fn` here.
+Before: `podtask.backends.in_process.controller`. Beside: `podtask_runner.attempt.execute`, which does the same inside a
+pod.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import os
+from collections.abc import Coroutine
+from contextvars import Context
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from podtask.context import TASK_RUN, TaskRunContext, task_run_logger
+from podtask.core import clock
+from podtask.states import open_returned
+from podtask.support.print_capture import prints_to
+from podtask_runner.attempt.execute import drained
+
+if TYPE_CHECKING:
+    from podtask.model.task_run import TaskRun
+    from podtask_runner.protocol import Outcome
+
+
+@dataclass
+class _Page:
+    """Where the runner's code leaves a payload: here in memory instead of in a file."""
+
+    data: bytes | None = None
+
+    def write_bytes(self, data: bytes) -> None:
+        self.data = bytes(data)
+
+    def open(self, mode: Literal["wb"]) -> BinaryIO:  # noqa: ARG002 - of a Path
+        return _Kept(self)
+
+
+class _Kept(io.BytesIO):
+    """Leaves on its page what was written."""
+
+    def __init__(self, page: _Page) -> None:
+        super().__init__()
+        self._page = page
+
+    def close(self) -> None:
+        if not self.closed:
+            self._page.data = self.getvalue()
+        super().close()
+
+
+@dataclass
+class _Desk:
+    result: _Page = field(default_factory=_Page)
+    error: _Page = field(default_factory=_Page)
+    far: bool = False
+
+    def take(self, file: Path) -> None:
+        """A file stays where it is; its path is what there is to know."""
+        self.result.data = os.fsencode(file)
+
+    def tell(self, text: str) -> None:
+        """The driver raises the exception with its traceback; printing it here as well would be noise."""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """What the retry condition may know of the budget."""
+
+    retries_left: int
+    retries_used: int
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One attempt, ready to be called on a thread (`run`) or on an event loop (`run_async`)."""
+
+    run_: TaskRun
+    number: int
+    retries: Retries
+
+    def run(self) -> tuple[Outcome, bytes | None]:
+        """Call the sync function in a context of its own; nothing is raised."""
+        return Context().run(self._call)
+
+    async def run_async(self) -> tuple[Outcome, bytes | None]:
+        """Await the async function. The caller gives the context; nothing is raised."""
+        try:
+            args, kwargs = arguments(self.run_)
+            with self._inside(args, kwargs):
+                value = drained(await self.run_.task.fn(*args, **kwargs))
+            value = open_returned(value)
+        except BaseException as error:  # noqa: BLE001 - every end has a verdict
+            return self._raised(error)
+        return self._returned(value)
+
+    def _call(self) -> tuple[Outcome, bytes | None]:
+        try:
+            args, kwargs = arguments(self.run_)
+            with self._inside(args, kwargs):
+                value = self.run_.task.fn(*args, **kwargs)
+                if isinstance(value, Coroutine):  # a callable that turned out to be async
+                    import asyncio
+
+                    value = asyncio.run(value)
+                value = drained(value)
+            value = open_returned(value)
+        except BaseException as error:  # noqa: BLE001 - every end has a verdict
+            return self._raised(error)
+        return self._returned(value)
+
+    @contextlib.contextmanager
+    def _inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        run = self.run_
+        info = replace(run.info, run_count=self.number)
+        parameters = named(run, args, kwargs)
+        token = TASK_RUN.set(TaskRunContext(run.task, info, clock.now(), parameters))
+        try:
+            with prints_to(task_run_logger(info)) if run.task.options.log_prints else contextlib.nullcontext():
+                yield
+        finally:
+            TASK_RUN.reset(token)
+
+    def _returned(self, value: Any) -> tuple[Outcome, bytes | None]:
+        from podtask_runner.attempt import execute
+
+        desk = _Desk()
+        outcome = execute.completed(value, desk)
+        return outcome, desk.result.data if outcome.result else desk.error.data
+
+    def _raised(self, error: BaseException) -> tuple[Outcome, bytes | None]:
+        from podtask.payloads.code import shipped
+        from podtask_runner.attempt import execute
+
+        _forget_own_frames(error)
+        desk = _Desk()
+        timings: dict[str, float] = {}
+        outcome = execute.raised(error, shipped(self.run_.task), self.retries, desk, timings)
+        return replace(outcome, timings=timings), desk.error.data
+
+
+def _forget_own_frames(error: BaseException) -> None:
+    """The traceback begins where the user's code does."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
+        trace = trace.tb_next
+    error.__traceback__ = trace or error.__traceback__
+
+
+def arguments(run: TaskRun) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A fresh copy of the arguments, upstream results in their places (each is loaded once)."""
+    from podtask_runner.serialization.pickling import loads
+
+    by_id = {upstream.id: upstream for upstream in run.upstreams}
+    loaded: dict[str, Any] = {}
+
+    def resolve(ref: str) -> Any:
+        if ref in run.inputs.files:
+            return run.inputs.files[ref]
+        if ref not in loaded:
+            loaded[ref] = by_id[ref].load()
+        return loaded[ref]
+
+    args, kwargs = loads(run.inputs.payload, resolve=resolve)
+    return tuple(args), dict(kwargs)
+
+
+def named(run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by parameter name, as `cache_key_fn` and `get_run_context().parameters` see them."""
+    bound: inspect.BoundArguments = run.task.signature.bind(*args, **kwargs)
+    bound.apply_defaults()  # an empty *args or **kwargs is a parameter as well (seed)
+    return dict(bound.arguments)
+
+
+def cache_key(run: TaskRun) -> str | None:
+    """What the task's `cache_key_fn` answers for the resolved arguments; outside of any context (seed, engine)."""
+    key_fn = run.task.options.cache_key_fn
+    if key_fn is None:
+        return None
+    args, kwargs = arguments(run)
+    parameters = named(run, args, kwargs)
+    context = TaskRunContext(run.task, run.info, clock.now(), parameters)
+    key = Context().run(key_fn, context, parameters)
+    return None if key is None or key == "" else str(key)

@@ -1,0 +1,64 @@
+"""Between a run of the SDK and the lifecycle's view of it: options as policy, futures as upstreams, ends as log lines.
+
+Used by: `podtask.backends.in_process.controller`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from podtask.context import task_run_logger
+from podtask.core.api.names import Ended
+from podtask.core.api.status import Status
+from podtask.core.lifecycle.model import CachePolicy, Policy, Upstream
+from podtask.model.task_run import TaskRun
+
+
+def policy_of(run: TaskRun) -> Policy:
+    """The task's options as the lifecycle reads them."""
+    options = run.task.options
+    cache = None
+    if options.cache_key_fn is not None:
+        expiration = options.cache_expiration
+        cache = CachePolicy(
+            expiration_seconds=None if expiration is None else expiration.total_seconds(),
+            refresh=options.refresh_cache,
+            wait_for_concurrent=options.cache_concurrent == "wait",
+        )
+    policy = Policy(
+        retries=options.retries,
+        retry_delays=options.delays,
+        retry_jitter=options.retry_jitter_factor,
+        timeout_seconds=options.timeout_seconds,
+        deadline_seconds=options.deadline_seconds,
+        cache=cache,
+    )
+    return policy if options.max_disruptions is None else replace(policy, max_disruptions=options.max_disruptions)
+
+
+def upstreams_of(run: TaskRun) -> tuple[Upstream, ...]:
+    """What the run needs, as the lifecycle reads it."""
+    blocked = run.inputs.blocked_by
+    given = () if blocked is None else (Upstream("given state", found=True, finished=True, state=blocked.name),)
+    wanted = {needed.id for needed in run.upstreams}
+    return given + tuple(
+        Upstream(
+            needed.id,
+            found=True,
+            finished=needed.finished,
+            succeeded=needed.finished and needed.status.state.succeeded,
+            state=str(needed.status.state),
+            wants_data=needed.id in wanted,
+        )
+        for needed in run.needs
+    )
+
+
+def log_failure(run: TaskRun, before: Status, after: Status) -> None:
+    """One line per attempt that did not complete; the traceback comes with the exception that is raised."""
+    for attempt in after.attempts[-2:]:
+        known = next((old for old in before.attempts if old.number == attempt.number), None)
+        if attempt.judged and attempt.outcome is not Ended.COMPLETED and not (known and known.judged):
+            info = replace(run.info, run_count=attempt.number)
+            what_next = "" if after.finished else "; it is tried again"
+            task_run_logger(info).warning("Attempt %d: %s%s", attempt.number, attempt.message, what_next)

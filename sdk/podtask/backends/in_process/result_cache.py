@@ -1,0 +1,272 @@
+"""The cache of this machine: who has a key, who goes first, and the pointers in the directory store.
+
+The same pointer documents and object keys as in a bucket (`podtask.core.cache.entry`, `podtask.core.storage.layout`),
+below `PODTASK_HOME`. Runs with the same key go one after the other: those of this process in a queue, whose head asks
+`podtask.backends.in_process.single_flight` whether another process is ahead. Asked by:
+`podtask.backends.in_process.controller`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from podtask.backends.in_process.single_flight import Flights
+from podtask.core import clock
+from podtask.core.api.status import ErrorInfo, ResultInfo
+from podtask.core.lifecycle.model import CacheView, Publish
+from podtask.core.storage.layout import Bucket
+from podtask.errors import ResultUnavailable
+from podtask.support.thread_pool import Workers
+from podtask_runner.storage.spool import file_digest
+
+if TYPE_CHECKING:
+    from podtask.core.cache.entry import Components
+    from podtask.core.cache.explain import Earlier
+    from podtask.core.storage import Signer
+    from podtask.core.storage.directory import DirectoryStore
+    from podtask.model.task_run import TaskRun
+
+log = logging.getLogger("podtask.cache")
+T = TypeVar("T")
+NAMESPACE = "local"
+"""Stands where a cluster has its namespace in object keys."""
+OFF = "cache_key_fn returned no key"
+NO_ENTRY = "There is no entry for this key."
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """The cache key of one run: asked for once, after its upstreams are there (seed, engine)."""
+
+    asked: bool = False
+    key: str | None = None
+    components: Components | None = None
+    """What the key stands for, where podtask made it."""
+    off_reason: str | None = None
+    error: BaseException | None = None
+
+
+@dataclass
+class _Queue:
+    """Runs of one key in this process."""
+
+    leader: str
+    followers: list[str] = field(default_factory=list)
+
+
+class Shelf:
+    """Keys, pointers and results below one folder."""
+
+    def __init__(self, home: Path, workers: Workers) -> None:
+        self._home = home
+        self._workers = workers
+        self._queues: dict[str, _Queue] = {}
+        self._flights = Flights(home / "locks")
+        self._abroad: set[str] = set()
+        self._lock = threading.Lock()
+        self._opened: DirectoryStore | None = None
+        self.bucket = Bucket("", NAMESPACE)
+
+    @property
+    def root(self) -> Path:
+        """The folder of the store."""
+        return self._home / "store"
+
+    @property
+    def store(self) -> DirectoryStore:
+        """The directory store; its folder is made by the first write."""
+        from podtask.core.storage.directory import DirectoryStore
+
+        if self._opened is None:
+            self._opened = DirectoryStore(self.root)
+        return self._opened
+
+    @property
+    def signer(self) -> Signer:
+        """`file://` addresses in the store, for the runner."""
+        from podtask.core.storage.directory import DirectorySigner
+
+        return DirectorySigner(self.root)
+
+    def plan(self, run: TaskRun, tell: Callable[[CachePlan], None]) -> None:
+        """Ask the task for its key, on a worker thread: it is the user's code."""
+        self._workers.submit(lambda: tell(_plan(run)))
+
+    def look_up(self, run: TaskRun, plan: CachePlan, now: datetime) -> CacheView:
+        """What is known of the key. The first to ask leads it until `leave`."""
+        if not plan.key:
+            return CacheView(None, off_reason=plan.off_reason)
+        leader = self._follow(plan.key, run.id)
+        view = self._pointed_at(plan.key, now)
+        if view.hit is None and leader is None:
+            leader = self._ahead(plan.key, run.id)
+            view = self._pointed_at(plan.key, now) if leader is None else view  # it may have been stored just now
+        if view.miss_reason == NO_ENTRY and leader is None:
+            view = replace(view, miss_reason=self._explained(run, plan))
+        return replace(view, leader=leader)
+
+    def waits_abroad(self, run_id: str) -> bool:
+        """Whether the run was found behind one of another process, of whose end nobody will tell."""
+        return run_id in self._abroad
+
+    def leave(self, key: str, run_id: str) -> list[str]:
+        """The run is over; if it led, the runs that waited for it."""
+        self._abroad.discard(run_id)
+        self._flights.land(key, run_id)
+        with self._lock:
+            queue = self._queues.get(key)
+            if queue is None or queue.leader != run_id:
+                return []
+            return self._queues.pop(key).followers
+
+    def publish(self, effect: Publish, run: TaskRun, uid: str, components: Components | None) -> None:
+        """Write the pointer of a completed attempt; its result is stored already."""
+        from podtask.core.cache.entry import CacheEntry, Producer
+        from podtask.core.cache.explain import Earlier, dump_recent, remember
+
+        attempt = effect.result.attempt or 1
+        stored = self.store.head(self.bucket.attempt(uid, attempt).result)
+        if stored is None:
+            return  # somebody cleaned up in between; no pointer to nowhere
+        entry = CacheEntry(
+            key=effect.key,
+            digest=effect.result.digest,
+            size=effect.result.size,
+            etag=stored.etag,
+            serializer=effect.result.serializer,
+            producer=Producer(run.id, uid, attempt),
+            created_at=clock.now(),
+            content_hash=effect.result.content_hash,
+            components=components,
+            expires_at=effect.expires_at,
+        )
+        self.store.put(self.bucket.cache(effect.key), entry.dump())
+        if components is not None:
+            runs = remember(Earlier(run.id, components), self._recent(run))
+            self.store.put(self.bucket.recent(run.key.task_key), dump_recent(runs))
+
+    def keep(self, uid: str, attempt: int, payload: bytes | Path) -> None:
+        """Store the result of an attempt, or a copy of the file that is its result, so that a pointer can name it."""
+        key = self.bucket.attempt(uid, attempt).result
+        if isinstance(payload, Path):
+            self.store.put_file(key, payload)
+        else:
+            self.store.put(key, payload)
+
+    def place(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> str:
+        """The object key of a finished run's result or error. Raises `ResultUnavailable` where nothing was stored."""
+        uid = getattr(what, "source_uid", None) or run.uid
+        if uid is None or what.attempt is None:
+            raise ResultUnavailable(f"Nothing is stored of task run '{run.name}'.")
+        keys = self.bucket.attempt(uid, what.attempt)
+        return keys.result if isinstance(what, ResultInfo) else keys.error
+
+    def read_of(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        """The bytes behind a finished run's status. Raises `ResultUnavailable`."""
+        return self._found(run, lambda: self.store.get(self.place(run, what)))
+
+    def file_of(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> tuple[Path, str]:
+        """The same as a file in the store, and its sha256. Raises `ResultUnavailable`."""
+        path = self._found(run, lambda: self.store.where(self.place(run, what)))
+        return path, file_digest(path)
+
+    def _found(self, run: TaskRun, look: Callable[[], T]) -> T:
+        from podtask.core.storage import StoreError
+
+        try:
+            return look()
+        except StoreError as error:
+            raise ResultUnavailable(
+                f"What task run '{run.name}' stored is not in {self.root} any more ({error}); run it again, a cached "
+                f"one with refresh_cache=True."
+            ) from error
+
+    def _ahead(self, key: str, run_id: str) -> str | None:
+        leader = self._flights.lead(key, run_id)
+        if leader is None:
+            self._abroad.discard(run_id)
+        elif run_id not in self._abroad:
+            self._abroad.add(run_id)
+            log.info("Task run '%s' waits: the identical run %s goes first.", run_id, leader)
+        return leader
+
+    def _follow(self, key: str, run_id: str) -> str | None:
+        with self._lock:
+            queue = self._queues.setdefault(key, _Queue(run_id))
+            if queue.leader == run_id:
+                return None
+            if run_id not in queue.followers:
+                queue.followers.append(run_id)
+            return queue.leader
+
+    def _explained(self, run: TaskRun, plan: CachePlan) -> str:
+        from podtask.core.cache.explain import why_missed
+
+        why = why_missed(plan.components, self._recent(run)) if plan.components is not None else None
+        return f"{NO_ENTRY} {why}" if why else NO_ENTRY
+
+    def _recent(self, run: TaskRun) -> tuple[Earlier, ...]:
+        from podtask.core.cache.explain import load_recent
+        from podtask.core.storage import StoreError
+
+        try:
+            return load_recent(self.store.get(self.bucket.recent(run.key.task_key)))
+        except StoreError:
+            return ()
+
+    def _pointed_at(self, key: str, now: datetime) -> CacheView:
+        from podtask.core.cache.entry import CacheEntry
+        from podtask.core.storage import NotStored, StoreError
+
+        try:
+            entry = CacheEntry.load(self.store.get(self.bucket.cache(key)))
+        except NotStored:
+            return CacheView(key, miss_reason=NO_ENTRY)
+        except (ValueError, StoreError) as error:
+            return CacheView(key, miss_reason=f"the entry cannot be read: {error}")
+        if not entry.live(now):
+            return CacheView(key, miss_reason=f"the entry expired at {entry.expires_at}")
+        made_by = entry.producer
+        stored = self.store.head(self.bucket.attempt(made_by.uid, made_by.attempt).result)
+        if stored is None or stored.size != entry.size or stored.etag != entry.etag:
+            return CacheView(key, miss_reason="the stored result is gone or was changed")
+        hit = ResultInfo(
+            entry.digest,
+            entry.size,
+            entry.serializer,
+            content_hash=entry.content_hash,
+            attempt=made_by.attempt,
+            source_uid=made_by.uid,
+        )
+        return CacheView(key, hit=hit, hit_run=made_by.task_run, expires_at=entry.expires_at)
+
+
+def _plan(run: TaskRun) -> CachePlan:
+    from podtask.backends.in_process.attempt import cache_key
+    from podtask.tasks import task_input_hash
+
+    try:
+        if run.task.options.cache_key_fn is task_input_hash:
+            return _plan_of_inputs(run)
+        key = cache_key(run)
+    except BaseException as error:  # noqa: BLE001 - a failing cache_key_fn crashes the run (seed)
+        return CachePlan(asked=True, error=error)
+    return CachePlan(asked=True, key=key or None, off_reason=None if key else OFF)
+
+
+def _plan_of_inputs(run: TaskRun) -> CachePlan:
+    """As `task_input_hash` would answer, with what its answer is made of."""
+    from podtask.backends.in_process.attempt import arguments, named
+    from podtask.core.cache.entry import compose
+    from podtask.payloads.hashing import components_or_why
+
+    found = components_or_why(run.task, named(run, *arguments(run)))
+    if isinstance(found, str):
+        return CachePlan(asked=True, off_reason=found)
+    return CachePlan(asked=True, key=compose(found), components=found)

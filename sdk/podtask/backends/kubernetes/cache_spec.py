@@ -1,0 +1,106 @@
+"""What a call asks of the cluster's cache, or why it can ask nothing: `spec.cache`.
+
+`task_input_hash` needs no values: code and arguments are hashed here, a future stands as its place among the
+upstreams, and the operator adds their content hashes as `upstream 0`, `upstream 1`, … A user's own `cache_key_fn`
+sees values, so it is asked when the upstreams are there. Where no key can be made, the TaskRun carries the reason, so
+that its status says it. Before: `backend`. Next: `manifest`; the operator's `cachekey`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from podtask.core.api.status import MESSAGE_LIMIT
+from podtask.tasks import task_input_hash
+
+if TYPE_CHECKING:
+    from podtask.model.task_run import TaskRun
+    from podtask.options import TaskOptions
+
+Object = dict[str, Any]
+
+
+UPSTREAM = "upstream {}"
+"""What stands for the result of `spec.upstream[n]` in the components of a key (operator: `cachekey`)."""
+
+
+class Place:
+    """Stands where an upstream's result will be; hashes as its place in `spec.upstream`."""
+
+    __module__ = "podtask.backends.kubernetes.caching"  # stands in cache keys, so it stays where the module moves
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.inside = False
+        """Whether it was met inside of another value."""
+
+    def __podtask_hash__(self) -> tuple[str, int]:
+        self.inside = True
+        return "upstream", self.number
+
+
+def needs_values(run: TaskRun) -> bool:
+    """Whether the key comes from user code that sees the values of upstreams."""
+    key_fn = run.task.options.cache_key_fn
+    return key_fn is not None and key_fn is not task_input_hash
+
+
+def plan(run: TaskRun) -> Object | None:
+    """`spec.cache` of the run. Raises whatever a user's `cache_key_fn` raises."""
+    from podtask.backends.in_process.attempt import cache_key
+
+    options = run.task.options
+    if options.cache_key_fn is None:
+        return None
+    if needs_values(run):
+        key = cache_key(run)
+        return {"key": key, **_how(options)} if key else None
+    found = _components(run)
+    if isinstance(found, str):
+        return {"uncached": found[:MESSAGE_LIMIT]}
+    return {"components": found, **_how(options)}
+
+
+def _components(run: TaskRun) -> Object | str:
+    """Code identity and a hash per argument, or why there are none.
+
+    An argument that is a future as a whole names its upstream instead, so that the operator can count it as the
+    value it will be. Not if the same future is also inside of another argument: there only its place can count,
+    and two places may not be mistaken for each other.
+    """
+    from podtask.payloads.hashing import components_or_why
+    from podtask_runner.hashing.encoder import content_hash
+
+    given = _with_places(run)
+    whole = {name: value for name, value in given.items() if isinstance(value, Place)}
+    found = components_or_why(run.task, {name: value for name, value in given.items() if name not in whole})
+    if isinstance(found, str):
+        return found
+    named = {name: content_hash(at) if at.inside else UPSTREAM.format(at.number) for name, at in whole.items()}
+    return {"code": found.code, "arguments": {**found.arguments, **named}}
+
+
+def _with_places(run: TaskRun) -> Mapping[str, Any]:
+    """The arguments with a `Place` wherever a future is, as deep as it may be: the pickle knows them all."""
+    if not run.upstreams:
+        return run.inputs.parameters
+    from podtask.backends.in_process.attempt import named
+    from podtask_runner.serialization.pickling import loads
+
+    places: dict[str, Any] = {upstream.id: Place(number) for number, upstream in enumerate(run.upstreams)}
+    places.update(run.inputs.files)
+    args, kwargs = loads(run.inputs.payload, resolve=places.__getitem__)
+    return named(run, tuple(args), dict(kwargs))
+
+
+def _how(options: TaskOptions) -> Object:
+    how: Object = {}
+    if options.cache_expiration is not None:
+        # A negative one never hits (seed); the schema's least is 0, which has the same effect.
+        how["expirationSeconds"] = max(0.0, options.cache_expiration.total_seconds())
+    if options.refresh_cache:
+        how["refresh"] = True
+    if options.cache_concurrent == "run":
+        how["onConcurrent"] = "Run"
+    return how

@@ -1,0 +1,64 @@
+"""Ends that are made or held here: what was needed did not complete, or the submission failed.
+
+The words are those of `podtask.core.lifecycle`, so that a flow reads the same on every backend. Used by: `backend`.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from podtask.core import clock
+from podtask.core.api.names import Reason, State
+from podtask.core.api.status import ErrorInfo, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from podtask.model.task_run import TaskRun
+
+
+def not_ready(upstream: str, state: str) -> Status:
+    """An upstream did not complete."""
+    text = f"Upstream task run '{upstream}' did not reach a 'COMPLETED' state (it is {state})."
+    cure = "Repair the upstream run; then create this one again."
+    error = ErrorInfo(str(Reason.UPSTREAM_FAILED), text, cure=cure)
+    return Status(State.NOT_READY, Reason.UPSTREAM_FAILED, text, error=error, finished_at=clock.now())
+
+
+def after_the_cause(run: TaskRun, report: Callable[[], None]) -> None:
+    """Report a NotReady after the end that caused it: that one may still be fetching its prints, and is what the
+    user's exception is chained to."""
+    told = threading.Lock()
+
+    def look() -> None:
+        ended = [needed for needed in run.needs if needed.finished]
+        caused = any(not needed.status.state.succeeded for needed in ended)
+        if (caused or len(ended) == len(run.needs)) and told.acquire(blocking=False):
+            report()
+
+    look()
+    for needed in run.needs:
+        needed.on_finished(look)
+
+
+def cancelled() -> Status:
+    """Cancelled while it waited here."""
+    return Status(
+        State.CANCELLED, Reason.CANCELLED, "The run was cancelled before it was submitted.", finished_at=clock.now()
+    )
+
+
+def crash(run: TaskRun, error: BaseException) -> None:
+    """The end of a run whose `cache_key_fn`, or whose late submission, failed: never retried (seed)."""
+    from podtask_runner.serialization.pickling import dump_exception
+
+    text = f"{type(error).__name__}: {error}"
+    status = Status(
+        State.CRASHED,
+        Reason.CRASHED,
+        f"Execution was interrupted by an unexpected exception: {text}",
+        error=ErrorInfo(type(error).__name__, text),
+        finished_at=clock.now(),
+    )
+    run.report(status, dump_exception(error))

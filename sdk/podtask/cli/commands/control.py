@@ -1,0 +1,72 @@
+"""`podtask cancel`, `suspend`, `resume`, `delete`: what a person may change about a TaskRun. A line for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from podtask.cli.common import output, selection
+from podtask.cli.common.options import several, with_session
+from podtask.cli.common.session import Session
+from podtask.cli.common.task_run import KIND_PREFIX, Seen
+from podtask.kube.errors import ClusterRefused
+
+Act = Callable[[Session, Seen], str]
+"""Does it, and says in a word what was done."""
+
+
+def _command(name: str, act: Act, text: str, *, certain: bool = False) -> click.Command:
+    """A command that does one thing to the TaskRuns it is given; `certain`: it cannot be undone."""
+
+    @several
+    @with_session
+    def run(session: Session, *, meant: selection.Meant) -> None:
+        found = selection.several(session, meant, certain=certain)
+        for one in found:
+            output.out(f"{KIND_PREFIX}{one.name} {act(session, one)}")
+
+    return click.command(name, help=text)(run)
+
+
+def _cancel(session: Session, run: Seen) -> str:
+    if run.finished:
+        return f"has ended before ({run.word})"
+    session.cluster.change(run.namespace, run.name, cancel=True)
+    return "cancelled"
+
+
+def _suspend(session: Session, run: Seen) -> str:
+    return _suspended(session, run, wanted=True)
+
+
+def _resume(session: Session, run: Seen) -> str:
+    return _suspended(session, run, wanted=False)
+
+
+def _suspended(session: Session, run: Seen, *, wanted: bool) -> str:
+    if run.finished:
+        return f"has ended before ({run.word})"
+    if bool(run.spec.get("suspend")) is wanted:
+        return "was suspended already" if wanted else "was not suspended"
+    session.cluster.change(run.namespace, run.name, suspend=wanted)
+    if not wanted:
+        return "resumed"
+    running = run.status.running
+    return f"suspended; attempt {running.number} runs on" if running else "suspended"
+
+
+def _delete(session: Session, run: Seen) -> str:
+    try:
+        session.cluster.remove(run.namespace, run.name)
+    except ClusterRefused as no:
+        if no.reason != "NotFound":
+            raise
+        return "was gone already"
+    return "deleted"
+
+
+cancel = _command("cancel", _cancel, "End TaskRuns: stop the pod, start nothing more.", certain=True)
+suspend = _command("suspend", _suspend, "Start no more pods for TaskRuns; what runs, runs on.")
+resume = _command("resume", _resume, "Let suspended TaskRuns go on.")
+delete = _command("delete", _delete, "Delete TaskRuns together with their pods.", certain=True)

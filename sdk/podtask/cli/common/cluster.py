@@ -1,0 +1,169 @@
+"""What commands ask of the cluster: TaskRuns, their pods, Events and logs. One method per question, no decisions.
+
+Below: `podtask.kube.client` (requests, refusals as sentences). Asked by: every command.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from podtask.cli.common.log_lines import Line, cut
+from podtask.core.api.names import PLURAL, POD_CONTAINER
+from podtask.kube.client import MERGE_PATCH, Api, Object, runs_path, utc
+from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable
+
+WATCH_SECONDS = 300
+GONE = 410
+QUIET_SECONDS = 60.0
+"""A log that says nothing so long is asked for again: the connection may be dead."""
+PAUSE_SECONDS = 1.0
+PATIENCE = 60
+"""Tries in a row to reach an API server that was there before."""
+
+
+class Cluster:
+    """One cluster, and the namespace that names belong to."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+
+    def run(self, name: str, namespace: str | None = None) -> Object | None:
+        """A TaskRun, or None."""
+        return self.api.get_run(namespace or self.namespace, name)
+
+    def runs(self, namespace: str, selector: str = "", fields: str = "") -> tuple[list[Object], str]:
+        """TaskRuns in a namespace ("": in all), and the version to watch from."""
+        return self.api.list_runs(namespace, selector, fields)
+
+    def changes(
+        self,
+        namespace: str,
+        selector: str,
+        version: str,
+        fields: str = "",
+        seconds: float | None = None,
+        known: Iterable[Mapping[str, Any]] = (),
+    ) -> Iterator[Object]:
+        """Watch events, over ended connections, for ever or so many seconds.
+
+        After a gap every TaskRun that is there comes as ADDED, and what is gone of `known`, and of what came since, as
+        DELETED.
+        """
+        latest: dict[str, Mapping[str, Any]] = {one["metadata"]["uid"]: one for one in known}
+        failures, deadline, gap = 0, None if seconds is None else time.monotonic() + seconds, False
+        while deadline is None or deadline > time.monotonic():
+            left = WATCH_SECONDS if deadline is None else min(WATCH_SECONDS, int(deadline - time.monotonic()) + 1)
+            try:
+                if gap:
+                    items, version = self.runs(namespace, selector, fields)
+                    failures, gap = 0, False
+                    before = latest
+                    latest = {item["metadata"]["uid"]: item for item in items}
+                    gone = [before[uid] for uid in before.keys() - latest.keys()]
+                    yield from ({"type": "DELETED", "object": one} for one in gone)
+                    yield from ({"type": "ADDED", "object": item} for item in items)
+                for event in self.api.watch_runs(namespace, selector, version, left, fields):
+                    version, failures = str(event["object"]["metadata"]["resourceVersion"]), 0
+                    if event["type"] != "BOOKMARK":
+                        latest[event["object"]["metadata"]["uid"]] = event["object"]
+                        if event["type"] == "DELETED":
+                            del latest[event["object"]["metadata"]["uid"]]
+                        yield event
+            except (ClusterRefused, ClusterUnreachable) as error:  # ended in the middle of an event, or away
+                if isinstance(error, ClusterRefused):
+                    if error.status != GONE and not isinstance(error, Busy):
+                        raise
+                    gap = True
+                failures += 1
+                if failures > PATIENCE:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+
+    def create(self, obj: Object, namespace: str) -> Object:
+        """POST a TaskRun. Raises `ClusterRefused`."""
+        query = {"fieldValidation": "Strict"}
+        asked = Asked("create", PLURAL, namespace, obj["metadata"].get("name", ""))
+        return self.api.ask(asked, "POST", runs_path(namespace), query, obj)
+
+    def change(self, namespace: str, name: str, **spec: Any) -> Object:
+        """Patch fields of a TaskRun's spec."""
+        asked = Asked("patch", PLURAL, namespace, name)
+        return self.api.ask(asked, "PATCH", runs_path(namespace, name), {}, {"spec": spec}, content=MERGE_PATCH)
+
+    def remove(self, namespace: str, name: str) -> None:
+        """DELETE a TaskRun; its pods follow."""
+        asked = Asked("delete", PLURAL, namespace, name)
+        self.api.ask(asked, "DELETE", runs_path(namespace, name), {"propagationPolicy": "Background"})
+
+    def pod(self, namespace: str, name: str) -> Object | None:
+        """A pod, or None."""
+        asked = Asked("get", "pods", namespace, name)
+        return self.api.found(asked, f"/api/v1/namespaces/{namespace}/pods/{name}")
+
+    def events(self, namespace: str, uid: str) -> list[Object]:
+        """Events about the object with this UID."""
+        asked = Asked("list", "events", namespace)
+        query = {"fieldSelector": f"involvedObject.uid={uid}"}
+        return list(self.api.ask(asked, "GET", f"/api/v1/namespaces/{namespace}/events", query).get("items", ()))
+
+    def log(self, namespace: str, pod: str, *, follow: bool = False, tail: int | None = None) -> Iterator[Line]:
+        """Lines of the task's container as they come.
+
+        Following goes on over broken connections, with nothing twice. Raises `ClusterRefused` (400: it has not
+        started; 404: there is no such pod).
+        """
+        newest, shown, begun, skip = b"", b"", 0, 0  # begun: bytes that were shown of a line whose end was not
+        while True:
+            try:
+                for when, text in self._log(namespace, pod, follow=follow, tail=None if shown else tail, since=shown):
+                    if shown and when <= shown:
+                        continue  # it was shown before the connection broke
+                    new, skip = text[skip:], max(skip - len(text), 0)
+                    if new:
+                        begun += len(new)
+                        yield when, new
+                    if new.endswith(b"\n"):
+                        newest, begun = max(newest, when), 0
+                return
+            except ClusterUnreachable:
+                if not follow:
+                    raise
+                shown, skip = newest, begun
+                time.sleep(PAUSE_SECONDS)
+
+    def _log(self, namespace: str, pod: str, *, follow: bool, tail: int | None, since: bytes) -> Iterator[Line]:
+        query = {"container": POD_CONTAINER, "timestamps": "true", "follow": json.dumps(follow)}
+        if tail is not None:
+            query["tailLines"] = str(tail)
+        if since:
+            query["sinceTime"] = f"{since[:19].decode()}Z"
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        asked = Asked("get", "pods/log", namespace, pod)
+        with self.api.asking(asked, "GET", path, query, read_seconds=QUIET_SECONDS) as answer:
+            rest, when, begins = b"", b"", True
+            for chunk in answer.stream(2**16, decode_content=True):
+                *texts, rest = cut(rest + chunk)
+                for text in texts:
+                    when, line = _timed(text, when) if begins else (when, text)
+                    begins = text.endswith(b"\n")
+                    yield when, line
+            if rest:
+                when, line = _timed(rest, when) if begins else (when, rest)
+                yield when, line + b"\n"
+
+
+def _timed(text: bytes, before: bytes) -> Line:
+    """The time at the beginning of a line, and the rest; a line without one is of the time of the line before."""
+    when, _, line = text.partition(b" ")
+    moment = utc(when.decode(errors="replace"))
+    return (before, text) if moment is None else (moment.encode(), line)
+
+
+def event_time(event: Object) -> str:
+    """When an Event happened last, as the API server writes it."""
+    meta = event.get("metadata", {})
+    return str(event.get("lastTimestamp") or event.get("eventTime") or meta.get("creationTimestamp") or "")

@@ -1,0 +1,109 @@
+"""What to do next about a TaskRun: one ordered list, the first that answers wins. Pure.
+
+Asked by: `describing`, and by whoever tells of an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from podtask.cli.common.task_run import Seen
+from podtask.core.api.names import Reason, State
+from podtask.core.storage.layout import pod_name
+
+SILENCE_SECONDS = 15
+"""After so long without a word of the operator, something is wrong."""
+
+
+def next_step(run: Seen, now: datetime, where: str = "") -> str:
+    """One sentence with one command. `where`: options that reach the same cluster and namespace."""
+    return next(advice for rule in RULES if (advice := rule(run, now, f"{run.name}{where}")))
+
+
+def _unheard(run: Seen, now: datetime, this: str) -> str | None:
+    """No status at all."""
+    if run.raw.get("state"):
+        return None
+    if (now - run.created_at).total_seconds() < SILENCE_SECONDS:
+        return f"the operator has not seen it yet; podtask wait {this}"
+    return "the operator has not seen it; find out why: podtask doctor"
+
+
+def _succeeded(run: Seen, _: datetime, this: str) -> str | None:
+    return f"podtask result {this}" if run.state.succeeded else None
+
+
+def _not_ready(run: Seen, _: datetime, this: str) -> str | None:
+    if run.state is not State.NOT_READY:
+        return None
+    names = [up["taskRun"] for part in ("upstream", "waitFor") for up in run.spec.get(part) or ()]
+    message = run.status.message or ""
+    guilty = next((name for name in names if name in message), names[0] if names else run.name)
+    return f"see why the upstream failed: podtask describe {guilty}{this.removeprefix(run.name)}"
+
+
+def _cancelled(run: Seen, _: datetime, this: str) -> str | None:
+    return f"start it again under a new name: podtask retry {this}" if run.state is State.CANCELLED else None
+
+
+def _invalid(run: Seen, _: datetime, this: str) -> str | None:
+    if run.status.reason is not Reason.INVALID_SPEC:
+        return None
+    return f"correct the manifest, then: podtask delete {this} and podtask submit -f FILE"
+
+
+def _failed(run: Seen, _: datetime, this: str) -> str | None:
+    """A cure, where the operator knows one, is the first thing to do."""
+    if not run.finished:
+        return None
+    cure = run.status.error.cure if run.status.error else None
+    traceback = run.status.error is not None and run.status.error.traceback
+    see = f"see the traceback: podtask error {this}; then" if traceback and not cure else "then" if cure else ""
+    return f"{(cure or '').rstrip('.')}{'; ' if cure else ''}{see} podtask retry {this}".strip()
+
+
+def _suspended(run: Seen, _: datetime, this: str) -> str | None:
+    return f"podtask resume {this}" if run.status.reason is Reason.SUSPENDED else None
+
+
+def _upstream(run: Seen, _: datetime, this: str) -> str | None:
+    if run.status.reason is not Reason.WAITING_FOR_UPSTREAM:
+        return None
+    return f"it starts when its upstreams are done: podtask wait {this}"
+
+
+def _stuck(run: Seen, _: datetime, this: str) -> str | None:
+    """The cluster does not take the pod."""
+    pod = pod_name(run.name, run.status.attempts_total)
+    where = f" -n {run.namespace}"
+    if run.status.reason in (Reason.UNSCHEDULABLE, Reason.IMAGE_PULL, Reason.CONTAINER_CONFIG):
+        return f"kubectl describe pod {pod}{where}, and if it cannot be helped: podtask cancel {this}"
+    if run.status.reason in (Reason.ADMISSION, Reason.POD_SECURITY):
+        return f"put right what the API server objects to, it is asked again by itself; or: podtask cancel {this}"
+    if run.status.reason is Reason.QUOTA:
+        return f"kubectl describe quota{where}"
+    return None
+
+
+def _running(run: Seen, _: datetime, this: str) -> str | None:
+    return f"podtask logs -f {this}" if run.state in (State.RUNNING, State.RETRYING) else None
+
+
+def _otherwise(_: Seen, __: datetime, this: str) -> str:
+    return f"podtask wait {this}"
+
+
+RULES: tuple[Callable[[Seen, datetime, str], str | None], ...] = (
+    _unheard,
+    _succeeded,
+    _not_ready,
+    _cancelled,
+    _invalid,
+    _failed,
+    _suspended,
+    _upstream,
+    _stuck,
+    _running,
+    _otherwise,
+)

@@ -1,0 +1,105 @@
+"""What one command line works with: settings, the cluster, the bucket. Each is opened on first use.
+
+Before: `options`. Next on the road: `selection`, then the command itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from datetime import datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from podtask.cli.common.exits import CommandFailed
+from podtask.core import clock
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from podtask.cli.common.cluster import Cluster
+    from podtask.kube.bucket_access import BucketAccess
+    from podtask.settings import Settings
+
+
+class Session:
+    """One command line's view of the world."""
+
+    def __init__(self, namespace: str | None, context: str | None = None, kubeconfig: str | None = None) -> None:
+        self._given = namespace
+        self._context = context
+        self._kubeconfig = kubeconfig
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if "cluster" in self.__dict__:
+            self.cluster.api.close()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Arguments, environment, pyproject.toml. Raises `SettingsError`."""
+        from podtask import settings
+
+        return settings.load(namespace=self._given)
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster. Raises `ClusterUnreachable`."""
+        try:
+            from podtask.cli.common.cluster import Cluster
+            from podtask.kube.client import connect
+
+            api = connect(self._kubeconfig, self._context)
+        except ModuleNotFoundError as missing:
+            raise CommandFailed(f"The package '{missing.name}' is missing: pip install 'podtask[cli]'") from missing
+        return Cluster(api, self.settings.namespace or api.namespace)
+
+    @property
+    def namespace(self) -> str:
+        """Where names are looked for."""
+        return self.cluster.namespace
+
+    def bucket(self, namespace: str) -> BucketAccess:
+        """The bucket, as that namespace's TaskRuns use it."""
+        from podtask.core.api.names import CLIENT_CONFIG_MAP
+        from podtask.kube.bucket_access import BucketAccess
+
+        published = partial(self.cluster.api.config_map, name=CLIENT_CONFIG_MAP)
+        return BucketAccess(namespace, published, self.settings.store, self.settings.s3_endpoint_url)
+
+    def now(self) -> datetime:
+        """The time of this machine."""
+        return clock.now()
+
+    def pass_on(self) -> None:
+        """Let a flow of this process use the same cluster and namespace. Raises `CommandFailed`."""
+        if self._context is not None:
+            raise CommandFailed("A flow uses the current context: kubectl config use-context, or --kubeconfig.")
+        given = {"PODTASK_NAMESPACE": self._given, "KUBECONFIG": self._kubeconfig}
+        os.environ.update({name: value for name, value in given.items() if value is not None})
+
+    @property
+    def given_namespace(self) -> str | None:
+        """What -n said."""
+        return self._given
+
+    @property
+    def where(self) -> str:
+        """Options that a suggested command needs to reach the same place: ` -n team --context prod`, or nothing."""
+        given = {"-n": self._given, "--context": self._context, "--kubeconfig": self._kubeconfig}
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)
+
+
+def note(text: str) -> None:
+    """Something beside the answer, for people: on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def terminal() -> bool:
+    """True where a person watches stdout and lines may be drawn over."""
+    return sys.stdout.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"

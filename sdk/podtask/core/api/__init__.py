@@ -1,0 +1,1 @@
+"""The TaskRun resource: names, spec, status, CRD, quantities, resubmission."""

@@ -1,0 +1,193 @@
+"""Every group, label, annotation, reason and state that appears on a Kubernetes object, spelled once.
+
+Below: `podtask_runner.names`. Users of these words: models (CRD), lifecycle, operator, SDK.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+GROUP: Final = "podtask.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "TaskRun"
+PLURAL: Final = "taskruns"
+CRD_NAME: Final = f"{PLURAL}.{GROUP}"
+SHORT_NAME: Final = "ptr"
+CATEGORY: Final = "podtask"
+
+# On TaskRuns, set by the SDK, for selecting.
+LABEL_FLOW_RUN: Final = f"{GROUP}/flow-run"
+LABEL_FLOW: Final = f"{GROUP}/flow"
+LABEL_TASK: Final = f"{GROUP}/task"
+LABEL_RETRY_OF: Final = f"{GROUP}/retry-of"
+"""On a run that was made again by hand: the name of the run that it repeats (see `podtask.core.api.resubmit`)."""
+# On pods, set by the operator.
+LABEL_TASK_RUN: Final = f"{GROUP}/task-run"
+LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "podtask"
+SECRET_TYPE: Final = f"{GROUP}/grants"
+"""Type of the Secrets with grants. A Secret's type is immutable, so the operator cannot take over anybody else's."""
+# On TaskRuns, set by the SDK: code + canonical arguments of the call.
+# A restarted driver never takes another call's run.
+ANNOTATION_CALL_DIGEST: Final = f"{GROUP}/call-digest"
+
+CLIENT_CONFIG_MAP: Final = "podtask-client"
+"""Published by the chart: what a client needs to know (endpoint, bucket, prefix, runner minors); no credentials."""
+
+OPERATOR_NAMESPACE: Final = "podtask-system"
+"""Where the documentation installs the operator."""
+
+DRIVER_ACCOUNT: Final = "podtask-driver"
+"""Service account of drivers of flows inside the cluster, made by the chart (`driver.enabled`)."""
+
+POD_CONTAINER: Final = "task"
+NAME_LIMIT: Final = 52
+"""Characters of a TaskRun's name, so that `<name>-<attempt>` stays a valid label and host name (63)."""
+
+
+class State(str, enum.Enum):
+    """`status.state`: a derived word for people; machines read the conditions."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    AWAITING_RETRY = "AwaitingRetry"
+    RETRYING = "Retrying"
+    COMPLETED = "Completed"
+    CACHED = "Cached"
+    FAILED = "Failed"
+    CRASHED = "Crashed"
+    TIMED_OUT = "TimedOut"
+    CANCELLED = "Cancelled"
+    NOT_READY = "NotReady"
+
+    __str__ = str.__str__
+
+    @property
+    def finished(self) -> bool:
+        """True at every end; write-once from then on."""
+        return self in _FINISHED
+
+    @property
+    def succeeded(self) -> bool:
+        """True where a stored result exists."""
+        return self in (State.COMPLETED, State.CACHED)
+
+
+_FINISHED: Final = frozenset(
+    {
+        State.COMPLETED,
+        State.CACHED,
+        State.FAILED,
+        State.CRASHED,
+        State.TIMED_OUT,
+        State.CANCELLED,
+        State.NOT_READY,
+    }
+)
+
+
+class Reason(str, enum.Enum):
+    """`CamelCase` reasons: of a Pending run, of an attempt's end, of a condition, of an Event."""
+
+    # why a run is Pending
+    SUSPENDED = "Suspended"
+    WAITING_FOR_UPSTREAM = "WaitingForUpstream"
+    WAITING_FOR_CACHE = "WaitingForCache"
+    QUEUED = "Queued"
+    SCHEDULING = "Scheduling"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL = "ImagePull"
+    CONTAINER_CONFIG = "ContainerConfig"
+    QUOTA = "Quota"
+    POD_SECURITY = "PodSecurity"
+    POD_NAME_CONFLICT = "PodNameConflict"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    # how an attempt ended
+    COMPLETED = "Completed"
+    EXCEPTION = "Exception"
+    CRASHED = "Crashed"
+    TIMED_OUT = "TimedOut"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    OUT_OF_MEMORY = "OutOfMemory"
+    INVALID_SPEC = "InvalidSpec"
+    ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
+    INPUT_CORRUPTED = "InputCorrupted"
+    INTERRUPTED = "Interrupted"
+    EVICTED = "Evicted"
+    PREEMPTED = "Preempted"
+    NODE_LOST = "NodeLost"
+    POD_DELETED = "PodDeleted"
+    ADMISSION = "AdmissionRefused"
+    PENDING_TIMEOUT = "PendingTimeout"
+    LOST = "Lost"
+    # why a run ended without an attempt of its own
+    CACHED = "Cached"
+    CANCELLED = "Cancelled"
+    UPSTREAM_FAILED = "UpstreamFailed"
+    # why a run goes on
+    RUNNING = "Running"
+    AWAITING_RETRY = "AwaitingRetry"
+
+    __str__ = str.__str__
+
+
+class Ended(str, enum.Enum):
+    """`attempts[].outcome`: how an attempt was judged."""
+
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CRASHED = "Crashed"
+    TIMED_OUT = "TimedOut"
+    OUT_OF_MEMORY = "OutOfMemory"
+    DISRUPTION = "Disruption"
+    CANCELLED = "Cancelled"
+    INVALID_SPEC = "InvalidSpec"
+    ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
+    INPUT_CORRUPTED = "InputCorrupted"
+
+    __str__ = str.__str__
+
+
+class Cause(str, enum.Enum):
+    """Why an attempt was started."""
+
+    FIRST = "First"
+    RETRY = "Retry"
+    DISRUPTION = "Disruption"
+    OUT_OF_MEMORY = "OutOfMemory"
+
+    __str__ = str.__str__
+
+
+class PodCleanup(str, enum.Enum):
+    """`spec.podCleanup`: which pods are deleted once the stored status says how they ended."""
+
+    KEEP_ALL = "KeepAll"
+    KEEP_FAILED = "KeepFailed"
+    DELETE = "Delete"
+
+    __str__ = str.__str__
+
+    def deletes(self, outcome: Ended) -> bool:
+        """True where the pod of an attempt that was judged so is not kept."""
+        return self is PodCleanup.DELETE or (self is PodCleanup.KEEP_FAILED and outcome is Ended.COMPLETED)
+
+
+class CacheOutcome(str, enum.Enum):
+    """`status.cache.outcome`."""
+
+    HIT = "Hit"
+    MISS = "Miss"
+    WAITING = "Waiting"
+    OFF = "Off"
+
+    __str__ = str.__str__
+
+
+EVENT_ENTRY_DROPPED: Final = "CacheEntryDropped"
+EVENT_STORE_REFUSED: Final = "StoreRefused"
+CONDITION_SUCCEEDED: Final = "Succeeded"
+CONDITION_FINISHED: Final = "Finished"

@@ -1,0 +1,266 @@
+"""The TaskRun as a person writes it: the single source of the CRD, of `kubectl explain` and of the Python types.
+
+Reading is lenient (a newer CRD and an older reader), the schema is strict and everything is bounded.
+`podtask.core.api.crd` turns these models into the CustomResourceDefinition; `podtask.core.api.status` is the other
+half. Durations are numbers of seconds with the unit in the name (Kubernetes API conventions).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from podtask.core.api.names import NAME_LIMIT, PodCleanup
+from podtask.core.api.status import camel_case
+
+Name = Annotated[str, Field(max_length=253, min_length=1)]
+Text = Annotated[str, Field(max_length=1024)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Inline = Annotated[str, Field(max_length=87384)]
+Seconds = Annotated[float, Field(ge=0, le=604800)]
+Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
+OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+
+
+class Model(BaseModel):
+    """Shared behaviour: camelCase on the wire, docstrings become descriptions, values never change."""
+
+    model_config = ConfigDict(
+        alias_generator=camel_case, populate_by_name=True, frozen=True, use_attribute_docstrings=True, extra="ignore"
+    )
+
+
+class Payload(Model):
+    """A payload: stored under its digest, or inline."""
+
+    digest: Digest | None = None
+    """sha256 of the object in the bucket (blobs/<digest>)."""
+    size: Annotated[int, Field(ge=0)] | None = None
+    """Bytes of that object."""
+    inline: Inline | None = None
+    """The object itself, base64; at most 64 KiB before encoding."""
+
+
+class StoredFile(Model):
+    """The content of a file among the arguments."""
+
+    digest: Digest
+    """sha256 of the object in the bucket (blobs/<digest>)."""
+    size: Annotated[int, Field(ge=0, le=5 * 1024**3)]
+    """Bytes of that object."""
+
+
+class Task(Model):
+    """What to run: exactly one of source, entrypoint and code."""
+
+    name: Annotated[str, Field(max_length=253)] | None = None
+    """Display name; default: the TaskRun's name."""
+    source: Annotated[str, Field(max_length=131072, min_length=1)] | None = None
+    """Inline Python source."""
+    function: Annotated[str, Field(max_length=253, min_length=1)] = "main"
+    """The function in source to call."""
+    entrypoint: Annotated[str, Field(max_length=1024, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")] | None = None
+    """package.module:function, imported inside the image."""
+    code: Payload | None = None
+    """A function shipped by the Python SDK."""
+    key: Annotated[str, Field(max_length=253)] | None = None
+    """Stable identity of the task, set by the SDK."""
+    python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] | None = None
+    """Python minor the code was made with, such as 3.11; chooses the runner image."""
+
+
+class Upstream(Model):
+    """The result of another TaskRun in the same namespace."""
+
+    task_run: Name
+    """Name of the TaskRun whose result is needed."""
+    parameter: Annotated[str, Field(max_length=253)] | None = None
+    """Keyword parameter that gets the value."""
+    ref: Annotated[str, Field(max_length=253)] | None = None
+    """Placeholder in the pickled inputs that gets the value; set by the SDK."""
+
+
+class WaitFor(Model):
+    """Order without data."""
+
+    task_run: Name
+    """Name of the TaskRun that must complete first."""
+
+
+class OnConcurrent(str, enum.Enum):
+    """What to do while an identical run is under way."""
+
+    WAIT = "Wait"
+    RUN = "Run"
+
+
+class CacheComponents(Model):
+    """What the SDK knows of a key; the operator adds upstream results and the image."""
+
+    code: Annotated[str, Field(max_length=256)]
+    """Code identity."""
+    arguments: Annotated[dict[str, Annotated[str, Field(max_length=256)]], Field(max_length=256)] = Field(
+        default_factory=dict
+    )
+    """Canonical hash of each argument."""
+
+
+class Cache(Model):
+    """Reuse the result of an identical earlier run; with {} the key is composed from code, parameters and image."""
+
+    key: Annotated[str, Field(max_length=1024, min_length=1)] | None = None
+    """The key, when you choose it yourself."""
+    components: CacheComponents | None = None
+    """Set by the SDK."""
+    uncached: Annotated[str, Field(max_length=1024, min_length=1)] | None = None
+    """Why the caller could compute no key; the run executes uncached, whatever else is here. Set by the SDK."""
+    expiration_seconds: Annotated[float, Field(ge=0)] | None = None
+    """Life of the entry, counted from completion; absent: for ever."""
+    refresh: bool = False
+    """Run anyway and write the entry anew."""
+    on_concurrent: OnConcurrent = OnConcurrent.WAIT
+    """Wait for an identical run that is under way, or Run beside it."""
+
+
+class Resources(Model):
+    """CPU and memory of the task's container, as in a pod."""
+
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    """Most it may use."""
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    """What the scheduler sets aside."""
+
+
+class OnOutOfMemory(Model):
+    """More memory after an out-of-memory kill, from a budget of its own; without it such a kill uses retries."""
+
+    memory_factor: Annotated[float, Field(gt=1, le=10)] = 2
+    """Each further attempt gets this many times the memory of the one before, request and limit."""
+    max_memory: Quantity
+    """Never more than this, for example 16Gi. An attempt that had it and was killed ends the run."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """Attempts with more memory, at most; they use no retries."""
+
+
+class KeyRef(Model):
+    """One key of a Secret or ConfigMap of the same namespace."""
+
+    name: Name
+    """Name of the object."""
+    key: Annotated[str, Field(max_length=253, min_length=1)]
+    """Key inside it."""
+    optional: bool | None = None
+    """True: absent is not an error."""
+
+
+class FieldRef(Model):
+    """A field of the pod."""
+
+    field_path: Annotated[str, Field(max_length=253)]
+    """For example metadata.name."""
+
+
+class EnvSource(Model):
+    """Where a value comes from."""
+
+    secret_key_ref: KeyRef | None = None
+    """A Secret."""
+    config_map_key_ref: KeyRef | None = None
+    """A ConfigMap."""
+    field_ref: FieldRef | None = None
+    """A field of the pod."""
+
+
+class EnvVar(Model):
+    """One environment variable of the task."""
+
+    name: Annotated[str, Field(max_length=253, min_length=1)]
+    """Name."""
+    value: Annotated[str, Field(max_length=32768)] | None = None
+    """Literal value."""
+    value_from: EnvSource | None = None
+    """Or where it comes from."""
+
+
+class Toleration(Model):
+    """As in a pod."""
+
+    key: Annotated[str, Field(max_length=316)] | None = None
+    """Taint key."""
+    operator: Annotated[str, Field(max_length=16)] | None = None
+    """Exists or Equal."""
+    value: Annotated[str, Field(max_length=63)] | None = None
+    """Taint value."""
+    effect: Annotated[str, Field(max_length=32)] | None = None
+    """NoSchedule, PreferNoSchedule or NoExecute."""
+    toleration_seconds: int | None = None
+    """How long a NoExecute taint is tolerated."""
+
+
+class TaskRunSpec(Model):
+    """One call of one task: what to run, with which arguments, how hard to try. Immutable but for the last three."""
+
+    task: Task
+    """What to run."""
+    parameters: OpenObject | None = None
+    """Keyword arguments as JSON, at most 32 KiB."""
+    inputs: Payload | None = None
+    """Pickled arguments; set by the SDK."""
+    files: Annotated[list[StoredFile], Field(max_length=256)] = Field(default_factory=list)
+    """Content of the podtask.Files among the arguments; set by the SDK."""
+    upstream: Annotated[list[Upstream], Field(max_length=1000)] = Field(default_factory=list)
+    """Results of other TaskRuns that this one needs."""
+    wait_for: Annotated[list[WaitFor], Field(max_length=1000)] = Field(default_factory=list)
+    """TaskRuns that must complete first."""
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    """Extra attempts after a failure of the task's own code."""
+    retry_delay_seconds: Annotated[list[Seconds], Field(max_length=100)] = Field(default_factory=list)
+    """Delay before retry k; the last one repeats."""
+    retry_jitter_factor: Annotated[float, Field(ge=0, le=10)] = 0
+    """Each delay grows by up to this fraction of itself."""
+    max_disruptions: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Free re-creations after evictions, lost nodes, deleted pods and the like."""
+    on_out_of_memory: OnOutOfMemory | None = None
+    """More memory after an out-of-memory kill; absent: such a kill uses retries, with the same memory."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] | None = None
+    """Per attempt, from the start of its container; a timeout uses retries."""
+    deadline_seconds: Annotated[float, Field(gt=0, le=31536000)] | None = None
+    """For all attempts together, from the record of the first (status.startedAt); time suspended is not counted."""
+    pending_timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] = 900
+    """How long a pod may stay without a running container; its expiry counts as a disruption."""
+    cache: Cache | None = None
+    """Reuse the result of an identical earlier run."""
+    tags: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=32)] = Field(default_factory=list)
+    """Words for people and limits."""
+    image: Annotated[str, Field(max_length=1024)] | None = None
+    """Image with Python and the podtask runner; default: the runner image of the Python minor."""
+    resources: Resources | None = None
+    """CPU and memory."""
+    env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default_factory=list)
+    """Environment variables."""
+    service_account_name: Annotated[str, Field(max_length=253)] | None = None
+    """Service account of the pod; its token is never mounted."""
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
+    """Labels a node must have."""
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default_factory=list)
+    """Taints the pod tolerates."""
+    pod_template: OpenObject | None = None
+    """Further pod fields from an allow-list; anything else ends the run as InvalidSpec, naming the field."""
+    pod_cleanup: PodCleanup | None = None
+    """Pods to delete once their end is in the status; absent: the chart's default, which is KeepAll."""
+    result_retention_seconds: Annotated[int, Field(ge=0)] | None = None
+    """Earliest removal of its objects from the bucket."""
+    suspend: bool = False
+    """True: start nothing; what runs already runs on."""
+    cancel: bool = False
+    """True, one way: stop the pod and end the run."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0)] | None = None
+    """Delete the TaskRun this long after its end, unless an unfinished run names it."""
+
+
+MUTABLE = ("suspend", "cancel", "ttlSecondsAfterFinished")
+"""The only fields of a spec that may change."""
+
+__all__ = ["MUTABLE", "NAME_LIMIT", "Cache", "Payload", "Task", "TaskRunSpec", "Upstream"]

@@ -1,0 +1,1 @@
+"""The result cache: keys, entries, and why a lookup missed."""

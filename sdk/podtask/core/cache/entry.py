@@ -1,0 +1,288 @@
+"""The cache: how a key is composed, and the pointer that is stored under it. Pure.
+
+    components (code, a hash per argument, image) ──compose──> key ──Bucket.cache──> object with a `CacheEntry`
+
+A pointer names a result by producer, attempt and digest, never by object key: whoever reads it derives the key
+itself and checks size and ETag (design: taskrun-api, Cache). Whatever is odd about a pointer is a miss.
+Users: the operator, the local backends' shelf. Beside: `podtask.core.cache.explain` (why there
+is no entry), `podtask_runner.hashing.encoder` (content hashes).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from podtask.core.storage.layout import checked_digest
+
+KEY_PREFIX: Final = "k1:"
+"""Version of the composition. Change the composition, change the prefix: old keys then miss instead of lying."""
+POINTER_VERSION: Final = 1
+POINTER_LIMIT: Final = 256 * 1024
+"""Bytes of a pointer; more is not one of ours."""
+
+_UID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+class NotCacheable(Exception):
+    """No key can be made, and the text says why and what to do: `status.cache.missReason` of an uncached run."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """What a composed key stands for."""
+
+    code: str
+    """Identity of the code that runs."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> canonical hash of its value; for an upstream result, the content hash in its status."""
+    image: str | None = None
+    """Image reference, as in the spec."""
+
+    def completed(self, upstream: Mapping[str, str | None], image: str | None) -> Components:
+        """With what only the operator knows: upstream results by name, and the image. Raises `NotCacheable`.
+
+        An argument that is nothing but an upstream's result names that upstream instead of a hash, and gets the
+        hash of its value here: so `f(one())` and `f(1)` have one key.
+        """
+        known: dict[str, str] = {}
+        for name, content_hash in upstream.items():
+            if not content_hash:
+                raise NotCacheable(f"the upstream result for {name!r} has no content hash, so no key can be made of it")
+            if name in self.arguments:
+                raise NotCacheable(f"argument {name!r} is given twice: as a value and by an upstream")
+            known[name] = content_hash
+        values = {name: known.get(value, value) for name, value in self.arguments.items()}
+        beside = {name: value for name, value in known.items() if name not in self.arguments.values()}
+        return replace(self, arguments={**values, **beside}, image=image)
+
+
+def compose(components: Components) -> str:
+    """The key: `k1:` and a sha256 over the length-prefixed parts, so that no two components share an encoding."""
+    parts = ["code", components.code, "image", *([] if components.image is None else [components.image]), "arguments"]
+    for name, content_hash in sorted(components.arguments.items()):
+        parts += (name, content_hash)
+    counted = [str(len(parts)), *parts]
+    return KEY_PREFIX + hashlib.sha256(b"".join(_length_prefixed(counted))).hexdigest()
+
+
+def for_manifest(
+    *,
+    source: str | None = None,
+    function: str = "main",
+    entrypoint: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    upstream: Mapping[str, str | None] | None = None,
+    image: str | None = None,
+) -> Components:
+    """The components of a run written as YAML. Raises `NotCacheable`.
+
+    `parameters` are hashed one by one; `upstream` maps parameter -> content hash of the result it gets.
+    An entrypoint lives in the image, so it is identified by an image that is pinned by digest.
+    """
+    if source is not None:
+        code = _source_identity(source, function)
+    elif entrypoint is not None:
+        if image is None or "@sha256:" not in image:
+            raise NotCacheable(
+                "task.entrypoint with cache needs an image pinned by digest (name@sha256:…), because a rebuilt tag"
+                " would be a stale hit; pin the image or choose cache.key yourself"
+            )
+        code = f"entrypoint:{entrypoint}"
+    else:
+        raise NotCacheable("task.code is identified by cache.components, and there are none; set cache.key")
+    return Components(code, _argument_hashes(parameters or {})).completed(upstream or {}, image)
+
+
+@dataclass(frozen=True)
+class Producer:
+    """The attempt that stored the result."""
+
+    task_run: str
+    uid: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """The pointer stored under a cache key. Times are timezone-aware; `size` in bytes, `digest` a sha256 in hex."""
+
+    key: str
+    digest: str
+    size: int
+    etag: str
+    serializer: str
+    producer: Producer
+    created_at: datetime
+    content_hash: str | None = None
+    value: str | None = None
+    """The value as JSON text, when JSON carries it exactly and it is small."""
+    inline: str | None = None
+    """base64 of the object itself, when it is small."""
+    components: Components | None = None
+    expires_at: datetime | None = None
+    """None: for ever."""
+
+    @classmethod
+    def load(cls, data: bytes) -> CacheEntry:
+        """The pointer in `data`; unknown fields are ignored. Raises `ValueError` for anything odd."""
+        if len(data) > POINTER_LIMIT:
+            raise ValueError(f"not a cache pointer: {len(data)} bytes")
+        try:
+            return _entry(Fields(json.loads(data)))
+        except RecursionError:
+            raise ValueError("not a cache pointer: nested too deeply") from None
+
+    def live(self, now: datetime) -> bool:
+        """True until it expires."""
+        return self.expires_at is None or now < self.expires_at
+
+    def dump(self) -> bytes:
+        """The document as it is stored: JSON, camelCase, nothing empty."""
+        producer = {"taskRun": self.producer.task_run, "uid": self.producer.uid, "attempt": self.producer.attempt}
+        parts = self.components
+        document = {
+            "v": POINTER_VERSION,
+            "key": self.key,
+            "digest": self.digest,
+            "size": self.size,
+            "etag": self.etag,
+            "serializer": self.serializer,
+            "contentHash": self.content_hash,
+            "value": self.value,
+            "inline": self.inline,
+            "producer": producer,
+            "components": parts and document_of(parts),
+            "createdAt": self.created_at.isoformat(),
+            "expiresAt": self.expires_at and self.expires_at.isoformat(),
+        }
+        return json.dumps({name: item for name, item in document.items() if item is not None}).encode()
+
+
+class Fields:
+    """A JSON object of somebody else, read field by field; each reader raises `ValueError` where it is not so."""
+
+    def __init__(self, parsed: Any) -> None:
+        if not isinstance(parsed, dict):
+            raise ValueError("not a cache pointer: expected an object")  # noqa: TRY004 - readers promise ValueError
+        self._parsed: dict[str, Any] = parsed
+
+    def text(self, name: str) -> str:
+        """Some text."""
+        value = self.maybe_text(name)
+        if not value:
+            raise ValueError(f"not a cache pointer: no {name}")
+        return value
+
+    def maybe_text(self, name: str) -> str | None:
+        """Text, or None."""
+        value = self._parsed.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"not a cache pointer: {name} is no text")
+        return value
+
+    def number(self, name: str, least: int) -> int:
+        """A whole number from `least`."""
+        value = self._parsed.get(name)
+        if type(value) is not int or value < least:
+            raise ValueError(f"not a cache pointer: {name} is no whole number from {least}")
+        return value
+
+    def time(self, name: str) -> datetime:
+        """A time with its zone."""
+        when = datetime.fromisoformat(self.text(name).replace("Z", "+00:00"))
+        if when.tzinfo is None:
+            raise ValueError(f"not a cache pointer: {name} has no time zone")
+        return when
+
+    def part(self, name: str) -> Fields:
+        """An object."""
+        return Fields(self._parsed.get(name))
+
+    def texts(self, name: str) -> dict[str, str]:
+        """An object of texts."""
+        inner = self.part(name)
+        return {item: inner.text(item) for item in inner.names()}
+
+    def parts(self, name: str) -> list[Fields]:
+        """A list of objects."""
+        value = self._parsed.get(name)
+        if not isinstance(value, list):
+            raise ValueError(f"not a cache pointer: {name} is no list")  # noqa: TRY004
+        return [Fields(item) for item in value]
+
+    def names(self) -> Iterable[str]:
+        """Of all fields."""
+        return self._parsed
+
+    def has(self, name: str) -> bool:
+        """Whether it is there and not null."""
+        return self._parsed.get(name) is not None
+
+
+def _entry(fields: Fields) -> CacheEntry:
+    if fields.number("v", 1) != POINTER_VERSION:
+        raise ValueError("a cache pointer of another version")
+    maker = fields.part("producer")
+    producer = Producer(maker.text("taskRun"), maker.text("uid"), maker.number("attempt", 1))
+    if not _UID.fullmatch(producer.uid):
+        raise ValueError(f"not a UID: {producer.uid[:80]!r}")
+    components = components_of(fields.part("components")) if fields.has("components") else None
+    return CacheEntry(
+        key=fields.text("key"),
+        digest=checked_digest(fields.text("digest")),
+        size=fields.number("size", 0),
+        etag=fields.text("etag"),
+        serializer=fields.text("serializer"),
+        content_hash=fields.maybe_text("contentHash"),
+        value=fields.maybe_text("value"),
+        inline=fields.maybe_text("inline"),
+        producer=producer,
+        components=components,
+        created_at=fields.time("createdAt"),
+        expires_at=fields.time("expiresAt") if fields.has("expiresAt") else None,
+    )
+
+
+def components_of(fields: Fields) -> Components:
+    """The components in a document. Raises `ValueError`."""
+    return Components(fields.text("code"), fields.texts("arguments"), fields.maybe_text("image"))
+
+
+def document_of(parts: Components) -> dict[str, Any]:
+    """The components as they are stored."""
+    return {"code": parts.code, "arguments": dict(parts.arguments), "image": parts.image}
+
+
+def _source_identity(source: str, function: str) -> str:
+    """Identity of inline source. It is the user's text: whatever parsing it may raise is a reason, not an error."""
+    from podtask_runner.hashing.code import source_identity
+
+    try:
+        return source_identity(source, function)
+    except SyntaxError as error:
+        raise NotCacheable(f"task.source is not Python: {error.msg} (line {error.lineno})") from None
+    except (RecursionError, MemoryError):
+        raise NotCacheable("task.source is nested too deeply to be analysed; set cache.key") from None
+    except ValueError as error:
+        raise NotCacheable(f"task.source cannot be analysed: {error}; set cache.key") from None
+
+
+def _argument_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
+    from podtask_runner.hashing.encoder import Unhashable, content_hash
+
+    try:
+        return {name: content_hash(value, name=name) for name, value in parameters.items()}
+    except Unhashable as found:
+        raise NotCacheable(f"parameter {found}") from None
+
+
+def _length_prefixed(parts: Iterable[str]) -> Iterable[bytes]:
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        yield b"%d:%b" % (len(data), data)

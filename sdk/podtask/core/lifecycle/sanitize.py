@@ -1,0 +1,81 @@
+"""What a pod claims about its own end, made harmless. Pure.
+
+Termination messages and stored outcomes are written by whoever runs in the pod: nothing in them may make a decision
+raise, or make a status that the API server refuses, because then the run would never end.
+Asked by: `podtask.core.lifecycle.judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from podtask.core.api.status import MESSAGE_LIMIT
+from podtask.core.storage.layout import checked_digest
+from podtask_runner.protocol import Error, Outcome, Result
+
+WORD_LIMIT = 256
+"""Characters of a type, a serializer, a hash."""
+PAYLOAD_LIMIT = 8192
+"""Characters of a value, an inline object, a traceback; longer ones are read from the store."""
+_CENTURIES = 1e10
+"""Seconds; compared before anything is converted, because JSON has integers that no float can hold."""
+
+
+def plausible(said: Outcome) -> Outcome:
+    """The outcome with everything left out that cannot be so, and every text short enough for a status."""
+    return replace(said, result=_result(said.result), error=_error(said.error))
+
+
+def own_delay(said: Outcome) -> float | None:
+    """Seconds before the retry, where the task computed its own and they are seconds."""
+    delay: Any = said.timings.get("delay") if isinstance(said.timings, Mapping) else None
+    if type(delay) not in (int, float) or delay != delay:  # no number, or NaN
+        return None
+    return float(max(0, min(delay, _CENTURIES)))
+
+
+def _result(result: Result | None) -> Result | None:
+    """The result, if its digest, size and serializer are what they should be."""
+    if result is None or not _is_digest(result.digest) or not _is_size(result.size):
+        return None
+    if not isinstance(result.serializer, str) or len(result.serializer) > WORD_LIMIT:
+        return None
+    return replace(
+        result,
+        contentHash=_fits(result.contentHash, WORD_LIMIT),
+        value=_fits(result.value, PAYLOAD_LIMIT),
+        inline=_fits(result.inline, PAYLOAD_LIMIT),
+    )
+
+
+def _error(error: Error | None) -> Error | None:
+    if error is None:
+        return None
+    traceback = error.traceback
+    return Error(
+        type=str(error.type)[:WORD_LIMIT],
+        message=str(error.message)[:MESSAGE_LIMIT],
+        traceback=traceback[-PAYLOAD_LIMIT:] if isinstance(traceback, str) else None,
+        digest=error.digest if _is_digest(error.digest) else None,
+        size=error.size if _is_size(error.size) else None,
+        inline=_fits(error.inline, PAYLOAD_LIMIT),
+        retryable=error.retryable is not False,
+        cure=_fits(error.cure, MESSAGE_LIMIT),
+    )
+
+
+def _is_digest(text: Any) -> bool:
+    try:
+        return isinstance(text, str) and bool(checked_digest(text))
+    except ValueError:
+        return False
+
+
+def _is_size(size: Any) -> bool:
+    return type(size) is int and 0 <= size < 2**63
+
+
+def _fits(text: Any, limit: int) -> str | None:
+    return text if isinstance(text, str) and len(text) <= limit else None

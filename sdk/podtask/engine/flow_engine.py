@@ -1,0 +1,235 @@
+"""Running a flow: open its run, call the body, wait for every task it submitted, and say how it ended.
+
+Sync and async flows differ in how the body is called and how waiting is spelled; everything else is one path:
+
+    start ──> body ──> wait for all task runs ──> settle (state) ──> answer (value, exception or state)
+
+Before: `podtask.flows`. Beside: `podtask.engine.flow_result` (the flow result rule), `podtask.engine.timeouts`
+(timeouts), `podtask.engine.parameters` (parameters).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from podtask import backends, settings
+from podtask.context import FLOW_RUN, FlowRunContext, FlowRunInfo, current_task_run, get_run_logger
+from podtask.core import clock
+from podtask.core.api.names import State as Word
+from podtask.display.progress import for_flow as progress_of
+from podtask.engine.flow_result import final_state, replaced, value_of
+from podtask.engine.flow_run import FlowRun
+from podtask.engine.hooks import due
+from podtask.engine.interrupts import ending, ending_async
+from podtask.engine.parameters import validated
+from podtask.engine.timeouts import await_within, call_within
+from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
+from podtask.futures import BaseFuture, block_on
+from podtask.states import State, StateType
+from podtask.support import run_logs
+from podtask.support.print_capture import prints_to
+
+if TYPE_CHECKING:
+    from podtask.flows import Flow
+
+_top_level: Counter[str] = Counter()
+"""Top-level calls of this process by pinned run id and flow, so that a restarted driver counts alike."""
+_counting = threading.Lock()
+_pins: dict[int, str] = {}
+
+
+@dataclass
+class Call:
+    """One call of a flow, from its arguments to its end."""
+
+    flow: Flow[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    return_state: bool
+    parent: FlowRun | None
+    run: FlowRun
+    parameters: dict[str, Any] = field(default_factory=dict)
+    returned: Any = None
+    error: BaseException | None = None
+    crash: BaseException | None = None
+    state: State[Any] | None = None
+
+
+def start(flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, return_state: bool) -> Call:
+    """Open the run of a flow call. Raises `InsideTask`, `UnknownBackend`, and `TypeError` as the function would."""
+    inside = current_task_run()
+    if inside is not None:
+        raise InsideTask("Flow", flow.name, inside.task_run.name)
+    bound = flow.signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    context = FLOW_RUN.get()
+    parent = context.run if context else None
+    if parent is not None and parent.over:
+        raise FlowTimedOut(f"Flow run timed out: '{parent.info.name}' makes no further calls, '{flow.name}' was one.")
+    run_logs.show_by_default()
+    backend = parent.backend if parent and flow.backend is None else backends.get(flow.backend)
+    info = _identity(flow, parent)
+    run = FlowRun(info, backend, flow.task_runner, parent=parent)
+    return Call(flow, bound.args, bound.kwargs, return_state, parent, run, dict(bound.arguments))
+
+
+def run_sync(call: Call) -> Any:
+    """A sync flow, in the caller's thread; with a timeout in a thread of its own, which may be left behind."""
+    for future in _futures_among(call):
+        block_on(future.task_run)
+    with _shown(call), ending(call.run):
+        if _accepts(call):
+            with _body(call):
+                limit = call.flow.timeout_seconds
+                call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
+        for run in call.run.runs:
+            block_on(run)
+        _settle(call).result()
+    return _answer(call)
+
+
+async def run_async(call: Call) -> Any:
+    """An async flow, on the caller's loop."""
+    import asyncio
+
+    call.run.loop = asyncio.get_running_loop()
+    for future in _futures_among(call):
+        await future.task_run.wait_async()
+    with _shown(call):
+        async with ending_async(call.run):
+            if _accepts(call):
+                with _body(call):
+                    body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
+                    call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
+            for run in call.run.runs:
+                await run.wait_async()
+            await asyncio.wrap_future(_settle(call))
+    return _answer(call)
+
+
+def _futures_among(call: Call) -> list[Any]:
+    """Futures in the parameters of a subflow, found where results are put in their places (exact containers)."""
+    found: list[Any] = []
+    replaced((call.args, call.kwargs), lambda item: found.append(item) if isinstance(item, BaseFuture) else None)
+    return found
+
+
+def _accepts(call: Call) -> bool:
+    """Resolve and validate the parameters; False, and the flow has failed, where the annotations refuse them."""
+    args, kwargs = replaced((call.args, call.kwargs), _as_data)
+    try:
+        if call.flow.validate_parameters:
+            args, kwargs = validated(call.flow, args, kwargs)
+    except ParameterTypeError as error:
+        call.error = error
+        return False
+    call.args, call.kwargs = args, kwargs
+    call.parameters = dict(call.flow.signature.bind(*args, **kwargs).arguments)
+    return True
+
+
+def _as_data(item: Any) -> Any:
+    """A failed upstream of a subflow arrives as its exception (seed: resolved with raise_on_failure=False)."""
+    state = item.task_run.state if isinstance(item, BaseFuture) else item
+    return state.result if state.is_completed() else state.exception()
+
+
+def _identity(flow: Flow[..., Any], parent: FlowRun | None) -> FlowRunInfo:
+    """Who this run is: derived from the run around it, or from the pinned id of this driver."""
+    pin = None if parent else settings.load().flow_run_id or _own_pin()
+    place = f"{parent.info.id if parent else pin} {flow.name}"
+    number = parent.count(f"flow {flow.name}") if parent else _next(place)
+    run_id = run_id_of(place, number)
+    return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, parent.info.id if parent else None, pin)
+
+
+def run_id_of(place: str, number: str = "0") -> str:
+    """The id of the n-th run of a flow in a driver or flow run; `place`: the id around it, a blank, the flow's name."""
+    return str(uuid.UUID(bytes=hashlib.sha256(f"{place} {number}".encode()).digest()[:16]))
+
+
+def _next(place: str) -> str:
+    with _counting:
+        _top_level[place] += 1
+        return str(_top_level[place] - 1)
+
+
+def _own_pin() -> str:
+    """An id for this process, where none was given; a forked child is another driver."""
+    return _pins.setdefault(os.getpid(), str(uuid.uuid4()))
+
+
+@contextmanager
+def _shown(call: Call) -> Iterator[None]:
+    """Around the whole run: what people see of it on stderr."""
+    progress = None
+    if call.parent is None:
+        progress = progress_of(call.run.info.name, call.run.backend.name)
+        call.run.show(progress)
+    try:
+        yield
+    finally:
+        if progress is not None:
+            progress.close()
+
+
+@contextmanager
+def _body(call: Call) -> Iterator[None]:
+    """Around the body: the context is entered, and an exception of the flow's own is kept for its end."""
+    token = FLOW_RUN.set(FlowRunContext(call.run.info, clock.now(), call.parameters, call.run))
+    try:
+        with prints_to(get_run_logger()) if call.flow.log_prints else nullcontext():
+            yield
+    except Exception as error:  # noqa: BLE001 - the flow's own exception is its outcome
+        call.error = error
+    finally:
+        FLOW_RUN.reset(token)
+
+
+def _settle(call: Call) -> Future[None]:
+    """After every run ended: the flow's state, and its hooks behind those of its tasks. Done when all were called."""
+    call.crash = call.run.crash()
+    if call.crash is None:
+        call.state = _of_run(_state(call), call.run.info.id)
+        call.run.hooks.call(due(call.flow.options, call.state), call.flow, call.run.info, call.state)
+    return call.run.hooks.drained()
+
+
+def _answer(call: Call) -> Any:
+    """After everything ended: the caller's value, exception or state."""
+    if call.crash is not None:
+        raise call.crash
+    state = call.state
+    assert state is not None
+    if call.parent is not None:
+        call.parent.subflow_states.append(state)
+    if call.return_state:
+        return state
+    if call.error is not None:
+        raise call.error
+    return value_of(state, call.returned)
+
+
+def _of_run(state: State[Any], run_id: str) -> State[Any]:
+    """The state, marked with the run it belongs to: a flow that returns it is judged by it (seed: states.py)."""
+    return State(state.type, state.name, state.message, state.data, timestamp=state.timestamp, run_id=run_id)
+
+
+def _state(call: Call) -> State[Any]:
+    error = call.error
+    if error is None:
+        return final_state(call.returned, call.run)
+    if isinstance(error, FlowTimedOut):
+        return State(StateType.FAILED, Word.TIMED_OUT.value, str(error), error)
+    if isinstance(error, ParameterTypeError):
+        return State(StateType.FAILED, message="Flow run received invalid parameters.", data=error)
+    return State(StateType.FAILED, message="Flow run encountered an exception.", data=error)

@@ -1,0 +1,223 @@
+"""One run of a flow: which calls were made, under which names, and what is left to wait for.
+
+    Task call ──> call() ──> FlowRun.submit ──> TaskRun ──> backend
+
+Before: `podtask.tasks`. Opened and closed by: `podtask.engine.flow_engine`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
+from podtask.engine import run_names
+from podtask.engine.hooks import HookLine
+from podtask.engine.submission import Together, cancel_each
+from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
+from podtask.futures import Submitted, TaskFuture, block_on
+from podtask.model.task_run import Listener, RunKey, TaskRun
+from podtask.payloads.arguments import bind, prepare, runs_in
+from podtask.payloads.module_policy import luggage_of
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from podtask.display.progress import Tally
+    from podtask.engine.backend import Backend
+    from podtask.states import State
+    from podtask.task_runners import TaskRunner
+    from podtask.tasks import Task
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+CRASHES_THE_FLOW = {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}
+"""Ends of a task that end its flow as well and reach the flow's caller (seed, engine)."""
+
+
+class FlowRun:
+    """The calls of one flow run. Used by the flow's thread or loop; counters are guarded for the user's threads."""
+
+    def __init__(
+        self,
+        info: FlowRunInfo,
+        backend: Backend,
+        task_runner: TaskRunner,
+        loop: asyncio.AbstractEventLoop | None = None,
+        parent: FlowRun | None = None,
+    ) -> None:
+        self.info = info
+        self.backend = backend
+        self.task_runner = task_runner
+        self.loop = loop
+        self.parent = parent
+        self.progress: Tally | None = None
+        self.children: list[FlowRun] = []
+        self.hooks = HookLine()
+        self.listeners: list[Listener] = [self.hooks.news]
+        self.detached = False
+        """Of an outermost run: nobody waits for its task runs any more."""
+        self._timed_out = False
+        self.runs: list[TaskRun] = []
+        self.subflow_states: list[State[Any]] = []
+        self._by_id: dict[str, TaskRun] = {}
+        self._calls: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        if parent is not None:
+            parent.children.append(self)
+            self.show(parent.progress)
+
+    @property
+    def over(self) -> bool:
+        """Whether this flow run, or one around it, is over its time."""
+        return self._timed_out or (self.parent is not None and self.parent.over)
+
+    @property
+    def root(self) -> FlowRun:
+        """The outermost flow run around this one, or itself."""
+        return self if self.parent is None else self.parent.root
+
+    def show(self, progress: Tally | None) -> None:
+        """Tell `progress` of every call from now on."""
+        self.progress = progress
+        if progress is not None:
+            self.listeners.append(progress.news)
+
+    def unfinished(self) -> list[TaskRun]:
+        """The task runs that have not ended, those of subflows included."""
+        own = [run for run in self.runs if not run.finished]
+        return own + [run for child in self.children for run in child.unfinished()]
+
+    def time_out(self) -> None:
+        """Its time is over: no further calls, and what runs is cancelled."""
+        self._timed_out = True
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End every unfinished task run, those of subflows included."""
+        by_backend: dict[Backend, list[TaskRun]] = {}
+        for run in self.unfinished():
+            by_backend.setdefault(run.backend, []).append(run)
+        for backend, runs in by_backend.items():
+            cancel_each(runs, backend.submits_at_once)
+
+    def count(self, key: str) -> str:
+        """How often this key was called before in this flow run: "0", "1", … (seed: dynamic key)."""
+        with self._lock:
+            self._calls[key] += 1
+            return str(self._calls[key] - 1)
+
+    def find(self, run_id: str) -> TaskRun | None:
+        """A task run of this flow run, or of one around it."""
+        return self._by_id.get(run_id) or (self.parent.find(run_id) if self.parent else None)
+
+    def submit(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+    ) -> TaskRun:
+        """Make a run of a call and hand it to the backend."""
+        run = self._made(task, args, kwargs, wait_for)
+        if self.backend.submits_at_once == 1:
+            self.backend.submit(run)
+            self._keep(run)
+        else:
+            self._submit_together([run])
+        return run
+
+    def submit_each(self, task: Task[..., Any], calls: Iterable[Arguments], wait_for: Any) -> list[TaskRun]:
+        """The same for many calls of one task, as many at a time as the backend takes."""
+        return self._submit_together(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
+
+    def _submit_together(self, runs: Iterable[TaskRun]) -> list[TaskRun]:
+        many = Together(self.backend.submit, self.backend.submits_at_once)
+        try:
+            many.submit(runs)
+        finally:
+            for run in many.submitted:
+                self._keep(run)
+        return many.submitted
+
+    def _made(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
+        if self.over:
+            raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
+        bound = bind(task.signature, args, kwargs)
+        packing = luggage_of(task).packing() if self.backend.remote else None
+        inputs = prepare(task.name, bound, self.find, packing)
+        name = run_names.of_call(task, bound.arguments)
+        return TaskRun(
+            RunKey(self.info.id, task.task_key, self.count(task.task_key)),
+            task,
+            inputs,
+            flow=self.info,
+            backend=self.backend,
+            wait_for=runs_in(wait_for, self.find),
+            tags=TAGS.get() | task.tags,
+            loop=self.loop,
+            listeners=self.listeners,
+            name=name,
+        )
+
+    def _keep(self, run: TaskRun) -> None:
+        self.runs.append(run)
+        self._by_id[run.id] = run
+        if self.progress is not None:
+            self.progress.added(run)
+        if self.over:  # since the call was on its way: `cancel` may not have seen it
+            cancel_each([run], 1)
+
+    def crash(self) -> BaseException | None:
+        """SystemExit or KeyboardInterrupt of a task, which end the flow as well."""
+        for run in self.runs:
+            kind = run.status.error.type if run.finished and run.status.error else None
+            if kind in CRASHES_THE_FLOW and run.state.is_crashed():
+                crashed = run.state.exception()
+                cause = crashed.__cause__ if crashed else None
+                return cause if isinstance(cause, (SystemExit, KeyboardInterrupt)) else CRASHES_THE_FLOW[kind]()
+        return None
+
+
+def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:
+    """What calling a task does, from the flow around the call."""
+    flow = _around(task, args, kwargs)
+    return _handle(flow, flow.submit(task, args, kwargs, wait_for))
+
+
+def call_each(task: Task[..., Any], calls: list[Arguments], wait_for: Any) -> list[Any]:
+    """What `.map` does: as many calls, but on their way to a cluster several at a time."""
+    flow = _around(task, *calls[0]) if calls else None
+    if flow is None or flow.backend.submits_at_once == 1 or flow.task_runner.sequential:
+        return [call(task, args, kwargs, wait_for) for args, kwargs in calls]
+    return [_handle(flow, run) for run in flow.submit_each(task, calls, wait_for)]
+
+
+def _around(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> FlowRun:
+    """The flow run that a call belongs to. Raises `InsideTask`, `OutsideFlow`, `TypeError`."""
+    inside = current_task_run()
+    context = FLOW_RUN.get()
+    if inside is not None or context is None:
+        bind(task.signature, args, kwargs)  # a call that does not fit is wrong anywhere
+    if inside is not None:
+        raise InsideTask("Task", task.name, inside.task_run.name)
+    if context is None:
+        raise OutsideFlow(task.name)
+    return context.run
+
+
+def _handle(flow: FlowRun, run: TaskRun) -> Any:
+    """What the caller gets of a submitted run."""
+    sequential = flow.task_runner.sequential
+    if run.task.isasync and flow.loop is not None and _on(flow.loop):
+        return Submitted(run, until_done=sequential)
+    if sequential:
+        block_on(run)
+    return TaskFuture(run)
+
+
+def _on(loop: object) -> bool:
+    """Whether this thread is the loop's: a sync subflow inside an async flow, or a user's thread, is not async."""
+    asyncio = sys.modules["asyncio"]
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

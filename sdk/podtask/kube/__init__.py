@@ -1,0 +1,1 @@
+"""The Kubernetes API for the SDK and the command: client, errors, statuses, the bucket of the installation."""

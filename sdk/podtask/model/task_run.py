@@ -1,0 +1,187 @@
+"""`TaskRun`: the driver's record of one call of a task; what backends receive and report to.
+
+    Task call ──> TaskRun ──> backend.submit(run) … run.report(status) … ──> futures, dependents
+
+A run knows who it is (`key`, `id`), what to run (`task`, `inputs`), what it needs (`upstreams`, `wait_for`) and
+what is known of it (`status`). Before: `podtask.engine.flow_run`. Next on the road: `podtask.engine.backend`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from podtask.context import FlowRunInfo, TaskRunInfo
+from podtask.core.api.status import Status
+from podtask.states import State, from_status
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from podtask.engine.backend import Backend
+    from podtask.payloads.arguments import Inputs
+    from podtask.tasks import Task
+
+_SLUG_LIMIT = 30
+_HASH_DIGITS = 16
+
+
+Listener = Callable[["TaskRun", Status, Status], None]
+"""`(run, status before, status after)`, on the thread that brings the news: must neither block nor raise."""
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """What makes a run the same run after a restart of the driver."""
+
+    flow_run_id: str
+    task_key: str
+    dynamic_key: str
+    """Counts the calls of one task key inside one flow run: "0", "1", …"""
+
+    def name(self, task_name: str) -> str:
+        """A DNS label of at most 47 characters, the same for the same key: `greet-4f0c…`; names the TaskRun."""
+        parts = (self.flow_run_id, self.task_key, self.dynamic_key)
+        digest = hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
+        return f"{slug(task_name)}-{digest[:_HASH_DIGITS]}"
+
+
+def slug(name: str) -> str:
+    """The name in lower-case letters, digits and dashes, starting with a letter; at most 30 characters."""
+    text = re.sub(r"[^a-z0-9]+", "-", name.lower())[:_SLUG_LIMIT].strip("-")
+    return text if text[:1].isalpha() else f"task-{text}"[:_SLUG_LIMIT].rstrip("-")
+
+
+class TaskRun:
+    """One call of a task. `report` is the only way it changes; it may be called from any thread."""
+
+    def __init__(
+        self,
+        key: RunKey,
+        task: Task[..., Any],
+        inputs: Inputs,
+        *,
+        flow: FlowRunInfo,
+        backend: Backend,
+        wait_for: tuple[TaskRun, ...] = (),
+        tags: frozenset[str] = frozenset(),
+        loop: asyncio.AbstractEventLoop | None = None,
+        listeners: Sequence[Listener] = (),
+        name: str | None = None,
+    ) -> None:
+        self.key = key
+        self.id = key.name(task.name)
+        self.name = name or f"{task.name}-{task.task_key[:8]}-{key.dynamic_key}"
+        self.title = name or task.name
+        """What the runner and `kubectl get ptr` call it."""
+        self.task = task
+        self.inputs = inputs
+        self.flow = flow
+        self.backend = backend
+        self.wait_for = wait_for
+        self.tags = tags
+        self.loop = loop
+        """The flow's event loop, for async tasks in this process; None in a sync flow."""
+        self.listeners = listeners
+        """Told of every newer status, before those who wait for the run."""
+        self.uid: str | None = None
+        """Set by the backend: what its objects in the store are filed under."""
+        self.code: bytes | None = None
+        """The pickled function, where the backend ships it."""
+        self.status = Status()
+        self.payload: bytes | None = None
+        """Result or pickled exception of a finished run, where the backend had it at hand."""
+        self.history: tuple[State[Any], ...] = (from_status(self.status, self.id, None),)
+        self._lock = threading.Lock()
+        self._done: Future[None] = Future()
+
+    @property
+    def upstreams(self) -> tuple[TaskRun, ...]:
+        """Runs whose data is needed."""
+        return self.inputs.upstreams
+
+    @property
+    def needs(self) -> tuple[TaskRun, ...]:
+        """All runs that must complete first."""
+        return self.inputs.upstreams + self.wait_for
+
+    @property
+    def task_inputs(self) -> dict[str, list[str]]:
+        """Per parameter the run ids of the upstreams found in it; `wait_for` only where it was given (seed)."""
+        found = {name: list(ids) for name, ids in self.inputs.upstream_ids.items()}
+        return {**found, "wait_for": [run.id for run in self.wait_for]} if self.wait_for else found
+
+    @property
+    def info(self) -> TaskRunInfo:
+        """The identity as code inside the run sees it, before its first attempt."""
+        key = self.key
+        return TaskRunInfo(
+            self.id, self.name, key.flow_run_id, self.flow.flow_name, self.tags, key.task_key, key.dynamic_key
+        )
+
+    @property
+    def finished(self) -> bool:
+        """True once the end was reported and can be read."""
+        return self._done.done()
+
+    @property
+    def state(self) -> State[Any]:
+        """The latest known state."""
+        return self.history[-1]
+
+    def report(self, status: Status, payload: bytes | None = None) -> None:
+        """Take a newer status. The first finished one is kept for ever, then waiters and dependents are told."""
+        with self._lock:
+            if self.status.finished:
+                return
+            before, changed = self.status, status.state is not self.status.state
+            self.status, self.payload = status, payload
+            if changed or status.finished:
+                load = self.load if status.finished else None
+                self.history = (*self.history, from_status(status, self.id, load))
+        for tell in self.listeners:
+            tell(self, before, status)
+        if status.finished:
+            self.inputs, self.code = self.inputs.spent(), None
+            self._done.set_result(None)
+
+    def load(self) -> Any:
+        """The value, read and unpickled anew; raises what `State.result` promises."""
+        from podtask.engine.task_result import load
+
+        return load(self)
+
+    def cancel(self) -> None:
+        """Ask the backend to end the run; nothing happens to one that is finished."""
+        if not self.finished:
+            self.backend.cancel(self)
+
+    def on_finished(self, tell: Callable[[], object]) -> None:
+        """Call `tell` once the run is finished; at once, if it is."""
+        self._done.add_done_callback(lambda _: tell())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until finished, at most `timeout` seconds; whether it is."""
+        from concurrent.futures import TimeoutError as Elapsed
+
+        try:
+            self._done.result(timeout)
+        except Elapsed:
+            return False
+        return True
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """As `wait`, taking no thread and leaving the loop free."""
+        import asyncio
+
+        done = asyncio.shield(asyncio.wrap_future(self._done))
+        try:
+            await asyncio.wait_for(done, timeout)
+        except (asyncio.TimeoutError, TimeoutError):
+            return False
+        return True

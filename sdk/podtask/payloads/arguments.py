@@ -1,0 +1,207 @@
+"""From a call's arguments to what travels: bound, iterators materialised, futures turned into references.
+
+A future or a state of a run is named by its run id wherever the pickler meets it (persistent ids), so a
+backend can start nothing before these upstreams are done, and never has to download what it only passes on.
+Before: `podtask.tasks`. Next on the road: `podtask.model.task_run`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from podtask.annotations import quote
+from podtask.errors import UnpicklableArgument
+from podtask.futures import BaseFuture
+from podtask.states import State
+from podtask_runner.files import File, reference
+
+if TYPE_CHECKING:
+    from podtask.model.task_run import TaskRun
+    from podtask_runner.serialization.by_value import Packing
+    from podtask_runner.storage.spool import Payload
+
+Find = Callable[[str], "TaskRun | None"]
+_CLASS_METHOD = (
+    "The first parameter is 'cls': where @classmethod stands above @task, Python 3.13 and later bind the plain call "
+    "only; write @task above @classmethod, and .submit, .map and .with_options know the class as well."
+)
+_ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The arguments of one call."""
+
+    parameters: Mapping[str, Any]
+    """By parameter name, defaults included, `*args` as a tuple and `**kwargs` as a dict; futures still inside."""
+    payload: Payload
+    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future; large ones in a file."""
+    upstreams: tuple[TaskRun, ...] = ()
+    """Runs whose data is needed, in the order met."""
+    blocked_by: State[Any] | None = None
+    """A state made by hand, or of another flow, that is not completed: the task will not run."""
+    upstream_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Run ids of the upstreams by the parameter they were found in; empty ones included."""
+    modules: frozenset[str] = frozenset()
+    """What must be importable where the arguments are opened; only known of what goes to another machine."""
+    files: Mapping[str, File] = field(default_factory=dict)
+    """Files that stand in the payload by reference, where it goes to another machine."""
+
+    def spent(self) -> Inputs:
+        """What is left to know once the run is finished; large arguments need not live as long as the flow."""
+        return replace(self, parameters={}, payload=b"")
+
+
+def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+    """The call's arguments with defaults. Raises `TypeError` as the plain function would."""
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        if next(iter(signature.parameters), None) != "cls":
+            raise
+        raise TypeError(f"{error}. {_CLASS_METHOD}") from None
+    bound.apply_defaults()
+    return bound
+
+
+def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: Packing | None = None) -> Inputs:
+    """Everything about the arguments of one call. Raises `UnpicklableArgument` that names the parameter.
+
+    `packing`: for a task on another machine, where the user's own modules are not.
+    """
+    from podtask_runner.serialization.pickling import dump_payload
+
+    seen = _Met(find, remote=packing is not None)
+    ids: dict[str, tuple[str, ...]] = {}
+    for name, value in bound.arguments.items():
+        before, seen.runs = seen.runs, {}
+        bound.arguments[name] = seen.visit(value)
+        ids[name], seen.runs = tuple(seen.runs), {**before, **seen.runs}
+    plain = set(seen.runs)
+    try:
+        payload = dump_payload((bound.args, bound.kwargs), reference=seen.reference, packing=packing)
+    except Exception as error:
+        raise _culprit(task_name, bound, seen, error) from error
+    if len(seen.runs) > len(plain):
+        ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
+    needed = frozenset(packing.by_name) if packing is not None else frozenset()
+    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids, needed, seen.files)
+
+
+def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:
+    """Run ids of the futures in one parameter, also of those in objects that only the pickler looks into."""
+    from podtask_runner.serialization.pickling import dumps
+
+    seen = _Met(find)
+    dumps(value, reference=seen.reference)
+    return tuple(seen.runs)
+
+
+def largest(parameters: Mapping[str, Any]) -> str:
+    """The parameter that takes most of a call's payload."""
+    from podtask_runner.serialization.pickling import dumps
+
+    short = _Met(lambda _: None).reference
+    return max(parameters, key=lambda name: len(dumps(parameters[name], reference=short)))
+
+
+def runs_in(value: Any, find: Find) -> tuple[TaskRun, ...]:
+    """The runs of futures and states in `wait_for`, nested lists included. Raises `TypeError` for anything else."""
+    found: dict[str, TaskRun] = {}
+    for item in _flat(value):
+        if isinstance(item, BaseFuture):
+            run: TaskRun | None = item.task_run
+        elif isinstance(item, State):
+            run = find(item.run_id or "")
+        else:
+            raise TypeError(f"wait_for takes task futures, not {type(item).__name__}; pass values as arguments")
+        if run is not None:
+            found[run.id] = run
+    return tuple(found.values())
+
+
+@dataclass
+class _Met:
+    """What one walk over the arguments met."""
+
+    find: Find
+    remote: bool = False
+    runs: dict[str, TaskRun] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
+    blocked_by: State[Any] | None = None
+
+    def reference(self, obj: object) -> str | None:
+        """The pickler asks this of every object: the run id for futures and states of runs, None for the rest."""
+        if isinstance(obj, BaseFuture):
+            run: TaskRun | None = obj.task_run
+        elif isinstance(obj, State) and obj.run_id:
+            run = self.find(obj.run_id)
+        elif self.remote and isinstance(obj, File):
+            return self._file(obj)
+        else:
+            return None
+        if run is None:
+            return None
+        self.runs[run.id] = run
+        return run.id
+
+    def _file(self, file: File) -> str:
+        """Its content travels apart from the pickle, however deep inside it stands. Raises as `File` does."""
+        file.check()
+        ref = reference(file)
+        self.files[ref] = file
+        return ref
+
+    def visit(self, value: Any) -> Any:
+        """Materialise iterators and open states that belong to no run; exact containers only, as in the seed."""
+        kind = type(value)
+        if kind in _ATOMS or kind is quote:
+            return value
+        if isinstance(value, BaseFuture):
+            self.reference(value)
+            return value
+        if isinstance(value, State):
+            return self._open(value)
+        if kind in (list, tuple, set):
+            if set(map(type, value)) <= _ATOMS:
+                return value
+            return kind(map(self.visit, value))
+        if kind in (dict, OrderedDict):
+            return kind((self.visit(key), self.visit(item)) for key, item in value.items())
+        if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
+            return [self.visit(item) for item in value]
+        return value
+
+    def _open(self, state: State[Any]) -> Any:
+        if self.reference(state) is not None:
+            return state  # the pickler makes it a reference
+        if state.is_completed():
+            return state.result
+        self.blocked_by = self.blocked_by or state
+        return None
+
+
+def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: Exception) -> UnpicklableArgument:
+    from podtask_runner.serialization.pickling import dumps
+
+    for name, value in bound.arguments.items():
+        try:
+            dumps(value, reference=seen.reference)
+        except Exception as own:  # noqa: BLE001 - as above
+            return UnpicklableArgument(task_name, name, f"{type(own).__name__}: {own}")
+    return UnpicklableArgument(task_name, ", ".join(bound.arguments), f"{type(error).__name__}: {error}")
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if value is None:
+        return
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, BaseFuture)):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value

@@ -1,0 +1,1 @@
+"""Helpers without a duty of their own: thread pool, captured prints, logging, notebook tables."""

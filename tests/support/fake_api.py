@@ -1,0 +1,110 @@
+"""An API server in a dict, for reconciles in one process: resourceVersions, 404 and 409, and answers that get lost."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from tests.support.builders import run_object
+
+from podtask_operator.kube.client import ApiError, ApiUnavailable
+
+Object = dict[str, Any]
+
+
+class FakeApi:
+    """The verbs of `podtask_operator.kube.client.Api` that reconciles use."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Object] = {}
+        self.pods: dict[str, Object] = {}
+        self.calls: list[str] = []
+        self.lost: set[str] = set()
+        """Calls whose answer is lost once, after they were carried out."""
+        self.refused: dict[str, ApiError] = {}
+        """Calls that are refused, each time."""
+        self._version = 100
+
+    def add(
+        self, name: str, spec: Object | None = None, status: Object | None = None, uid: str | None = None
+    ) -> Object:
+        """A new TaskRun."""
+        metadata = {"uid": uid or f"uid-{name}", "resourceVersion": self._next()}
+        self.runs[name] = run_object(spec, name=name, status=status, metadata=metadata)
+        return copy.deepcopy(self.runs[name])
+
+    def touch(self, name: str, **spec: Any) -> Object:
+        """Somebody else changes a TaskRun."""
+        self.runs[name]["spec"].update(spec)
+        self.runs[name]["metadata"]["resourceVersion"] = self._next()
+        return copy.deepcopy(self.runs[name])
+
+    async def get_run(self, _: str, name: str) -> Object | None:
+        return copy.deepcopy(self.runs.get(name))
+
+    async def patch_status(self, _: str, name: str, patch: Object) -> Object:
+        run = self.runs.get(name)
+        if run is None:
+            raise ApiError(404, "NotFound", "not found")
+        if any(run["metadata"][field] != value for field, value in patch["metadata"].items()):
+            raise ApiError(409, "Conflict", "the object has been modified")
+        run["status"] = merged(run.get("status") or {}, patch["status"])
+        run["metadata"]["resourceVersion"] = self._next()
+        return self._answer("status", run)
+
+    async def apply_secret(self, _: str, secret: Object) -> None:
+        self._answer("secret", secret)
+
+    async def create_pod(self, namespace: str, pod: Object) -> Object:
+        name = pod["metadata"]["name"]
+        if name in self.pods:
+            raise ApiError(409, "AlreadyExists", "already exists")
+        if "pod" in self.refused:
+            raise self.refused["pod"]
+        meta = {**pod["metadata"], "uid": f"pod-{name}", "resourceVersion": self._next(), "namespace": namespace}
+        self.pods[name] = {**pod, "metadata": meta, "status": {"phase": "Pending"}}
+        return self._answer("pod", self.pods[name])
+
+    async def get_pod(self, _: str, name: str) -> Object | None:
+        return copy.deepcopy(self.pods.get(name))
+
+    async def patch_pod(self, _: str, name: str, patch: Object) -> Object:
+        answer = self._answer("stop", self.pods[name])
+        self.pods[name]["spec"].update(patch["spec"])
+        return answer
+
+    async def delete_pod(self, _: str, name: str, uid: str, *, force: bool = False) -> None:
+        self.calls.append(f"delete {name}{' by force' if force else ''}")
+        if name in self.pods and self.pods[name]["metadata"]["uid"] == uid:
+            del self.pods[name]
+
+    async def pod_log(self, *_: Any) -> bytes:
+        raise ApiError(404, "NotFound", "not found")
+
+    async def create_event(self, *_: Any) -> None:
+        """Nobody reads them here."""
+
+    def _answer(self, call: str, obj: Object) -> Object:
+        if call in self.refused:
+            raise self.refused[call]
+        self.calls.append(f"{call} {obj['metadata']['name']}")
+        if call in self.lost:
+            self.lost.discard(call)
+            raise ApiUnavailable(f"{call}: the answer was lost")
+        return copy.deepcopy(obj)
+
+    def _next(self) -> str:
+        self._version += 1
+        return str(self._version)
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        result[name] = merged(result.get(name), value)
+        if value is None:
+            del result[name]
+    return result

@@ -1,0 +1,137 @@
+"""Who goes first of runs with one cache key, and who is woken when that changes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.support.operator_world import CACHED, ENDED, World, reconciling
+
+from podtask_operator.controller.work_queue import Key, Later
+
+
+@reconciling
+async def test_identical_runs_that_look_at_the_same_time_have_one_leader(world: World) -> None:
+    world.add("a", CACHED)
+    world.add("b", CACHED)
+    await asyncio.gather(world.look("b"), world.look("a"))
+    await asyncio.gather(world.look("b"), world.look("a"))
+    assert len(world.api.pods) == 1
+
+
+@reconciling
+async def test_of_identical_runs_of_one_second_the_one_seen_first_goes_first(world: World) -> None:
+    world.add("first", CACHED, uid="uid-z")
+    world.add("second", CACHED, uid="uid-a")
+    await asyncio.gather(world.look("second"), world.look("first"))
+    assert world.status("first")["attemptsTotal"] == 1
+    assert "attempts" not in world.status("second")
+
+
+@reconciling
+async def test_a_leader_that_ends_during_a_lookup_is_waited_for_until_the_next_one(world: World) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    await world.look("leader")
+    objects = world.reconciler._observer._objects
+    lookup = objects.lookup
+
+    async def quick_end(*asked: Any) -> Any:
+        found = await lookup(*asked)
+        world.api.runs["leader"]["status"].update(ENDED)  # its entry is there, and was not when it was asked for
+        world.mirror.put_run(world.api.touch("leader"))
+        return found
+
+    objects.lookup = quick_end  # type: ignore[method-assign]
+    await world.look("hello")
+    assert "attempts" not in world.status("hello")
+
+
+WHY = "No key can be made of the inputs: args['df'][3].lock: a _thread:lock cannot be hashed"
+
+
+@pytest.mark.parametrize(
+    "beside", [{}, {"key": "k"}, {"components": {"code": "h1:c", "arguments": {}}}, {"refresh": True}], ids=str
+)
+def test_a_run_whose_caller_could_compute_no_key_runs_uncached_and_its_status_says_why(beside: dict[str, Any]) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        for name in ("a", "b"):  # identical, and yet nobody waits
+            world.add(name, {"cache": {**beside, "uncached": WHY}})
+            await world.look(name)
+            assert world.status(name)["cache"] == {"outcome": "Off", "missReason": WHY}
+        assert len(world.api.pods) == 2
+
+    test()
+
+
+@reconciling
+async def test_an_older_run_that_comes_while_a_younger_one_is_being_recorded_waits_for_it(world: World) -> None:
+    world.add("b", CACHED)
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("b")  # recorded, but neither answer nor watch have said so yet
+    world.add("a", CACHED)
+    await world.look("a")
+    assert "attempts" not in world.status("a")
+
+
+@pytest.mark.parametrize("end", ["cancel", "suspend"])
+def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        world.add("leader", CACHED)
+        world.add("hello", CACHED)
+        for name in ("leader", "hello"):
+            key = Key("team", name)
+            world.mirror.remember_cache_key(key, world.mirror.memory(key, f"uid-{name}"), "k")
+        world.mirror.put_run(world.api.touch("leader", **{end: True}))
+        await world.look("leader")
+        assert "hello" in world.woken()
+
+    test()
+
+
+@reconciling
+async def test_identical_runs_that_are_all_suspended_do_not_wake_each_other_for_ever(world: World) -> None:
+    names = ("leader", "b", "c")
+    for name in names:
+        world.add(name, CACHED)
+        await world.look(name)
+    for name in names:
+        world.mirror.put_run(world.api.touch(name, suspend=True))
+    world.woken()
+    todo, looks = set(names), 0
+    while todo and looks < 30:
+        for name in todo:
+            await world.look(name)
+        looks, todo = looks + len(todo), world.woken()
+    assert not todo
+
+
+@reconciling
+async def test_a_run_that_is_resumed_is_in_the_race_for_its_cache_key_again(world: World) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    for suspend in (False, True, False):
+        world.mirror.put_run(world.api.touch("leader", suspend=suspend))
+        await world.look("leader")
+    await world.look("hello")
+    assert list(world.api.pods) == ["leader-1"]
+
+
+@reconciling
+async def test_a_leader_that_is_suspended_before_its_first_attempt_waits_like_the_others_when_it_is_resumed(
+    world: World,
+) -> None:
+    world.add("leader", CACHED)
+    world.add("hello", CACHED)
+    world.api.touch("leader", suspend=True)  # the watch is late
+    with pytest.raises(Later):
+        await world.look("leader")
+    await world.look("leader")
+    await world.look("hello")
+    world.mirror.put_run(world.api.touch("leader", suspend=False))
+    await world.look("leader")
+    assert list(world.api.pods) == ["hello-1"]

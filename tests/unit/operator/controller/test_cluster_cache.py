@@ -1,0 +1,187 @@
+"""What the operator holds of the cluster: newer wins, a namesake is another object, and nobody waits for the gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.builders import UID, pod, run_object
+
+from podtask.core.api.names import Reason
+from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.work_queue import Key
+from podtask_operator.kube.intake import Intake
+from podtask_operator.pods import status as podstatus
+
+KEY = Key("team", "hello")
+FINISHED = {"state": "Completed", "finishedAt": "2026-01-02T04:00:00Z"}
+
+
+def made(name: str = "hello", version: int = 7, uid: str = UID, **more: Any) -> dict[str, Any]:
+    """A TaskRun of some version; `spec` and `status` among `more`."""
+    metadata = {"resourceVersion": str(version), "uid": uid}
+    return run_object(more.get("spec"), name=name, status=more.get("status"), metadata=metadata)
+
+
+def needing(name: str, version: int = 7, **more: Any) -> dict[str, Any]:
+    """A TaskRun that needs `hello`."""
+    return made(name, version, uid=f"uid-{name}", spec={"waitFor": [{"taskRun": "hello"}]}, **more)
+
+
+def claiming(name: str, version: int = 7, **status: Any) -> dict[str, Any]:
+    """A TaskRun whose first attempt for the cache key `k` is recorded."""
+    attempts = [{"number": 1, "cause": "First", "recordedAt": "2026-01-02T03:05:00Z"}]
+    known = {"attempts": attempts, "attemptsTotal": 1, "cache": {"key": "k", "outcome": "Miss"}, **status}
+    return made(name, version, uid=f"uid-{name}", spec={"cache": {"key": "k"}}, status=known)
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    mirror = Mirror()
+    assert mirror.put_run(made(version=10, status=FINISHED)) == KEY
+    assert mirror.put_run(made(version=9)) is None
+    assert mirror.put_run(made(version=10)) is None
+    assert mirror.runs[KEY].status.finished
+
+
+def test_an_answer_about_the_deleted_namesake_does_not_bring_it_back() -> None:
+    mirror = Mirror()
+    mirror.put_run(made(version=20, uid="new"))
+    assert mirror.put_run(made(version=10, uid="old")) is None
+    assert mirror.runs[KEY].uid == "new"
+
+
+def test_a_late_deletion_of_the_old_namesake_leaves_the_new_one_alone() -> None:
+    mirror, woken = Mirror(), []
+    intake = Intake(mirror, woken.append)
+    intake.task_run({"type": "ADDED", "object": made(version=20, uid="new")})
+    intake.task_run({"type": "DELETED", "object": made(version=19, uid="old")})
+    assert mirror.runs[KEY].uid == "new"
+    assert woken == [KEY, KEY]
+
+
+def test_a_new_namesake_starts_without_the_memory_of_the_old_one() -> None:
+    mirror = Mirror()
+    mirror.put_run(made(version=7))
+    mirror.memory(KEY, UID).claimed = True
+    mirror.put_run(made(version=8, uid="new"))
+    assert not mirror.memory(KEY, "new").claimed
+
+
+def test_who_waits_is_named_when_what_it_needs_ends_or_goes_and_leaves_no_trace_when_it_ends_itself() -> None:
+    mirror = Mirror()
+    mirror.put_run(made())
+    mirror.put_run(needing("next"))
+    assert mirror.concerned(KEY) == [Key("team", "next")]
+    assert mirror.forget_run(KEY, UID) == [Key("team", "next")]
+    mirror.put_run(needing("next", 8, status=FINISHED))
+    assert mirror.concerned(KEY) == []
+    assert not mirror._waiting
+
+
+def test_a_finished_run_that_stayed_because_it_was_needed_is_named_when_the_one_that_needed_it_ends() -> None:
+    mirror = Mirror()
+    mirror.put_run(made(status=FINISHED))
+    mirror.put_run(needing("next"))
+    mirror.put_run(needing("next", 8, status=FINISHED))
+    assert mirror.concerned(Key("team", "next")) == [KEY]
+
+
+def test_who_leads_the_race_for_a_cache_key_is_known_from_its_status_as_after_a_restart() -> None:
+    mirror = Mirror()
+    mirror.put_run(claiming("leader"))
+    assert mirror.racing(KEY, "k") == [Key("team", "leader")]
+
+
+def test_the_others_of_the_race_are_named_when_the_leader_is_deleted() -> None:
+    mirror = Mirror()
+    mirror.put_run(claiming("leader"))
+    mirror.put_run(made(spec={"cache": {"key": "k"}}))
+    mirror.remember_cache_key(KEY, mirror.memory(KEY, UID), "k")
+    assert mirror.forget_run(Key("team", "leader")) == [KEY]
+    mirror.forget_run(KEY)
+    assert not mirror._same_key
+
+
+def test_a_pod_that_took_the_name_of_a_deleted_one_stays() -> None:
+    mirror = Mirror()
+    assert mirror.put_pod(pod(metadata={"uid": "new", "resourceVersion": "20"})) == KEY
+    assert mirror.put_pod(pod(metadata={"uid": "old", "resourceVersion": "10"})) is None
+    mirror.forget_pod(pod(metadata={"uid": "old", "resourceVersion": "11"}))
+    assert mirror.pods[Key("team", "hello-1")]["metadata"]["uid"] == "new"
+
+
+def test_a_run_that_becomes_unreadable_is_reported_and_no_longer_acted_on_until_it_is_readable() -> None:
+    mirror = Mirror()
+    mirror.put_run(made(version=7))
+    assert mirror.put_run(made(version=8, spec={"retries": "many"})) is None
+    assert KEY in mirror.malformed
+    assert KEY not in mirror.runs
+    assert mirror.put_run(made(version=9)) == KEY
+    assert not mirror.malformed
+
+
+def test_payloads_are_not_kept() -> None:
+    mirror = Mirror()
+    mirror.put_run(made(spec={"inputs": {"inline": "QUJD"}, "task": {"code": {"inline": "QUJD"}}}))
+    held = mirror.runs[KEY].spec
+    assert held.task.code is not None
+    assert (held.task.code.inline, held.inputs and held.inputs.inline) == (None, None)
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(
+    st.sampled_from(["task", "inputs", "cache", "upstream", "waitFor", "env", "tags", "podTemplate", "retries"]), ODD
+)
+def test_a_spec_of_odd_types_is_either_read_or_malformed_and_never_an_error(field: str, value: Any) -> None:
+    mirror = Mirror()
+    mirror.put_run({**made(), "spec": {"task": {"source": "def main(): pass"}, field: value}})
+    assert (KEY in mirror.runs) != (KEY in mirror.malformed)
+
+
+@pytest.mark.parametrize("part", ["spec", "status"])
+@given(value=ODD)
+def test_parts_of_odd_types_are_never_an_error(part: str, value: Any) -> None:
+    Mirror().put_run({**made(), part: value})
+
+
+@given(metadata=st.dictionaries(st.sampled_from(["labels", "ownerReferences", "generation"]), ODD), status=ODD)
+def test_pods_of_odd_types_are_never_an_error(metadata: Mapping[str, Any], status: Any) -> None:
+    Mirror().put_pod({**pod(metadata=metadata), "status": status})
+
+
+def test_an_event_that_cannot_be_read_at_all_does_not_end_the_watch() -> None:
+    woken: list[Key] = []
+    intake = Intake(Mirror(), woken.append)
+    intake.task_run({"type": "ADDED", "object": {"metadata": None}})
+    intake.pod({"type": "ADDED", "object": []})
+    intake.task_run({"type": "ADDED", "object": made()})
+    assert woken == [KEY]
+
+
+def test_an_update_of_a_pod_that_tells_nothing_wakes_nobody() -> None:
+    mirror, ip = Mirror(), {"podIP": "10.0.0.7", "conditions": [{"type": "Initialized", "status": "True"}]}
+    assert mirror.put_pod(pod(metadata={"resourceVersion": "10"}, status={"phase": "Pending"})) == KEY
+    assert mirror.put_pod(pod(metadata={"resourceVersion": "11"}, status={"phase": "Pending", **ip})) is None
+    assert mirror.pods[Key("team", "hello-1")]["metadata"]["resourceVersion"] == "11"
+    assert mirror.put_pod(pod(metadata={"resourceVersion": "12"}, status={"phase": "Running", **ip})) == KEY
+
+
+def test_a_pod_that_was_deleted_while_it_ran_stays_so_when_the_kubelet_deletes_it_again_after_its_end() -> None:
+    """As the kubelet does, without grace: seen with 1.35."""
+    mirror, ended = Mirror(), {"terminated": {"exitCode": 137, "finishedAt": "2026-01-02T03:05:09Z"}}
+    asked = {"deletionTimestamp": "2026-01-02T03:05:07Z", "deletionGracePeriodSeconds": 5}
+    again = {"deletionTimestamp": "2026-01-02T03:05:12Z", "deletionGracePeriodSeconds": 0}
+    mirror.put_pod(pod({"phase": "Running"}, state={"running": {}}, metadata={"resourceVersion": "10", **asked}))
+    mirror.put_pod(pod({"phase": "Failed"}, state=ended, metadata={"resourceVersion": "11", **again}))
+    found = podstatus.read(mirror.pods[Key("team", "hello-1")]).disruption
+    assert found is not None
+    assert found.reason is Reason.POD_DELETED

@@ -1,0 +1,311 @@
+"""Limits, pod clean-up and lost nodes in whole reconciles: never a slot too many, whatever happens between writes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.support.builders import SETTINGS
+from tests.support.fake_api import Object
+from tests.support.operator_world import NOW, World, reconciling
+
+from podtask.core.lifecycle.concurrency import Limits
+from podtask_operator import settings
+from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.kube.client import ApiError
+from podtask_operator.settings import SettingsError
+
+GPU = {"tags": ["gpu"]}
+LIMITED = {"namespace": {"default": 3}, "tags": {"gpu": 2}}
+
+
+def limited(world: World, told: dict[str, Any] | None = None) -> World:
+    world.mirror.slots.limits = Limits.read(told or LIMITED)
+    return world
+
+
+def end(world: World, name: str, state: Object | None = None) -> None:
+    """The container of the run's pod ends; the watch says so."""
+    pod = world.api.pods[name]
+    ended = {"terminated": state or {"exitCode": 1, "startedAt": "2026-01-02T03:59:00Z"}}
+    pod["status"] = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": ended}]}
+    pod["metadata"]["resourceVersion"] = world.api._next()
+    world.mirror.put_pod(pod)
+
+
+async def settle(world: World, names: list[str]) -> None:
+    """Look at everything twice, at the same time."""
+    for _ in range(2):
+        answers = await asyncio.gather(*map(world.look, names), return_exceptions=True)
+        assert all(answer is None or isinstance(answer, Later) for answer in answers)
+
+
+@reconciling
+async def test_reconciles_at_the_same_time_never_take_one_slot_twice(world: World) -> None:
+    limited(world)
+    names = [f"run{number}" for number in range(6)]
+    for name in names:
+        world.add(name, GPU)
+    await settle(world, names)
+    assert len(world.api.pods) == 2
+
+
+@reconciling
+async def test_who_ends_wakes_exactly_the_oldest(world: World) -> None:
+    limited(world)
+    names = [f"run{number}" for number in range(6)]
+    for name in names:
+        world.add(name, GPU)
+    await settle(world, names)
+    assert list(world.api.pods) == ["run0-1", "run1-1"]
+    world.woken()
+    end(world, "run0-1")
+    await world.look("run0")
+    assert world.status("run0")["state"] == "Crashed"
+    assert world.woken() == {"run2"}
+    await settle(world, ["run5", "run2"])
+    assert list(world.api.pods) == ["run0-1", "run1-1", "run2-1"]
+
+
+@reconciling
+async def test_those_who_wait_longer_say_for_what_and_cost_one_write(world: World) -> None:
+    limited(world, {"tags": {"gpu": 0}})
+    world.add("hello", GPU)
+    await world.look("hello")
+    await world.look("hello")
+    assert world.api.calls == ["status hello"]
+    assert world.status("hello")["message"].startswith("The limit of tag 'gpu' is 0: nothing starts there")
+
+
+@reconciling
+async def test_a_record_whose_answer_was_lost_holds_its_slot(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    world.add("a", GPU)
+    world.add("b", GPU)
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("a")  # recorded, and nobody was told
+    await world.look("b")
+    assert world.api.pods == {}
+    with pytest.raises(Later):
+        await world.look("a")  # 409: the record is found
+    await settle(world, ["b", "a"])
+    assert list(world.api.pods) == ["a-1"]
+
+
+@reconciling
+async def test_a_record_that_was_refused_gives_its_slot_back(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    world.add("a", GPU)
+    world.add("b", GPU)
+    world.api.refused["status"] = ApiError(422, "Invalid", "no")
+    with pytest.raises(ApiError):
+        await world.look("a")
+    world.api.refused.clear()
+    await world.look("b")
+    assert list(world.api.pods) == ["b-1"]
+
+
+@reconciling
+async def test_a_run_in_line_whose_record_is_refused_lets_the_next_one_pass(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b", "c"):
+        world.add(name, GPU)
+    await settle(world, ["a", "b", "c"])
+    end(world, "a-1")
+    await world.look("a")
+    world.woken()
+    world.api.refused["status"] = ApiError(422, "Invalid", "no")
+    with pytest.raises(ApiError):
+        await world.look("b")
+    world.api.refused.clear()  # it is refused for ever, and alone
+    assert world.woken() == {"c"}
+    await world.look("c")
+    assert "c-1" in world.api.pods
+
+
+@reconciling
+async def test_a_run_that_is_deleted_gives_its_slot_to_who_waits(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    world.add("a", GPU)
+    world.add("b", GPU)
+    await settle(world, ["a", "b"])
+    assert world.mirror.forget_run(Key("team", "a")) == [Key("team", "b")]
+
+
+@reconciling
+async def test_a_run_that_is_deleted_while_it_is_looked_at_keeps_no_place_in_the_line(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b", "c"):
+        world.add(name, {**GPU, "cache": {"key": name}})
+    await settle(world, ["a", "b", "c"])
+    look = asyncio.create_task(world.look("b"))
+    await asyncio.sleep(0)  # it asks the bucket for a cached result
+    world.mirror.forget_run(Key("team", "b"))
+    await look
+    world.woken()
+    end(world, "a-1")
+    await world.look("a")
+    assert world.woken() == {"c"}
+    await world.look("c")
+    assert "c-1" in world.api.pods
+
+
+@reconciling
+async def test_a_run_that_is_deleted_before_its_record_is_sent_in_vain_holds_no_slot(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b"):
+        world.add(name, {**GPU, "cache": {"key": name}})
+    look = asyncio.create_task(world.look("a"))
+    await asyncio.sleep(0)
+    world.mirror.forget_run(Key("team", "a"))
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await look
+    await world.look("b")
+    assert list(world.api.pods) == ["b-1"]
+
+
+@reconciling
+async def test_a_run_that_is_suspended_in_line_lets_the_next_one_pass(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("a", "b", "c"):
+        world.add(name, GPU)
+    await settle(world, ["a", "b", "c"])
+    world.woken()
+    end(world, "a-1")
+    world.mirror.put_run(world.api.touch("b", suspend=True))
+    await world.look("a")
+    assert "c" in world.woken()
+    await world.look("c")
+    assert "c-1" in world.api.pods
+
+
+@reconciling
+async def test_a_run_whose_store_is_away_does_not_hold_up_the_line(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    world.add("a", GPU)
+    world.add("b", GPU)
+    world.mirror.decided(Key("team", "a"), world.mirror.runs[Key("team", "a")], queues=True)
+    world.api.lost.add("status")
+    with pytest.raises(Later):
+        await world.look("a")
+    assert world.mirror.slots._line == []
+
+
+@reconciling
+async def test_after_a_restart_slots_and_order_are_read_from_what_is_stored(world: World) -> None:
+    limited(world, {"tags": {"gpu": 1}})
+    for name in ("c", "b", "a"):  # the uids say that `a` is the oldest
+        world.add(name, GPU)
+    await settle(world, ["b"])
+    assert list(world.api.pods) == ["b-1"]
+    await settle(world, ["c", "a"])
+    again = limited(World(), {"tags": {"gpu": 1}})
+    again.api = world.api
+    again.reconciler._observer._api = again.reconciler._applier._api = world.api  # type: ignore[assignment]
+    for name in ("b", "c", "a"):
+        again.mirror.put_run(world.api.runs[name])
+    assert list(again.mirror.slots._holders.values()) == [{Key("team", "b")}]
+    assert [place.key.name for place in again.mirror.slots._line] == ["a", "c"]
+
+
+@reconciling
+async def test_finished_runs_are_in_no_index(world: World) -> None:
+    limited(world)
+    world.add("hello", GPU, status={"state": "Completed", "finishedAt": "2026-01-02T03:30:00Z"})
+    await world.look("hello")
+    assert (world.mirror.slots._needs, world.mirror.slots._line) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("cleanup", "outcome", "kept"),
+    [(None, "Failed", True), ("KeepAll", "Failed", True), ("KeepFailed", "Failed", True), ("Delete", "Failed", False)],
+)
+def test_a_pod_goes_after_its_end_is_stored_and_for_no_further_write(
+    cleanup: str | None, outcome: str, *, kept: bool
+) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        world.add("hello", {"podCleanup": cleanup} if cleanup else {})
+        await world.look("hello")
+        end(world, "hello-1")
+        world.api.calls.clear()
+        await world.look("hello")
+        await world.look("hello")
+        assert world.api.calls == ["status hello"] + ([] if kept else ["delete hello-1"])
+        assert world.status("hello")["attempts"][0]["outcome"] == "Crashed"
+
+    test()
+
+
+@reconciling
+async def test_the_pod_of_a_completed_attempt_goes_where_only_failed_ones_are_kept(world: World) -> None:
+    world.add("hello", {"podCleanup": "KeepFailed"})
+    await world.look("hello")
+    digest = "ab" * 32
+    said = f'{{"v": 1, "outcome": "Completed", "result": {{"digest": "{digest}", "size": 5, "serializer": "json"}}}}'
+    end(world, "hello-1", {"exitCode": 0, "message": said, "startedAt": "2026-01-02T03:59:00Z"})
+    await world.look("hello")
+    assert world.status("hello")["state"] == "Completed"
+    assert world.api.pods == {}
+
+
+@reconciling
+async def test_the_pod_of_an_attempt_that_is_not_judged_yet_is_never_cleaned_up(world: World) -> None:
+    world.add("hello", {"podCleanup": "Delete"})
+    await world.look("hello")
+    end(world, "hello-1")
+    world.api.refused["status"] = ApiError(422, "Invalid", "no")
+    with pytest.raises(ApiError):
+        await world.look("hello")
+    assert "hello-1" in world.api.pods
+
+
+@reconciling
+async def test_a_pod_on_a_lost_node_is_removed_by_force_after_the_time_the_administrator_set(world: World) -> None:
+    world.reconciler._observer._settings = replace(SETTINGS, lost_node_force_seconds=60)
+    world.add("hello")
+    await world.look("hello")
+    pod = world.api.pods["hello-1"]
+    pod["spec"]["nodeName"] = "node-a"
+    pod["status"] = {"phase": "Running", "containerStatuses": [{"name": "task", "state": {"running": {}}}]}
+    pod["metadata"].update(deletionTimestamp=NOW.isoformat(), resourceVersion=world.api._next())
+    world.mirror.put_pod(pod)
+    world.now = NOW + timedelta(seconds=59)
+    await world.look("hello")
+    assert "delete hello-1 by force" not in world.api.calls
+    world.now = NOW + timedelta(seconds=60)
+    await world.look("hello")
+    assert world.api.calls[-2:] == ["status hello", "delete hello-1 by force"]
+    world.mirror.forget_pod(pod)
+    await world.look("hello")
+    attempt = world.status("hello")["attempts"][0]
+    assert (attempt["outcome"], attempt["reason"], attempt["node"]) == ("Disruption", "NodeLost", "node-a")
+    assert "hello-2" in world.api.pods
+
+
+ENVIRONMENT = {settings.STORE: "s3://b", settings.RUNNER_IMAGES: '{"3.11": "x"}'}
+
+
+def test_settings_of_limits_and_lost_nodes() -> None:
+    plain = settings.load(ENVIRONMENT)
+    assert (plain.limits, plain.lost_node_force_seconds) == (Limits(), None)
+    told = {settings.LIMITS: '{"tags": {"gpu": 4}}', settings.LOST_NODE_FORCE_SECONDS: "300"}
+    loaded = settings.load({**ENVIRONMENT, **told})
+    assert (loaded.limits, loaded.lost_node_force_seconds) == (Limits(tags={"gpu": 4}), 300)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        (settings.LIMITS, '{"tags": {"gpu": -4}}', "PODTASK_LIMITS: gpu must be a whole number, 0 or more, not -4"),
+        (settings.TASK_DEFAULTS, '{"podCleanup": "All"}', "podCleanup must be one of KeepAll, KeepFailed, Delete"),
+    ],
+)
+def test_settings_that_make_no_sense_name_the_variable(name: str, text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        settings.load({**ENVIRONMENT, name: text})

@@ -1,0 +1,74 @@
+"""The last words are those of the run's own pod: a log is read by name, and a name can be taken by anybody."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from tests.support.builders import pod, run_object
+from tests.support.fake_api import FakeApi, Object
+
+from podtask.core.api.names import Ended
+from podtask.core.api.status import Attempt, Status
+from podtask.core.storage.layout import Bucket
+from podtask.core.storage.log_tail import sentences
+from podtask.core.storage.memory import MemoryStore
+from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.log_tail import LastWords
+from podtask_operator.controller.work_queue import Key
+from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs.parse import TaskRun
+
+START = datetime(2030, 1, 1, tzinfo=timezone.utc)
+RUN = TaskRun.parse(run_object())
+KEY = Key(RUN.namespace, RUN.name)
+KEYS = Bucket("prefix", RUN.namespace).attempt(RUN.uid, 1)
+KILLED = {"terminated": {"exitCode": 137, "startedAt": "2030-01-01T00:00:00Z"}}
+OURS = pod({"phase": "Failed"}, state=KILLED)
+FOREIGN = pod(metadata={"uid": "foreign", "ownerReferences": []})
+
+
+class Logs(FakeApi):
+    """Has one log under the pod's name, and notes who reads it."""
+
+    def __init__(self, live: Object | None) -> None:
+        super().__init__()
+        self.live = live
+
+    async def pod_log(self, *_: Any) -> bytes:
+        self.calls.append("log")
+        return b"printed by the pod of that name\n"
+
+    async def get_pod(self, *_: Any) -> Object | None:
+        return self.live
+
+
+def kept(api: Logs, *held: Object) -> bytes:
+    """The last chunk of attempt 1, which ended after it had started."""
+    mirror, store = Mirror(), MemoryStore()
+    for one in held:
+        mirror.put_pod(one)
+    attempt = Attempt(1, started_at=START, outcome=Ended.FAILED)
+    judged = replace(Status(), attempts=(attempt,))
+    asyncio.run(LastWords(api, mirror, Objects(store, "prefix")).keep(KEY, RUN, judged))  # type: ignore[arg-type]
+    return store.get(KEYS.last_words)
+
+
+def test_the_log_of_the_runs_own_pod_is_kept() -> None:
+    assert kept(Logs(OURS), OURS).startswith(b"printed by the pod of that name\n")
+
+
+@pytest.mark.parametrize("held", [[FOREIGN], []], ids=["held", "not yet seen"])
+def test_the_log_of_a_foreign_pod_of_that_name_is_never_read(held: list[Object]) -> None:
+    api = Logs(FOREIGN)
+    assert "the pod is gone" in sentences(kept(api, *held))[0]
+    assert not api.calls
+
+
+def test_a_log_read_while_the_name_changed_hands_is_not_kept() -> None:
+    chunk = kept(Logs(FOREIGN), OURS)
+    assert b"printed by" not in chunk
+    assert "the pod is gone" in sentences(chunk)[0]

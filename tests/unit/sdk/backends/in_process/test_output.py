@@ -1,0 +1,110 @@
+"""What subprocesses print comes out of this process's own streams."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+
+from podtask import flow, task
+from podtask.backends.in_process.output import CHUNK, Lines, follow
+
+
+def followed(script: str) -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-X", "utf8", "-c", script], stdout=pipe, stderr=pipe) as process:
+        follow(process)
+        assert process.returncode == 0
+
+
+def test_both_streams_come_out_where_this_process_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    followed("import sys; print('out größe'); sys.stderr.write('err\\n'); sys.stdout.write('no end')")
+    assert capsys.readouterr() == ("out größe\nno end\n", "err\n")
+
+
+def test_more_than_a_pipe_holds_comes_out_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    followed("for n in range(50_000): print(n)")
+    assert capsys.readouterr().out.split() == [str(n) for n in range(50_000)]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs pidfd_open(2), which only Linux has")
+def test_a_child_of_the_process_that_keeps_the_pipe_open_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    followed(
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(20)'], start_new_session=True)\n"
+        "print('done')"
+    )
+    assert capsys.readouterr().out == "done\n"
+    assert time.monotonic() - began < 15
+
+
+def test_where_the_end_of_a_process_cannot_be_watched_its_pipes_tell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(pid: int) -> int:
+        raise OSError("not in this sandbox")
+
+    monkeypatch.setattr("os.pidfd_open", refused, raising=False)
+    followed("print('done')")
+    assert capsys.readouterr().out == "done\n"
+
+
+def test_a_character_in_two_parts_and_a_stream_that_cannot_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
+    lines = Lines("stdout")
+    for byte in "ö\n".encode():
+        lines.take(bytes([byte]))
+    assert buffer.getvalue() == b"\\xf6\n"
+
+
+def test_a_line_that_is_drawn_over_itself_is_shown_as_it_grows(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines("stderr")
+    lines.take(b"\r 10%")
+    lines.take(b"\r 20%")
+    assert capsys.readouterr().err == "\r 10%\r"
+    lines.take(b"\n")
+    assert capsys.readouterr().err == " 20%\n"
+
+
+def test_a_line_without_an_end_is_held_up_to_a_bound_and_none_of_it_is_lost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines, shown = Lines("stdout"), ""
+    for sent in range(1, 5001):
+        lines.take(b"x" * 100)
+        shown += capsys.readouterr().out if sent % 100 == 0 else ""
+        assert sent % 100 or 100 * sent - len(shown) <= CHUNK
+    lines.end()
+    assert shown + capsys.readouterr().out == "x" * 500_000 + "\n"
+
+
+def test_a_stream_that_is_closed_takes_nothing_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stdout", closed)
+    followed("print('lost')")
+
+
+def test_without_a_stream_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    Lines("stdout").take(b"lost\n")
+
+
+def test_prints_of_tasks_of_the_process_backend_are_captured_like_the_flows_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @task
+    def talking():
+        print("in the subprocess")
+
+    @flow(backend="process")
+    def listening():
+        talking().wait()
+
+    listening()
+    assert capsys.readouterr().out == "in the subprocess\n"

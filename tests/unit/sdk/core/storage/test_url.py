@@ -1,0 +1,79 @@
+"""Addresses that people write, and what a wrong one is answered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from podtask.core.storage import S3Settings, key_prefix, open_signer, open_store, parse_store_url
+from podtask.core.storage.directory import DirectorySigner, DirectoryStore
+from podtask.core.storage.s3 import S3Signer, S3Store
+
+
+@pytest.mark.parametrize(
+    ("url", "settings"),
+    [
+        ("s3://bucket", S3Settings("bucket")),
+        ("s3://bucket/", S3Settings("bucket")),
+        ("s3://my.bucket-1/a/b/", S3Settings("my.bucket-1", "a/b")),
+    ],
+)
+def test_a_bucket_address_names_bucket_and_prefix(url: str, settings: S3Settings) -> None:
+    assert parse_store_url(url) == settings
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "bucket", "http://host/bucket", "s3://", "s3://UPPER", "s3://a", "s3://b/../c", "s3://bkt//x", "s3://bkt/x?y"],
+)
+def test_what_is_no_bucket_address_is_answered_with_a_sentence(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^not a"):
+        parse_store_url(url)
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:9000", "10.0.0.1", "s3://x", "http://", "http://host/?x=1"])
+def test_what_is_no_endpoint_is_answered_with_the_form_it_should_have(endpoint: str) -> None:
+    with pytest.raises(ValueError, match=r"write http://host:port"):
+        parse_store_url("s3://bucket", endpoint)
+
+
+def test_an_empty_endpoint_is_none() -> None:
+    assert parse_store_url("s3://bucket", "", "") == S3Settings("bucket")
+
+
+def test_a_laptop_takes_the_public_endpoint_where_there_is_one() -> None:
+    both = parse_store_url("s3://bucket", "http://inside:9000/", "https://outside")
+    assert (both.endpoint_url, both.outside().endpoint_url) == ("http://inside:9000", "https://outside")
+    assert parse_store_url("s3://bucket", "http://inside:9000").outside().endpoint_url == "http://inside:9000"
+
+
+def test_a_folder_address_opens_a_folder(tmp_path: Path) -> None:
+    url = (tmp_path / "with space").as_uri()
+    store, signer = open_store(url), open_signer(url)
+    assert isinstance(store, DirectoryStore)
+    assert isinstance(signer, DirectorySigner)
+    assert store.root == signer.root == tmp_path / "with space"
+    assert key_prefix(url) == ""
+
+
+def test_a_bucket_address_opens_a_bucket_without_asking_for_it() -> None:
+    assert isinstance(open_store("s3://bucket/prefix", "http://nowhere.invalid"), S3Store)
+    assert isinstance(open_signer("s3://bucket/prefix", "http://nowhere.invalid"), S3Signer)
+    assert key_prefix("s3://bucket/a/b") == "a/b"
+
+
+@pytest.mark.parametrize("url", ["file://relative/path", "file:relative", "/plain/path", "gs://bucket"])
+def test_an_address_that_opens_nothing_is_answered_with_what_to_write(url: str) -> None:
+    with pytest.raises(ValueError, match=r"write .*file:///folder"):
+        open_store(url)
+
+
+def test_nobody_loads_boto3_before_a_bucket_is_asked_for() -> None:
+    code = (
+        "import sys; from podtask.core.storage import open_store; open_store('file:///nowhere').head('a');"
+        "sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}, check=True)
