@@ -109,13 +109,14 @@ class Transfers:
             self.store.delete(info.key)
 
 
+PICKLING = "from podtask_runner.serialization import pickling"
 MEMORY = {
     "the array alone": "pass",
-    "arguments, in memory (as before)": "from podtask_runner import pickling; data = pickling.dumps(((array,), {}))",
-    "arguments, by way of a file": "from podtask_runner import pickling; data = pickling.dump_payload(((array,), {}))",
-    "result, in memory (as before)": "from podtask_runner import pickling; data = pickling.dumps(array); out = data",
+    "arguments, in memory (as before)": f"{PICKLING}; data = pickling.dumps(((array,), {}))",
+    "arguments, by way of a file": f"{PICKLING}; data = pickling.dump_payload(((array,), {}))",
+    "result, in memory (as before)": f"{PICKLING}; data = pickling.dumps(array); out = data",
     "result, by way of a file": (
-        "from podtask_runner import pickling; from podtask_runner.storage.spool import Digesting; "
+        f"{PICKLING}; from podtask_runner.storage.spool import Digesting; "
         "pickling.dump(array, Digesting(open(path, 'wb')))"
     ),
 }
@@ -135,7 +136,7 @@ def peak(script: str) -> str:
 def memory_rows(folder: Path, size: int) -> list[tuple[str, str]]:
     begin = f"path = {str(folder / 'pickle')!r}; array = __import__('numpy').ones({size // 8}); "
     rows = [(name, peak(begin + script)) for name, script in MEMORY.items()]
-    load = f"path = {str(folder / 'pickle')!r}; import numpy; from podtask_runner import pickling; "
+    load = f"path = {str(folder / 'pickle')!r}; import numpy; from podtask_runner.serialization import pickling; "
     return rows + [(name, peak(load + script)) for name, script in LOADING.items()]
 
 

@@ -181,14 +181,14 @@ def words() -> str:
         f"exit codes of a pod: {', '.join(f'{key.value}={code}' for key, code in supervisor.EXIT_CODES.items())}",
         *(f"{kind.__name__}: {', '.join(item.name for item in dataclasses.fields(kind))}" for kind in kinds),
     ]
-    for path, command in commands(app.podtask, ()):
-        text = CliRunner().invoke(command, ["--help"], prog_name=" ".join(("podtask", *path)), terminal_width=100)
+    for path in commands(app.podtask, ()):
+        text = CliRunner().invoke(app.podtask, [*path, "--help"], prog_name="podtask", terminal_width=100)
         lines += ["", f"$ podtask {' '.join((*path, '--help'))}", text.output.rstrip()]
     return "\n".join(lines) + "\n"
 
 
-def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield path, command
+def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    yield path
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):

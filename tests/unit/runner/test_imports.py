@@ -35,6 +35,16 @@ def test_the_supervisor_does_not_load(module: str) -> None:
     assert module not in loaded_by("podtask_runner.process.supervisor")
 
 
-@pytest.mark.parametrize("module", ["wire", "payload", "canonical", "codeid", "context", "errors"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "protocol",
+        "serialization.header",
+        "hashing.encoder",
+        "hashing.code",
+        "attempt.context",
+        "errors",
+    ],
+)
 def test_no_cloudpickle_comes_with(module: str) -> None:
     assert "cloudpickle" not in loaded_by(f"podtask_runner.{module}")

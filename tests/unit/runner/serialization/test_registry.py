@@ -180,7 +180,7 @@ def test_a_library_that_is_missing_where_it_is_read_is_named(serializer: str, mi
     script = (
         "import sys\n"
         f"for name in ('numpy', 'pandas', 'polars', 'pyarrow'): sys.modules[name] = None\n"
-        "from podtask_runner import registry\nfrom podtask_runner.serialization.format import Word\n"
+        "from podtask_runner.serialization import registry\nfrom podtask_runner.serialization.format import Word\n"
         f"try: registry.read(b'', Word.read({serializer!r}))\n"
         "except registry.NotReadable as error: print(error)\n"
     )

@@ -89,7 +89,7 @@ def test_in_its_pod_the_flow_runs_under_the_name_of_the_taskrun(tmp_path: Path) 
 import os, sys
 from podtask import flow, get_run_context
 from podtask.driver import drive
-from podtask_runner import context
+from podtask_runner.attempt import context
 from podtask_runner.protocol import Code, Grants, Put, Slot
 
 slot = Slot(Put("file:///nowhere"), "file:///nowhere")

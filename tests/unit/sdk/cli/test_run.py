@@ -194,7 +194,7 @@ def test_a_setting_that_is_none_is_a_sentence(flows: Terminal, monkeypatch: pyte
     monkeypatch.setenv("PODTASK_BACKEND", "moon")
     said = flows("run some_flows.py:doubled --param x=2")
     assert (said.status, said.out) == (1, "")
-    assert said.err.startswith("podtask: There is no backend 'moon'; the known ones are local, process, kubernetes.")
+    assert said.err.startswith("podtask: There is no backend 'moon'; the known ones are local, process, kubernetes")
 
 
 @pytest.mark.parametrize(
