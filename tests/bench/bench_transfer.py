@@ -112,8 +112,8 @@ class Transfers:
 PICKLING = "from podtask_runner.serialization import pickling"
 MEMORY = {
     "the array alone": "pass",
-    "arguments, in memory (as before)": f"{PICKLING}; data = pickling.dumps(((array,), {}))",
-    "arguments, by way of a file": f"{PICKLING}; data = pickling.dump_payload(((array,), {}))",
+    "arguments, in memory (as before)": f"{PICKLING}; data = pickling.dumps(((array,), {{}}))",
+    "arguments, by way of a file": f"{PICKLING}; data = pickling.dump_payload(((array,), {{}}))",
     "result, in memory (as before)": f"{PICKLING}; data = pickling.dumps(array); out = data",
     "result, by way of a file": (
         f"{PICKLING}; from podtask_runner.storage.spool import Digesting; "
