@@ -5,6 +5,7 @@ Above: `podtask.core.api.names` (labels, reasons, object keys). Beside: `podtask
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 WIRE_VERSION: Final = 1
@@ -42,3 +43,10 @@ SOURCE_FILE: Final = "<task.source>"
 """Its file name in tracebacks."""
 OUT_OF_MEMORY: Final = "OutOfMemory"
 """`error.type` of a Crashed attempt whose child the kernel killed for memory."""
+
+PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
+"""The minor version of this interpreter: functions are pickled for one of them."""
+
+NPY: Final = "npy"
+PARQUET: Final = "parquet"
+"""Formats of arrays and tables."""

@@ -12,8 +12,9 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from podtask_runner.serializers import REGISTERED, register_serializer
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,8 @@ def exception(
     return exc
 
 
-def file(path: str) -> Any:
-    """A `File`, unpickled where the file may be gone by now: who opens it will see."""
-    from podtask_runner.files import File
-
-    found = File.__new__(File)  # without the check of its constructor
-    found.path = Path(path)
-    return found
-
-
 def equipped(serializers: tuple[tuple[str, type, Any, Any], ...], content: object) -> object:
     """The content; from now on the serializers are registered here."""
-    from podtask_runner.serialization.registry import REGISTERED, register_serializer
-
     for name, kind, dumps, loads in serializers:
         if name not in REGISTERED:
             register_serializer(name, kind, dumps=dumps, loads=loads)

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from podtask.context import FLOW_RUN
 from podtask.errors import BlockingCall
@@ -19,6 +19,7 @@ from podtask.states import State
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
 
+R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -213,6 +214,11 @@ def _running_loop() -> object | None:
         return asyncio.get_running_loop()  # type: ignore[no-any-return]
     except RuntimeError:
         return None
+
+
+def ref(future: BaseFuture[R]) -> R:
+    """The future itself, typed as its result: `add(ref(first), 2)` satisfies mypy and pyright. No waiting."""
+    return cast("R", future)
 
 
 def _snapshot(name: str, state: State[Any]) -> Any:

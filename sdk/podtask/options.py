@@ -1,4 +1,4 @@
-"""What a task can be told, in one frozen place.
+"""What a task and a flow can be told, in one frozen place.
 
 `TaskArgs` types the keywords of `@task(...)`, `Task(...)` and `.with_options(...)`; `TaskOptions` keeps them.
 An option that was not given is simply absent from the keywords, so `retries=0` resets and leaving it out keeps.
@@ -11,16 +11,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
-from podtask.engine.hooks import Hook, checked
+from podtask.states import State
+from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
 
-if TYPE_CHECKING:
-    from podtask.context import TaskRunContext
-
-CacheKeyFn = Callable[["TaskRunContext", "dict[str, Any]"], "str | None"]
+CacheKeyFn = Callable[[Any, dict[str, Any]], str | None]
+"""`(context, parameters) -> key`; the context is a `podtask.context.TaskRunContext`."""
 RetryDelay = float | Sequence[float] | Callable[[BaseException, int], float | None]
 RetryCondition = Callable[[BaseException, int], bool]
+Hook = Callable[[Any, Any, State[Any]], Any]
+"""`hook(task, run, state)` or `hook(flow, run, state)`; `run` is a `TaskRunInfo` or a `FlowRunInfo`. May be async."""
 
 MODULES = ("include", "exclude")
 HOOKS = ("on_completion", "on_failure", "on_retry")
@@ -170,6 +171,52 @@ class TaskOptions:
 OPTION_NAMES = frozenset(item.name for item in fields(TaskOptions))
 
 
+class FlowArgs(TypedDict, total=False):
+    """Keywords of `@flow` and `with_options`; their meaning is told at `FlowOptions`."""
+
+    name: str | None
+    description: str | None
+    version: str | None
+    task_runner: TaskRunner
+    timeout_seconds: float | None
+    validate_parameters: bool
+    log_prints: bool
+    backend: str | None
+    on_completion: Sequence[Hook]
+    on_failure: Sequence[Hook]
+
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """Options of a flow. Raises `ValueError` for an impossible timeout."""
+
+    name: str | None = None
+    """Default: the function's name, with dashes for underscores."""
+    description: str | None = None
+    """Default: the function's docstring."""
+    version: str | None = None
+    task_runner: TaskRunner = ConcurrentTaskRunner()  # noqa: RUF009 - frozen, and without fields
+    timeout_seconds: float | None = None
+    """Of one run; async bodies are cancelled, sync ones left behind."""
+    validate_parameters: bool = True
+    """Check and coerce arguments by their annotations."""
+    log_prints: bool = False
+    backend: str | None = None
+    """Beats `PODTASK_BACKEND`; subflows use that of the flow around them."""
+    on_completion: Sequence[Hook] = ()
+    """Called in the driver, `(flow, run, state)`, when a run is completed; see `podtask.engine.hooks`."""
+    on_failure: Sequence[Hook] = ()
+    """The same when it failed."""
+
+    def __post_init__(self) -> None:
+        for name in ("on_completion", "on_failure"):
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
+        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
+            raise ValueError(f"timeout_seconds must be a number greater than 0, not {self.timeout_seconds!r}")
+        if isinstance(self.task_runner, type):
+            object.__setattr__(self, "task_runner", self.task_runner())
+
+
 def _tags(tags: Iterable[str] | None) -> Iterable[str]:
     if isinstance(tags, str):
         raise TypeError(f"tags must be several strings, such as {{{tags!r}}}, not one string")
@@ -204,3 +251,14 @@ def _seconds(name: str, value: Any, *, least: float, exclusive: bool = False) ->
     if not number or value < least or (exclusive and value == least):
         bound = f"greater than {least:g}" if exclusive else f"{least:g} or more"
         raise ValueError(f"{name} must be a number, {bound}, not {value!r}")
+
+
+def checked(name: str, given: Iterable[Hook] | None) -> tuple[Hook, ...]:
+    """The option as a tuple. Raises `TypeError` for what is no list of functions."""
+    if callable(given) or isinstance(given, str):
+        raise TypeError(f"{name} takes a list of functions, such as {name}=[tell], not one")
+    hooks = tuple(given or ())
+    for hook in hooks:
+        if not callable(hook):
+            raise TypeError(f"{name} takes functions (task or flow, run, state), not {hook!r}")
+    return hooks

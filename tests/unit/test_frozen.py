@@ -28,11 +28,12 @@ from podtask.cli import app
 from podtask.cli.common.exits import Exit
 from podtask.core.api import names
 from podtask_runner import pickled_names, protocol
-from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.hashing.content_hash import content_hash
 from podtask_runner.process import supervisor
 from podtask_runner.serialization import pickling
 from podtask_runner.serialization.by_value import Packing
-from podtask_runner.serialization.registry import Equipped, Serializer
+from podtask_runner.serialization.registry import Equipped
+from podtask_runner.serializers import Serializer
 
 GOLDEN = Path(__file__).parent / "golden" / "frozen.txt"
 PICKLED = {
@@ -43,7 +44,7 @@ PICKLED = {
     "podtask_runner.pickled_names dispatching",
     "podtask_runner.pickled_names equipped",
     "podtask_runner.pickled_names exception",
-    "podtask_runner.pickled_names file",
+    "podtask_runner.files File",
     "podtask_runner.pickled_names filled",
     "podtask_runner.pickled_names new_module",
     "podtask_runner.pickled_names registering",
@@ -53,7 +54,7 @@ PICKLED = {
     "podtask.errors _rebuilt",
     "podtask.flows Flow",
     "podtask.flows _unpickled",
-    "podtask.flows FlowOptions",
+    "podtask.options FlowOptions",
     "podtask.futures QuotedFuture",
     "podtask.futures _snapshot",
     "podtask.options TaskOptions",

@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from podtask_runner.attempt import loading
+from podtask_runner.attempt.report import Handover, Phase
 from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.names import FILE_LIMIT, INLINE_LIMIT, JSON, VALUE_LIMIT
 from podtask_runner.pickled_names import Shipped
-from podtask_runner.process.handover import Handover, Phase
 from podtask_runner.protocol import Error, Grants, Outcome, Result, Verdict
 from podtask_runner.serialization.format import Word, file_word
-from podtask_runner.serialization.header import check_python, digest, encode_json_exact
+from podtask_runner.serialization.header import check_python, encode_json_exact
 from podtask_runner.storage.client import Store
-from podtask_runner.storage.spool import Digesting, NoRoom, close
+from podtask_runner.storage.spool import Digesting, NoRoom, close, digest
 
 TRACEBACK_TAIL: Final = 2048
 """Characters of the traceback that travel in the outcome; the whole text is in the stored exception."""
@@ -269,7 +269,7 @@ def _file_taken(file: Any, desk: Desk) -> Result:
 def _content_hash(value: Any, size: int) -> str | None:
     if size > LARGEST_HASHED:
         return None
-    from podtask_runner.hashing.encoder import content_hash
+    from podtask_runner.hashing.content_hash import content_hash
 
     try:
         return content_hash(value, limit=MOST_HASHED)

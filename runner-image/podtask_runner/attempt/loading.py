@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from podtask_runner.errors import EnvironmentMismatch, InvalidSpec
-from podtask_runner.names import CLOUDPICKLE, FILE, FILE_REFERENCE, JSON, SOURCE_FILE, SOURCE_MODULE
+from podtask_runner.names import CLOUDPICKLE, FILE, FILE_REFERENCE, JSON, PYTHON, SOURCE_FILE, SOURCE_MODULE
 from podtask_runner.protocol import Blob, Code, Grants
 from podtask_runner.serialization.format import Word
-from podtask_runner.serialization.header import PYTHON, Buffer
 from podtask_runner.storage.client import Store
-from podtask_runner.storage.spool import SPOOL_ABOVE
+from podtask_runner.storage.spool import SPOOL_ABOVE, Buffer
 
 Function = Callable[..., Any]
 Object: TypeAlias = "Buffer | Path"

@@ -18,8 +18,8 @@ from typing import NoReturn
 
 from podtask_runner.attempt import context
 from podtask_runner.attempt.execute import execute, refusal
+from podtask_runner.attempt.report import Handover
 from podtask_runner.errors import RunnerError, ToldToStop
-from podtask_runner.process.handover import Handover
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict
 from podtask_runner.storage.client import Reload, Store
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Final
 
 from podtask_runner.attempt.execute import refusal
+from podtask_runner.attempt.report import Handover, Phase
 from podtask_runner.errors import EnvironmentMismatch, RunnerError, StoreUnavailable
 from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSION
 from podtask_runner.process import child
 from podtask_runner.process.delivery import deliver, say
-from podtask_runner.process.handover import Handover, Phase
 from podtask_runner.process.log_shipping import Shipper, Tee
 from podtask_runner.process.log_shipping import say as say_aloud
 from podtask_runner.process.verdicts import Ended, judge

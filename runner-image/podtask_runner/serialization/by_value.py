@@ -23,7 +23,7 @@ import cloudpickle
 
 from podtask_runner import pickled_names
 from podtask_runner.hashing import usage
-from podtask_runner.serialization.pickling import Pickler
+from podtask_runner.serialization.pickler import Pickler
 
 Reference = Callable[[object], "str | None"]
 

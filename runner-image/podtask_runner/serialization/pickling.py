@@ -7,7 +7,6 @@ never by the supervisor or the operator. The header that is checked before unpic
 
 from __future__ import annotations
 
-import functools
 import io
 import itertools
 import json
@@ -15,20 +14,20 @@ import os
 import pickle
 import sys
 import traceback
-from collections import ChainMap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
 
 from podtask_runner import pickled_names
-from podtask_runner.names import CLOUDPICKLE, FILE, INLINE_LIMIT, JSON, SOURCE_MODULE
+from podtask_runner.names import CLOUDPICKLE, FILE, INLINE_LIMIT, JSON, PYTHON, SOURCE_MODULE
 from podtask_runner.pickled_names import RemoteError
 from podtask_runner.serialization import header as payload
 from podtask_runner.serialization.format import Word
-from podtask_runner.storage.spool import PIECE, SPOOL_ABOVE, Payload, Spool, SpoolFile
+from podtask_runner.serialization.pickler import Pickler
+from podtask_runner.storage.spool import PIECE, SPOOL_ABOVE, Buffer, Payload, Spool, SpoolFile
 
 if TYPE_CHECKING:
     from podtask_runner.serialization.by_value import Packing
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 Reference = Callable[[object], "str | None"]
 Resolve = Callable[[str], object]
 
-_HERE: Final = payload.Header(1, payload.PYTHON, cloudpickle.__version__, payload.PLATFORM)
+_HERE: Final = payload.Header(1, PYTHON, cloudpickle.__version__, payload.PLATFORM)
 
 
 def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> None:
@@ -95,7 +94,7 @@ def _with_modules(obj: object, modules: dict[str, Any]) -> object:
     return Packed(modules, obj)
 
 
-def loads(data: payload.Buffer | os.PathLike[str], *, resolve: Resolve | None = None) -> Any:
+def loads(data: Buffer | os.PathLike[str], *, resolve: Resolve | None = None) -> Any:
     """The object. Raises `EnvironmentMismatch` or `InputCorrupted` before a single pickle byte is interpreted.
 
     From a file it is read as it is built up: an array is in memory once.
@@ -113,13 +112,13 @@ def loads(data: payload.Buffer | os.PathLike[str], *, resolve: Resolve | None = 
     return _unpickled(body if header.gzip is None else _opened(iter([body]), header.gzip), resolve)
 
 
-def _opened(stream: Iterator[payload.Buffer], size: int) -> Payload:
+def _opened(stream: Iterator[Buffer], size: int) -> Payload:
     from podtask_runner.serialization.compression import unpacked
 
     return unpacked(stream, size)
 
 
-def _unpickled(body: payload.Buffer | SpoolFile, resolve: Resolve | None) -> Any:
+def _unpickled(body: Buffer | SpoolFile, resolve: Resolve | None) -> Any:
     """Of a pickle without its header."""
     if isinstance(body, SpoolFile):
         with body.path.open("rb") as stream:
@@ -179,7 +178,7 @@ def _no_files() -> Reference | None:
     return None if files is None else files.refuse
 
 
-def deserialize(data: payload.Buffer | os.PathLike[str], serializer: str) -> Any:
+def deserialize(data: Buffer | os.PathLike[str], serializer: str) -> Any:
     """The value of a stored payload, in memory or in a file. Raises `NotReadable` for what is not known here."""
     word = Word.read(serializer)
     if word.gzipped:
@@ -268,19 +267,6 @@ def _dumps_or_none(obj: object) -> bytes | None:
         return dumps(obj)
     except Exception:  # noqa: BLE001 - user classes may do anything while they are pickled
         return None
-
-
-def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
-    state = {name: value for name, value in vars(obj).items() if name != "lock"}
-    return functools.cached_property, (obj.func,), state
-
-
-class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """cloudpickle's, that also takes a `functools.cached_property`, which holds a lock before Python 3.12."""
-
-    dispatch_table: ClassVar[Any] = ChainMap(
-        {functools.cached_property: _cached_property}, cloudpickle.Pickler.dispatch_table
-    )
 
 
 class _ReferringPickler(Pickler):

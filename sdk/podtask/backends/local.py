@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from podtask.core.api.status import ErrorInfo, ResultInfo
     from podtask.model.task_run import TaskRun
+    from podtask.settings import Settings
 
 log = logging.getLogger("podtask.backends")
 THREADS = 64
@@ -238,3 +239,8 @@ class BackgroundLoop:
         with self._lock:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+def create(settings: Settings) -> LocalBackend:
+    """For `podtask.engine.registry`."""
+    return LocalBackend(settings.home)

@@ -34,12 +34,12 @@ from podtask_runner import protocol
 from podtask_runner.files import File
 from podtask_runner.names import ENV_GRANTS, ENV_TERMINATION_LOG
 from podtask_runner.serialization.format import file_word
-from podtask_runner.serialization.header import digest
-from podtask_runner.storage.spool import Payload, SpoolFile
+from podtask_runner.storage.spool import Payload, SpoolFile, digest
 
 if TYPE_CHECKING:
     from podtask.core.api.status import ErrorInfo, ResultInfo
     from podtask.model.task_run import TaskRun
+    from podtask.settings import Settings
 
 PROCESSES = max(2, os.cpu_count() or 2)
 """Attempts at once."""
@@ -235,3 +235,8 @@ def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> protocol.
         return protocol.Upstream(whole, ref=needed.id)
     data, serializer = serialize_result(value)
     return protocol.Upstream(replace(_inline(data), serializer=serializer), ref=needed.id)
+
+
+def create(settings: Settings) -> ProcessBackend:
+    """For `podtask.engine.registry`."""
+    return ProcessBackend(settings.home)

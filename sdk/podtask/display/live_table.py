@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from podtask.display.progress import Tally, in_order
+from podtask.display.tally import Tally, in_order
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun

@@ -12,12 +12,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from podtask.model.task_run import Executor
+
 if TYPE_CHECKING:
     from podtask.core.api.status import ErrorInfo, ResultInfo
     from podtask.model.task_run import TaskRun
 
 
-class Backend(Protocol):
+class Backend(Executor, Protocol):
     """Where task runs are executed. One instance per process, used from many threads at once."""
 
     name: str

@@ -196,7 +196,7 @@ def _error_bytes(run: TaskRun, error: ErrorInfo) -> bytes | None:
 
 
 def _checked(run: TaskRun, data: bytes, digest: str) -> bytes:
-    from podtask_runner.serialization.header import digest as digest_of
+    from podtask_runner.storage.spool import digest as digest_of
 
     _same(run, digest_of(data), digest)
     return data

@@ -11,21 +11,22 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podtask.context import FlowRunInfo, TaskRunInfo
-from podtask.core.api.status import Status
+from podtask.core.api.status import ErrorInfo, ResultInfo, Status
 from podtask.states import State, from_status
 
 if TYPE_CHECKING:
     import asyncio
 
-    from podtask.engine.backend import Backend
-    from podtask.payloads.arguments import Inputs
-    from podtask.tasks import Task
+    from podtask.model.definitions import TaskDefinition
+    from podtask_runner.files import File
+    from podtask_runner.storage.spool import Payload
 
 _SLUG_LIMIT = 30
 _HASH_DIGITS = 16
@@ -33,6 +34,53 @@ _HASH_DIGITS = 16
 
 Listener = Callable[["TaskRun", Status, Status], None]
 """`(run, status before, status after)`, on the thread that brings the news: must neither block nor raise."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The arguments of one call."""
+
+    parameters: Mapping[str, Any]
+    """By parameter name, defaults included, `*args` as a tuple and `**kwargs` as a dict; futures still inside."""
+    payload: Payload
+    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future; large ones in a file."""
+    upstreams: tuple[TaskRun, ...] = ()
+    """Runs whose data is needed, in the order met."""
+    blocked_by: State[Any] | None = None
+    """A state made by hand, or of another flow, that is not completed: the task will not run."""
+    upstream_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Run ids of the upstreams by the parameter they were found in; empty ones included."""
+    modules: frozenset[str] = frozenset()
+    """What must be importable where the arguments are opened; only known of what goes to another machine."""
+    files: Mapping[str, File] = field(default_factory=dict)
+    """Files that stand in the payload by reference, where it goes to another machine."""
+
+    def spent(self) -> Inputs:
+        """What is left to know once the run is finished; large arguments need not live as long as the flow."""
+        return replace(self, parameters={}, payload=b"")
+
+
+class Executor(Protocol):
+    """The part of a backend that runs and those who hold them use; see `podtask.engine.backend.Backend`."""
+
+    detachable: bool
+    submits_at_once: int
+
+    def cancel(self, run: TaskRun) -> None:
+        """Ask for the end of the run."""
+        ...
+
+    def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        """The stored bytes behind a result or an error."""
+        ...
+
+    def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
+        """The same as a file, and its sha256."""
+        ...
+
+
+Load = Callable[["TaskRun"], Any]
+"""Gives the value of a finished run, or raises what it failed with."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +111,12 @@ class TaskRun:
     def __init__(
         self,
         key: RunKey,
-        task: Task[..., Any],
+        task: TaskDefinition,
         inputs: Inputs,
         *,
         flow: FlowRunInfo,
-        backend: Backend,
+        backend: Executor,
+        load: Load,
         wait_for: tuple[TaskRun, ...] = (),
         tags: frozenset[str] = frozenset(),
         loop: asyncio.AbstractEventLoop | None = None,
@@ -83,6 +132,7 @@ class TaskRun:
         self.inputs = inputs
         self.flow = flow
         self.backend = backend
+        self._load = load
         self.wait_for = wait_for
         self.tags = tags
         self.loop = loop
@@ -152,9 +202,7 @@ class TaskRun:
 
     def load(self) -> Any:
         """The value, read and unpickled anew; raises what `State.result` promises."""
-        from podtask.engine.task_result import load
-
-        return load(self)
+        return self._load(self)
 
     def cancel(self) -> None:
         """Ask the backend to end the run; nothing happens to one that is finished."""

@@ -11,19 +11,19 @@ import inspect
 import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from podtask.annotations import quote
 from podtask.errors import UnpicklableArgument
 from podtask.futures import BaseFuture
+from podtask.model.task_run import Inputs
 from podtask.states import State
 from podtask_runner.files import File, reference
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
     from podtask_runner.serialization.by_value import Packing
-    from podtask_runner.storage.spool import Payload
 
 Find = Callable[[str], "TaskRun | None"]
 _CLASS_METHOD = (
@@ -31,30 +31,6 @@ _CLASS_METHOD = (
     "only; write @task above @classmethod, and .submit, .map and .with_options know the class as well."
 )
 _ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The arguments of one call."""
-
-    parameters: Mapping[str, Any]
-    """By parameter name, defaults included, `*args` as a tuple and `**kwargs` as a dict; futures still inside."""
-    payload: Payload
-    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future; large ones in a file."""
-    upstreams: tuple[TaskRun, ...] = ()
-    """Runs whose data is needed, in the order met."""
-    blocked_by: State[Any] | None = None
-    """A state made by hand, or of another flow, that is not completed: the task will not run."""
-    upstream_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Run ids of the upstreams by the parameter they were found in; empty ones included."""
-    modules: frozenset[str] = frozenset()
-    """What must be importable where the arguments are opened; only known of what goes to another machine."""
-    files: Mapping[str, File] = field(default_factory=dict)
-    """Files that stand in the payload by reference, where it goes to another machine."""
-
-    def spent(self) -> Inputs:
-        """What is left to know once the run is finished; large arguments need not live as long as the flow."""
-        return replace(self, parameters={}, payload=b"")
 
 
 def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:

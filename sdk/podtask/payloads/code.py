@@ -5,13 +5,14 @@ Used by every backend, so that a task is executed by the same rules everywhere. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from podtask.errors import PodtaskError
-from podtask_runner.serialization.registry import REGISTERED, Equipped
+from podtask_runner.serialization.registry import Equipped
+from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
-    from podtask.tasks import Task
+    from podtask.model.definitions import TaskDefinition
     from podtask_runner.pickled_names import Shipped
     from podtask_runner.serialization.by_value import Packing
 
@@ -26,7 +27,7 @@ class UnpicklableTask(PodtaskError, TypeError):
         )
 
 
-def shipped(task: Task[..., Any]) -> Shipped:
+def shipped(task: TaskDefinition) -> Shipped:
     """The function with its retry condition and its own delays."""
     from podtask_runner.pickled_names import Shipped
 
@@ -35,7 +36,7 @@ def shipped(task: Task[..., Any]) -> Shipped:
     return Shipped(task.fn, options.retry_condition_fn, delay if callable(delay) else None)
 
 
-def pickled_code(task: Task[..., Any], packing: Packing | None = None) -> bytes:
+def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
     """The payload for `Grants.code.shipped`; `packing` where it goes to another machine. Raises `UnpicklableTask`."""
     from podtask_runner.serialization.pickling import dumps
 

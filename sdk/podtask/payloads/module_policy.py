@@ -16,12 +16,12 @@ import functools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podtask.tasks import Task
+    from podtask.model.definitions import TaskDefinition
     from podtask_runner.serialization.by_value import Packing
 
 _SOURCE = (".py", ".pyc")
@@ -47,7 +47,7 @@ class Luggage:
         return Packing(functools.cache(self.travels))
 
 
-def luggage_of(task: Task[..., Any]) -> Luggage:
+def luggage_of(task: TaskDefinition) -> Luggage:
     """What the task's options and the settings say."""
     from podtask import settings
     from podtask.options import modules_named

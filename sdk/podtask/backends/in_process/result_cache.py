@@ -249,7 +249,7 @@ class Shelf:
 
 def _plan(run: TaskRun) -> CachePlan:
     from podtask.backends.in_process.attempt import cache_key
-    from podtask.tasks import task_input_hash
+    from podtask.payloads.hashing import task_input_hash
 
     try:
         if run.task.options.cache_key_fn is task_input_hash:

@@ -23,8 +23,8 @@ from podtask.cli.common.task_run import Seen
 from podtask.core.api.status import ErrorInfo, ResultInfo
 from podtask_runner.names import FILE, JSON
 from podtask_runner.serialization.format import Word
-from podtask_runner.serialization.header import digest
-from podtask_runner.serialization.registry import NPY, PARQUET
+from podtask_runner.names import NPY, PARQUET
+from podtask_runner.storage.spool import digest
 
 HARMLESS = (NPY, PARQUET)
 """Opened without asking: data, no code."""

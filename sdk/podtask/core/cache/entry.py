@@ -261,7 +261,7 @@ def document_of(parts: Components) -> dict[str, Any]:
 
 def _source_identity(source: str, function: str) -> str:
     """Identity of inline source. It is the user's text: whatever parsing it may raise is a reason, not an error."""
-    from podtask_runner.hashing.code import source_identity
+    from podtask_runner.hashing.content_hash import source_identity
 
     try:
         return source_identity(source, function)
@@ -274,7 +274,8 @@ def _source_identity(source: str, function: str) -> str:
 
 
 def _argument_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
-    from podtask_runner.hashing.encoder import Unhashable, content_hash
+    from podtask_runner.hashing.content_hash import content_hash
+    from podtask_runner.hashing.tokens import Unhashable
 
     try:
         return {name: content_hash(value, name=name) for name, value in parameters.items()}

@@ -21,7 +21,8 @@ from podtask_runner.protocol import Verdict
 from podtask_runner.serialization import pickling, registry
 from podtask_runner.serialization.by_value import Packing
 from podtask_runner.serialization.format import Word
-from podtask_runner.serialization.registry import NotReadable, register_serializer
+from podtask_runner.serialization.registry import NotReadable
+from podtask_runner.serializers import register_serializer
 
 SPECIAL = [0.0, -0.0, float("nan"), float("inf"), 1e-320]
 
