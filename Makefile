@@ -44,7 +44,7 @@ layers: $(VENV)/ready
 	lint-imports
 
 generate: $(VENV)/ready ## write what is generated from code: the CRD, its copy in the chart, the chart's README; the docs' reference and differences
-	python -m podtask.core.api.crd > crds/taskruns.podtask.dev.yaml
+	python -m podtask.core.crd > crds/taskruns.podtask.dev.yaml
 	python charts/generate.py
 	python -m tests.differential.document
 	python -m dev.docs

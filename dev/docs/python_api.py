@@ -11,8 +11,8 @@ from dev.docs.markdown import code, page, table
 
 import podtask
 from podtask import context, errors, options, states
-from podtask.core.api.crd import crd
 from podtask.core.api.status import camel_case
+from podtask.core.crd import crd
 from podtask.engine import hooks
 from podtask.flows import FlowOptions
 

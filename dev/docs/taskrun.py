@@ -8,11 +8,11 @@ from typing import Any
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, page, sentence, table
 
-from podtask.core.api.crd import crd
 from podtask.core.api.names import API_VERSION, KIND, SHORT_NAME
 from podtask.core.api.spec import MUTABLE
-from podtask_operator.pods import template
-from podtask_operator.task_runs import validate
+from podtask.core.crd import crd
+from podtask_operator.pod_template import template
+from podtask_operator.pods import validate
 
 Schema = dict[str, Any]
 

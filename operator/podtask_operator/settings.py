@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from podtask.core.api.names import PodCleanup
+from podtask.core.gc import LEAST_SPARE
 from podtask.core.lifecycle.concurrency import Limits
-from podtask.core.storage.gc import LEAST_SPARE
 
 STORE: Final = "PODTASK_STORE"
 S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"

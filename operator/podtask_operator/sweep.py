@@ -1,6 +1,6 @@
 """`python -m podtask_operator.sweep [--dry-run]`, and the same now and then beside the reconciles.
 
-Before: the TaskRuns as the API server has them now, all of them, never the mirror. Next: `podtask.core.storage.gc`.
+Before: the TaskRuns as the API server has them now, all of them, never the mirror. Next: `podtask.core.gc`.
 A list that fails removes nothing; an operator that may not write at present stops.
 """
 
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from podtask.core import clock
+from podtask.core.gc import Marks, Removal, sweep
 from podtask.core.storage import Store, StoreUnavailable
-from podtask.core.storage.gc import Marks, Removal, sweep
 from podtask.core.storage.url import open_store, parse_store_url
 from podtask_operator import settings
 from podtask_operator.kube.client import FULL_PAGE, Api, ApiError, ApiUnavailable
-from podtask_operator.process import metrics
+from podtask_operator.runtime import metrics
 
 log = logging.getLogger(__name__)
 

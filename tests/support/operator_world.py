@@ -16,8 +16,8 @@ from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs.key import Key
 from podtask_runner.protocol import LogPost, Put
 
 NOW = datetime(2026, 1, 2, 4, 0, tzinfo=timezone.utc)

@@ -33,19 +33,20 @@ from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Memory, Mirror
 from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.log_tail import LastWords
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import build
 from podtask_operator.pods import status as podstatus
-from podtask_operator.process import metrics
-from podtask_operator.process.supervise import pause
+from podtask_operator.pods.validate import invalid
+from podtask_operator.runtime import metrics
+from podtask_operator.runtime.supervise import pause
 from podtask_operator.settings import Settings
 from podtask_operator.storage import grants
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.cache_key import Composed, composed_key, identified
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun, policy
 from podtask_operator.task_runs.status_patch import dump, merge_patch
-from podtask_operator.task_runs.validate import invalid
 from podtask_runner.protocol import Grants
 
 log = logging.getLogger(__name__)

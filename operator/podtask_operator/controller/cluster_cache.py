@@ -16,10 +16,10 @@ from typing import Any
 from podtask.core.api.names import Reason
 from podtask.core.lifecycle.concurrency import Name, Slots
 from podtask.core.lifecycle.model import Limit, Presence, Refusal
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.pods import status
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
 
 Object = dict[str, Any]

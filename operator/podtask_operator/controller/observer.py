@@ -15,16 +15,17 @@ from podtask.core.lifecycle.rules import LOOK_AGAIN, UPSTREAM_GRACE
 from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Memory, Mirror, Object, needed_names
 from podtask_operator.controller.dependency_cycles import Circles
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api
 from podtask_operator.pods import memory as memory_growth
 from podtask_operator.pods import status as podstatus
 from podtask_operator.pods.build import resources_of
+from podtask_operator.pods.validate import invalid
 from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.cache_key import composed_key, identified
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun, policy
-from podtask_operator.task_runs.validate import invalid
 
 
 class Observer:

@@ -15,10 +15,11 @@ from podtask.core.storage import StoreRefused, StoreUnavailable
 from podtask_operator.controller.applier import Applier
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.observer import Observer
-from podtask_operator.controller.work_queue import Key, Later, WorkQueue
+from podtask_operator.controller.work_queue import Later, WorkQueue
 from podtask_operator.kube.client import ApiError, ApiUnavailable
-from podtask_operator.process import logging as logs
+from podtask_operator.runtime import logging as logs
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from podtask.core.api.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
-from podtask_operator.process import metrics
+from podtask_operator.runtime import metrics
 
 Object = dict[str, Any]
 

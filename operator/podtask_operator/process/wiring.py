@@ -22,13 +22,14 @@ from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
-from podtask_operator.kube import intake, kopf_source
+from podtask_operator.events import intake, kopf_source
+from podtask_operator.events.pod_watch import PodWatch
+from podtask_operator.events.resync import Resync
 from podtask_operator.kube.client import Api
-from podtask_operator.kube.pod_watch import PodWatch
-from podtask_operator.kube.resync import Resync
-from podtask_operator.process import health, leader_election
+from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
-from podtask_operator.process.supervise import forever
+from podtask_operator.runtime import health
+from podtask_operator.runtime.supervise import forever
 from podtask_operator.storage.objects import Objects
 from podtask_operator.sweep import Sweeper
 
@@ -103,22 +104,22 @@ class Parts:
 
 
 async def run(told: settings.Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop`. Raises `lease.Lost` and `health.PortTaken`."""
+    """Serve until `stop`. Raises `lease.Lost` and `probes.PortTaken`."""
     api = await Api.connect()
     held = Lease(
         api, told.lease_namespace, leader_election.name_of(told.namespaces), told.identity, pod_uid=told.pod_uid
     )
     api.fence = held.valid
     parts = Parts(told, api)
-    probes = health.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
+    server = probes.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
     try:
-        await probes.start()
+        await server.start()
         if await _first(held.acquire(), stop.wait()):
             return
         await _first(held.keep(), parts.serve(stop))
     finally:
         await held.release()
-        await probes.stop()
+        await server.stop()
         await api.close()
 
 

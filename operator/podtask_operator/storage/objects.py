@@ -17,9 +17,9 @@ from typing import Final
 
 from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
+from podtask.core.gc import keep_note
 from podtask.core.lifecycle.model import Publish
 from podtask.core.storage import AlreadyStored, NotStored, Store
-from podtask.core.storage.gc import keep_note
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.log_tail import ANCHOR
 from podtask_operator.pods import outcome

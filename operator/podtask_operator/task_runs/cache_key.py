@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from podtask.core.api.status import ResolvedInput
 from podtask.core.cache.entry import Components, NotCacheable, compose, for_manifest
-from podtask_operator.pods.build import image_of
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.image import image_of
 from podtask_operator.task_runs.parse import TaskRun
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FRESH_SECONDS = 12 * 3600.0
-"""Younger objects are safe from the sweep (`podtask.core.storage.gc.LEAST_SPARE`); older ones are written again."""
+"""Younger objects are safe from the sweep (`podtask.core.gc.LEAST_SPARE`); older ones are written again."""
 
 Published = Callable[[str], "Mapping[str, str] | None"]
 """Namespace -> data of its ConfigMap `podtask-client`."""

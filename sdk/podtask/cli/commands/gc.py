@@ -1,5 +1,5 @@
 """`podtask gc`: remove from the bucket what nobody needs any more in this namespace. The rules:
-`podtask.core.storage.gc`.
+`podtask.core.gc`.
 
 The operator does the same for all namespaces now and then; this is for looking before (--dry-run) and for doing it now.
 """
@@ -13,7 +13,7 @@ import click
 from podtask.cli.common import output
 from podtask.cli.common.options import DURATION, with_session
 from podtask.cli.common.session import Session, note
-from podtask.core.storage.gc import SPARE, mark, sweep
+from podtask.core.gc import SPARE, mark, sweep
 from podtask.kube.bucket_access import human
 
 

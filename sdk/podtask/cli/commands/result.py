@@ -21,9 +21,8 @@ from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.common.task_run import Seen
 from podtask.core.api.status import ErrorInfo, ResultInfo
-from podtask_runner.names import FILE, JSON
+from podtask_runner.names import FILE, JSON, NPY, PARQUET
 from podtask_runner.serialization.format import Word
-from podtask_runner.names import NPY, PARQUET
 from podtask_runner.storage.spool import digest
 
 HARMLESS = (NPY, PARQUET)

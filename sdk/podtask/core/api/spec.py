@@ -1,7 +1,7 @@
 """The TaskRun as a person writes it: the single source of the CRD, of `kubectl explain` and of the Python types.
 
 Reading is lenient (a newer CRD and an older reader), the schema is strict and everything is bounded.
-`podtask.core.api.crd` turns these models into the CustomResourceDefinition; `podtask.core.api.status` is the other
+`podtask.core.crd` turns these models into the CustomResourceDefinition; `podtask.core.api.status` is the other
 half. Durations are numbers of seconds with the unit in the name (Kubernetes API conventions).
 """
 

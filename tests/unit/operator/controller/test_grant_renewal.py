@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from tests.support.builders import SETTINGS
 from tests.support.operator_world import NOW, World, reconciling
 
-from podtask_operator.controller.work_queue import Key
+from podtask_operator.task_runs.key import Key
 
 
 @reconciling

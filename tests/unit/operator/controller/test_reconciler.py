@@ -13,8 +13,9 @@ from tests.support.fake_api import FakeApi
 from tests.support.operator_world import CACHED, ENDED, NOW, World, reconciling
 
 from podtask.core.storage import StoreRefused
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError
+from podtask_operator.task_runs.key import Key
 
 
 @reconciling

@@ -15,7 +15,7 @@ from tests.unit.sdk.cli.runs import STATES, run
 
 from podtask import __version__
 from podtask.cli.doctor.cluster import CRD, REVIEWS
-from podtask.core.api.crd import crd
+from podtask.core.crd import crd
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/podtask-system/deployments"

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tests.support.virtual_time import run
 
-from podtask_operator.controller.work_queue import Key, WorkQueue
-from podtask_operator.process.logging import Context, about, formatter
+from podtask_operator.controller.work_queue import WorkQueue
+from podtask_operator.runtime.logging import Context, about, formatter
+from podtask_operator.task_runs.key import Key
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 from podtask.core.api.names import State
 from podtask.core.api.status import ResolvedInput, ResultInfo, Status
 from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
+from podtask.core.gc import NOTE_LIMIT, keep_note, mark, sweep
 from podtask.core.storage.base import ObjectInfo
-from podtask.core.storage.gc import NOTE_LIMIT, keep_note, mark, sweep
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.memory import MemoryStore
 

@@ -14,8 +14,8 @@ import kopf
 
 from podtask.core.api.names import GROUP, PLURAL, VERSION
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.kube.client import FULL_PAGE
+from podtask_operator.task_runs.key import Key
 
 log = logging.getLogger(__name__)
 

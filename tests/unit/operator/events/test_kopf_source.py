@@ -11,8 +11,8 @@ from typing import Any
 import kopf
 import pytest
 
-from podtask_operator.kube import kopf_source
-from podtask_operator.kube.intake import registry
+from podtask_operator.events import kopf_source
+from podtask_operator.events.intake import registry
 
 
 def broken_start() -> kopf.OperatorRegistry:

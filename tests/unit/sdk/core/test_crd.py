@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from podtask.core.api.crd import crd, structural
 from podtask.core.api.spec import MUTABLE
+from podtask.core.crd import crd, structural
 
 COMMITTED = Path(__file__).parents[5] / "crds" / "taskruns.podtask.dev.yaml"
 VERSION = crd()["spec"]["versions"][0]
@@ -34,9 +34,7 @@ FIELDS = {path: node for path, node in NODES.items() if path.startswith((".spec"
 
 
 def test_the_committed_file_is_what_the_models_say() -> None:
-    assert yaml.safe_load(COMMITTED.read_text()) == crd(), (
-        "python -m podtask.core.api.crd > crds/taskruns.podtask.dev.yaml"
-    )
+    assert yaml.safe_load(COMMITTED.read_text()) == crd(), "python -m podtask.core.crd > crds/taskruns.podtask.dev.yaml"
 
 
 def test_it_is_small() -> None:

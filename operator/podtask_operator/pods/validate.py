@@ -16,11 +16,12 @@ from podtask.core.api.names import Reason
 from podtask.core.api.quantity import in_bytes, in_words, is_quantity
 from podtask.core.api.spec import EnvVar
 from podtask.core.lifecycle.model import Why
-from podtask_operator.pods import template
-from podtask_operator.pods.build import RESERVED_ENV, image_of, plain, python_minor, resources_of
-from podtask_operator.pods.checks import NotAllowed
+from podtask_operator.pod_template import template
+from podtask_operator.pod_template.checks import NotAllowed
+from podtask_operator.pods.build import RESERVED_ENV, plain, resources_of
 from podtask_operator.pods.memory import starts_with
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.image import image_of, python_minor
 from podtask_operator.task_runs.parse import TaskRun
 
 PARAMETERS_LIMIT: Final = 32 * 1024

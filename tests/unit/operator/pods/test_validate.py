@@ -9,7 +9,7 @@ import pytest
 from tests.support.builders import DIGEST, PINNED, SETTINGS, run
 
 from podtask.core.api.names import Reason
-from podtask_operator.task_runs.validate import PARAMETERS_LIMIT, invalid
+from podtask_operator.pods.validate import PARAMETERS_LIMIT, invalid
 
 ENTRYPOINT = {"task": {"entrypoint": "pkg.mod:main"}}
 SHIPPED = {"digest": DIGEST, "size": 9}

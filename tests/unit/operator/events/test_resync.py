@@ -9,9 +9,9 @@ from typing import Any
 from tests.support.fake_api import FakeApi, Object
 
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.work_queue import Key
-from podtask_operator.kube.resync import Resync
+from podtask_operator.events.resync import Resync
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.key import Key
 
 KEY = Key("team", "hello")
 

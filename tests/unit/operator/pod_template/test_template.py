@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podtask_operator.pods.checks import NotAllowed
-from podtask_operator.pods.template import FIELDS, Template, grace_seconds, read
-from podtask_operator.pods.volumes import TYPES
+from podtask_operator.pod_template.checks import NotAllowed
+from podtask_operator.pod_template.template import FIELDS, Template, grace_seconds, read
+from podtask_operator.pod_template.volumes import TYPES
 
 DATA = {"volumes": [{"name": "data", "emptyDir": {}}]}
 

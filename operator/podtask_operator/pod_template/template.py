@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from podtask.core.api import names
-from podtask_operator.pods import volumes
-from podtask_operator.pods.checks import ROOT, NotAllowed, integer, listed, member, objects, text, texts
+from podtask_operator.pod_template import volumes
+from podtask_operator.pod_template.checks import ROOT, NotAllowed, integer, listed, member, objects, text, texts
 
 GRACE_SECONDS: Final = 30
 """terminationGracePeriodSeconds unless the template asks for more."""

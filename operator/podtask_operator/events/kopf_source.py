@@ -16,7 +16,7 @@ from typing import Any
 
 import kopf
 
-from podtask_operator.kube.intake import Event, Intake, kopf_settings, registry
+from podtask_operator.events.intake import Event, Intake, kopf_settings, registry
 from podtask_operator.kube.login import Heard, by_session
 from podtask_operator.settings import Settings
 

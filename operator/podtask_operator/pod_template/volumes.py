@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from podtask_operator.pods.checks import ROOT, NotAllowed, listed, member, text
+from podtask_operator.pod_template.checks import ROOT, NotAllowed, listed, member, text
 
 OURS: Final = "podtask-"
 """Start of the names of our own volumes."""

@@ -14,11 +14,11 @@ from aiohttp import web
 from kubernetes.aio import client
 
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.work_queue import Key
+from podtask_operator.events import pod_watch
+from podtask_operator.events.pod_watch import PodWatch
 from podtask_operator.kube import client as api_module
-from podtask_operator.kube import pod_watch
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
-from podtask_operator.kube.pod_watch import PodWatch
+from podtask_operator.task_runs.key import Key
 
 Object = dict[str, Any]
 

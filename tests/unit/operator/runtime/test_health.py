@@ -7,11 +7,13 @@ import socket
 
 import aiohttp
 import pytest
-from tests.unit.operator.process.test_metrics import scraped
+from tests.unit.operator.runtime.test_metrics import scraped
 
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.work_queue import Key, WorkQueue
-from podtask_operator.process.health import AGE_LIMIT, DOWN_LIMIT, LASTING, PortTaken, Pulse, Server, Watches
+from podtask_operator.controller.work_queue import WorkQueue
+from podtask_operator.process.probes import PortTaken, Server
+from podtask_operator.runtime.health import AGE_LIMIT, DOWN_LIMIT, LASTING, Pulse, Watches
+from podtask_operator.task_runs.key import Key
 
 
 class Held:

@@ -2,7 +2,7 @@
 
 Pydantic speaks JSON Schema; Kubernetes wants a structural schema (no `$ref`, no `anyOf` with null, OpenAPI 3.0
 bounds). The transform is `structural`; the rules people meet as sentences are in `_spec_rules` and `_root_rules`.
-`python -m podtask.core.api.crd` prints the YAML that is committed under `crds/` (a test fails on drift).
+`python -m podtask.core.crd` prints the YAML that is committed under `crds/` (a test fails on drift).
 """
 
 from __future__ import annotations

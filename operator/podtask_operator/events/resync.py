@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable
 
 from podtask_operator.controller.cluster_cache import Mirror, version_of
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.kube.client import FULL_PAGE, Api, ApiError, ApiUnavailable
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.key import Key
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from podtask.core.api.names import CacheOutcome, Ended, State
 from podtask.core.api.status import Attempt, CacheInfo, Status
-from podtask_operator.process import metrics
-from podtask_operator.process.metrics import Live
+from podtask_operator.runtime import metrics
+from podtask_operator.runtime.metrics import Live
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 

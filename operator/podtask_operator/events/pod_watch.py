@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Final
 
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.work_queue import Key
+from podtask_operator.events.intake import ADDED, DELETED, REOPEN, Event
 from podtask_operator.kube.client import Api, ApiUnavailable
-from podtask_operator.kube.intake import ADDED, DELETED, REOPEN, Event
-from podtask_operator.process.health import Watches
+from podtask_operator.runtime.health import Watches
+from podtask_operator.task_runs.key import Key
 
 BOOKMARK: Final = "BOOKMARK"
 """An event without news, but with a newer version to go on from."""

@@ -1,7 +1,7 @@
 """Every Prometheus metric of the operator: name, labels and meaning, once. Served at `/metrics` of the health port.
 
 Labels come from closed lists (states, outcomes, kinds of objects), never from names of runs or namespaces. `TABLE` is
-all of it for the documentation: `python -m podtask_operator.process.metrics` prints it as Markdown.
+all of it for the documentation: `python -m podtask_operator.runtime.metrics` prints it as Markdown.
 Counted by: `api` (writes), `apply` (transitions), `reconcile`, `watches`. Read at the scrape: `Live`.
 """
 

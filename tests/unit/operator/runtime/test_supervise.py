@@ -7,7 +7,7 @@ import itertools
 
 from tests.support.virtual_time import run
 
-from podtask_operator.process.supervise import HEALTHY_SECONDS, LAST_BACKOFF, forever, pause
+from podtask_operator.runtime.supervise import HEALTHY_SECONDS, LAST_BACKOFF, forever, pause
 
 
 def now() -> float:
