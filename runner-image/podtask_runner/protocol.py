@@ -132,6 +132,8 @@ class Grants:
     python: str | None = None
     """Python minor the code was made with, such as "3.11"."""
     logs: LogPost | None = None
+    doorbell: str | None = None
+    """`address:port` of the operator, for one datagram once the outcome is stored; see `process.doorbell`."""
     v: int = WIRE_VERSION
 
 

@@ -53,7 +53,8 @@ class World:
         self.signer = Signer()
         self.now = NOW
         api: Any = self.api
-        objects = Objects(MemoryStore(), "prefix")
+        self.store = MemoryStore()
+        objects = Objects(self.store, "prefix")
         observer = Observer(api, self.mirror, objects, SETTINGS)
         applier = Applier(api, self.mirror, objects, self.signer, Story(api), SETTINGS)
         self.reconciler = Reconciler(self.mirror, observer, applier, SETTINGS, lambda: self.now)

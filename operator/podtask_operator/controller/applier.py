@@ -13,7 +13,7 @@ import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED, PodCleanup, Reason
+from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED, Ended, PodCleanup, Reason
 from podtask.core.api.status import Attempt, Status
 from podtask.core.lifecycle.model import (
     Decision,
@@ -55,6 +55,8 @@ FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
+LEAVING = timedelta(seconds=5)
+"""Beyond its grace: what a process that has stored its result may take to leave."""
 THE_GRANTS = "Secret with the grants"
 
 
@@ -263,17 +265,34 @@ class Applier:
             self._mirror.put_pod(live)
         raise Later(f"pod {name} changed meanwhile: {error}") from error
 
-    async def reap(self, key: Key) -> None:
-        """Delete pods of attempts that are judged already and yet live: a POST that took effect late made them."""
-        run = self._mirror.runs.get(key)
+    async def reap(self, key: Key, now: datetime) -> datetime | None:
+        """End pods of attempts that are judged already and yet live; when to look again at one that may live on.
+
+        A POST that took effect late made them. Or the attempt ended by its stored result: then its process is about to
+        leave, and is stopped only where it does not.
+        """
+        run, again = self._mirror.runs.get(key), None
         for attempt in run.status.attempts if run is not None else ():
             held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
             if run is None or held is None or not attempt.judged or not podstatus.is_ours(held, run.uid):
                 continue
-            found = podstatus.read(held)
-            if found.phase is not PodPhase.ENDED and "deletionTimestamp" not in held["metadata"]:
-                log.warning("%s: attempt %d is judged and its pod lives; it is deleted", key, attempt.number)
-                await self._delete_pod(key, pod_name(key.name, attempt.number), found.uid)
+            pod = podstatus.read(held)
+            if pod.phase is PodPhase.ENDED or "deletionTimestamp" in held["metadata"]:
+                continue
+            name = pod_name(key.name, attempt.number)
+            if attempt.outcome is Ended.COMPLETED and attempt.finished_at is not None:
+                leave_by = attempt.finished_at + timedelta(seconds=policy(run).grace_seconds) + LEAVING
+                if now < leave_by:
+                    again = leave_by
+                elif not pod.stopping:
+                    log.warning(
+                        "%s: attempt %d has stored its result and its pod runs on; it is stopped", key, attempt.number
+                    )
+                    await self._stop(key, name, pod.uid)
+                continue
+            log.warning("%s: attempt %d is judged and its pod lives; it is deleted", key, attempt.number)
+            await self._delete_pod(key, name, pod.uid)
+        return again
 
     async def clean_up(self, key: Key) -> None:
         """Delete pods whose end the stored status holds, as spec.podCleanup says. Their names stay used."""
@@ -285,7 +304,8 @@ class Applier:
             held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
             if held is None or attempt.outcome is None or not cleanup.deletes(attempt.outcome):
                 continue
-            if podstatus.is_ours(held, run.uid) and "deletionTimestamp" not in held["metadata"]:
+            ended = podstatus.read(held).phase is PodPhase.ENDED
+            if ended and podstatus.is_ours(held, run.uid) and "deletionTimestamp" not in held["metadata"]:
                 await self._delete_pod(key, held["metadata"]["name"], held["metadata"]["uid"])
                 self._mirror.forget_pod(held)
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podtask.core.api.names import Reason
+from podtask.core.api.names import Ended, Reason
 from podtask.core.lifecycle.concurrency import Name, Slots
-from podtask.core.lifecycle.model import Limit, Presence, Refusal
+from podtask.core.lifecycle.model import Limit, PodPhase, Presence, Refusal
+from podtask.core.storage.layout import pod_name
 from podtask_operator.pods import status
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.cache_key import Composed
@@ -61,6 +62,10 @@ class Memory:
     sent_against: str | None = None
     """resourceVersion that the record of an attempt was sent against, while nobody knows whether it was taken.
     It holds its slots meanwhile: the write can take effect only as long as this is the stored version."""
+    rang: int | None = None
+    """Attempt whose runner says that its outcome is stored, until that is looked up (`events.doorbell`)."""
+    rang_at: float | None = None
+    """When it said so last, by the process's own clock."""
     announced: bool = False
     """Its end was told to the runs that wait for it."""
 
@@ -229,7 +234,7 @@ class Mirror:
             return
         if memory is not None:
             memory.sent_against = None
-        if run.status.running is not None:
+        if run.status.running is not None or self._lives_on(key, run):
             self.slots.hold(key, self._slots_of(run))
             return
         self.slots.release(key)
@@ -237,6 +242,20 @@ class Mirror:
             self.slots.leave(key)
         elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
             self.decided(key, run, queues=True)
+
+    def recount(self, key: Key) -> None:
+        """The pod of a run that ended by its stored result may have ended since: its slots are free then."""
+        run = self.runs.get(key)
+        if run is not None and run.status.finished:
+            self._count(key, run)
+
+    def _lives_on(self, key: Key, run: TaskRun) -> bool:
+        """Whether the run ended by its stored result and its pod still runs."""
+        latest = run.status.latest
+        if not run.status.finished or latest is None or latest.outcome is not Ended.COMPLETED:
+            return False
+        pod = self.pods.get(Key(key.namespace, pod_name(key.name, latest.number)))
+        return pod is not None and status.is_ours(pod, run.uid) and status.read(pod).phase is not PodPhase.ENDED
 
     def _index(self, key: Key, run: TaskRun) -> None:
         self._count(key, run)

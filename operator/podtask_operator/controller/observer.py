@@ -76,8 +76,10 @@ class Observer:
             memory.begin(attempt.number)  # the answer to the record was lost
         presence, pod = await self._presence(key, run, memory, attempt.number, now)
         silent = pod is not None and pod.phase is PodPhase.ENDED and pod.outcome is None
+        rang, memory.rang = memory.rang == attempt.number, None
+        alive = pod is not None and pod.phase is not PodPhase.ENDED
         stored = None
-        if silent or presence in (Presence.ABSENT, Presence.FOREIGN):
+        if silent or (rang and alive) or presence in (Presence.ABSENT, Presence.FOREIGN):
             stored = await self._objects.outcome(run, attempt.number)
         known = memory.pod_uid.get(attempt.number)
         return replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal, known_uid=known)

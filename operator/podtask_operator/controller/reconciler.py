@@ -50,6 +50,7 @@ class Reconciler:
         run = self._mirror.runs.get(key)
         if run is None or run.deleting:
             return
+        self._mirror.recount(key)
         now, concerned = self._clock(), self._mirror.concerned(key)
         try:
             with logs.about(*key, attempt=run.status.attempts_total):
@@ -76,7 +77,9 @@ class Reconciler:
         log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
         await self._applier.apply(key, run, decision, now)
         await self._refresh_grants(key, now)
-        await self._applier.reap(key)
+        alive_until = await self._applier.reap(key, now)
+        if alive_until is not None:
+            self.queue.add_after(key, (alive_until - now).total_seconds() + MARGIN)
         await self._applier.clean_up(key)
         return decision
 

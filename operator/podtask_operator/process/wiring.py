@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
 from podtask_operator.events import intake, kopf_source
+from podtask_operator.events.doorbell import Doorbell
 from podtask_operator.events.pod_watch import PodWatch
 from podtask_operator.events.resync import Resync
 from podtask_operator.kube.client import Api
@@ -77,6 +78,7 @@ class Parts:
             "events": self.story.run,
             "sweeps": self._sweeper.run,
             "lists": lambda: self.resync.run(self.queue.add),
+            **self._doorbell(stop),
         }
         tasks = [
             *(asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()),
@@ -92,6 +94,13 @@ class Parts:
             await self.story.flush(EVENTS_SECONDS)
         finally:
             await _end(*tasks)
+
+    def _doorbell(self, stop: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
+        """The receiver of runners' datagrams, where the settings name a port."""
+        if self._told.doorbell is None:
+            return {}
+        anywhere, bell = "::" if ":" in self._told.doorbell_host else "0.0.0.0", Doorbell(self.mirror, self.queue.add)  # noqa: S104
+        return {"the doorbell": lambda: bell.serve(anywhere, self._told.doorbell_port, stop)}
 
     async def _fill(self) -> None:
         for pods in self._pods:

@@ -69,6 +69,11 @@ CACHE = _counter(
     "TaskRuns with `spec.cache` that ended, by what the cache had to do with them (`status.cache.outcome`).",
     "outcome",
 )
+DOORBELL = _counter(
+    "podtask_doorbell_total",
+    "Datagrams of runners that stored their outcome; `dropped`: of no running attempt, or too many.",
+    "dropped",
+)
 RECONCILE = _histogram(
     "podtask_reconcile_seconds",
     "Seconds for one look at one TaskRun: reads, decision, writes.",

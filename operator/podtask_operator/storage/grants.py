@@ -103,6 +103,7 @@ def build(
         store_timeout_seconds=settings.store_timeout_seconds,
         python=task.python,
         logs=signer.sign_post(keys.log, LOG_CHUNK_LIMIT, life),
+        doorbell=settings.doorbell,
     )
 
 

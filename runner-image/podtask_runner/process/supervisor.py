@@ -24,7 +24,7 @@ from podtask_runner.attempt.execute import refusal
 from podtask_runner.attempt.report import Handover, Phase
 from podtask_runner.errors import EnvironmentMismatch, RunnerError, StoreUnavailable
 from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSION
-from podtask_runner.process import child
+from podtask_runner.process import child, doorbell
 from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.log_shipping import Shipper, Tee
 from podtask_runner.process.log_shipping import say as say_aloud
@@ -79,6 +79,8 @@ def main() -> int:
     if bell.stopped:
         bell.on_stop()
     delivered = deliver(outcome, store, desk, tee.shipper.join if tee is not None else lambda: None)
+    if delivered.outcome is Verdict.COMPLETED:
+        doorbell.ring(grants)
     store.close()
     desk.remove()
     return EXIT_CODES[delivered.outcome]

@@ -172,7 +172,8 @@ class Observed:
     known_uid: str | None = None
     """UID of the running attempt's pod where this process knew it (answer to its POST, watch), though it be gone."""
     stored: Outcome | None = None
-    """Object `outcome` of the running attempt; read only where its pod cannot say how it ended, or is not there."""
+    """Object `outcome` of the running attempt; read only where its pod cannot say how it ended, is not
+    there, or where the runner says that it is stored."""
     refusal: Refusal | None = None
     invalid: Why | None = None
     upstreams: tuple[Upstream, ...] = ()

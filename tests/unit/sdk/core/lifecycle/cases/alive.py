@@ -73,6 +73,31 @@ CASES: dict[str, Case] = {
         has={"disruptions_used": 0},
         last={"number": 1, "outcome": Ended.DISRUPTION, "pod_uid": None},
     ),
+    # a live pod whose runner says that its result is stored
+    "a stored result ends the run while its pod still leaves": Case(
+        seen(running(), pod=pod(), stored=said_(Verdict.COMPLETED)),
+        1,
+        "stored_result",
+        State.COMPLETED,
+        Reason.COMPLETED,
+        last={"outcome": Ended.COMPLETED, "pod_uid": "pod-1", "exit_code": None},
+    ),
+    "a stored result counts although the watch has not told yet that the container runs": Case(
+        seen(running(), pod=waiting(), stored=said_(Verdict.COMPLETED)), 1, "stored_result", State.COMPLETED
+    ),
+    "a stored result wins against a cancel that comes later": Case(
+        seen(running(), policy=Policy(cancel=True), pod=pod(), stored=said_(Verdict.COMPLETED)),
+        1,
+        "stored_result",
+        State.COMPLETED,
+    ),
+    "a stored failure of a live pod is judged when the pod has ended, not before": Case(
+        seen(running(), policy=Policy(retries=1), pod=pod(), stored=said_(Verdict.FAILED)),
+        1,
+        "running_pod",
+        writes=False,
+        again=at(4),
+    ),
     # 3. a live pod
     "a pod that waits is not told of within three seconds": Case(
         seen(running(), pod=waiting()), 2.9, "waiting_pod", writes=False, again=at(3)
