@@ -19,6 +19,8 @@ class FakeApi:
         self.runs: dict[str, Object] = {}
         self.pods: dict[str, Object] = {}
         self.calls: list[str] = []
+        self.asked: list[str] = []
+        """Names of TaskRuns that were read."""
         self.lost: set[str] = set()
         """Calls whose answer is lost once, after they were carried out."""
         self.refused: dict[str, ApiError] = {}
@@ -40,6 +42,7 @@ class FakeApi:
         return copy.deepcopy(self.runs[name])
 
     async def get_run(self, _: str, name: str) -> Object | None:
+        self.asked.append(name)
         return copy.deepcopy(self.runs.get(name))
 
     async def patch_status(self, _: str, name: str, patch: Object) -> Object:

@@ -54,8 +54,10 @@ class Observer:
             return await self._attempt(seen, key, run, memory, now)
         asked = seen.policy
         wrong = invalid(run, self._settings)
+        if wrong is not None:  # nobody is asked for what an invalid spec names
+            return replace(seen, invalid=wrong)
         upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
-        if wrong is None and not run.status.attempts_total and not all(up.succeeded for up in upstreams):
+        if not run.status.attempts_total and not all(up.succeeded for up in upstreams):
             wrong = self._circles.invalid(key, run.created_at, now)
         ready = wrong is None and not asked.suspend and not asked.cancel and all(up.succeeded for up in upstreams)
         cache = await self._cache(key, run, memory, upstreams, now) if ready else None

@@ -15,7 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from podtask.core.api.names import NAME_LIMIT, PodCleanup
 from podtask.core.api.status import camel_case
 
-Name = Annotated[str, Field(max_length=253, min_length=1)]
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""Names of objects in Kubernetes (RFC 1123 subdomain). The API server refuses others; what is read here is judged by
+the operator's checks, in a sentence about the run: a pattern of the model's would make the object unreadable instead."""
+Name = Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": NAME_PATTERN})]
 Text = Annotated[str, Field(max_length=1024)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
@@ -149,7 +152,7 @@ class KeyRef(Model):
 
     name: Name
     """Name of the object."""
-    key: Annotated[str, Field(max_length=253, min_length=1)]
+    key: Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": r"^[-._a-zA-Z0-9]+$"})]
     """Key inside it."""
     optional: bool | None = None
     """True: absent is not an error."""
@@ -240,7 +243,7 @@ class TaskRunSpec(Model):
     """CPU and memory."""
     env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default_factory=list)
     """Environment variables."""
-    service_account_name: Annotated[str, Field(max_length=253)] | None = None
+    service_account_name: Name | None = None
     """Service account of the pod; its token is never mounted."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
     """Labels a node must have."""

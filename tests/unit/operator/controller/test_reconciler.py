@@ -254,3 +254,15 @@ async def test_a_pod_that_appears_after_its_attempt_was_judged_is_deleted(world:
 def test_the_fake_has_the_verbs_of_the_real_one() -> None:
     verbs = {name for name in vars(FakeApi) if not name.startswith("_")} - {"add", "touch"}
     assert verbs <= set(vars(Api))
+
+
+@pytest.mark.parametrize("name", ["../../other/taskruns/run", "held/hello", "..", "asb?x=1"])
+def test_what_is_no_name_is_never_asked_for_and_ends_the_run_at_once(name: str) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        world.add("hello", {"waitFor": [{"taskRun": name}]})
+        await world.look("hello")
+        assert world.status("hello")["reason"] == "InvalidSpec"
+        assert world.api.asked == []
+
+    test()

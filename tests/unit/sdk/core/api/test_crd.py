@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,24 @@ def test_everything_is_bounded(path: str) -> None:
 
 def test_no_status_field_has_a_default() -> None:
     assert [path for path, node in NODES.items() if path.startswith(".status") and "default" in node] == []
+
+
+NAMES = {
+    ".spec.upstream[].taskRun": "../../team/pods/x",
+    ".spec.waitFor[].taskRun": "team/run",
+    ".spec.env[].valueFrom.secretKeyRef.name": "a?b",
+    ".spec.env[].valueFrom.configMapKeyRef.name": "A",
+    ".spec.env[].valueFrom.secretKeyRef.key": "a/b",
+    ".spec.serviceAccountName": "..",
+}
+
+
+@pytest.mark.parametrize("path", NAMES)
+def test_names_are_names(path: str) -> None:
+    pattern = NODES[path]["pattern"]
+    assert re.search(pattern, "sum-up.v1-2")
+    for odd in (NAMES[path], "", "a b", "a/b", "a%2Fb"):
+        assert not re.search(pattern, odd)
 
 
 IMMUTABLE = [name for name in SPEC["properties"] if name not in MUTABLE]
