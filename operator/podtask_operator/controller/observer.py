@@ -22,6 +22,7 @@ from podtask_operator.pods import status as podstatus
 from podtask_operator.pods.build import resources_of
 from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs import open_fields
 from podtask_operator.task_runs.cache_key import composed_key, identified
 from podtask_operator.task_runs.parse import TaskRun, policy
 from podtask_operator.task_runs.validate import invalid
@@ -61,7 +62,8 @@ class Observer:
             wrong = self._circles.invalid(key, run.created_at, now)
         ready = wrong is None and not asked.suspend and not asked.cancel and all(up.succeeded for up in upstreams)
         cache = await self._cache(key, run, memory, upstreams, now) if ready else None
-        return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache)
+        written = open_fields.digest(run.spec) if ready else None
+        return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache, spec_digest=written)
 
     def _asked(self, run: TaskRun) -> Policy:
         """What the spec asks for, and what the administrator adds."""

@@ -21,6 +21,7 @@ from podtask_operator.pods.build import RESERVED_ENV, image_of, plain, python_mi
 from podtask_operator.pods.checks import NotAllowed
 from podtask_operator.pods.memory import starts_with
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs import open_fields
 from podtask_operator.task_runs.parse import TaskRun
 
 PARAMETERS_LIMIT: Final = 32 * 1024
@@ -230,6 +231,17 @@ def _variable(path: str, variable: EnvVar) -> Why | None:
     return None
 
 
+def is_as_recorded(run: TaskRun, _: Settings) -> Why | None:
+    """No attempt runs with other parameters than the first: its result is stored under the key of those."""
+    if not open_fields.changed(run.status.spec_digest, run.spec):
+        return None
+    return _why(
+        "spec.parameters or spec.podTemplate was changed since the first attempt, and both are immutable.",
+        "Create a TaskRun with the new values under another name. The cluster's CRD should have refused the change:"
+        " compare it with that of the chart.",
+    )
+
+
 CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     one_way_in,
     parameters_are_small,
@@ -245,6 +257,7 @@ CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     memory_can_grow,
     env_is_usable,
     cached_entrypoint_is_pinned,
+    is_as_recorded,
 )
 
 

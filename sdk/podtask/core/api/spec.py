@@ -17,14 +17,19 @@ from podtask.core.api.status import camel_case
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """Names of objects in Kubernetes (RFC 1123 subdomain). The API server refuses others; what is read here is judged by
-the operator's checks, in a sentence about the run: a pattern of the model's would make the object unreadable instead."""
+the operator, in a sentence about the run: a pattern of the model would make the object unreadable instead."""
 Name = Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": NAME_PATTERN})]
 Text = Annotated[str, Field(max_length=1024)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
 Seconds = Annotated[float, Field(ge=0, le=604800)]
 Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
-OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
+OpenObject = Annotated[
+    dict[str, Any], Field(json_schema_extra={"additionalProperties": _ANYTHING, "maxProperties": 256})
+]
+"""Any JSON under each key. Not one open object: the API server would take two of equal size for equal when their keys
+differ (see `podtask.core.api.crd`)."""
 
 
 class Model(BaseModel):

@@ -151,6 +151,10 @@ class Status(Wire):
     next_attempt_at: datetime | None = field(
         default=None, metadata=doc("The next attempt starts at this time, never earlier.")
     )
+    spec_digest: str | None = field(
+        default=None,
+        metadata=doc("Digest of parameters and podTemplate at the first attempt; later ones need the same."),
+    )
     inputs: tuple[ResolvedInput, ...] = field(default=(), metadata=doc("Upstream results, resolved once."))
     result: ResultInfo | None = field(default=None, metadata=doc("The stored result that proves success."))
     error: ErrorInfo | None = field(default=None, metadata=doc("Why the run did not succeed."))

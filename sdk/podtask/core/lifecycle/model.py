@@ -175,6 +175,8 @@ class Observed:
     """Object `outcome` of the running attempt; read only where its pod cannot say how it ended, or is not there."""
     refusal: Refusal | None = None
     invalid: Why | None = None
+    spec_digest: str | None = None
+    """Of what later attempts must find unchanged; kept with the record of the first one."""
     upstreams: tuple[Upstream, ...] = ()
     cache: CacheView | None = None
     limits: tuple[Limit, ...] = ()
