@@ -29,6 +29,7 @@ from podtask_operator.kube.resync import Resync
 from podtask_operator.process import health, leader_election
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.process.supervise import forever
+from podtask_operator.storage.fenced import Fenced
 from podtask_operator.storage.objects import Objects
 from podtask_operator.sweep import Sweeper
 
@@ -50,7 +51,7 @@ class Parts:
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
         signer = open_signer(*way, conditional_writes=told.conditional_writes)
-        objects = Objects(store, address.prefix)
+        objects = Objects(Fenced(store, api.fence), address.prefix)
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue

@@ -17,6 +17,10 @@ ATTEMPTS_KEPT = 20
 """Newest attempts in the status; the counters keep the rest."""
 MESSAGE_LIMIT = 1024
 """Characters of a message in the status."""
+WORD_LIMIT = 256
+"""Characters of a type, a serializer, a hash."""
+PAYLOAD_LIMIT = 8192
+"""Characters of a value, an inline object, a traceback; longer ones are read from the store."""
 
 
 def camel_case(name: str) -> str:
