@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from tests.support.builders import run_object
@@ -25,6 +26,9 @@ class FakeApi:
         """Calls whose answer is lost once, after they were carried out."""
         self.refused: dict[str, ApiError] = {}
         """Calls that are refused, each time."""
+        self.late_seconds = 0.0
+        """How long a write of the operator before may still arrive."""
+        self.late: Callable[[], float] = lambda: self.late_seconds
         self._version = 100
 
     def add(

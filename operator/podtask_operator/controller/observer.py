@@ -7,10 +7,11 @@ whose pod cannot say how it ended.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from podtask.core.api.status import ResolvedInput
 from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream
+from podtask.core.lifecycle.pod_timeouts import was_there
 from podtask.core.lifecycle.rules import LOOK_AGAIN, UPSTREAM_GRACE
 from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Memory, Mirror, Object, needed_names
@@ -83,7 +84,11 @@ class Observer:
         if silent or presence in (Presence.ABSENT, Presence.FOREIGN):
             stored = await self._objects.outcome(run, attempt.number)
         known = memory.pod_uid.get(attempt.number)
-        return replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal, known_uid=known)
+        seen = replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal, known_uid=known)
+        late = self._api.late()
+        if presence is Presence.ABSENT and late > 0 and not was_there(seen, attempt):
+            return replace(seen, presence=Presence.LATE, late_until=now + timedelta(seconds=late))
+        return seen
 
     async def _presence(
         self, key: Key, run: TaskRun, memory: Memory, attempt: int, now: datetime

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -34,6 +35,8 @@ PAGE = 500
 FULL_PAGE = 200
 """TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
 REQUEST_TIMEOUT = 30.0
+IN_FLIGHT = REQUEST_TIMEOUT + 5.0
+"""Seconds after which a request that was sent has arrived or never will: in admission, in a queue of the API server."""
 WATCH_SPARE = 30.0
 """Seconds of silence after a watch should have been ended by the server, until its connection counts as dead."""
 LEASE_TIMEOUT = 3.0
@@ -73,6 +76,10 @@ class Api:
         )
         self.fence: Callable[[], bool] = lambda: True
         """Asked before each write; False: this operator may not be the only one any more."""
+        self.late: Callable[[], float] = lambda: 0.0
+        """Seconds in which a write of the operator before this one may still take effect."""
+        self._unanswered: float | None = None
+        """When a write of ours had no answer last, by the process's clock."""
 
     @classmethod
     async def connect(cls) -> Api:
@@ -87,6 +94,11 @@ class Api:
         """Close all connections."""
         await self._session.close()
         await self._client.close()
+
+    @property
+    def settled(self) -> bool:
+        """True where no write of ours can take effect any more that was not answered."""
+        return self._unanswered is None or time.monotonic() - self._unanswered > IN_FLIGHT
 
     async def get_run(self, namespace: str, name: str) -> Object | None:
         """The live TaskRun, or None."""
@@ -228,6 +240,7 @@ class Api:
                 data = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if method != "GET":
+                self._unanswered = time.monotonic()
                 metrics.wrote(method, path, None)
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
         if method != "GET":

@@ -45,7 +45,9 @@ class Parts:
     """Everything that serves, wired; nothing of it runs yet."""
 
     def __init__(self, told: settings.Settings, api: Api) -> None:
-        self._told = told
+        self._told, self._api = told, api
+        self.drained = False
+        """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
         self.mirror, self.story = Mirror(slots=Slots(told.limits)), Story(api)
         address = parse_store_url(told.store)
         way = (told.store, told.endpoint_url, told.region)
@@ -88,7 +90,7 @@ class Parts:
         log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
         try:
             await stop.wait()
-            await self.queue.drain(DRAIN_SECONDS)
+            self.drained = await self.queue.drain(DRAIN_SECONDS) and self._api.settled
             await self.story.flush(EVENTS_SECONDS)
         finally:
             await _end(*tasks)
@@ -109,7 +111,7 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
     held = Lease(
         api, told.lease_namespace, leader_election.name_of(told.namespaces), told.identity, pod_uid=told.pod_uid
     )
-    api.fence = held.valid
+    api.fence, api.late = held.valid, held.late
     parts = Parts(told, api)
     probes = health.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
     try:
@@ -118,7 +120,7 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
             return
         await _first(held.keep(), parts.serve(stop))
     finally:
-        await held.release()
+        await held.release(drained=parts.drained)
         await probes.stop()
         await api.close()
 

@@ -15,6 +15,8 @@ from tests.support.operator_world import CACHED, ENDED, NOW, World, reconciling
 from podtask.core.storage import StoreRefused
 from podtask_operator.controller.work_queue import Key, Later
 from podtask_operator.kube.client import Api, ApiError
+from podtask_operator.pods import build
+from podtask_operator.task_runs.parse import TaskRun
 
 
 @reconciling
@@ -107,6 +109,64 @@ async def test_an_attempt_that_somebody_else_recorded_is_not_launched(world: Wor
     await world.look("hello")
     assert world.status("hello")["attempts"][0]["reason"] == "Lost"
     assert "hello-1" not in world.api.pods
+
+
+RECORDED: dict[str, Any] = {
+    "state": "Pending",
+    "reason": "Scheduling",
+    "attempts": [{"number": 1, "cause": "First", "recordedAt": "2026-01-02T04:00:00Z"}],
+    "attemptsTotal": 1,
+    "startedAt": "2026-01-02T04:00:00Z",
+}
+
+
+@reconciling
+async def test_after_a_restart_no_second_attempt_starts_while_the_first_ones_post_may_still_arrive(
+    world: World,
+) -> None:
+    world.add("hello", {"retries": 3}, status=RECORDED)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    assert world.status("hello") == RECORDED
+    assert world.reconciler.queue._due[Key("team", "hello")]
+    # the POST that was in admission takes effect
+    theirs = build.build(TaskRun.parse(world.api.runs["hello"]), 1, SETTINGS)
+    await world.api.create_pod("team", theirs)
+    world.api.late_seconds = 20.0
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+    assert world.status("hello")["attemptsTotal"] == 1
+
+
+@reconciling
+async def test_after_that_time_the_attempt_is_lost_and_the_next_one_starts(world: World) -> None:
+    world.add("hello", status=RECORDED)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    world.api.late_seconds = 0.0
+    await world.look("hello")
+    assert world.status("hello")["attempts"][0]["reason"] == "Lost"
+    assert world.status("hello")["attemptsTotal"] == 2
+
+
+@reconciling
+async def test_a_pod_that_was_there_is_not_waited_for(world: World) -> None:
+    known = {**RECORDED, "attempts": [{**RECORDED["attempts"][0], "podUID": "pod-1"}]}
+    world.add("hello", status=known)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    assert world.status("hello")["attempts"][0]["reason"] == "PodDeleted"
+
+
+@reconciling
+async def test_who_cancels_meanwhile_waits_for_the_post_as_well(world: World) -> None:
+    world.add("hello", {"cancel": True}, status=RECORDED)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    assert world.status("hello") == RECORDED
+    world.api.late_seconds = 0.0
+    await world.look("hello")
+    assert world.status("hello")["state"] == "Cancelled"
 
 
 @reconciling
