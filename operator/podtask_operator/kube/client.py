@@ -123,8 +123,8 @@ class Api:
         return await self._send("GET", path, query=query, accept="*/*", seconds=seconds)
 
     async def create_pod(self, namespace: str, pod: Object) -> Object:
-        """POST a pod."""
-        return await self._call("POST", _core(namespace, "pods"), pod)
+        """POST a pod. Strict: a field of a podTemplate that no pod has would be dropped without a word."""
+        return await self._call("POST", _core(namespace, "pods"), pod, query={"fieldValidation": "Strict"})
 
     async def patch_pod(self, namespace: str, name: str, patch: Object) -> Object:
         """Merge-patch a pod; with `metadata.uid` inside, another pod of that name is a 409."""

@@ -133,7 +133,7 @@ def _volumes(run: TaskRun, attempt: int, defaults: Mapping[str, Any]) -> list[Js
     limit = defaults.get("tmpSizeLimit")
     items = [{"key": layout.secret_key(attempt), "path": runner.GRANTS_FILE}]
     return [
-        {"name": GRANTS_VOLUME, "secret": {"secretName": layout.secret_name(run.name), "items": items}},
+        {"name": GRANTS_VOLUME, "secret": {"secretName": layout.secret_name(run.name, run.uid), "items": items}},
         {"name": TMP_VOLUME, "emptyDir": {"sizeLimit": limit} if limit else {}},
     ]
 

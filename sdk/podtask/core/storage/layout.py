@@ -102,9 +102,13 @@ def pod_name(task_run: str, attempt: int) -> str:
     return f"{task_run}-{attempt}"
 
 
-def secret_name(task_run: str) -> str:
-    """The Secret with the grants of all attempts of a run, one key each."""
-    return f"{task_run}-grants"
+def secret_name(task_run: str, uid: str) -> str:
+    """The Secret with the grants of all attempts of a run, one key each.
+
+    With the start of the run's UID: the pod of an earlier run of the name, which somebody orphaned, mounts another one,
+    so it never sees what this run may write.
+    """
+    return f"{task_run}-{uid[:8]}-grants"
 
 
 def secret_key(attempt: int) -> str:

@@ -24,7 +24,7 @@ async def test_an_attempt_is_recorded_before_its_pod_and_both_once(world: World)
     world.add("hello")
     await world.look("hello")
     await world.look("hello")
-    assert world.api.calls == ["status hello", "secret hello-grants", "pod hello-1"]
+    assert world.api.calls == ["status hello", "secret hello-uid-hell-grants", "pod hello-1"]
 
 
 @reconciling
@@ -326,3 +326,20 @@ def test_what_is_no_name_is_never_asked_for_and_ends_the_run_at_once(name: str) 
         assert world.api.asked == []
 
     test()
+
+
+@reconciling
+async def test_the_pod_of_a_namesake_that_was_orphaned_gets_nothing_of_the_new_run(world: World) -> None:
+    world.add("hello", uid="11111111-old")
+    await world.look("hello")
+    mounted = world.api.pods["hello-1"]["spec"]["volumes"][0]["secret"]["secretName"]
+    world.mirror.forget_run(Key("team", "hello"))
+    del world.api.runs["hello"]  # and its pod stays: kubectl delete --cascade=orphan
+    world.api.calls.clear()
+    world.add("hello", uid="22222222-new")
+    await world.look("hello")
+    assert world.api.calls[0] == "status hello"
+    assert f"secret {mounted}" not in world.api.calls
+    assert "secret hello-22222222-grants" in world.api.calls
+    await world.look("hello")
+    assert world.status("hello")["reason"] == "PodNameConflict"

@@ -97,3 +97,13 @@ def test_what_is_odd_in_a_name_stays_in_it() -> None:
             assert asked == ["GET /apis/podtask.dev/v1alpha1/namespaces/team/taskruns/asb%3Fx%3D1%23y"]
 
     asyncio.run(test())
+
+
+def test_a_pod_is_posted_strictly() -> None:
+    async def test() -> None:
+        async with recorded() as (api, asked):
+            with pytest.raises(ApiError):
+                await api.create_pod("team", {"metadata": {"name": "x-1"}})
+            assert asked == ["POST /api/v1/namespaces/team/pods?fieldValidation=Strict"]
+
+    asyncio.run(test())
