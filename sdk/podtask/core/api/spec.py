@@ -11,6 +11,7 @@ import enum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from podtask.core.api.names import NAME_LIMIT, PodCleanup
 from podtask.core.api.status import camel_case
@@ -24,10 +25,11 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
 Seconds = Annotated[float, Field(ge=0, le=604800)]
 Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
-_ANYTHING = {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}
-OpenObject = Annotated[
-    dict[str, Any], Field(json_schema_extra={"additionalProperties": _ANYTHING, "maxProperties": 256})
-]
+_OPEN: JsonDict = {
+    "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True, "nullable": True},
+    "maxProperties": 256,
+}
+OpenObject = Annotated[dict[str, Any], Field(json_schema_extra=_OPEN)]
 """Any JSON under each key. Not one open object: the API server would take two of equal size for equal when their keys
 differ (see `podtask.core.api.crd`)."""
 
