@@ -73,6 +73,8 @@ def _kind(schema: Schema) -> str:
         return "integer or string"
     if "items" in schema:
         return f"list of {_kind(schema['items'])}"
+    if (schema.get("additionalProperties") or {}).get("x-kubernetes-preserve-unknown-fields"):
+        return "object"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"map of {_kind(schema['additionalProperties'])}"
     return "date and time" if schema.get("format") == "date-time" else str(schema["type"])

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from podtask.core.storage import Store
-from podtask.core.storage.layout import Bucket
+from podtask.core.storage.layout import Bucket, secret_name
 from podtask.core.storage.url import key_prefix, open_store
 
 T = TypeVar("T")
@@ -121,6 +121,10 @@ class World:
             return self.runs[name] if status.get("state") == state and reason in (None, status.get("reason")) else None
 
         return self.until(f"{name} is {state}/{reason or '*'}", there, seconds)
+
+    def secret_of(self, name: str) -> str:
+        """Name of the Secret with the grants of a run that is there."""
+        return secret_name(name, json.loads(self.kubectl("get", RUNS, name, "-o", "json"))["metadata"]["uid"])
 
     def pods_of(self, name: str) -> list[str]:
         """Names of all pods the run ever had, in order of their first appearance."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -57,6 +58,8 @@ LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
 LEAVING = timedelta(seconds=5)
 """Beyond its grace: what a process that has stored its result may take to leave."""
+_ADMISSION = re.compile(r'admission webhook "|[a-z.]+ "[^"]*" is forbidden: ')
+"""How refusals of admission begin: of webhooks, and of plug-ins (ValidatingAdmissionPolicy, quota, PodSecurity)."""
 THE_GRANTS = "Secret with the grants"
 
 
@@ -336,13 +339,21 @@ def refusal(error: ApiError, what: str = "pod") -> Why:
     if error.status == 422 and what == THE_GRANTS and "immutable" in text:
         taken = "A Secret of the name that the grants need exists and is somebody else's; waiting for it to go: "
         return Why(Reason.POD_NAME_CONFLICT, taken + text, "Delete that Secret, or give the run another name.")
-    if error.status in (400, 422):
+    if error.status in (400, 422) and not _by_admission(text):
         return Why(Reason.INVALID_SPEC, f"The API server refused the {what}: {text}", "Correct the named field.")
     if "exceeded quota" in text:
         return Why(Reason.QUOTA, text, "Raise the ResourceQuota, or wait for other pods to end.")
     if "PodSecurity" in text:
         return Why(Reason.POD_SECURITY, text, "Remove the named field from spec.podTemplate, or relax the namespace.")
     return Why(Reason.ADMISSION, text, "Ask the cluster's administrator; the operator goes on trying.")
+
+
+def _by_admission(text: str) -> bool:
+    """True where a policy or a webhook said no: those answer 422 or 400, too, and may say yes a moment later.
+
+    By the server's own words at the beginning: what follows may quote the pod, which is the user's.
+    """
+    return _ADMISSION.match(text) is not None
 
 
 def _dropped(memory: Memory) -> tuple[Event, ...]:

@@ -93,11 +93,12 @@ class WorkQueue:
         finally:
             timers.cancel()
 
-    async def drain(self, seconds: float) -> None:
-        """Take on nothing more, and let what is being worked on finish its writes; bounded."""
+    async def drain(self, seconds: float) -> bool:
+        """Take on nothing more, and let what is being worked on finish its writes; bounded. True when all did."""
         self._draining = True
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)
+        return not any(not task.done() for task in self._tasks)
 
     async def _one(self, key: Key) -> None:
         self._due.pop(key, None)

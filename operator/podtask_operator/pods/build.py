@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from podtask.core.api import names
-from podtask.core.api.spec import Model, Resources
+from podtask.core.api.spec import Resources, plain
 from podtask.core.lifecycle import deadline
 from podtask.core.storage import layout
 from podtask_operator.pod_template import template as podtemplate
@@ -124,7 +124,7 @@ def _volumes(run: TaskRun, attempt: int, defaults: Mapping[str, Any]) -> list[Js
     limit = defaults.get("tmpSizeLimit")
     items = [{"key": layout.secret_key(attempt), "path": runner.GRANTS_FILE}]
     return [
-        {"name": GRANTS_VOLUME, "secret": {"secretName": layout.secret_name(run.name), "items": items}},
+        {"name": GRANTS_VOLUME, "secret": {"secretName": layout.secret_name(run.name, run.uid), "items": items}},
         {"name": TMP_VOLUME, "emptyDir": {"sizeLimit": limit} if limit else {}},
     ]
 
@@ -200,8 +200,3 @@ def resources(asked: Resources | None, defaults: Mapping[str, Any]) -> Json:
         if together:
             merged[section] = together
     return merged
-
-
-def plain(model: Model) -> Json:
-    """A model as Kubernetes writes it."""
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True)

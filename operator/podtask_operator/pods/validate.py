@@ -14,13 +14,14 @@ from typing import Final
 
 from podtask.core.api.names import Reason
 from podtask.core.api.quantity import in_bytes, in_words, is_quantity
-from podtask.core.api.spec import EnvVar
+from podtask.core.api.spec import NAME_PATTERN, EnvVar, plain
 from podtask.core.lifecycle.model import Why
 from podtask_operator.pod_template import template
 from podtask_operator.pod_template.checks import NotAllowed
-from podtask_operator.pods.build import RESERVED_ENV, plain, resources_of
+from podtask_operator.pods.build import RESERVED_ENV, resources_of
 from podtask_operator.pods.memory import starts_with
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs import open_fields
 from podtask_operator.task_runs.image import image_of, python_minor
 from podtask_operator.task_runs.parse import TaskRun
 
@@ -28,6 +29,7 @@ PARAMETERS_LIMIT: Final = 32 * 1024
 """Bytes of `spec.parameters` as compact JSON."""
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 """What every supported Kubernetes accepts; newer ones accept more."""
+_NAME = re.compile(NAME_PATTERN.removesuffix("$"))
 _PINNED = re.compile(r".+@sha256:[0-9a-f]{64}")
 
 
@@ -105,6 +107,21 @@ def upstreams_go_somewhere(run: TaskRun, _: Settings) -> Why | None:
             return _why(
                 f"spec.upstream[{index}] ({upstream.task_run}) has no parameter, so its result would go nowhere.",
                 "Name the parameter, or list the run under spec.waitFor for order without data.",
+            )
+    return None
+
+
+def names_are_names(run: TaskRun, _: Settings) -> Why | None:
+    """The schema says so, too; what was stored before it did must not become a path of the API."""
+    named = [
+        *((f"spec.upstream[{n}].taskRun", up.task_run) for n, up in enumerate(run.spec.upstream)),
+        *((f"spec.waitFor[{n}].taskRun", wait.task_run) for n, wait in enumerate(run.spec.wait_for)),
+    ]
+    for path, name in named:
+        if not _NAME.fullmatch(name):
+            return _why(
+                f"{path} {name[:100]!r} is not the name of a TaskRun: those have only a-z, 0-9, '-' and '.'.",
+                "Name a TaskRun of the same namespace, without a namespace or a path in front of it.",
             )
     return None
 
@@ -215,6 +232,17 @@ def _variable(path: str, variable: EnvVar) -> Why | None:
     return None
 
 
+def is_as_recorded(run: TaskRun, _: Settings) -> Why | None:
+    """No attempt runs with other parameters than the first: its result is stored under the key of those."""
+    if not open_fields.changed(run.status.spec_digest, run.spec):
+        return None
+    return _why(
+        "spec.parameters or spec.podTemplate was changed since the first attempt, and both are immutable.",
+        "Create a TaskRun with the new values under another name. The cluster's CRD should have refused the change:"
+        " compare it with that of the chart.",
+    )
+
+
 CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     one_way_in,
     parameters_are_small,
@@ -222,6 +250,7 @@ CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     keys_are_quoted,
     parameters_come_once,
     upstreams_go_somewhere,
+    names_are_names,
     needs_others,
     python_has_an_image,
     template_is_allowed,
@@ -229,6 +258,7 @@ CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     memory_can_grow,
     env_is_usable,
     cached_entrypoint_is_pinned,
+    is_as_recorded,
 )
 
 

@@ -31,6 +31,7 @@ from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.runtime import health
 from podtask_operator.runtime.supervise import forever
+from podtask_operator.storage.fenced import Fenced
 from podtask_operator.storage.objects import Objects
 from podtask_operator.sweep import Sweeper
 
@@ -46,13 +47,15 @@ class Parts:
     """Everything that serves, wired; nothing of it runs yet."""
 
     def __init__(self, told: settings.Settings, api: Api) -> None:
-        self._told = told
+        self._told, self._api = told, api
+        self.drained = False
+        """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
         self.mirror, self.story = Mirror(slots=Slots(told.limits)), Story(api)
         address = parse_store_url(told.store)
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
         signer = open_signer(*way, conditional_writes=told.conditional_writes)
-        objects = Objects(store, address.prefix)
+        objects = Objects(Fenced(store, api.fence), address.prefix)
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
@@ -90,7 +93,7 @@ class Parts:
         log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
         try:
             await stop.wait()
-            await self.queue.drain(DRAIN_SECONDS)
+            self.drained = await self.queue.drain(DRAIN_SECONDS) and self._api.settled
             await self.story.flush(EVENTS_SECONDS)
         finally:
             await _end(*tasks)
@@ -118,7 +121,7 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
     held = Lease(
         api, told.lease_namespace, leader_election.name_of(told.namespaces), told.identity, pod_uid=told.pod_uid
     )
-    api.fence = held.valid
+    api.fence, api.late = held.valid, held.late
     parts = Parts(told, api)
     server = probes.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
     try:
@@ -127,7 +130,7 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
             return
         await _first(held.keep(), parts.serve(stop))
     finally:
-        await held.release()
+        await held.release(drained=parts.drained)
         await server.stop()
         await api.close()
 

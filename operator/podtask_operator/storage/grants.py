@@ -30,7 +30,7 @@ def secret(run: TaskRun, attempt: int, grants: protocol.Grants) -> dict[str, Any
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": secret_name(run.name),
+            "name": secret_name(run.name, run.uid),
             "namespace": run.namespace,
             "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_TASK_RUN: run.name},
             "ownerReferences": [owner.reference(run)],

@@ -143,11 +143,13 @@ class Objects:
         bucket = self.bucket(namespace)
         pointer = bucket.cache(cache_key)
         try:
-            entry = CacheEntry.load(self._store.get(pointer, limit=POINTER_LIMIT + 1))
+            data = self._store.get(pointer, limit=POINTER_LIMIT + 1)
         except NotStored:
             return Lookup(miss_reason="There is no entry for this key.", absent=True)
+        try:
+            entry = CacheEntry.load(data)
         except ValueError as error:
-            self._store.delete(pointer)
+            self._drop(pointer, data)
             return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}", dropped=True)
         if entry.key != cache_key or not entry.live(now):
             return Lookup(
@@ -155,11 +157,23 @@ class Objects:
             )
         info = self._store.head(bucket.attempt(entry.producer.uid, entry.producer.attempt).result)
         if info is None or info.size != entry.size or info.etag != entry.etag:
-            self._store.delete(pointer)
+            self._drop(pointer, data)
             what = "is gone" if info is None else "was altered"
             reason = f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped."
             return Lookup(miss_reason=reason, dropped=True)
         return Lookup(entry)
+
+    def _drop(self, pointer: str, data: bytes) -> None:
+        """Remove an entry that nobody can use, unless another one took its place meanwhile.
+
+        S3 servers differ in conditional deletes, so it is read again; what is written between that and the delete is
+        lost, which costs a miss.
+        """
+        try:
+            if self._store.get(pointer, limit=POINTER_LIMIT + 1) == data:
+                self._store.delete(pointer)
+        except NotStored:
+            return
 
     def _publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
         bucket, result = self.bucket(run.namespace), effect.result

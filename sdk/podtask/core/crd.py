@@ -121,10 +121,16 @@ def _spec_rules(spec: Schema) -> list[Schema]:
     for name in spec["properties"]:
         if name in MUTABLE:
             continue
-        same = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+        # A map of anything has no type in CEL; its values are compared all the same, and keys that come or go are seen.
+        new, old = ("dyn(self)", "dyn(oldSelf)") if _open(spec["properties"][name]) else ("self", "oldSelf")
+        same = f"has({new}.{name}) == has({old}.{name}) && (!has({new}.{name}) || {new}.{name} == {old}.{name})"
         rules.append(_rule(same, f"spec.{name} is immutable: create a TaskRun under another name instead"))
     rules.append(_rule("!oldSelf.cancel || self.cancel", "spec.cancel is one way: a cancelled run stays cancelled"))
     return rules
+
+
+def _open(node: Schema) -> bool:
+    return bool((node.get("additionalProperties") or {}).get("x-kubernetes-preserve-unknown-fields"))
 
 
 def _root_rules() -> list[Schema]:
@@ -207,7 +213,7 @@ def _plain(node: Schema, defs: Schema, seen: tuple[str, ...]) -> Schema:
         elif key not in _DROPPED:
             out[key] = value
     more = node.get("additionalProperties")
-    if isinstance(more, dict) and not out.get("x-kubernetes-preserve-unknown-fields"):
+    if isinstance(more, dict):
         out["additionalProperties"] = _convert(more, defs, seen)
     default = node.get("default")
     if default not in (None, [], {}, ""):

@@ -11,17 +11,27 @@ import enum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from podtask.core.api.names import NAME_LIMIT, PodCleanup
 from podtask.core.api.status import camel_case
 
-Name = Annotated[str, Field(max_length=253, min_length=1)]
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""Names of objects in Kubernetes (RFC 1123 subdomain). The API server refuses others; what is read here is judged by
+the operator, in a sentence about the run: a pattern of the model would make the object unreadable instead."""
+Name = Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": NAME_PATTERN})]
 Text = Annotated[str, Field(max_length=1024)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
 Seconds = Annotated[float, Field(ge=0, le=604800)]
 Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
-OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+_OPEN: JsonDict = {
+    "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True, "nullable": True},
+    "maxProperties": 256,
+}
+OpenObject = Annotated[dict[str, Any], Field(json_schema_extra=_OPEN)]
+"""Any JSON under each key. Not one open object: the API server would take two of equal size for equal when their keys
+differ (see `podtask.core.crd`)."""
 
 
 class Model(BaseModel):
@@ -30,6 +40,11 @@ class Model(BaseModel):
     model_config = ConfigDict(
         alias_generator=camel_case, populate_by_name=True, frozen=True, use_attribute_docstrings=True, extra="ignore"
     )
+
+
+def plain(model: Model) -> dict[str, Any]:
+    """A model as Kubernetes writes it."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Payload(Model):
@@ -149,7 +164,7 @@ class KeyRef(Model):
 
     name: Name
     """Name of the object."""
-    key: Annotated[str, Field(max_length=253, min_length=1)]
+    key: Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": r"^[-._a-zA-Z0-9]+$"})]
     """Key inside it."""
     optional: bool | None = None
     """True: absent is not an error."""
@@ -240,7 +255,7 @@ class TaskRunSpec(Model):
     """CPU and memory."""
     env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default_factory=list)
     """Environment variables."""
-    service_account_name: Annotated[str, Field(max_length=253)] | None = None
+    service_account_name: Name | None = None
     """Service account of the pod; its token is never mounted."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
     """Labels a node must have."""

@@ -137,6 +137,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.presence is Presence.EXPECTED:
         return Decision(seen.status, again_at=now + LOOK_AGAIN)
+    if seen.presence is Presence.LATE:  # judged lost, the next attempt would run beside a pod that comes after all
+        return Decision(seen.status, again_at=seen.late_until)
     if was_there(seen, attempt):
         return None  # whoever has its pod's name now, the number is used
     if seen.presence is Presence.FOREIGN:

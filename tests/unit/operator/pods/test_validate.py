@@ -71,6 +71,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "by the upstream one and by the upstream two",
     ),
     "an upstream that goes nowhere": ({"upstream": [{"taskRun": "other"}]}, "would go nowhere"),
+    "an upstream in another namespace": (
+        {"upstream": [{"taskRun": "../../other/taskruns/run", "parameter": "a"}]},
+        "spec.upstream[0].taskRun '../../other/taskruns/run' is not the name of a TaskRun",
+    ),
+    "waiting for a namespace and a name": ({"waitFor": [{"taskRun": "held/hello"}]}, "spec.waitFor[0].taskRun"),
+    "waiting for a question": ({"waitFor": [{"taskRun": "ok"}, {"taskRun": "asb?x=1"}]}, "spec.waitFor[1].taskRun"),
+    "waiting for a name with a line below it": ({"waitFor": [{"taskRun": "hello\n"}]}, "spec.waitFor[0].taskRun"),
     "inputs that are not base64": ({"inputs": {"inline": "aGk"}}, "spec.inputs.inline is not base64"),
     "code that is not base64": ({"task": {"code": {"inline": "é"}}}, "spec.task.code.inline is not base64"),
     "itself as upstream": ({"upstream": [{"taskRun": "hello", "parameter": "a"}]}, "waits for itself"),

@@ -27,6 +27,7 @@ PODS = {
     "none": {"presence": Presence.ABSENT},
     "to be posted": {"presence": Presence.UNPOSTED},
     "expected": {"presence": Presence.EXPECTED},
+    "late": {"presence": Presence.LATE, "late_until": at(36)},
     "foreign": {"presence": Presence.FOREIGN},
     "waits": {"pod": waiting()},
     "runs": {"pod": pod()},

@@ -17,6 +17,23 @@ CASES: dict[str, Case] = {
     "a pod whose POST was accepted is expected and looked up after 30 s": Case(
         seen(running(), presence=Presence.EXPECTED), 1, "pod_to_come", writes=False, again=at(31)
     ),
+    "a pod whose POST may still be on its way from an operator that died is waited for": Case(
+        seen(running(), presence=Presence.LATE, late_until=at(36)), 1, "pod_to_come", writes=False, again=at(36)
+    ),
+    "suspending does not make its number free": Case(
+        seen(running(), presence=Presence.LATE, late_until=at(36), policy=Policy(suspend=True)),
+        1,
+        "pod_to_come",
+        writes=False,
+        again=at(36),
+    ),
+    "nor does cancelling": Case(
+        seen(running(), presence=Presence.LATE, late_until=at(36), policy=Policy(cancel=True)),
+        1,
+        "pod_to_come",
+        writes=False,
+        again=at(36),
+    ),
     "a refused POST is told in the server's words and tried again": Case(
         seen(running(), presence=Presence.UNPOSTED, refusal=refusal()),
         10,
