@@ -23,6 +23,9 @@ class FakeApi:
         """Calls whose answer is lost once, after they were carried out."""
         self.refused: dict[str, ApiError] = {}
         """Calls that are refused, each time."""
+        self.namespaces: dict[str, str] = {"team": "uid-of-team", "kube-system": "uid-of-cluster"}
+        """Name -> UID."""
+        self.fence = lambda: True
         self._version = 100
 
     def add(
@@ -38,6 +41,9 @@ class FakeApi:
         self.runs[name]["spec"].update(spec)
         self.runs[name]["metadata"]["resourceVersion"] = self._next()
         return copy.deepcopy(self.runs[name])
+
+    async def namespace_uid(self, namespace: str) -> str | None:
+        return self.namespaces.get(namespace)
 
     async def get_run(self, _: str, name: str) -> Object | None:
         return copy.deepcopy(self.runs.get(name))

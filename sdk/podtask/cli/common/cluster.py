@@ -104,6 +104,11 @@ class Cluster:
         asked = Asked("get", "pods", namespace, name)
         return self.api.found(asked, f"/api/v1/namespaces/{namespace}/pods/{name}")
 
+    def namespace_uid(self, namespace: str) -> str:
+        """What tells the namespace from every other one of its name. Raises `ClusterRefused`, also where none is."""
+        asked = Asked("get", "namespaces", namespace, namespace)
+        return str(self.api.ask(asked, "GET", f"/api/v1/namespaces/{namespace}")["metadata"]["uid"])
+
     def events(self, namespace: str, uid: str) -> list[Object]:
         """Events about the object with this UID."""
         asked = Asked("list", "events", namespace)
