@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 
 from podtask.core import clock
@@ -64,8 +64,12 @@ class Sweeper:
     ) -> tuple[int, int]:
         """Objects and bytes that were removed, or would be. `allow_most`: also where most runs of a namespace go."""
         now = clock.now()  # before the list: what is made meanwhile is young
-        parts = await self._survey(now)
-        cleared = [part for part in parts if await self._cleared(part, now, dry_run=dry_run, allow_most=allow_most)]
+        parts = await self._survey(now, self._told.namespaces or None)
+        cleared = [
+            clear
+            for part in parts
+            if (clear := await self._cleared(part, now, dry_run=dry_run, allow_most=allow_most)) is not None
+        ]
         if not dry_run and any(part.candidates for part in cleared):
             await asyncio.sleep(SETTLE.total_seconds())
         objects = size = 0
@@ -77,12 +81,12 @@ class Sweeper:
         log.info("%d objects (%d bytes) that nobody needs %s the bucket", objects, size, what)
         return objects, size
 
-    async def _survey(self, now: datetime) -> list[Part]:
-        namespaces = self._told.namespaces or None
+    async def _survey(self, now: datetime, namespaces: Sequence[str] | None, *, abandoned: bool = False) -> list[Part]:
         marks = await self._marks(*(namespaces or (None,)))
 
         def look() -> list[Part]:
-            return list(survey(self._store, self._prefix, namespaces, marks, now, spare=self._spare))
+            how = (self._store, self._prefix, namespaces, marks, now)
+            return list(survey(*how, spare=self._spare, abandoned=abandoned))
 
         return await asyncio.to_thread(look)
 
@@ -97,24 +101,26 @@ class Sweeper:
     def _spare(self) -> timedelta:
         return timedelta(hours=self._told.sweep_spare_hours)
 
-    async def _cleared(self, part: Part, now: datetime, *, dry_run: bool, allow_most: bool) -> bool:
-        """Whether the candidates of a namespace may go; where not, the log says why and what to do."""
+    async def _cleared(self, part: Part, now: datetime, *, dry_run: bool, allow_most: bool) -> Part | None:
+        """The part, if what nobody needs of it may go; where not, the log says why and what to do."""
         namespace = part.bucket.namespace
         claim = await self._owners.claim(namespace, write=not dry_run)
         if claim.refusal is not None:
             metrics.SWEEP_REFUSED.labels("owner").inc()
             log.warning("namespace %s is not swept: %s", namespace, claim.refusal)
-            return False
+            return None
         if claim.owner != part.owner:
             log.info("namespace %s is swept the next time: its folder was marked just now", namespace)
-            return False
+            return None
+        if claim.uid is None:  # then not even its cache is of use to anybody
+            part = next(iter(await self._survey(now, [namespace], abandoned=True)), part)
         too_much = part.too_much
         if too_much is None or dry_run or allow_most or self._waited(part, now):
             if too_much is None and part.stopped is not None and not dry_run and self._api.fence():
                 await asyncio.to_thread(self._store.delete, part.bucket.sweep_stopped)
             if too_much is not None:
                 log.warning("namespace %s: %s", namespace, too_much)
-            return True
+            return part
         metrics.SWEEP_REFUSED.labels("many").inc()
         since = await self._note(part, now)
         log.warning(
@@ -122,7 +128,7 @@ class Sweeper:
             "podtask gc -n %s --allow-most. If nobody does, the sweep does it after %s",
             *(namespace, too_much, namespace, namespace, f"{since + PROTECTED:%Y-%m-%d}"),
         )
-        return False
+        return None
 
     @staticmethod
     def _waited(part: Part, now: datetime) -> bool:

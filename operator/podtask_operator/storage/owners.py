@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 FRESH_SECONDS: Final = 60.0
 """How long a mark that was read counts: `podtask bucket adopt` takes effect within that time."""
 AGAIN_SECONDS: Final = 600.0
-"""After so long the mark of a namespace in which pods start is looked at again."""
+"""After so long the mark of a namespace in which pods start is looked at again, although no TaskRun of it is gone."""
 NAMESPACES_HELD: Final = 10_000
 """Namespaces that are remembered; names that come and go for ever must not fill the memory."""
 PAUSE_SECONDS: Final = 30.0
@@ -68,7 +68,7 @@ class Owners:
         self._clock = clock
         self._cluster: str | None = None
         self._held: dict[str, tuple[int, float, Claim]] = {}
-        self._seen: dict[str, float] = {}
+        self._seen: dict[str, tuple[float, int]] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
 
     async def cache_bucket(self, namespace: str) -> tuple[Bucket, str | None]:
@@ -132,11 +132,12 @@ class Owners:
 
     def seen(self, namespace: str) -> None:
         """A pod starts in that namespace; its mark is looked at in the background, never before the pod."""
-        now = self._clock()
-        if self._seen.get(namespace, float("-inf")) <= now - AGAIN_SECONDS:
+        now, gone = self._clock(), self._deletions(namespace)
+        at, before = self._seen.get(namespace, (float("-inf"), gone))
+        if now >= at + (AGAIN_SECONDS if gone == before else FRESH_SECONDS):
             if len(self._seen) >= NAMESPACES_HELD:
                 self._seen.clear()
-            self._seen[namespace] = now
+            self._seen[namespace] = now, gone
             self._waiting.put_nowait(namespace)
 
     async def run(self) -> None:

@@ -88,6 +88,8 @@ class Part:
 
     bucket: Bucket
     owner: owners.Owner | None
+    abandoned: bool = False
+    """The namespace was deleted: its UID never comes back, so no run can ever use its cache."""
     runs: int = 0
     needless_runs: int = 0
     candidates: list[Candidate] = field(default_factory=list)
@@ -120,11 +122,12 @@ def survey(
     now: datetime,
     *,
     spare: timedelta = SPARE,
+    abandoned: bool = False,
 ) -> Iterator[Part]:
     """What each namespace has that nobody needs. Removes nothing. May raise `StoreUnavailable`.
 
     `namespaces`: None for all below the bucket's `prefix`. `now` is from before `marks` were made, and those are of the
-    TaskRuns of just these namespaces or more.
+    TaskRuns of just these namespaces or more. `abandoned`: these namespaces are no more.
     """
     base = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
@@ -136,7 +139,7 @@ def survey(
         for namespace, objects in itertools.groupby(store.list(below), folder):
             if _NAMESPACE.fullmatch(namespace):
                 bucket = Bucket(prefix, namespace)
-                part = Part(bucket, owners.read(store, bucket))
+                part = Part(bucket, owners.read(store, bucket), abandoned)
                 _Judge(store, part, marks, now, spare).look(objects)
                 yield part
 
@@ -241,8 +244,9 @@ class _Judge:
         """Why a cache pointer, or what explains misses, is not needed. A live one marks its producer."""
         parts = _POINTER.fullmatch(candidate.name)
         owner = self.part.owner
-        if owner is not None and parts is not None and parts["namespace_uid"] != owner.namespace_uid:
-            return None if self._kept(info) else "it is of an earlier namespace of this name, and no run can use it"
+        earlier = owner is not None and parts is not None and parts["namespace_uid"] != owner.namespace_uid
+        if earlier or self.part.abandoned:
+            return None if self._kept(info) else "its namespace was deleted, and no run can use it"
         if candidate.kind == "cache":
             return self._entry_over(info)
         old = datetime.fromtimestamp(info.modified, timezone.utc) <= self.now - max(self.spare, REMEMBERED)

@@ -64,7 +64,7 @@ def refusal(owner: Owner | None, namespace: str, uid: str | None, cluster_uid: s
     """
     if owner is None:
         return f"No operator has marked the folder of namespace '{namespace}' in this bucket. {CURE.format(namespace)}"
-    if uid is not None and owner.namespace_uid == uid:
+    if uid and owner.namespace_uid == uid:
         return None
     if uid is None and cluster_uid is not None and owner.cluster_uid == cluster_uid:
         return None
