@@ -206,15 +206,15 @@ def bucket_of(namespace: str, uid: str | None = None) -> Bucket:
 
 
 @contextmanager
-def namespace(name: str) -> Iterator[World]:
+def namespace(name: str, *, empty: bool = True) -> Iterator[World]:
     """A new namespace that enforces Pod Security `restricted`, watched; gone afterwards.
 
-    Without what an earlier one of its name left in the bucket, its mark included.
+    Without what an earlier one of its name left in the bucket, its mark included, unless `empty` is False.
     """
     needed("KUBECONFIG")
     kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
     store = opened_store()
-    for left in store.list(bucket_of(name).folder):
+    for left in store.list(bucket_of(name).folder) if empty else ():
         store.delete(left.key)
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
