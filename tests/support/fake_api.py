@@ -29,6 +29,9 @@ class FakeApi:
         self.late_seconds = 0.0
         """How long a write of the operator before may still arrive."""
         self.late: Callable[[], float] = lambda: self.late_seconds
+        self.namespaces: dict[str, str] = {"team": "uid-of-team", "kube-system": "uid-of-cluster"}
+        """Name -> UID."""
+        self.fence = lambda: True
         self._version = 100
 
     def add(
@@ -44,6 +47,9 @@ class FakeApi:
         self.runs[name]["spec"].update(spec)
         self.runs[name]["metadata"]["resourceVersion"] = self._next()
         return copy.deepcopy(self.runs[name])
+
+    async def namespace_uid(self, namespace: str) -> str | None:
+        return self.namespaces.get(namespace)
 
     async def get_run(self, _: str, name: str) -> Object | None:
         self.asked.append(name)

@@ -17,6 +17,7 @@ from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
 from podtask_operator.storage.objects import Objects
+from podtask_operator.storage.owners import Owners
 from podtask_operator.task_runs.key import Key
 from podtask_runner.protocol import LogPost, Put
 
@@ -54,7 +55,8 @@ class World:
         self.now = NOW
         api: Any = self.api
         self.store = MemoryStore()
-        objects = Objects(self.store, "prefix")
+        self.owners = Owners(api, self.store, "prefix", deletions=self.mirror.deletions, home="podtask-system")
+        objects = Objects(self.store, "prefix", self.owners)
         observer = Observer(api, self.mirror, objects, SETTINGS)
         applier = Applier(api, self.mirror, objects, self.signer, Story(api), SETTINGS)
         self.reconciler = Reconciler(self.mirror, observer, applier, SETTINGS, lambda: self.now)

@@ -25,6 +25,7 @@ def test_only_the_creation_of_a_lease_is_not_narrowed_to_its_name() -> None:
     assert [(rule["verbs"], rule.get("resourceNames")) for rule in lease["rules"]] == [
         (["create"], None),
         (["get", "update"], ["podtask-operator"]),
+        (["get"], ["podtask-system"]),  # its own namespace
     ]
 
 

@@ -175,6 +175,7 @@ class Applier:
         except ApiUnavailable:  # to be looked up by name before anything else is decided
             memory.presence[attempt], memory.expected_since, memory.in_doubt = Presence.EXPECTED, None, True
             raise
+        self._objects.seen(key.namespace)
         memory.refusal, memory.refusals, memory.in_doubt = None, 0, False
         memory.presence[attempt], memory.expected_since = Presence.EXPECTED, now
         if attempt == 1 and not memory.waited:

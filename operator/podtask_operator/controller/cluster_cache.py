@@ -26,6 +26,8 @@ from podtask_operator.task_runs.parse import Malformed, TaskRun
 Object = dict[str, Any]
 Version = tuple[str, str]
 """UID and resourceVersion."""
+NAMESPACES_HELD = 10_000
+"""Namespaces whose last deletion of a TaskRun is remembered."""
 
 
 @dataclass(slots=True)
@@ -85,6 +87,12 @@ class Mirror:
     pods: dict[Key, Object] = field(default_factory=dict)
     slots: Slots[Key] = field(default_factory=Slots)
     _memories: dict[Key, Memory] = field(default_factory=dict)
+    _gone: int = 0
+    """TaskRuns that are gone by now."""
+    _last_gone: dict[str, int] = field(default_factory=dict)
+    """Namespace -> `_gone` when the last TaskRun of it went."""
+    _gone_floor: int = 0
+    """What counts for a namespace that is not among them."""
     _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
     _same_key: dict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
 
@@ -122,7 +130,16 @@ class Mirror:
         self._forget(key)
         return [*concerned, *self.slots.next()]
 
+    def deletions(self, namespace: str) -> int:
+        """Another number whenever a TaskRun of the namespace is gone: without one, no namespace was made anew."""
+        return self._last_gone.get(namespace, self._gone_floor)
+
     def _forget(self, key: Key) -> None:
+        self._gone += 1
+        if len(self._last_gone) >= NAMESPACES_HELD:
+            self._last_gone.clear()
+            self._gone_floor = self._gone
+        self._last_gone[key.namespace] = self._gone
         run = self.runs.pop(key, None)
         self.malformed.pop(key, None)
         self.forget_cache_key(key)

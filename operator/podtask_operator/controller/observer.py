@@ -154,6 +154,9 @@ class Observer:
         composed = composed_key(run, identified(up.result for up in upstreams if up.wants_data), self._settings)
         if composed.key is None:
             return CacheView(None, off_reason=composed.off_reason)
+        off = await self._objects.cache_off(run.namespace)
+        if off is not None:
+            return CacheView(None, off_reason=off)
         memory.composed = composed
         self._mirror.remember_cache_key(key, memory, composed.key)
         if asked.refresh:

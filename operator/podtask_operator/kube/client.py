@@ -112,6 +112,11 @@ class Api:
         """Delete exactly this TaskRun; its pods and Secret follow by owner reference."""
         await self._delete(_runs(namespace, name), uid, propagationPolicy="Background")
 
+    async def namespace_uid(self, namespace: str) -> str | None:
+        """The UID of a namespace as it is now; None where there is none. Raises `ApiError` where it may not be read."""
+        found = await self._get(_namespace, namespace)
+        return None if found is None else str(found["metadata"]["uid"])
+
     async def get_pod(self, namespace: str, name: str) -> Object | None:
         """The live pod, or None."""
         return await self._get(_core, namespace, "pods", name)
@@ -314,6 +319,10 @@ def _runs(namespace: str | None, name: str | None = None, *more: str) -> str:
 
 def _core(namespace: str | None, plural: str, name: str | None = None, *more: str) -> str:
     return _path("api", "v1", *_scope(namespace), plural, *(() if name is None else (name, *more)))
+
+
+def _namespace(name: str) -> str:
+    return _path("api", "v1", "namespaces", name)
 
 
 def _leases(namespace: str, name: str | None = None) -> str:

@@ -33,6 +33,7 @@ from podtask_operator.runtime import health
 from podtask_operator.runtime.supervise import forever
 from podtask_operator.storage.fenced import Fenced
 from podtask_operator.storage.objects import Objects
+from podtask_operator.storage.owners import Owners
 from podtask_operator.sweep import Sweeper
 
 log = logging.getLogger(__name__)
@@ -55,11 +56,12 @@ class Parts:
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
         signer = open_signer(*way, conditional_writes=told.conditional_writes)
-        objects = Objects(Fenced(store, api.fence), address.prefix)
+        self._owners = Owners(api, store, address.prefix, deletions=self.mirror.deletions, home=told.lease_namespace)
+        objects = Objects(Fenced(store, api.fence), address.prefix, self._owners)
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
-        self._sweeper = Sweeper(api, store, address.prefix, told)
+        self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
         self.resync = Resync(api, self.mirror, told)
         self._intake = intake.Intake(self.mirror, self.queue.add)
         spaces: tuple[str | None, ...] = told.namespaces or (None,)
@@ -80,6 +82,7 @@ class Parts:
             "queue": self.queue.run,
             "events": self.story.run,
             "sweeps": self._sweeper.run,
+            "owners": self._owners.run,
             "lists": lambda: self.resync.run(self.queue.add),
             **self._doorbell(stop),
         }

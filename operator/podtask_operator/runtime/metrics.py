@@ -93,6 +93,12 @@ SEEN_TO_POD = _histogram(
 WATCHES_ENDED = _counter("podtask_watch_failures_total", "Times that a watch ended and was started again.")
 SWEPT = _counter("podtask_swept_objects_total", "Objects that the sweep removed from the bucket.")
 SWEPT_BYTES = _counter("podtask_swept_bytes_total", "Bytes of them.")
+SWEEP_REFUSED = _counter(
+    "podtask_sweep_refused_total",
+    "Namespaces that a sweep left alone: `owner`, their folder in the bucket is not this cluster's; `many`, most of"
+    " their runs would have gone. The log says what to do.",
+    "why",
+)
 
 QUEUE_DEPTH = _gauge("podtask_queue_depth", "TaskRuns that wait for one of the operator's workers.")
 RUNS = _gauge("podtask_taskruns", "TaskRuns that the operator knows, by state.", "state")

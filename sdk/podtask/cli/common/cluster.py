@@ -12,6 +12,7 @@ from typing import Any
 
 from podtask.cli.common.log_lines import Line, cut
 from podtask.core.api.names import PLURAL, POD_CONTAINER
+from podtask.core.api.url_path import url_path
 from podtask.kube.client import MERGE_PATCH, Api, Object, core_path, runs_path, utc
 from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable
 
@@ -103,6 +104,11 @@ class Cluster:
         """A pod, or None."""
         asked = Asked("get", "pods", namespace, name)
         return self.api.found(asked, core_path(namespace, "pods", name))
+
+    def namespace_uid(self, namespace: str) -> str:
+        """What tells the namespace from every other one of its name. Raises `ClusterRefused`, also where none is."""
+        asked = Asked("get", "namespaces", namespace, namespace)
+        return str(self.api.ask(asked, "GET", url_path("api", "v1", "namespaces", namespace))["metadata"]["uid"])
 
     def events(self, namespace: str, uid: str) -> list[Object]:
         """Events about the object with this UID."""

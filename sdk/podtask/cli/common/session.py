@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -71,6 +72,10 @@ class Session:
 
         published = partial(self.cluster.api.config_map, name=CLIENT_CONFIG_MAP)
         return BucketAccess(namespace, published, self.settings.store, self.settings.s3_endpoint_url)
+
+    def pause(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        time.sleep(seconds)
 
     def now(self) -> datetime:
         """The time of this machine."""

@@ -31,6 +31,11 @@ class Bucket:
     namespace_uid: str | None = None
     """None where there is no cluster, and for whoever needs no cache: then the cache's keys have no UID in them."""
 
+    @property
+    def folder(self) -> str:
+        """Everything of the namespace; ends with a slash."""
+        return self._key("")
+
     def blob(self, digest: str) -> str:
         """Shipped code and inputs, content-addressed. Raises `ValueError` unless it is a sha256 in hex."""
         return self._key("blobs", checked_digest(digest))
@@ -59,6 +64,16 @@ class Bucket:
     def recent(self, task: str) -> str:
         """The last runs of a task that stored entries: what a miss is explained with; hashed as cache keys are."""
         return f"{self._of_namespace('recent')}{hashlib.sha256(task.encode()).hexdigest()}.json"
+
+    @property
+    def owner(self) -> str:
+        """The mark that says which namespace of which cluster this part of the bucket belongs to."""
+        return self._key("owner.json")
+
+    @property
+    def sweep_stopped(self) -> str:
+        """The note that a sweep stopped here, because unexpectedly much would have gone."""
+        return self._key("sweep-stopped.json")
 
     def _of_namespace(self, kind: str) -> str:
         return self._key(kind, *(() if self.namespace_uid is None else (_segment(self.namespace_uid),)), "")

@@ -16,6 +16,7 @@ from tests.unit.sdk.cli.runs import STATES, run
 from podtask import __version__
 from podtask.cli.doctor.cluster import CRD, REVIEWS
 from podtask.core.crd import crd
+from podtask.core.storage import owner as owners
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/podtask-system/deployments"
@@ -23,6 +24,7 @@ DISCOVERY = "/apis/podtask.dev/v1alpha1"
 VALUE = json.dumps({"python": HERE, "time": NOW.timestamp() - 540})
 """Nine minutes ago: when the runs of `STATES` ended."""
 
+MARK = "team/owner.json"
 Change = Callable[[Terminal, pytest.MonkeyPatch], None]
 
 
@@ -69,6 +71,7 @@ def healthy(podtask: Terminal) -> Terminal:
     podtask.cluster.config_maps["podtask-system", "podtask-client"] = {"data": published}
     result = {**STATES["Completed"]["result"], "value": VALUE}
     podtask.cluster.news = [("MODIFIED", run("podtask-doctor-x7k2p", "Completed", status={"result": result}))]
+    podtask.store.put(MARK, owners.dump("uid-of-team", None))
     return podtask
 
 
@@ -85,6 +88,7 @@ def test_a_healthy_set_up(healthy: Terminal) -> None:
         "operator",
         "operator's pod",
         "bucket from here",
+        "bucket's owner",
         "conditional writes",
         "operator answers",
         "image and pod",
@@ -93,7 +97,7 @@ def test_a_healthy_set_up(healthy: Terminal) -> None:
     ]
     assert (said.status, said.err) == (0, "podtask: all is well.\n")
     assert healthy.cluster.runs == {}, "the trial's TaskRun is deleted"
-    assert list(healthy.store.list("")) == []
+    assert [info.key for info in healthy.store.list("")] == [MARK]
 
 
 def older(_: Any) -> Any:
@@ -194,6 +198,30 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "bucket from here",
         "warning",
         "small flows work without it; the command reads logs and large results from it: set AWS credentials",
+    ),
+    "the bucket is another cluster's": (
+        lambda podtask, _: podtask.store.put(MARK, owners.dump("uid-of-another", None)),
+        "bucket's owner",
+        "warning",
+        "belongs to the namespace with UID uid-of-another (since 2",
+    ),
+    "the bucket's mark cannot be read": (
+        lambda podtask, _: podtask.store.put(MARK, b"{"),
+        "bucket's owner",
+        "warning",
+        "belongs to nobody: its mark is unreadable",
+    ),
+    "nobody has marked the folder": (
+        lambda podtask, _: podtask.store.delete(MARK),
+        "bucket's owner",
+        "skipped",
+        "nobody has marked team/ yet; the operator does when a pod starts in namespace 'team'",
+    ),
+    "namespaces may not be read": (
+        answers("/api/v1/namespaces/team", FORBIDDEN),
+        "bucket's owner",
+        "skipped",
+        "The API server answered 403 Forbidden (get namespaces team/team): no",
     ),
     "no operator answers": (
         lambda podtask, _: podtask.cluster.news.clear(),

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
+import weakref
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from tests.support.bucket_scene import BUCKET, NOW, OLD, TEAM, YOUNG, Scene, digest, run, uid
 
 from podtask.core.api.names import State
 from podtask.core.api.status import ResolvedInput, ResultInfo, Status
-from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
-from podtask.core.gc import NOTE_LIMIT, keep_note, mark, sweep
+from podtask.core.cache.entry import POINTER_LIMIT
+from podtask.core.gc import MANY, NOTE_LIMIT, keep_note
+from podtask.core.storage import owner as owners
 from podtask.core.storage.base import ObjectInfo
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.memory import MemoryStore
-
-NOW = datetime(2026, 1, 10, tzinfo=timezone.utc)
-OLD, YOUNG = timedelta(days=3), timedelta(hours=3)
-BUCKET = Bucket("clusters/one", "team")
-
-
-def uid(number: int) -> str:
-    return str(UUID(int=number))
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Anything(MemoryStore):
@@ -44,50 +34,6 @@ class Anything(MemoryStore):
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         return iter(sorted([*super().list(prefix), self._odd], key=lambda info: info.key))
-
-
-class Scene:
-    """A bucket whose objects have ages."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-        self.store = MemoryStore(clock=self._modified)
-
-    def _modified(self) -> float:
-        return self.at.timestamp()
-
-    def put(self, key: str, data: bytes = b"data", age: timedelta = OLD) -> str:
-        self.at = NOW - age
-        self.store.put(key, data)
-        return key
-
-    def attempt(self, run: int, attempt: int = 1, age: timedelta = OLD) -> set[str]:
-        keys = BUCKET.attempt(uid(run), attempt)
-        return {self.put(key, age=age) for key in (keys.result, keys.outcome, keys.log + "000001", keys.last_words)}
-
-    def entry(self, key: str, run: int, *, expires: timedelta | None = None, age: timedelta = OLD) -> str:
-        entry = CacheEntry(
-            key=key,
-            digest=digest(key),
-            size=4,
-            etag="e",
-            serializer="json",
-            producer=Producer("name", uid(run), 1),
-            created_at=NOW - age,
-            expires_at=None if expires is None else NOW + expires,
-        )
-        return self.put(BUCKET.cache(key), entry.dump(), age)
-
-    def held(self) -> set[str]:
-        return {info.key for info in self.store.list("")}
-
-    def swept(self, *runs: dict[str, Any], dry_run: bool = False, namespaces: list[str] | None = None) -> set[str]:
-        found = sweep(self.store, BUCKET.prefix, namespaces, mark(runs), NOW, dry_run=dry_run)
-        return {removal.key for removal in found}
-
-
-def run(number: int, status: dict[str, Any] | None = None, spec: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"metadata": {"uid": uid(number)}, "spec": spec or {}, "status": status or {}}
 
 
 @pytest.fixture
@@ -194,10 +140,13 @@ def test_what_is_not_of_our_layout_is_never_touched(scene: Scene, key: str) -> N
 
 
 def test_only_the_namespaces_that_were_asked_for_are_swept(scene: Scene) -> None:
-    mine = scene.attempt(1)
-    other = scene.put(Bucket("clusters/one", "team-b").attempt(uid(2), 1).result)
-    assert scene.swept(namespaces=["team"]) == mine
-    assert scene.held() == {other}
+    own = scene.attempt(1)
+    elsewhere = Bucket("clusters/one", "team-b")
+    scene.put(elsewhere.owner, owners.dump("uid-of-team-b", None), age=timedelta(days=99))
+    other = scene.put(elsewhere.attempt(uid(2), 1).result)
+    assert scene.swept(namespaces=["team"]) == own
+    assert scene.held() == {other, elsewhere.owner}
+    assert scene.swept() == {other}
 
 
 def test_a_dry_run_tells_the_same_and_removes_nothing(scene: Scene) -> None:
@@ -210,20 +159,20 @@ def test_a_dry_run_tells_the_same_and_removes_nothing(scene: Scene) -> None:
 def test_what_was_written_anew_after_it_was_listed_stays(scene: Scene) -> None:
     again = scene.put(BUCKET.blob(digest("sent by a new run")))
     gone = scene.put(BUCKET.recent("once"), age=timedelta(days=31))
-    found = sweep(scene.store, BUCKET.prefix, None, mark([]), NOW, go_on=lambda: bool(scene.put(again, age=YOUNG)))
-    assert {removal.key for removal in found} == {gone}
+    parts = scene.parts()
+    scene.put(again, age=YOUNG)
+    assert scene.removed(parts) == {gone}
     assert scene.held() == {again}
 
 
 def test_what_somebody_else_removed_after_it_was_listed_is_not_told_of(scene: Scene) -> None:
     scene.attempt(1)
-
-    def other() -> bool:
-        for key in scene.held():
-            scene.store.delete(key)
-        return True
-
-    assert list(sweep(scene.store, BUCKET.prefix, None, mark([]), NOW, go_on=other)) == []
+    scene.put(BUCKET.blob(digest("x")))
+    parts = scene.parts()
+    for key in scene.held():
+        scene.store.delete(key)
+    assert [len(part.candidates) for part in parts] == [2]
+    assert scene.removed(parts) == set()
 
 
 @pytest.mark.parametrize("name", ["x", "000001.gz", "a/b", "new\nline", ".."])
@@ -244,9 +193,74 @@ def test_a_note_or_an_entry_of_any_size_is_read_within_bounds(scene: Scene) -> N
 def test_it_stops_at_once_when_it_may_not_go_on(scene: Scene) -> None:
     scene.attempt(1)
     allowed = iter([True, False])
-    found = sweep(scene.store, BUCKET.prefix, None, mark([]), NOW, go_on=lambda: next(allowed))
-    assert len(list(found)) == 1
+    assert len(scene.swept(go_on=lambda: next(allowed))) == 1
     assert len(scene.held()) == 3
+
+
+def test_what_is_older_than_a_young_mark_stays_and_what_is_younger_goes() -> None:
+    scene = Scene(owned=timedelta(days=29))
+    scene.attempt(1, age=timedelta(days=30))
+    scene.entry("a", 9, expires=-OLD, age=timedelta(days=30))
+    scene.put(BUCKET.blob(digest("x")), age=timedelta(days=40))
+    gone = scene.attempt(2, age=timedelta(days=28))
+    assert scene.swept() == gone
+    rest = scene.held()
+    scene.put(BUCKET.owner, owners.dump(TEAM, None), age=timedelta(days=31))
+    assert scene.swept() == rest
+
+
+def test_without_a_mark_nothing_goes() -> None:
+    scene = Scene(owned=None)
+    scene.attempt(1)
+    scene.put(BUCKET.recent("once"), age=timedelta(days=300))
+    scene.put(BUCKET.cache("a"), b"not a pointer")
+    assert scene.swept() == set()
+
+
+@pytest.mark.parametrize("earlier", [None, "66666666-0000-4000-8000-000000000006"])
+def test_entries_of_an_earlier_namespace_of_the_name_keep_nothing(scene: Scene, earlier: str | None) -> None:
+    before = replace(BUCKET, namespace_uid=earlier)
+    gone = scene.attempt(1) | {scene.entry("k", 1, bucket=before), scene.put(before.recent("daily"))}
+    kept = scene.attempt(2) | {scene.entry("k", 2), scene.put(BUCKET.recent("daily"))}
+    assert scene.swept() == gone
+    assert scene.held() == kept
+
+
+@pytest.mark.parametrize(
+    ("existing", "gone", "stops"),
+    [(0, MANY, False), (0, MANY + 1, True), (MANY + 1, MANY + 1, False), (MANY, MANY + 1, True), (1000, 999, False)],
+)
+def test_more_than_half_of_the_runs_and_many_is_too_much(scene: Scene, existing: int, gone: int, stops: bool) -> None:
+    for number in range(1, existing + gone + 1):
+        scene.put(BUCKET.attempt(uid(number), 1).result)
+    (part,) = scene.parts(*(run(number) for number in range(1, existing + 1)))
+    assert (part.runs, part.needless_runs) == (existing + gone, gone)
+    assert (part.too_much is not None) is stops
+    if stops:
+        assert f"{gone} of {existing + gone} runs that namespace 'team' has" in str(part.too_much)
+
+
+def test_a_log_of_very_many_objects_is_never_held_in_memory(scene: Scene) -> None:
+    base, alive = BUCKET.attempt(uid(1), 1).log, []
+
+    class Endless(MemoryStore):
+        def list(self, prefix: str) -> Iterator[ObjectInfo]:
+            made = []
+            for number in range(20_000):
+                info = ObjectInfo(f"{base}{number:06}", 1, "e", (NOW - OLD).timestamp())
+                made.append(weakref.ref(info))
+                yield info
+            del info
+            alive.append(sum(one() is not None for one in made))
+
+    endless = Endless()
+    endless._objects = scene.store._objects
+    scene.store = endless
+    (part,) = scene.parts()
+    assert len(part.candidates) == 1
+    assert len(scene.removed([part])) == 20_000
+    assert len(alive) == 4, "the folder; then the new pointers; then the run, to judge it and to remove it"
+    assert max(alive) <= 4
 
 
 AGES = st.sampled_from([YOUNG, OLD])
@@ -281,7 +295,7 @@ def test_nothing_that_is_reachable_or_young_is_ever_removed_and_twice_is_once(
     world: tuple[Scene, list[dict[str, Any]], set[str]],
 ) -> None:
     scene, existing, named = world
-    before = {info.key: info for info in scene.store.list("")}
+    before = {info.key: info for info in scene.store.list("") if info.key != BUCKET.owner}
     young = {key for key, info in before.items() if info.modified > (NOW - timedelta(days=1)).timestamp()}
     foretold = scene.swept(*existing, dry_run=True)
     removed = scene.swept(*existing)
