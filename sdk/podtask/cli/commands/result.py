@@ -21,6 +21,7 @@ from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.common.task_run import Seen
 from podtask.core.api.status import ErrorInfo, ResultInfo
+from podtask.support.terminal_text import visible_log
 from podtask_runner.names import FILE, JSON, NPY, PARQUET
 from podtask_runner.serialization.format import Word
 from podtask_runner.storage.spool import digest
@@ -49,7 +50,8 @@ def result(session: Session, name: str | None, *, latest: bool, output: str | No
         note(f"{output}: {info.size} bytes, {info.serializer}, sha256 {info.digest}")
     elif word.format == JSON:
         data = _bytes(session, run, info)
-        sys.stdout.buffer.write((_unpacked(run, data, word) if word.gzipped else data) + b"\n")
+        text = (_unpacked(run, data, word) if word.gzipped else data) + b"\n"
+        sys.stdout.buffer.write(visible_log(text) if sys.stdout.isatty() else text)
     elif word.format == FILE:
         name = word.details.get("name", "")
         raise CommandFailed(f"The result of '{run.name}' is the file '{name}' ({info.size} bytes): -o FILE stores it.")

@@ -151,9 +151,9 @@ def _file(path: str) -> None:
     for name, state in states.items():
         if state.is_completed():
             value = state.result
-            sys.stdout.write(f"{name} {output.state(state.name)}: {output.value(value)}\n")
+            output.out(f"{name} {output.state(state.name)}: {output.value(value)}")
         else:
-            sys.stdout.write(f"{name} {output.state(state.name)}\n")
+            output.out(f"{name} {output.state(state.name)}")
             note(f"podtask: {name}: {state.message}")
     sys.stdout.flush()
     raise Ended(outcome(State(state.name) for state in states.values()))

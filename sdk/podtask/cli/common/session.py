@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from podtask.cli.common.exits import CommandFailed
 from podtask.core import clock
+from podtask.support.terminal_text import visible
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -101,8 +102,8 @@ class Session:
 
 
 def note(text: str) -> None:
-    """Something beside the answer, for people: on stderr."""
-    sys.stderr.write(f"{text}\n")
+    """Something beside the answer, for people: on stderr; what others wrote in it commands no terminal."""
+    sys.stderr.write(f"{visible(text)}\n")
 
 
 def terminal() -> bool:
