@@ -30,7 +30,7 @@ from podtask.core.api import names
 from podtask_runner import pickled_names, protocol
 from podtask_runner.hashing.encoder import content_hash
 from podtask_runner.process import supervisor
-from podtask_runner.serialization import pickling
+from podtask_runner.serialization import exceptions, pickling
 from podtask_runner.serialization.by_value import Packing
 from podtask_runner.serialization.registry import Equipped, Serializer
 
@@ -135,8 +135,8 @@ def test_every_name_of_ours_inside_a_pickle_is_on_the_list(monkeypatch: pytest.M
         met |= names_in(pickling.dumps(value, packing=own))
     met |= names_in(pickling.dumps(module, packing=own))
     met |= names_in(pickling.dumps(pickling._with_modules(1, {"frozen_module": module}), packing=own))
-    met |= names_in(pickling.dump_exception(ValueError("x")))
-    met |= names_in(pickling.dump_exception(Odd(1)))
+    met |= names_in(exceptions.dump_exception(ValueError("x")))
+    met |= names_in(exceptions.dump_exception(Odd(1)))
     ours = {name for name in met if name.split(".")[0].split(" ")[0].startswith("podtask")}
     assert ours - PICKLED == set(), "a new name inside of pickles: it stays for ever, so list it on purpose"
     assert PICKLED - ours == set(), "listed, and met by no case above"

@@ -341,14 +341,14 @@ def _crash(error: BaseException, desk: Desk, why: str, cure: str, *, said_by_use
 
 def _described(error: BaseException, desk: Desk) -> tuple[Error, bool]:
     """The error, its pickle left on the desk; and whether the exception itself could be pickled."""
-    from podtask_runner.serialization import pickling
+    from podtask_runner.serialization import exceptions
 
-    data, picklable = pickling.carry_exception(error)
-    text = _encodable(pickling.traceback_text(error))
+    data, picklable = exceptions.carry_exception(error)
+    text = _encodable(exceptions.traceback_text(error))
     desk.tell(text)
     described = Error(
         type(error).__qualname__,
-        _encodable(pickling.message_of(error)),
+        _encodable(exceptions.message_of(error)),
         text[-TRACEBACK_TAIL:],
     )
     try:

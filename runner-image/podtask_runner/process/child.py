@@ -131,7 +131,7 @@ def _leave(error: BaseException, desk: Handover) -> NoReturn:
     """
     code = error.code if isinstance(error, SystemExit) else 1
     if not isinstance(error, SystemExit):
-        from podtask_runner.serialization.pickling import traceback_text
+        from podtask_runner.serialization.exceptions import traceback_text
 
         desk.tell(traceback_text(error))
     elif isinstance(code, str):

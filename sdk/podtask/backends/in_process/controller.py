@@ -283,6 +283,6 @@ class LifecycleLoop:
 
 
 def _pickled(error: BaseException) -> bytes:
-    from podtask_runner.serialization.pickling import dump_exception
+    from podtask_runner.serialization.exceptions import dump_exception
 
     return dump_exception(error)

@@ -51,7 +51,7 @@ def cancelled() -> Status:
 
 def crash(run: TaskRun, error: BaseException) -> None:
     """The end of a run whose `cache_key_fn`, or whose late submission, failed: never retried (seed)."""
-    from podtask_runner.serialization.pickling import dump_exception
+    from podtask_runner.serialization.exceptions import dump_exception
 
     text = f"{type(error).__name__}: {error}"
     status = Status(
