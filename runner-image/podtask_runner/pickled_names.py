@@ -60,6 +60,28 @@ def exception(
     return exc
 
 
+def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...]) -> types.CodeType:
+    """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file."""
+    if lines and not Path(filename).exists():  # a file that is here may change; it is read when it is needed
+        _show(filename, first, lines)
+    return types.CodeType(*parts).replace(co_filename=filename)
+
+
+_shown: dict[str, list[str]] = {}
+"""The lines of files that are elsewhere, as far as their code came here."""
+
+
+def _show(filename: str, first: int, lines: tuple[str, ...]) -> None:
+    import linecache
+
+    if filename in linecache.cache and filename not in _shown:  # a cell of this notebook
+        return
+    whole = _shown.setdefault(filename, [])
+    whole += ["\n"] * (first - 1 + len(lines) - len(whole))
+    whole[first - 1 : first - 1 + len(lines)] = lines
+    linecache.cache[filename] = (len(whole), None, whole, filename)  # without a time: not checked against a file
+
+
 def file(path: str) -> Any:
     """A `File`, unpickled where the file may be gone by now: who opens it will see."""
     from podtask_runner.files import File

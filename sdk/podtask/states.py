@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
+from podtask.core.api.names import Reason
 from podtask.core.api.names import State as Word
 from podtask.core.api.status import Status
 from podtask.errors import CancelledReturned, RunError, StatesFailed, UpstreamNotReady
@@ -218,6 +219,8 @@ def from_status(status: Status, run_id: str, load: Callable[[], Any] | None) -> 
         text = message or ""
         own = text.startswith(_RETURNED)
         message = text.partition(": ")[2] if own else f"Task run encountered an exception. {text}".rstrip()
+        if status.reason is Reason.EXCEPTION and status.error is not None and status.error.cure:
+            message = f"{message.rstrip('.')}. {status.error.cure}"  # why it was not retried
     when = status.finished_at or utc_now()
     return State(TYPE_OF[status.state], status.state.value, message, timestamp=when, run_id=run_id, load=load)
 

@@ -40,6 +40,7 @@ PICKLED = {
     "podtask_runner.pickled_names RemoteError",
     "podtask_runner.pickled_names Shipped",
     "podtask_runner.pickled_names cached_again",
+    "podtask_runner.pickled_names code",
     "podtask_runner.pickled_names dispatching",
     "podtask_runner.pickled_names equipped",
     "podtask_runner.pickled_names exception",

@@ -6,6 +6,7 @@ Nothing here raises: whatever a class of the user's does while it is pickled or 
 
 from __future__ import annotations
 
+import sys
 import traceback
 from typing import Any
 
@@ -19,17 +20,11 @@ def dump_exception(exc: BaseException) -> bytes:
 
     Never fails: what cannot be pickled, or not be rebuilt, travels as `RemoteError`.
     """
-    return carry_exception(exc)[0]
-
-
-def carry_exception(exc: BaseException) -> tuple[bytes, bool]:
-    """As `dump_exception`, and whether the exception itself could be pickled (seed: if not, the run is Crashed)."""
-    picklable = _dumps_or_none(exc) is not None
     try:
-        return dumps(_Carried(exc, seen=set())), picklable
+        return dumps(_Carried(exc, seen=set()))
     except Exception:  # noqa: BLE001 - user classes may do anything while they are pickled
         bare = RemoteError(type(exc).__qualname__, message_of(exc))
-        return dumps(_Carried(bare, seen=set(), text=traceback_text(exc))), False
+        return dumps(_Carried(bare, seen=set(), of=exc))
 
 
 def traceback_text(exc: BaseException) -> str:
@@ -38,9 +33,12 @@ def traceback_text(exc: BaseException) -> str:
     while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("podtask_runner."):
         frame = frame.tb_next
     try:
-        return "".join(traceback.format_exception(type(exc), exc, frame or exc.__traceback__))
+        text = "".join(traceback.format_exception(type(exc), exc, frame or exc.__traceback__))
     except Exception as error:  # noqa: BLE001 - a __str__ or a source line of the user's may fail
         return f"{type(exc).__qualname__} (its traceback could not be formatted: {type(error).__name__})\n"
+    if sys.version_info < (3, 11):  # which shows no notes by itself
+        text += "".join(f"{note}\n" for note in notes_of(exc))
+    return text
 
 
 def message_of(exc: BaseException) -> str:
@@ -51,14 +49,23 @@ def message_of(exc: BaseException) -> str:
         return f"(its message could not be formatted: {type(error).__name__})"
 
 
+def notes_of(exc: BaseException) -> list[str]:
+    """What `add_note` was told; anything may have been put there by hand."""
+    try:
+        return [str(note) for note in getattr(exc, "__notes__", None) or ()]
+    except Exception:  # noqa: BLE001 - a user's property or __str__ may do anything
+        return []
+
+
 class _Carried:
     """Pickles as a call of `pickled_names.exception`, so that what exceptions lose when pickled arrives too."""
 
-    def __init__(self, exc: BaseException, seen: set[int], text: str | None = None) -> None:
+    def __init__(self, exc: BaseException, seen: set[int], of: BaseException | None = None) -> None:
+        """`of`: whose traceback and notes to take, where `exc` stands in for another."""
         seen.add(id(exc))
         self.exc = exc if _survives(exc) else RemoteError(type(exc).__qualname__, message_of(exc))
-        self.text = traceback_text(exc) if text is None else text
-        self.notes = [str(note) for note in getattr(exc, "__notes__", None) or ()]
+        self.text = traceback_text(of or exc)
+        self.notes = notes_of(of or exc)
         self.suppress = exc.__suppress_context__
         linked = [exc.__cause__, None if exc.__suppress_context__ else exc.__context__]
         self.links = [_Carried(link, seen) if link is not None and id(link) not in seen else None for link in linked]
@@ -69,17 +76,7 @@ class _Carried:
 
 def _survives(exc: BaseException) -> bool:
     """Whether the exception comes back as what it was (a custom `__init__` often makes that fail)."""
-    data = _dumps_or_none(exc)
-    if data is None:
-        return False
     try:
-        return type(loads(data)).__qualname__ == type(exc).__qualname__
-    except Exception:  # noqa: BLE001 - the user's constructor may raise anything
+        return type(loads(dumps(exc))).__qualname__ == type(exc).__qualname__
+    except Exception:  # noqa: BLE001 - pickling it, or the user's constructor, may raise anything
         return False
-
-
-def _dumps_or_none(obj: object) -> bytes | None:
-    try:
-        return dumps(obj)
-    except Exception:  # noqa: BLE001 - user classes may do anything while they are pickled
-        return None

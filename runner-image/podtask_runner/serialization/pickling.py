@@ -14,6 +14,7 @@ import json
 import os
 import pickle
 import sys
+import types
 from collections import ChainMap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ import cloudpickle
 
 from podtask_runner.names import CLOUDPICKLE, FILE, INLINE_LIMIT, JSON, SOURCE_MODULE
 from podtask_runner.serialization import header as payload
+from podtask_runner.serialization import source_lines
 from podtask_runner.serialization.format import Word
 from podtask_runner.storage.spool import PIECE, SPOOL_ABOVE, Payload, Spool, SpoolFile
 
@@ -202,10 +204,12 @@ def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """cloudpickle's, that also takes a `functools.cached_property`, which holds a lock before Python 3.12."""
+    """cloudpickle's, that keeps the files and lines of code, and also takes a `functools.cached_property`, which holds
+    a lock before Python 3.12."""
 
     dispatch_table: ClassVar[Any] = ChainMap(
-        {functools.cached_property: _cached_property}, cloudpickle.Pickler.dispatch_table
+        {functools.cached_property: _cached_property, types.CodeType: source_lines.reduced},
+        cloudpickle.Pickler.dispatch_table,
     )
 
 

@@ -73,24 +73,28 @@ def test_a_context_travels_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exc", "text", "picklable"),
+    ("exc", "text"),
     [
-        pytest.param(Picky(1, 2), "Picky: 1 is not 2", True, id="that cannot be rebuilt"),
-        pytest.param(Locked(), "Locked: locked", False, id="that cannot be pickled"),
-        pytest.param(
-            ValueError(threading.Lock()), "ValueError: <unlocked", False, id="whose arguments cannot be pickled"
-        ),
+        pytest.param(Picky(1, 2), "Picky: 1 is not 2", id="that cannot be rebuilt"),
+        pytest.param(Locked(), "Locked: locked", id="that cannot be pickled"),
+        pytest.param(ValueError(threading.Lock()), "ValueError: <unlocked", id="whose arguments cannot be pickled"),
     ],
 )
-def test_a_plain_stand_in_keeps_what_people_need_of_an_exception(
-    exc: BaseException, text: str, picklable: bool
-) -> None:
-    data, faithful = exceptions.carry_exception(caught(fail_with(exc)))
-    back = pickling.loads(data)
+def test_a_plain_stand_in_keeps_what_people_need_of_an_exception(exc: BaseException, text: str) -> None:
+    exc.__notes__ = ["look here"]  # type: ignore[attr-defined]
+    back = restored(caught(fail_with(exc)))
     assert isinstance(back, RemoteError)
     assert str(back).startswith(text)
-    assert "raise exc from cause" in back.__podtask_traceback__
-    assert faithful is picklable
+    assert "raise exc from cause" in back.__podtask_traceback__  # type: ignore[attr-defined]
+    assert "look here" in back.__podtask_traceback__  # type: ignore[attr-defined]
+    assert back.__notes__ == ["look here"]
+
+
+@pytest.mark.parametrize("notes", [5, [Mute()], "text"], ids=["a number", "one that has no words", "a text"])
+def test_notes_may_be_anything_at_all(notes: Any) -> None:
+    exc = ValueError("x")
+    exc.__notes__ = notes  # type: ignore[attr-defined]
+    assert restored(caught(fail_with(exc))).args == ("x",)
 
 
 def test_a_stand_in_below_leaves_the_exception_above_as_it_is() -> None:
