@@ -175,8 +175,12 @@ def Cancelled(message: str | None = None, name: str | None = None) -> State[Any]
 
 def failure_of(state: State[Any]) -> BaseException:
     """The exception of a state made by hand: the one it carries, the first of the states it carries, or its words."""
-    if isinstance(state.data, BaseException):
+    if isinstance(state.data, Exception):
         return state.data
+    if isinstance(state.data, BaseException):  # SystemExit must not end a process because somebody read a state
+        error = StatesFailed(state.message or f"The state {state} carries {state.data!r}.")
+        error.__cause__ = state.data
+        return error
     for inner in states_in(state.data) or ():
         if not inner.is_completed():
             return inner.exception() or not_completed(inner)

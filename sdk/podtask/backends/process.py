@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from podtask.backends.in_process.attempt import broken
 from podtask.backends.in_process.clock import Clock, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.output import follow
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from podtask.core.api.status import ErrorInfo, ResultInfo
     from podtask.model.task_run import TaskRun
 
+log = logging.getLogger("podtask.backends")
 PROCESSES = max(2, os.cpu_count() or 2)
 """Attempts at once."""
 _NO_EXPIRY = 0.0
@@ -104,9 +107,10 @@ class ProcessBackend:
             live.stop()
 
     def _attempt(self, tracked: Tracked, live: Live) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="podtask-"))
+        folder: Path | None = None
         outcome: protocol.Outcome | None = None
         try:
+            folder = Path(tempfile.mkdtemp(prefix="podtask-"))
             if not self._loop.began(tracked, live.number):
                 outcome = protocol.Outcome(protocol.Verdict.INTERRUPTED)
                 return
@@ -119,8 +123,12 @@ class ProcessBackend:
         except OSError as error:
             why = protocol.Error(type(error).__name__, f"The subprocess could not be started: {error}")
             outcome = protocol.Outcome(protocol.Verdict.CRASHED, error=why)
+        except Exception as error:
+            log.exception("podtask could not go on with task run '%s'", tracked.run.name)
+            outcome = broken(error)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
             self._live.pop(tracked.uid, None)
             self._loop.ended(tracked, live.number, outcome)
 

@@ -168,6 +168,41 @@ def test_a_second_ctrl_c_detaches_and_says_how_to_attach_again(tmp_path: Path, k
         assert [again.stdout.readline(), again.stdout.readline()] == started
 
 
+BUSY = """
+import asyncio, time
+from podtask import flow, task
+
+@task
+async def busy():
+    while True:
+        print("tick", flush=True)
+        time.sleep(0.01)
+
+@flow
+async def driving():
+    await (await busy()).wait()
+
+asyncio.run(driving())
+"""
+
+
+def test_ctrl_c_ends_an_async_flow_whose_task_keeps_the_loop(tmp_path: Path) -> None:
+    with driver(tmp_path, BUSY) as process:
+        assert process.stdout is not None
+        while process.stdout.readline():  # the first one waits for the loop (asyncio), a further one does not
+            process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_task_that_raises_an_interrupt_ends_no_driver(tmp_path: Path) -> None:
+    script = BUSY.replace("while True:", "raise KeyboardInterrupt\n    while True:")
+    script = script.replace("await (await busy()).wait()", "print((await (await busy()).wait()).name)\n    return 1")
+    with driver(tmp_path, script) as process:
+        out, _ = process.communicate()
+    assert (out, process.returncode) == ("Crashed\n", 0)
+
+
 def test_an_interrupt_with_nothing_under_way_says_nothing(tmp_path: Path) -> None:
     script = "from podtask import flow\n@flow\ndef idle():\n    raise KeyboardInterrupt\nidle()\n"
     with driver(tmp_path, script) as process:
