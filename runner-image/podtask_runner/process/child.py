@@ -14,7 +14,7 @@ import sys
 import threading
 import types
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from podtask_runner.attempt import context
 from podtask_runner.attempt.execute import execute, refusal
@@ -57,17 +57,34 @@ def _settle(desk: Handover, supervisor: int) -> None:
     os.close(empty)
     # New streams, because the old ones were made for the supervisor's descriptors (a file may have become a pipe);
     # by lines, so that what was printed is out before the interpreter dies.
-    sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _text_stream(io.BufferedWriter(_descriptor(1)))  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text_stream(_AtOnce(_descriptor(2)), at_once=True)  # type: ignore[misc]
     # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv = [""]
     _complete_path()
 
 
-def _text_stream(descriptor: int) -> io.TextIOWrapper:
-    binary = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
-    return io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+class _AtOnce(io.BufferedWriter):
+    """Standard error: nothing waits, and what standard output still holds of an unfinished line goes first."""
+
+    def write(self, data: Any, /) -> int:
+        with suppress(Exception):  # closed by user code
+            assert sys.__stdout__ is not None
+            sys.__stdout__.flush()
+        written = super().write(data)
+        self.flush()
+        return written
+
+
+def _descriptor(number: int) -> io.FileIO:
+    return io.FileIO(number, "w", closefd=False)
+
+
+def _text_stream(binary: io.BufferedWriter, *, at_once: bool = False) -> io.TextIOWrapper:
+    return io.TextIOWrapper(
+        binary, encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=at_once
+    )
 
 
 def _complete_path() -> None:

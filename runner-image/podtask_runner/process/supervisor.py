@@ -26,7 +26,7 @@ from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSI
 from podtask_runner.process import child
 from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.handover import Handover, Phase
-from podtask_runner.process.log_shipping import Shipper, Tee
+from podtask_runner.process.log_shipping import Shipper, Tee, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
 from podtask_runner.process.verdicts import Ended, judge
 from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome, load_grants
@@ -53,6 +53,7 @@ _FOREVER: Final = float("inf")
 
 def main() -> int:
     """Execute the attempt that the grants describe; the exit code (`EXIT_CODES`). In the child: its exit code."""
+    one_stream()
     bell = _Bell()
     path = Path(os.environ.get(ENV_GRANTS) or f"{GRANTS_DIR}/{GRANTS_FILE}")
     try:
@@ -169,8 +170,9 @@ class _Watch:
     def until_end(self) -> Ended:
         """Copy output, enforce the limits, forward SIGTERM; what was seen of the child's end."""
         control = self._desk.supervisor_side()
-        outputs = self._tee.supervisor_side() if self._tee is not None else []
-        waiting = {self._bell.read_end, control, *outputs}
+        waiting = {self._bell.read_end, control}
+        if self._tee is not None:
+            waiting.add(self._tee.supervisor_side())
         while (status := self._reap()) is None:
             self._limits()
             pause = min(self._deadline, self._kill_at) - time.monotonic()
@@ -180,7 +182,7 @@ class _Watch:
                     self._bell.silence()
                 elif descriptor == control:
                     self._listen(waiting, control)
-                elif self._tee is not None and not self._tee.pump(descriptor):
+                elif self._tee is not None and not self._tee.pump():
                     waiting.discard(descriptor)
         self._signal_group(signal.SIGKILL)  # what the user's code started and left behind
         self._desk.listen()

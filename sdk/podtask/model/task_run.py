@@ -131,7 +131,7 @@ class TaskRun:
     @property
     def finished(self) -> bool:
         """True once the end was reported and can be read."""
-        return self._done.done()
+        return self._told
 
     @property
     def state(self) -> State[Any]:
@@ -155,8 +155,8 @@ class TaskRun:
                 log.exception("What task run '%s' reports could not be shown", self.name)
         if status.finished:
             self.inputs, self.code = self.inputs.spent(), None
+            self._told = True  # before the callbacks, which may wait for this run
             self._done.set_result(None)
-            self._told = True
             for bell in list(self._bells):
                 bell.release()
 

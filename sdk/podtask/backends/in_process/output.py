@@ -1,7 +1,8 @@
-"""What a subprocess prints, on this process's own `sys.stdout` and `sys.stderr`, line by line.
+"""What a subprocess prints, on this process's own `sys.stdout`, line by line and in the order it was written.
 
 Its file descriptors are not simply inherited: a progress table would be drawn over its lines, and in a notebook they
-would come out where the server was started. Used by: `podtask.backends.process`.
+would come out where the server was started. Both its streams are one pipe, because of two nobody could tell what came
+first. Used by: `podtask.backends.process`.
 """
 
 from __future__ import annotations
@@ -21,36 +22,26 @@ CHUNK = 65536
 
 def follow(process: subprocess.Popen[bytes]) -> None:
     """Show what the process prints until it has ended; what its own children print afterwards is not waited for."""
-    lines = {process.stdout: Lines("stdout"), process.stderr: Lines("stderr")}
+    pipe, lines = process.stdout, Lines()
+    assert pipe is not None
+    os.set_blocking(pipe.fileno(), False)
     with selectors.DefaultSelector() as ready, _end_of(process, ready):
-        for pipe in lines:
-            assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
-            ready.register(pipe, selectors.EVENT_READ)
-        open_pipes = set(lines)
-        while open_pipes:
-            events = [key.fileobj for key, _ in ready.select()]
-            for pipe in open_pipes & set(events):
-                if not _read(pipe, lines[pipe]):
-                    ready.unregister(pipe)  # type: ignore[arg-type]
-                    open_pipes.discard(pipe)
-            if set(events) - set(lines):
-                for pipe in open_pipes:
-                    _read(pipe, lines[pipe])
+        ready.register(pipe, selectors.EVENT_READ)
+        while True:
+            ended = any(key.fileobj is not pipe for key, _ in ready.select())
+            if not _read(pipe, lines) or ended:
                 break
-    for rest in lines.values():
-        rest.end()
+    lines.end()
     process.wait()
 
 
 class Lines:
-    """One stream of a subprocess: whole lines at a time, so that those of several processes do not mix.
+    """The output of a subprocess: whole lines at a time, so that those of several processes do not mix.
 
     A progress bar ends its lines with a carriage return. Of a line that does not end, a part at a time.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest: list[str] = []
         self._held = 0
@@ -83,7 +74,7 @@ class Lines:
         self._show(text)
 
     def _show(self, text: str) -> None:
-        stream: TextIO | None = getattr(sys, self._name)  # as it is now: a table may have come in between
+        stream: TextIO | None = sys.stdout  # as it is now: a table may have come in between
         if not text or stream is None:
             return
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; the run goes on
@@ -95,9 +86,8 @@ class Lines:
             stream.flush()
 
 
-def _read(pipe: IO[bytes] | None, lines: Lines) -> bool:
+def _read(pipe: IO[bytes], lines: Lines) -> bool:
     """Everything that is there; False at the end of the stream."""
-    assert pipe is not None
     try:
         while data := os.read(pipe.fileno(), CHUNK):
             lines.take(data)

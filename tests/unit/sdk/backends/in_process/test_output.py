@@ -14,15 +14,35 @@ from podtask.backends.in_process.output import CHUNK, Lines, follow
 
 
 def followed(script: str) -> None:
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-X", "utf8", "-c", script], stdout=pipe, stderr=pipe) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen([sys.executable, "-X", "utf8", "-c", script], **pipes) as process:  # type: ignore[call-overload]
         follow(process)
         assert process.returncode == 0
 
 
-def test_both_streams_come_out_where_this_process_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
-    followed("import sys; print('out größe'); sys.stderr.write('err\\n'); sys.stdout.write('no end')")
-    assert capsys.readouterr() == ("out größe\nno end\n", "err\n")
+def test_both_streams_come_out_where_this_process_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    followed("import sys; print('out größe', flush=True); sys.stderr.write('err\\n'); sys.stdout.write('no end')")
+    assert capsys.readouterr() == ("out größe\nerr\nno end\n", "")
+
+
+def test_what_a_task_writes_comes_out_in_its_order(capsys: pytest.CaptureFixture[str]) -> None:
+    @task
+    def talking():
+        for number in range(200):
+            print(f"out {number}")
+            print(f"err {number}", file=sys.stderr)
+        print("no end yet", end="")
+        raise ValueError("the last word")
+
+    @flow(backend="process")
+    def listening():
+        talking().wait()
+
+    listening(return_state=True)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[:400] == [f"{stream} {number}" for number in range(200) for stream in ("out", "err")]
+    assert shown[400] == "no end yetTraceback (most recent call last):"
+    assert shown[-2:] == ["ValueError: the last word", "podtask: Failed: the last word"]
 
 
 def test_more_than_a_pipe_holds_comes_out_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,25 +76,25 @@ def test_where_the_end_of_a_process_cannot_be_watched_its_pipes_tell(
 def test_a_character_in_two_parts_and_a_stream_that_cannot_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
-    lines = Lines("stdout")
+    lines = Lines()
     for byte in "ö\n".encode():
         lines.take(bytes([byte]))
     assert buffer.getvalue() == b"\\xf6\n"
 
 
 def test_a_line_that_is_drawn_over_itself_is_shown_as_it_grows(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines("stderr")
+    lines = Lines()
     lines.take(b"\r 10%")
     lines.take(b"\r 20%")
-    assert capsys.readouterr().err == "\r 10%\r"
+    assert capsys.readouterr().out == "\r 10%\r"
     lines.take(b"\n")
-    assert capsys.readouterr().err == " 20%\n"
+    assert capsys.readouterr().out == " 20%\n"
 
 
 def test_a_line_without_an_end_is_held_up_to_a_bound_and_none_of_it_is_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines, shown = Lines("stdout"), ""
+    lines, shown = Lines(), ""
     for sent in range(1, 5001):
         lines.take(b"x" * 100)
         shown += capsys.readouterr().out if sent % 100 == 0 else ""
@@ -92,7 +112,7 @@ def test_a_stream_that_is_closed_takes_nothing_and_stops_nothing(monkeypatch: py
 
 def test_without_a_stream_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    Lines("stdout").take(b"lost\n")
+    Lines().take(b"lost\n")
 
 
 def test_prints_of_tasks_of_the_process_backend_are_captured_like_the_flows_own(
