@@ -101,6 +101,17 @@ def equipped(serializers: tuple[tuple[str, type, Any, Any], ...], content: objec
     return content
 
 
+def logging_as(levels: dict[str, int], form: str | None, times: str | None, content: object) -> object:
+    """The content; in the process of a task, records come out as the script wanted them."""
+    from podtask_runner.attempt import context
+
+    if context.current() is not None:
+        from podtask_runner.process import log_levels
+
+        log_levels.apply(levels, form, times)
+    return content
+
+
 def with_modules(modules: dict[str, types.ModuleType], content: object) -> object:
     """The content; from now on the modules can be imported here."""
     import cloudpickle

@@ -29,7 +29,7 @@ from podtask.cli.common.exits import Exit
 from podtask.core.api import names
 from podtask_runner import pickled_names, protocol
 from podtask_runner.hashing.encoder import content_hash
-from podtask_runner.process import supervisor
+from podtask_runner.process import log_levels, supervisor
 from podtask_runner.serialization import exceptions, pickling
 from podtask_runner.serialization.by_value import Packing
 from podtask_runner.serialization.registry import Equipped, Serializer
@@ -46,6 +46,7 @@ PICKLED = {
     "podtask_runner.pickled_names exception",
     "podtask_runner.pickled_names file",
     "podtask_runner.pickled_names filled",
+    "podtask_runner.pickled_names logging_as",
     "podtask_runner.pickled_names new_module",
     "podtask_runner.pickled_names registering",
     "podtask_runner.pickled_names with_modules",
@@ -136,6 +137,7 @@ def test_every_name_of_ours_inside_a_pickle_is_on_the_list(monkeypatch: pytest.M
         met |= names_in(pickling.dumps(value, packing=own))
     met |= names_in(pickling.dumps(module, packing=own))
     met |= names_in(pickling.dumps(pickling._with_modules(1, {"frozen_module": module}), packing=own))
+    met |= names_in(pickling.dumps(log_levels.Configured(1)))
     met |= names_in(exceptions.dump_exception(ValueError("x")))
     met |= names_in(exceptions.dump_exception(Odd(1)))
     ours = {name for name in met if name.split(".")[0].split(" ")[0].startswith("podtask")}

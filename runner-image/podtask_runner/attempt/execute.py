@@ -105,6 +105,7 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         fetched = loading.fetch(grants, store, desk)
         desk.enter(Phase.LOAD)
         shipped = _as_shipped(loading.load_code(grants, fetched))
+        loading.at_home(shipped.fn)
         args, kwargs = loading.load_arguments(grants, fetched)
         del fetched
         timings["load"] = round(time.monotonic() - started, 4)

@@ -220,8 +220,10 @@ class Live:
 
     async def _run_async(self) -> None:
         outcome, payload = await self._call.run_async()
-        if self._why is not None and outcome.outcome is not Verdict.COMPLETED:
-            outcome, payload = self._why, None
+        why = self._why
+        late = why is not None and why.outcome is Verdict.TIMED_OUT  # it kept the loop from telling it so
+        if why is not None and (late or outcome.outcome is not Verdict.COMPLETED):
+            outcome, payload = why, None
         self.end(outcome, payload)
         if keyboard.pressed() and outcome.error is not None and outcome.error.type == KeyboardInterrupt.__name__:
             raise KeyboardInterrupt  # of a person, while this task had the loop's thread
