@@ -20,6 +20,7 @@ from podtask_runner.attempt import context
 from podtask_runner.attempt.execute import execute, refusal
 from podtask_runner.errors import RunnerError, ToldToStop
 from podtask_runner.process.handover import Handover
+from podtask_runner.process.log_shipping import as_error
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict
 from podtask_runner.storage.client import Reload, Store
 
@@ -68,13 +69,29 @@ def _settle(desk: Handover, supervisor: int) -> None:
 class _AtOnce(io.BufferedWriter):
     """Standard error: nothing waits, and what standard output still holds of an unfinished line goes first."""
 
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self._pipe = _identity()
+
     def write(self, data: Any, /) -> int:
         with suppress(Exception):  # closed by user code
             assert sys.__stdout__ is not None
             sys.__stdout__.flush()
-        written = super().write(data)
+        text = bytes(data)
+        if _identity() == self._pipe:  # elsewhere, user code has put a file in its place
+            super().write(as_error(text))
+        else:
+            super().write(text)
         self.flush()
-        return written
+        return len(text)
+
+
+def _identity() -> tuple[int, int] | None:
+    try:
+        found = os.fstat(2)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _descriptor(number: int) -> io.FileIO:

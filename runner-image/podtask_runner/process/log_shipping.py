@@ -1,8 +1,9 @@
 """What the task prints, twice: to the pod's own log as it comes, and in chunks to the bucket, where it stays.
 
 The child's file descriptors 1 and 2 are one pipe that the supervisor reads (`Tee`), so that what was written first
-comes first, whichever stream it was written to; which of the two it was is lost. The bucket is served by a thread
-(`Shipper`), so that a slow store never makes the task wait. Memory is bounded: what a store that is away cannot
+comes first, whichever stream it was written to; which of the two it was is lost. (The process backend asks for a mark
+around what goes to Python's own standard error.) The bucket is served by a thread (`Shipper`), so that a slow store
+never makes the task wait. Memory is bounded: what a store that is away cannot
 take is dropped and counted, in the log itself. Without `grants.logs` there is no pipe at all and the child writes to
 the pod's log directly.
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from podtask_runner.names import ENV_STDERR_MARK
 from podtask_runner.protocol import LogPost
 from podtask_runner.storage.http import MAY_HAVE_EXPIRED, PRECONDITION_FAILED, Endpoints, Unreachable
 
@@ -214,8 +216,18 @@ def _held(pipe: int) -> int:
 
 def one_stream() -> None:
     """From now on our own standard error is our standard output: who reads two pipes cannot know what came first."""
+    global _mark  # noqa: PLW0603 - a process has one standard error
+    _mark = os.environ.pop(ENV_STDERR_MARK, "").encode()
     with suppress(OSError):  # started without a standard output
         os.dup2(1, 2)
+
+
+_mark = b""
+
+
+def as_error(text: bytes) -> bytes:
+    """The text with the marks of standard error, where the reader asked for them."""
+    return _mark + b">" + text + _mark + b"<" if _mark and text else text
 
 
 def say(text: bytes) -> None:

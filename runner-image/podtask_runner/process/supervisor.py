@@ -26,7 +26,7 @@ from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSI
 from podtask_runner.process import child
 from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.handover import Handover, Phase
-from podtask_runner.process.log_shipping import Shipper, Tee, one_stream
+from podtask_runner.process.log_shipping import Shipper, Tee, as_error, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
 from podtask_runner.process.verdicts import Ended, judge
 from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome, load_grants
@@ -74,7 +74,7 @@ def main() -> int:
     if tee is not None:
         tee.drain(closing)
     else:
-        say_aloud(closing)
+        say_aloud(as_error(closing))
     bell.on_stop = lambda: store.hurry(grants.grace_seconds / 2)
     if bell.stopped:
         bell.on_stop()
@@ -277,5 +277,5 @@ def _speechless(error: RunnerError) -> int:
     """Without grants there is no store: the termination message and our own log are all there is."""
     outcome: Outcome = refusal(error)
     say(dump_outcome(outcome))
-    say_aloud(_line(outcome))
+    say_aloud(as_error(_line(outcome)))
     return EXIT_CODES[outcome.outcome]

@@ -34,7 +34,7 @@ from podtask.payloads.code import pickled_code
 from podtask.support.thread_pool import Workers
 from podtask_runner import protocol
 from podtask_runner.files import File
-from podtask_runner.names import ENV_GRANTS, ENV_TERMINATION_LOG
+from podtask_runner.names import ENV_GRANTS, ENV_STDERR_MARK, ENV_TERMINATION_LOG
 from podtask_runner.serialization.format import file_word
 from podtask_runner.serialization.header import digest
 from podtask_runner.storage.spool import Payload, SpoolFile
@@ -147,11 +147,13 @@ class Live:
         grants_file, said = folder / "grants.json", folder / "outcome"
         grants_file.touch(mode=0o600)
         grants_file.write_bytes(grants)
+        mark = f"\x0e{os.urandom(8).hex()}"
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(_path()),
             ENV_GRANTS: str(grants_file),
             ENV_TERMINATION_LOG: str(said),
+            ENV_STDERR_MARK: mark,
         }
         with self._lock:
             if self._stopped:
@@ -168,7 +170,7 @@ class Live:
                 start_new_session=True,
             )
         with self._process:
-            follow(self._process)
+            follow(self._process, mark)
         try:
             return protocol.load_outcome(said.read_bytes())
         except (OSError, ValueError):

@@ -1,8 +1,9 @@
-"""What a subprocess prints, on this process's own `sys.stdout`, line by line and in the order it was written.
+"""What a subprocess prints, on this process's own `sys.stdout` and `sys.stderr`, in the order it was written.
 
 Its file descriptors are not simply inherited: a progress table would be drawn over its lines, and in a notebook they
 would come out where the server was started. Both its streams are one pipe, because of two nobody could tell what came
-first. Used by: `podtask.backends.process`.
+first; a mark around what Python's own standard error was given tells the two apart again. What programs and native code
+write to descriptor 2 themselves comes out on `sys.stdout`. Used by: `podtask.backends.process`.
 """
 
 from __future__ import annotations
@@ -20,28 +21,69 @@ CHUNK = 65536
 """Bytes read at a time, and characters of a line that are held back until it ends."""
 
 
-def follow(process: subprocess.Popen[bytes]) -> None:
+def follow(process: subprocess.Popen[bytes], mark: str = "") -> None:
     """Show what the process prints until it has ended; what its own children print afterwards is not waited for."""
-    pipe, lines = process.stdout, Lines()
+    pipe, streams = process.stdout, Streams(mark.encode())
     assert pipe is not None
     os.set_blocking(pipe.fileno(), False)
     with selectors.DefaultSelector() as ready, _end_of(process, ready):
         ready.register(pipe, selectors.EVENT_READ)
         while True:
             ended = any(key.fileobj is not pipe for key, _ in ready.select())
-            if not _read(pipe, lines) or ended:
+            if not _read(pipe, streams) or ended:
                 break
-    lines.end()
+    streams.end()
     process.wait()
 
 
+class Streams:
+    """Tells standard error, between `<mark>>` and `<mark><`, from everything else."""
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._lines = {b"<": Lines("stdout"), b">": Lines("stderr")}
+        self._side = self._last = b"<"
+        self._rest = b""
+        """What may be the beginning of a mark."""
+
+    def take(self, data: bytes) -> None:
+        """The next bytes."""
+        if not self._mark:
+            self._give(data)
+            return
+        data = self._rest + data
+        size = len(self._mark)
+        while (at := data.find(self._mark)) >= 0 and at + size < len(data):
+            self._give(data[:at])
+            self._side = data[at + size : at + size + 1]
+            data = data[at + size + 1 :]
+        keep = next((n for n in range(min(size, len(data)), 0, -1) if self._mark.startswith(data[-n:])), 0)
+        self._give(data[: len(data) - keep])
+        self._rest = data[len(data) - keep :]
+
+    def end(self) -> None:
+        """There are no more."""
+        self._give(self._rest)
+        for lines in self._lines.values():
+            lines.end()
+
+    def _give(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._side != self._last:
+            self._lines[self._last].pause()
+            self._last = self._side
+        self._lines[self._side].take(data)
+
+
 class Lines:
-    """The output of a subprocess: whole lines at a time, so that those of several processes do not mix.
+    """One stream of a subprocess: whole lines at a time, so that those of several processes do not mix.
 
     A progress bar ends its lines with a carriage return. Of a line that does not end, a part at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest: list[str] = []
         self._held = 0
@@ -57,6 +99,10 @@ class Lines:
         self._hold(text[end:])
         if self._held >= CHUNK:
             self._release()
+
+    def pause(self) -> None:
+        """The other stream has its turn: what is held was written before."""
+        self._release()
 
     def end(self) -> None:
         """There are no more; a line without an end is shown as one."""
@@ -74,7 +120,7 @@ class Lines:
         self._show(text)
 
     def _show(self, text: str) -> None:
-        stream: TextIO | None = sys.stdout  # as it is now: a table may have come in between
+        stream: TextIO | None = getattr(sys, self._name)  # as it is now: a table may have come in between
         if not text or stream is None:
             return
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; the run goes on
@@ -86,11 +132,11 @@ class Lines:
             stream.flush()
 
 
-def _read(pipe: IO[bytes], lines: Lines) -> bool:
+def _read(pipe: IO[bytes], streams: Streams) -> bool:
     """Everything that is there; False at the end of the stream."""
     try:
         while data := os.read(pipe.fileno(), CHUNK):
-            lines.take(data)
+            streams.take(data)
     except BlockingIOError:
         return True
     return False
