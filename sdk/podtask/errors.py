@@ -185,7 +185,10 @@ class TaskCancelled(RunError):
 
 
 class RemoteError(RunError):
-    """The task's exception cannot be rebuilt in this process; type, message and traceback are in the text."""
+    """The task's exception could not be pickled, or not be rebuilt here: its type and words, with its notes.
+
+    Its traceback is the cause.
+    """
 
 
 class ResultUnavailable(RunError):
