@@ -72,7 +72,9 @@ def _fields(value: Any) -> dict[str, Any] | None:
         return {field.name: getattr(value, field.name) for field in fields(value) if hasattr(value, field.name)}
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(value, pydantic.BaseModel):
-        return {name: value.__dict__[name] for name in type(value).model_fields if name in value.__dict__}
+        return {
+            name: value.__dict__[name] for name in getattr(type(value), "model_fields", ()) if name in value.__dict__
+        }
     return None
 
 
