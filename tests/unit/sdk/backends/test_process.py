@@ -144,7 +144,9 @@ def test_records_of_a_task_come_out_as_the_script_configured_logging(tmp_path: P
         done = subprocess.run(
             [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
         )
-        shown[backend] = [line for line in done.stdout.splitlines() if "CFG app" in line or "of the run" in line]
+        shown[backend] = [
+            line for line in (done.stdout + done.stderr).splitlines() if "CFG app" in line or "of the run" in line
+        ]
     assert shown["local"] == [
         "CFG app INFO informed",
         "CFG app.loud DEBUG loud",
