@@ -13,6 +13,8 @@ WIRE_VERSION: Final = 1
 # Where an attempt finds its grants, and what it may be told besides (environment of the supervisor).
 ENV_GRANTS: Final = "PODTASK_GRANTS"
 ENV_TERMINATION_LOG: Final = "PODTASK_TERMINATION_LOG"
+ENV_STDERR_MARK: Final = "PODTASK_STDERR_MARK"
+"""What stands before and after standard error in the one stream, for a reader that tells the two apart again."""
 ENV_RUN_NAME: Final = "PODTASK_TASK_RUN"
 ENV_ATTEMPT: Final = "PODTASK_ATTEMPT"
 

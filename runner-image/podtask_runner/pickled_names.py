@@ -8,10 +8,12 @@ that wrote them, so the names here are part of the wire format, like `podtask_ru
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from podtask_runner.serializers import REGISTERED, register_serializer
@@ -61,12 +63,54 @@ def exception(
     return exc
 
 
+def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...]) -> types.CodeType:
+    """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file."""
+    if lines and not Path(filename).exists():  # a file that is here may change; it is read when it is needed
+        _show(filename, first, lines)
+    return types.CodeType(*parts).replace(co_filename=filename)
+
+
+_shown: dict[str, list[str]] = {}
+"""The lines of files that are elsewhere, as far as their code came here."""
+
+
+def _show(filename: str, first: int, lines: tuple[str, ...]) -> None:
+    import linecache
+
+    if filename in linecache.cache and filename not in _shown:  # a cell of this notebook
+        return
+    whole = _shown.setdefault(filename, [])
+    whole += ["\n"] * (first - 1 + len(lines) - len(whole))
+    whole[first - 1 : first - 1 + len(lines)] = lines
+    linecache.cache[filename] = (len(whole), None, whole, filename)  # without a time: not checked against a file
+
+
 def equipped(serializers: tuple[tuple[str, type, Any, Any], ...], content: object) -> object:
     """The content; from now on the serializers are registered here."""
     for name, kind, dumps, loads in serializers:
         if name not in REGISTERED:
             register_serializer(name, kind, dumps=dumps, loads=loads)
     return content
+
+
+def logging_as(levels: dict[str, int], form: str | None, times: str | None, content: object) -> object:
+    """The content; in the process of a task, records come out as the script wanted them."""
+    attempt = sys.modules.get("podtask_runner.attempt.context")  # loaded wherever an attempt is executed
+    if attempt is not None and attempt.current() is not None:
+        _log_as(levels, form, times)
+    return content
+
+
+def _log_as(levels: dict[str, int], form: str | None, times: str | None) -> None:
+    """Records come out on standard error. An image that configured logging itself keeps its own way."""
+    root = logging.getLogger()
+    if root.handlers:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(form or logging.BASIC_FORMAT, times))
+    root.addHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name or None).setLevel(level)
 
 
 def with_modules(modules: dict[str, types.ModuleType], content: object) -> object:

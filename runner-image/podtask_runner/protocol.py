@@ -186,12 +186,12 @@ def dump(message: Grants | Outcome) -> bytes:
 
 
 def dump_outcome(outcome: Outcome) -> bytes:
-    """The outcome in at most 4096 bytes: first the traceback shrinks, then inline payloads go, then the message."""
+    """The outcome in at most 4096 bytes: first the traceback shrinks, then inline payloads go, then the texts."""
     for smaller in _ever_smaller(outcome):
         data = dump(smaller)
         if len(data) <= TERMINATION_LIMIT:
             return data
-    raise AssertionError("an outcome without texts fits into the termination message")
+    raise AssertionError("the last of them fits, whatever the outcome was")
 
 
 def load_grants(data: bytes) -> Grants:
@@ -229,9 +229,18 @@ def _ever_smaller(outcome: Outcome) -> Iterator[Outcome]:
             yield replace(outcome, error=replace(error, traceback=tail))
         error = replace(error, traceback=None, inline=None)
         for keep in (1024, 256, 32):
-            yield replace(outcome, error=replace(error, type=error.type[:keep], message=error.message[:keep]))
+            yield replace(outcome, error=_cut(error, keep))
+        yield Outcome(outcome.outcome, error=_cut(error, 32))
     if result is not None:
         yield replace(outcome, result=replace(result, value=None, inline=None))
+    # Nothing that a task returns or raises gets here; process 1 says how it ended in any case.
+    text = f"What came of the attempt ({outcome.outcome}) takes more than {TERMINATION_LIMIT} bytes to say."
+    yield Outcome(Verdict.CRASHED, error=Error("OutcomeTooLarge", text, retryable=False))
+
+
+def _cut(error: Error, keep: int) -> Error:
+    cure = error.cure and error.cure[:keep]
+    return replace(error, type=error.type[:keep], message=error.message[:keep], cure=cure)
 
 
 _NESTED: dict[type, dict[str, Callable[[Any], Any]]] = {}

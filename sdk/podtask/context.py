@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podtask.core import clock
+from podtask.core.api import limits
 from podtask.errors import NoRunContext
 from podtask.support import run_logs
 
@@ -115,8 +116,11 @@ TAGS: ContextVar[frozenset[str]] = ContextVar("podtask_tags", default=frozenset(
 
 @contextmanager
 def tags(*names: str) -> Iterator[frozenset[str]]:
-    """Task runs made inside carry these tags besides their own; nested contexts add up (seed: `prefect.tags`)."""
-    token = TAGS.set(TAGS.get() | frozenset(names))
+    """Task runs made inside carry these tags besides their own; nested contexts add up (seed: `prefect.tags`).
+
+    Raises `ValueError` for more than a task run may have: 32 tags of 63 characters.
+    """
+    token = TAGS.set(limits.tags(TAGS.get() | frozenset(names)))
     try:
         yield TAGS.get()
     finally:

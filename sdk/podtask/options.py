@@ -7,12 +7,12 @@ Next on the road: `podtask.tasks`. Read by: the backends.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
+from podtask.core.api import limits
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
 
@@ -25,8 +25,6 @@ Hook = Callable[[Any, Any, State[Any]], Any]
 
 MODULES = ("include", "exclude")
 HOOKS = ("on_completion", "on_failure", "on_retry")
-MAX_RETRIES = 100
-"""As in the TaskRun's schema (design: taskrun-api, spec)."""
 
 
 class TaskArgs(TypedDict, total=False):
@@ -36,7 +34,7 @@ class TaskArgs(TypedDict, total=False):
     description: str | None
     tags: Iterable[str] | None
     cache_key_fn: CacheKeyFn | None
-    cache_expiration: timedelta | None
+    cache_expiration: timedelta | float | None
     refresh_cache: bool
     cache_concurrent: Literal["wait", "run"]
     retries: int
@@ -79,7 +77,7 @@ class TaskOptions:
     cache_key_fn: CacheKeyFn | None = None
     """`(context, parameters) -> key`; None or "" means: neither look up nor store."""
     cache_expiration: timedelta | None = None
-    """Counted from completion; None: for ever."""
+    """Counted from completion; a number is taken as seconds; None: for ever."""
     retries: int = 0
     """Attempts after the first, on exceptions, timeouts and out-of-memory kills."""
     retry_delay_seconds: RetryDelay = 0
@@ -129,20 +127,22 @@ class TaskOptions:
     """More memory after an out-of-memory kill: `{"maxMemory": "16Gi", "memoryFactor": 2, "maxAttempts": 3}`."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tags", frozenset(_tags(self.tags)))
+        object.__setattr__(self, "tags", limits.tags(self.tags))
+        object.__setattr__(self, "cache_expiration", limits.expiration(self.cache_expiration))
         for name in MODULES:
             object.__setattr__(self, name, modules_named(name, getattr(self, name)))
         for name in HOOKS:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
-        _whole("retries", self.retries, MAX_RETRIES)
+        limits.whole("retries", self.retries, limits.RETRIES_LIMIT)
         if self.max_disruptions is not None:
-            _whole("max_disruptions", self.max_disruptions, MAX_RETRIES)
+            limits.whole("max_disruptions", self.max_disruptions, limits.RETRIES_LIMIT)
         if not callable(self.retry_delay_seconds):
             object.__setattr__(self, "retry_delay_seconds", _delays(self.retry_delay_seconds))
-        _seconds("retry_jitter_factor", self.retry_jitter_factor, least=0)
-        for name in ("timeout_seconds", "deadline_seconds"):
-            if getattr(self, name) is not None:
-                _seconds(name, getattr(self, name), least=0, exclusive=True)
+        limits.number("retry_jitter_factor", self.retry_jitter_factor, most=limits.JITTER_LIMIT)
+        if self.timeout_seconds is not None:
+            limits.number("timeout_seconds", self.timeout_seconds, most=limits.TIMEOUT_LIMIT, positive=True)
+        if self.deadline_seconds is not None:
+            limits.number("deadline_seconds", self.deadline_seconds, most=limits.DEADLINE_LIMIT, positive=True)
         if self.cache_concurrent not in ("wait", "run"):
             raise ValueError(f"cache_concurrent must be 'wait' or 'run', not {self.cache_concurrent!r}")
 
@@ -237,20 +237,13 @@ def modules_named(option: str, names: Iterable[str] | None) -> tuple[str, ...]:
 def _delays(value: float | Sequence[float]) -> tuple[float, ...]:
     numbers = tuple(value) if isinstance(value, Sequence) else (value or 0,)
     for number in numbers:
-        _seconds("retry_delay_seconds", number, least=0)
+        limits.number("retry_delay_seconds", number, most=limits.DELAY_LIMIT)
+    if len(numbers) > limits.RETRIES_LIMIT:
+        raise ValueError(
+            f"retry_delay_seconds may have at most {limits.RETRIES_LIMIT} delays, not {len(numbers)}; the last one "
+            f"repeats by itself"
+        )
     return numbers
-
-
-def _whole(name: str, value: Any, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"{name} must be a whole number from 0 to {most}, not {value!r}")
-
-
-def _seconds(name: str, value: Any, *, least: float, exclusive: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < least or (exclusive and value == least):
-        bound = f"greater than {least:g}" if exclusive else f"{least:g} or more"
-        raise ValueError(f"{name} must be a number, {bound}, not {value!r}")
 
 
 def checked(name: str, given: Iterable[Hook] | None) -> tuple[Hook, ...]:

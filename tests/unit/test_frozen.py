@@ -30,7 +30,7 @@ from podtask.core.api import names
 from podtask_runner import pickled_names, protocol
 from podtask_runner.hashing.content_hash import content_hash
 from podtask_runner.process import supervisor
-from podtask_runner.serialization import pickling
+from podtask_runner.serialization import exceptions, log_levels, pickling
 from podtask_runner.serialization.by_value import Packing
 from podtask_runner.serialization.registry import Equipped
 from podtask_runner.serializers import Serializer
@@ -41,11 +41,13 @@ PICKLED = {
     "podtask_runner.pickled_names RemoteError",
     "podtask_runner.pickled_names Shipped",
     "podtask_runner.pickled_names cached_again",
+    "podtask_runner.pickled_names code",
     "podtask_runner.pickled_names dispatching",
     "podtask_runner.pickled_names equipped",
     "podtask_runner.pickled_names exception",
     "podtask_runner.files File",
     "podtask_runner.pickled_names filled",
+    "podtask_runner.pickled_names logging_as",
     "podtask_runner.pickled_names new_module",
     "podtask_runner.pickled_names registering",
     "podtask_runner.pickled_names with_modules",
@@ -136,8 +138,9 @@ def test_every_name_of_ours_inside_a_pickle_is_on_the_list(monkeypatch: pytest.M
         met |= names_in(pickling.dumps(value, packing=own))
     met |= names_in(pickling.dumps(module, packing=own))
     met |= names_in(pickling.dumps(pickling._with_modules(1, {"frozen_module": module}), packing=own))
-    met |= names_in(pickling.dump_exception(ValueError("x")))
-    met |= names_in(pickling.dump_exception(Odd(1)))
+    met |= names_in(pickling.dumps(log_levels.Configured(1)))
+    met |= names_in(exceptions.dump_exception(ValueError("x")))
+    met |= names_in(exceptions.dump_exception(Odd(1)))
     ours = {name for name in met if name.split(".")[0].split(" ")[0].startswith("podtask")}
     assert ours - PICKLED == set(), "a new name inside of pickles: it stays for ever, so list it on purpose"
     assert PICKLED - ours == set(), "listed, and met by no case above"

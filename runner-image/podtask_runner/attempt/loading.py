@@ -119,6 +119,17 @@ def load_arguments(grants: Grants, fetched: Fetched) -> tuple[tuple[Any, ...], d
     return args, kwargs
 
 
+def at_home(function: Function) -> None:
+    """What the script defined is found in `__main__`, where a pool of processes looks for the functions it is given."""
+    if getattr(function, "__module__", None) != "__main__":
+        return
+    defined = {**getattr(function, "__globals__", {}), getattr(function, "__name__", ""): function}
+    home = vars(sys.modules["__main__"])
+    for name, value in defined.items():
+        if getattr(value, "__module__", None) == "__main__":
+            home.setdefault(name, value)
+
+
 def _from_source(source: str, name: str) -> Function:
     """Run the text in a module of its own; `linecache` gets it, so that tracebacks show its lines."""
     linecache.cache[SOURCE_FILE] = (len(source), None, source.splitlines(keepends=True), SOURCE_FILE)

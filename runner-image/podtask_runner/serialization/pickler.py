@@ -6,10 +6,13 @@ Below `podtask_runner.serialization.by_value` and `podtask_runner.serialization.
 from __future__ import annotations
 
 import functools
+import types
 from collections import ChainMap
 from typing import Any, ClassVar
 
 import cloudpickle
+
+from podtask_runner.serialization import source_lines
 
 
 def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
@@ -18,8 +21,10 @@ def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """cloudpickle's, that also takes a `functools.cached_property`, which holds a lock before Python 3.12."""
+    """cloudpickle's, that keeps the files and lines of code, and also takes a `functools.cached_property`, which holds
+    a lock before Python 3.12."""
 
     dispatch_table: ClassVar[Any] = ChainMap(
-        {functools.cached_property: _cached_property}, cloudpickle.Pickler.dispatch_table
+        {functools.cached_property: _cached_property, types.CodeType: source_lines.reduced},
+        cloudpickle.Pickler.dispatch_table,
     )

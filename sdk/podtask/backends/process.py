@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from podtask.backends.in_process.attempt import broken
 from podtask.backends.in_process.clock import Clock, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.output import follow
@@ -32,7 +34,7 @@ from podtask.payloads.code import pickled_code
 from podtask.support.thread_pool import Workers
 from podtask_runner import protocol
 from podtask_runner.files import File
-from podtask_runner.names import ENV_GRANTS, ENV_TERMINATION_LOG
+from podtask_runner.names import ENV_GRANTS, ENV_STDERR_MARK, ENV_TERMINATION_LOG
 from podtask_runner.serialization.format import file_word
 from podtask_runner.storage.spool import Payload, SpoolFile, digest
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
     from podtask.settings import Settings
 
+log = logging.getLogger("podtask.backends")
 PROCESSES = max(2, os.cpu_count() or 2)
 """Attempts at once."""
 _NO_EXPIRY = 0.0
@@ -104,9 +107,10 @@ class ProcessBackend:
             live.stop()
 
     def _attempt(self, tracked: Tracked, live: Live) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="podtask-"))
+        folder: Path | None = None
         outcome: protocol.Outcome | None = None
         try:
+            folder = Path(tempfile.mkdtemp(prefix="podtask-"))
             if not self._loop.began(tracked, live.number):
                 outcome = protocol.Outcome(protocol.Verdict.INTERRUPTED)
                 return
@@ -119,8 +123,12 @@ class ProcessBackend:
         except OSError as error:
             why = protocol.Error(type(error).__name__, f"The subprocess could not be started: {error}")
             outcome = protocol.Outcome(protocol.Verdict.CRASHED, error=why)
+        except Exception as error:
+            log.exception("podtask could not go on with task run '%s'", tracked.run.name)
+            outcome = broken(error)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
             self._live.pop(tracked.uid, None)
             self._loop.ended(tracked, live.number, outcome)
 
@@ -139,11 +147,13 @@ class Live:
         grants_file, said = folder / "grants.json", folder / "outcome"
         grants_file.touch(mode=0o600)
         grants_file.write_bytes(grants)
+        mark = f"\x0e{os.urandom(8).hex()}"
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(_path()),
             ENV_GRANTS: str(grants_file),
             ENV_TERMINATION_LOG: str(said),
+            ENV_STDERR_MARK: mark,
         }
         with self._lock:
             if self._stopped:
@@ -156,11 +166,11 @@ class Live:
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         with self._process:
-            follow(self._process)
+            follow(self._process, mark)
         try:
             return protocol.load_outcome(said.read_bytes())
         except (OSError, ValueError):

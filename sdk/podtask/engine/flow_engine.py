@@ -61,7 +61,6 @@ class Call:
     parameters: dict[str, Any] = field(default_factory=dict)
     returned: Any = None
     error: BaseException | None = None
-    crash: BaseException | None = None
     state: State[Any] | None = None
 
 
@@ -197,17 +196,13 @@ def _body(call: Call) -> Iterator[None]:
 
 def _settle(call: Call) -> Future[None]:
     """After every run ended: the flow's state, and its hooks behind those of its tasks. Done when all were called."""
-    call.crash = call.run.crash()
-    if call.crash is None:
-        call.state = _of_run(_state(call), call.run.info.id)
-        call.run.hooks.call(due(call.flow.options, call.state), call.flow, call.run.info, call.state)
+    call.state = _of_run(_state(call), call.run.info.id)
+    call.run.hooks.call(due(call.flow.options, call.state), call.flow, call.run.info, call.state)
     return call.run.hooks.drained()
 
 
 def _answer(call: Call) -> Any:
     """After everything ended: the caller's value, exception or state."""
-    if call.crash is not None:
-        raise call.crash
     state = call.state
     assert state is not None
     if call.parent is not None:

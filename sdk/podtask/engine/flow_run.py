@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
+from podtask.core.api import limits
 from podtask.engine import run_names
 from podtask.engine.hooks import HookLine
 from podtask.engine.submission import Together, cancel_each
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from podtask.task_runners import TaskRunner
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-CRASHES_THE_FLOW = {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}
-"""Ends of a task that end its flow as well and reach the flow's caller (seed, engine)."""
 
 
 class FlowRun:
@@ -154,7 +153,7 @@ class FlowRun:
             backend=self.backend,
             load=load,
             wait_for=runs_in(wait_for, self.find),
-            tags=TAGS.get() | task.tags,
+            tags=limits.tags(TAGS.get() | task.tags),
             loop=self.loop,
             listeners=self.listeners,
             name=name,
@@ -167,16 +166,6 @@ class FlowRun:
             self.progress.added(run)
         if self.over:  # since the call was on its way: `cancel` may not have seen it
             cancel_each([run], 1)
-
-    def crash(self) -> BaseException | None:
-        """SystemExit or KeyboardInterrupt of a task, which end the flow as well."""
-        for run in self.runs:
-            kind = run.status.error.type if run.finished and run.status.error else None
-            if kind in CRASHES_THE_FLOW and run.state.is_crashed():
-                crashed = run.state.exception()
-                cause = crashed.__cause__ if crashed else None
-                return cause if isinstance(cause, (SystemExit, KeyboardInterrupt)) else CRASHES_THE_FLOW[kind]()
-        return None
 
 
 def call(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:

@@ -9,6 +9,7 @@ what is known of it (`status`). Before: `podtask.engine.flow_run`. Next on the r
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from podtask_runner.files import File
     from podtask_runner.storage.spool import Payload
 
+log = logging.getLogger("podtask.backends")
 _SLUG_LIMIT = 30
 _HASH_DIGITS = 16
 
@@ -149,6 +151,8 @@ class TaskRun:
         self.history: tuple[State[Any], ...] = (from_status(self.status, self.id, None),)
         self._lock = threading.Lock()
         self._done: Future[None] = Future()
+        self._told = False
+        self._bells: list[threading.Lock] = []
 
     @property
     def upstreams(self) -> tuple[TaskRun, ...]:
@@ -177,7 +181,7 @@ class TaskRun:
     @property
     def finished(self) -> bool:
         """True once the end was reported and can be read."""
-        return self._done.done()
+        return self._told
 
     @property
     def state(self) -> State[Any]:
@@ -195,10 +199,16 @@ class TaskRun:
                 load = self.load if status.finished else None
                 self.history = (*self.history, from_status(status, self.id, load))
         for tell in self.listeners:
-            tell(self, before, status)
+            try:
+                tell(self, before, status)
+            except Exception:  # who watches a run may fail, and the run has its end all the same
+                log.exception("What task run '%s' reports could not be shown", self.name)
         if status.finished:
             self.inputs, self.code = self.inputs.spent(), None
+            self._told = True  # before the callbacks, which may wait for this run
             self._done.set_result(None)
+            for bell in list(self._bells):
+                bell.release()
 
     def load(self) -> Any:
         """The value, read and unpickled anew; raises what `State.result` promises."""
@@ -214,14 +224,20 @@ class TaskRun:
         self._done.add_done_callback(lambda _: tell())
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until finished, at most `timeout` seconds; whether it is."""
-        from concurrent.futures import TimeoutError as Elapsed
+        """Block until finished, at most `timeout` seconds; whether it is.
 
+        On a plain lock: a Ctrl-C between two steps of `threading.Condition.wait` (and `Future.result`) is lost in a
+        RuntimeError about a lock that nobody has.
+        """
+        bell = threading.Lock()
+        bell.acquire()
+        self._bells.append(bell)
         try:
-            self._done.result(timeout)
-        except Elapsed:
-            return False
-        return True
+            if self._told:  # asked after the bell is in its place, so that the end cannot come in between
+                return True
+            return bell.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
+        finally:
+            self._bells.remove(bell)
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """As `wait`, taking no thread and leaving the loop free."""

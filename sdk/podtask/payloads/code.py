@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from podtask.errors import PodtaskError
+from podtask_runner.serialization import log_levels
 from podtask_runner.serialization.registry import Equipped
 from podtask_runner.serializers import REGISTERED
 
@@ -45,6 +46,8 @@ def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
     content: object = task.fn if plain else code
     if REGISTERED:
         content = Equipped(tuple(REGISTERED.values()), content)
+    if log_levels.is_configured():
+        content = log_levels.Configured(content)
     try:
         return dumps(content, packing=packing)
     except Exception as error:

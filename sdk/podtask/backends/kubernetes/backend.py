@@ -257,7 +257,11 @@ class KubernetesBackend:
         if status.state is State.NOT_READY:
             local_statuses.after_the_cause(run, lambda: run.report(status))
         else:
-            self._logs.update(run, status, lambda: run.report(status))
+            try:
+                self._logs.update(run, status, lambda: run.report(status))
+            except Exception:  # what it printed is not worth a run without an end
+                log.exception("What task run '%s' printed cannot be shown", run.name)
+                run.report(status)
 
 
 class Selected:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from podtask.core.api import limits
 from podtask.core.api.names import NAME_LIMIT, PodCleanup
 from podtask.core.api.status import camel_case
 
@@ -23,7 +24,7 @@ Name = Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pa
 Text = Annotated[str, Field(max_length=1024)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
-Seconds = Annotated[float, Field(ge=0, le=604800)]
+Seconds = Annotated[float, Field(ge=0, le=limits.DELAY_LIMIT)]
 Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
 _OPEN: JsonDict = {
     "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True, "nullable": True},
@@ -125,7 +126,7 @@ class CacheComponents(Model):
 class Cache(Model):
     """Reuse the result of an identical earlier run; with {} the key is composed from code, parameters and image."""
 
-    key: Annotated[str, Field(max_length=1024, min_length=1)] | None = None
+    key: Annotated[str, Field(max_length=limits.KEY_LIMIT, min_length=1)] | None = None
     """The key, when you choose it yourself."""
     components: CacheComponents | None = None
     """Set by the SDK."""
@@ -229,25 +230,27 @@ class TaskRunSpec(Model):
     """Results of other TaskRuns that this one needs."""
     wait_for: Annotated[list[WaitFor], Field(max_length=1000)] = Field(default_factory=list)
     """TaskRuns that must complete first."""
-    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    retries: Annotated[int, Field(ge=0, le=limits.RETRIES_LIMIT)] = 0
     """Extra attempts after a failure of the task's own code."""
-    retry_delay_seconds: Annotated[list[Seconds], Field(max_length=100)] = Field(default_factory=list)
+    retry_delay_seconds: Annotated[list[Seconds], Field(max_length=limits.RETRIES_LIMIT)] = Field(default_factory=list)
     """Delay before retry k; the last one repeats."""
-    retry_jitter_factor: Annotated[float, Field(ge=0, le=10)] = 0
+    retry_jitter_factor: Annotated[float, Field(ge=0, le=limits.JITTER_LIMIT)] = 0
     """Each delay grows by up to this fraction of itself."""
     max_disruptions: Annotated[int, Field(ge=0, le=1000)] = 5
     """Free re-creations after evictions, lost nodes, deleted pods and the like."""
     on_out_of_memory: OnOutOfMemory | None = None
     """More memory after an out-of-memory kill; absent: such a kill uses retries, with the same memory."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=limits.TIMEOUT_LIMIT)] | None = None
     """Per attempt, from the start of its container; a timeout uses retries."""
-    deadline_seconds: Annotated[float, Field(gt=0, le=31536000)] | None = None
+    deadline_seconds: Annotated[float, Field(gt=0, le=limits.DEADLINE_LIMIT)] | None = None
     """For all attempts together, from the record of the first (status.startedAt); time suspended is not counted."""
     pending_timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] = 900
     """How long a pod may stay without a running container; its expiry counts as a disruption."""
     cache: Cache | None = None
     """Reuse the result of an identical earlier run."""
-    tags: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=32)] = Field(default_factory=list)
+    tags: Annotated[list[Annotated[str, Field(max_length=limits.TAG_LIMIT)]], Field(max_length=limits.TAGS_LIMIT)] = (
+        Field(default_factory=list)
+    )
     """Words for people and limits."""
     image: Annotated[str, Field(max_length=1024)] | None = None
     """Image with Python and the podtask runner; default: the runner image of the Python minor."""

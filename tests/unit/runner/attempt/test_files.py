@@ -227,5 +227,5 @@ class TestMemory:
         )
         ran = attempt.source(source)
         assert ran.result.size > 100 << 20
-        assert int(ran.stderr) / 1024 < 100 + 60
+        assert int(ran.stdout) / 1024 < 100 + 60
         assert pickling.loads(attempt.path("result")) == bytes(100 << 20)

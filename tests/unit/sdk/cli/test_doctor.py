@@ -305,3 +305,25 @@ def test_a_cure_stands_under_its_finding(healthy: Terminal) -> None:
     lines = healthy("doctor --no-trial").out.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("warning"))
     assert lines[at + 1].startswith(" " * 29 + " cure: helm install podtask")
+
+
+@pytest.mark.parametrize(
+    ("applied", "warns"),
+    [
+        ('{"spec": {"parameters": {"limit": null, "ratio": 1}}}', True),
+        ('{"spec": {"parameters": {"ratio": 1}}}', False),
+        ('{"spec": {"parameters": {"kept": null}}}', False),
+        ('{"spec": 5}', False),
+        ("[1]", False),
+        ("no JSON", False),
+        ("[" * 100_000, False),
+    ],
+    ids=["a null", "no null", "a null that is there", "no spec", "a list", "no JSON", "too deep"],
+)
+def test_a_parameter_that_kubectl_left_out_is_named(healthy: Terminal, applied: str, warns: bool) -> None:
+    made = run("n-null", "Completed", spec={"parameters": {"ratio": 1, "kept": None}})
+    made["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": applied}
+    healthy.cluster.runs["team", "n-null"] = made
+    said = healthy("doctor --no-trial")
+    assert ("TaskRun 'n-null' was applied with null for 'limit'; kubectl apply leaves null out" in said.out) is warns
+    assert said.status == 0
