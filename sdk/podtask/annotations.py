@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class quote(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in the seed
+class quote(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in Prefect
     """Protects an argument: futures and states inside are not resolved. The task receives the bare value."""
 
     def __init__(self, value: T) -> None:
@@ -27,7 +27,7 @@ class quote(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in the 
         return pickle.loads, (cloudpickle.dumps(self.value),)
 
 
-class unmapped(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in the seed
+class unmapped(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in Prefect
     """Inside `.map(...)`: this argument is the same for every element."""
 
     def __init__(self, value: T) -> None:

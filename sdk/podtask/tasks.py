@@ -1,4 +1,4 @@
-"""`Task` and `@task`: a function that a flow can submit. Module and names are the seed's (prefect.tasks).
+"""`Task` and `@task`: a function that a flow can submit. Module and names are those of the Prefect 2.0 beta.
 
     @task ──> Task ──call in a flow──> TaskFuture
 
@@ -58,7 +58,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
             run_names.check(self)
         self._dynamic_key = 0
 
-    # The seed's attributes, read off the one place where options live.
+    # The attributes of the Prefect 2.0 beta's tasks, read off the one place where options live.
 
     @property
     def retries(self) -> int:
@@ -142,7 +142,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
         return self if found is None else BoundTask(self, found)
 
     def get_and_update_dynamic_key(self) -> str:
-        """A number unique to a call of this object, "0" first (seed). Runs use a counter per flow run instead."""
+        """A number unique to a call of this object, "0" first. Runs use a counter per flow run instead."""
         key = str(self._dynamic_key)
         self._dynamic_key += 1
         return key

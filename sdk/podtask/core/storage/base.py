@@ -90,7 +90,7 @@ class Store(Protocol):
 
 
 class Signer(Protocol):
-    """Time-limited URLs for exactly one object or one prefix (design: taskrun-api, Grants). No network."""
+    """Time-limited URLs for exactly one object or one prefix. No network."""
 
     def sign_get(self, key: str, seconds: float) -> str:
         """A URL that reads `key`."""

@@ -1,4 +1,4 @@
-"""Every example of the seed page (prefect.tasks), with `podtask` for `prefect`, on every backend.
+"""Every example of the Prefect 2.0 beta's page on `prefect.tasks`, with `podtask` for `prefect`, on every backend.
 
 Repairs that make them runnable, and nothing else:
 
