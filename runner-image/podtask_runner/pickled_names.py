@@ -8,6 +8,7 @@ that wrote them, so the names here are part of the wire format, like `podtask_ru
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import types
 from collections.abc import Callable
@@ -80,7 +81,7 @@ def equipped(serializers: tuple[tuple[str, type, Any, Any], ...], content: objec
 
 
 def with_modules(modules: dict[str, types.ModuleType], content: object) -> object:
-    """The content; from now on the modules can be imported here."""
+    """The content; from now on the modules can be imported here. Written until modules travelled as files."""
     import cloudpickle
 
     for name, module in modules.items():
@@ -103,6 +104,19 @@ def filled(module: types.ModuleType, state: dict[str, Any]) -> types.ModuleType:
     """The module with its content."""
     vars(module).update(state)
     return module
+
+
+def followed(module: str, qualname: str, steps: tuple[str, ...]) -> Any:
+    """What a module of the project calls by this name, and the attributes to go on by: `etl.load` and its `fn`."""
+    found: Any = importlib.import_module(module)
+    for name in (*qualname.split("."), *steps):
+        found = getattr(found, name)
+    return found
+
+
+def namespace(module: str) -> dict[str, Any]:
+    """The globals of a module, the very ones: functions that travel by value work on them."""
+    return vars(importlib.import_module(module))
 
 
 def cached_again(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
