@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from podtask.engine.backend import Backend
     from podtask.payloads.arguments import Inputs
+    from podtask.payloads.code import Shipment
     from podtask.tasks import Task
 
 _SLUG_LIMIT = 30
@@ -91,8 +92,8 @@ class TaskRun:
         """Told of every newer status, before those who wait for the run."""
         self.uid: str | None = None
         """Set by the backend: what its objects in the store are filed under."""
-        self.code: bytes | None = None
-        """The pickled function, where the backend ships it."""
+        self.shipment: Shipment | None = None
+        """The pickled function with the project it belongs to, where the backend keeps them."""
         self.status = Status()
         self.payload: bytes | None = None
         """Result or pickled exception of a finished run, where the backend had it at hand."""
@@ -147,7 +148,7 @@ class TaskRun:
         for tell in self.listeners:
             tell(self, before, status)
         if status.finished:
-            self.inputs, self.code = self.inputs.spent(), None
+            self.inputs, self.shipment = self.inputs.spent(), None
             self._done.set_result(None)
 
     def load(self) -> Any:
