@@ -30,7 +30,7 @@ FIELD_MANAGER = "podtask-operator"
 PAGE = 500
 """Objects of a list of metadata, or of pods."""
 FULL_PAGE = 200
-"""TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
+"""TaskRuns with all their fields: one may carry 256 KiB of inline code, modules and inputs."""
 REQUEST_TIMEOUT = 30.0
 WATCH_SPARE = 30.0
 """Seconds of silence after a watch should have been ended by the server, until its connection counts as dead."""
