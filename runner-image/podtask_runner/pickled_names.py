@@ -8,6 +8,7 @@ that wrote them, so the names here are part of the wire format, like `podtask_ru
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import sys
 import types
@@ -114,7 +115,7 @@ def _log_as(levels: dict[str, int], form: str | None, times: str | None) -> None
 
 
 def with_modules(modules: dict[str, types.ModuleType], content: object) -> object:
-    """The content; from now on the modules can be imported here."""
+    """The content; from now on the modules can be imported here. Written until modules travelled as files."""
     import cloudpickle
 
     for name, module in modules.items():
@@ -137,6 +138,19 @@ def filled(module: types.ModuleType, state: dict[str, Any]) -> types.ModuleType:
     """The module with its content."""
     vars(module).update(state)
     return module
+
+
+def followed(module: str, qualname: str, steps: tuple[str, ...]) -> Any:
+    """What a module of the project calls by this name, and the attributes to go on by: `etl.load` and its `fn`."""
+    found: Any = importlib.import_module(module)
+    for name in (*qualname.split("."), *steps):
+        found = getattr(found, name)
+    return found
+
+
+def namespace(module: str) -> dict[str, Any]:
+    """The globals of a module, the very ones: functions that travel by value work on them."""
+    return vars(importlib.import_module(module))
 
 
 def cached_again(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:

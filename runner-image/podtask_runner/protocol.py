@@ -75,6 +75,10 @@ class Code:
     function: str = "main"
     entrypoint: str | None = None
     shipped: Blob | None = None
+    bundle: Blob | None = None
+    """The modules of the project, which `shipped`, the inputs and results name (`podtask_runner.bundle.archive`)."""
+    overlay: Blob | None = None
+    """What the driver changed in these modules after their import (`podtask_runner.bundle.overlay`)."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,13 @@ class Grants:
     logs: LogPost | None = None
     doorbell: str | None = None
     """`address:port` of the operator, for one datagram once the outcome is stored; see `process.doorbell`."""
-    v: int = WIRE_VERSION
+    v: int = 1
+    """What a reader must know; see `version_of`."""
+
+
+def version_of(code: Code) -> int:
+    """The oldest version of the grants that does what they ask: a runner that ignores a bundle finds no modules."""
+    return 1 if code.bundle is None and code.overlay is None else WIRE_VERSION
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,7 @@ class Outcome:
     error: Error | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds per phase: `load`, `run`, `store`, and `delay` when the task computed its own retry delay."""
-    v: int = WIRE_VERSION
+    v: int = 1
 
 
 def dump(message: Grants | Outcome) -> bytes:

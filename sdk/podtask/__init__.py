@@ -31,6 +31,7 @@ from podtask.errors import (
 from podtask.files import File
 from podtask.flows import Flow, flow
 from podtask.futures import AsyncTaskFuture, TaskFuture, ref
+from podtask.payloads.project import recorder
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from podtask.tasks import Task, task, task_input_hash
@@ -38,6 +39,8 @@ from podtask_runner.hashing.tokens import register_hasher
 from podtask_runner.serializers import register_serializer
 
 __version__ = "0.1.0"
+
+recorder.start()
 
 __all__ = [
     "AsyncTaskFuture",

@@ -101,7 +101,7 @@ class TaskOptions:
     """What a run is called: a template of its parameters, as `"load-{table}"`, or `(parameters) -> name`. A future
     among them is shown by its name. Default: the task's name, the start of its key, and the number of the call."""
     include: Sequence[str] = ()
-    """Packages that travel to the cluster by value although they are installed here; see
+    """Packages that travel to the cluster as files although they are installed here; see
     `podtask.payloads.module_policy`."""
     exclude: Sequence[str] = ()
     """Packages that the task's image has, and that therefore do not travel; joined by the settings of that name."""

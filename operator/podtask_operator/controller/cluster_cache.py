@@ -307,7 +307,9 @@ def projected(obj: Object) -> Object:
     spec = obj.get("spec")
     if not isinstance(spec, dict) or not isinstance(spec.get("task"), dict):
         return obj
-    task = _without_inline(spec["task"], "code")
+    task = spec["task"]
+    for name in ("code", "bundle", "overlay"):
+        task = _without_inline(task, name)
     if "source" in task and "cache" not in spec:
         task["source"] = "#"
     return {**obj, "spec": {**_without_inline(spec, "inputs"), "task": task}}

@@ -33,7 +33,7 @@ FIELD_MANAGER = "podtask-operator"
 PAGE = 500
 """Objects of a list of metadata, or of pods."""
 FULL_PAGE = 200
-"""TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
+"""TaskRuns with all their fields: one may carry 256 KiB of inline code, modules and inputs."""
 REQUEST_TIMEOUT = 30.0
 IN_FLIGHT = REQUEST_TIMEOUT + 5.0
 """Seconds after which a request that was sent has arrived or never will: in admission, in a queue of the API server."""

@@ -65,7 +65,9 @@ def parameters_are_small(run: TaskRun, _: Settings) -> Why | None:
 def payloads_are_base64(run: TaskRun, _: Settings) -> Why | None:
     """What travels inline is base64, with its padding."""
     # Seen at the launch only: what is held of a run has no payloads.
-    for path, payload in (("spec.inputs", run.spec.inputs), ("spec.task.code", run.spec.task.code)):
+    task = run.spec.task
+    parts = (("code", task.code), ("bundle", task.bundle), ("overlay", task.overlay))
+    for path, payload in (("spec.inputs", run.spec.inputs), *((f"spec.task.{name}", part) for name, part in parts)):
         try:
             base64.b64decode((payload and payload.inline) or "", validate=True)
         except ValueError as error:

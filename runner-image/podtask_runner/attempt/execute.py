@@ -104,6 +104,7 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         desk.enter(Phase.FETCH)
         fetched = loading.fetch(grants, store, desk)
         desk.enter(Phase.LOAD)
+        loading.install_project(grants, fetched, desk, at_home=not desk.far)
         shipped = _as_shipped(loading.load_code(grants, fetched))
         loading.at_home(shipped.fn)
         args, kwargs = loading.load_arguments(grants, fetched)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
 
+from podtask_runner import pickled_names
 from podtask_runner.names import CLOUDPICKLE, FILE, INLINE_LIMIT, JSON, PYTHON, SOURCE_MODULE
 from podtask_runner.serialization import header as payload
 from podtask_runner.serialization.format import Word
@@ -33,6 +34,8 @@ Reference = Callable[[object], "str | None"]
 Resolve = Callable[[str], object]
 
 _HERE: Final = payload.Header(1, PYTHON, cloudpickle.__version__, payload.PLATFORM)
+_GLOBAL: Final = "podtask.global"
+"""As `podtask_runner.serialization.by_reference` writes it."""
 
 
 def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> None:
@@ -47,28 +50,22 @@ def dump_payload(
 ) -> Payload:
     """As `dumps`; more than `above` bytes are in a file, which goes when the payload does. Raises `NoRoom` as well."""
     _ship_source_by_value()
-    modules: dict[str, Any] = {}
-    while True:
-        spool = Spool(above)
-        try:
-            spool.write(_HERE.line())
-            _pickler(spool, reference, packing).dump(_with_modules(obj, modules))
-            found = packing.whole_modules() if packing is not None else {}
-        except BaseException:
-            spool.drop()
-            raise
-        if found.keys() <= modules.keys():
-            return spool.payload()
+    spool = Spool(above)
+    try:
+        spool.write(_HERE.line())
+        _pickler(spool, reference, packing).dump(obj)
+    except BaseException:
         spool.drop()
-        modules = found  # again, with whole modules along, until no function imports one that is not
+        raise
+    return spool.payload()
 
 
 def dumps(obj: object, *, reference: Reference | None = None, packing: Packing | None = None) -> bytes:
     """Header line, then a cloudpickle of `obj`.
 
     `reference(obj)` may answer a string for objects that are not to be pickled but named (the SDK turns futures
-    into upstream references so); `loads` asks its `resolve` for them. `packing` says which modules travel by value
-    and learns which ones must be there on the other side. Raises whatever cloudpickle raises.
+    into upstream references so); `loads` asks its `resolve` for them. `packing` says which modules travel how and
+    learns which ones must be there on the other side. Raises whatever cloudpickle raises.
     """
     data = dump_payload(obj, reference=reference, packing=packing, above=sys.maxsize)
     assert isinstance(data, bytes)
@@ -81,14 +78,6 @@ def _pickler(stream: Any, reference: Reference | None, packing: Packing | None) 
 
         return PackingPickler(stream, packing, reference)
     return Pickler(stream) if reference is None else _ReferringPickler(stream, reference)
-
-
-def _with_modules(obj: object, modules: dict[str, Any]) -> object:
-    if not modules:
-        return obj
-    from podtask_runner.serialization.by_value import Packed
-
-    return Packed(modules, obj)
 
 
 def loads(data: Buffer | os.PathLike[str], *, resolve: Resolve | None = None) -> Any:
@@ -210,6 +199,8 @@ class _ResolvingUnpickler(pickle.Unpickler):
         self._resolve = resolve
 
     def persistent_load(self, ref: Any) -> object:
+        if isinstance(ref, tuple) and len(ref) == 3 and ref[0] == _GLOBAL:
+            return pickled_names.followed(ref[1], ref[2], ())
         if self._resolve is None:
             raise pickle.UnpicklingError(f"the payload refers to the result {ref!r}, and nobody here can resolve it")
         return self._resolve(ref)

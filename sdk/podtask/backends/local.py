@@ -43,6 +43,7 @@ class LocalBackend:
     name = "local"
     detachable = False
     remote = False
+    own_interpreter = False
     submits_at_once = 1
 
     def __init__(self, home: Path, clock: Clock | None = None, threads: int = THREADS) -> None:

@@ -30,13 +30,13 @@ from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.output import follow
 from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
 from podtask.errors import PodtaskError
-from podtask.payloads.code import pickled_code
+from podtask.payloads.code import Shipment, shipment
 from podtask.support.thread_pool import Workers
 from podtask_runner import protocol
 from podtask_runner.files import File
 from podtask_runner.names import ENV_GRANTS, ENV_STDERR_MARK, ENV_TERMINATION_LOG
 from podtask_runner.serialization.format import file_word
-from podtask_runner.storage.spool import Payload, SpoolFile, digest
+from podtask_runner.storage.spool import Payload, Spool, SpoolFile, digest
 
 if TYPE_CHECKING:
     from podtask.core.api.status import ErrorInfo, ResultInfo
@@ -64,6 +64,7 @@ class ProcessBackend:
     name = "process"
     detachable = False
     remote = False
+    own_interpreter = True
     submits_at_once = 1
 
     def __init__(self, home: Path, clock: Clock | None = None, processes: int = PROCESSES) -> None:
@@ -72,10 +73,13 @@ class ProcessBackend:
         self._shelf = Shelf(home, self._helpers)
         self._loop = LifecycleLoop(self, self._shelf, clock or WallClock())
         self._live: dict[str, Live] = {}
+        self._bundles: dict[str, Payload] = {}
+        """Projects by their digest, in files that go with this backend."""
+        self._lock = threading.Lock()
         atexit.register(self.close)  # a driver that ends early takes its subprocesses along
 
     def submit(self, run: TaskRun) -> None:
-        run.code = pickled_code(run.task)  # now, so that what cannot travel is said at the call
+        run.shipment = shipment(run.task, run.inputs.modules, at_home=True)  # now: what cannot travel is said here
         self._loop.submit(run)
 
     def cancel(self, run: TaskRun) -> None:
@@ -100,6 +104,25 @@ class ProcessBackend:
         self._live[tracked.uid] = live
         self._workers.submit(partial(self._attempt, tracked, live))
 
+    def _code(self, run: TaskRun) -> protocol.Code:
+        """The code of a run; the project lies in one file for all of them."""
+        sent = run.shipment or shipment(run.task, run.inputs.modules, at_home=True)
+        return protocol.Code(
+            shipped=_inline(sent.code),
+            bundle=self._bundle(sent),
+            overlay=_inline(sent.overlay) if sent.overlay is not None else None,
+        )
+
+    def _bundle(self, sent: Shipment) -> protocol.Blob | None:
+        if sent.bundle is None:
+            return None
+        with self._lock:
+            if sent.bundle.digest not in self._bundles:
+                spool = Spool(0)
+                spool.write(sent.bundle.data)
+                self._bundles[sent.bundle.digest] = spool.payload()
+            return _inline(self._bundles[sent.bundle.digest])
+
     def stop(self, tracked: Tracked, attempt: int) -> None:
         """SIGTERM to the supervisor, which gives the task its grace and then kills it."""
         live = self._live.get(tracked.uid)
@@ -114,7 +137,7 @@ class ProcessBackend:
             if not self._loop.began(tracked, live.number):
                 outcome = protocol.Outcome(protocol.Verdict.INTERRUPTED)
                 return
-            grants = _grants(self._shelf, tracked, live.number, self)
+            grants = _grants(self._shelf, tracked, live.number, self, self._code(tracked.run))
             outcome = live.run(folder, protocol.dump(grants))
         except PodtaskError as error:  # an upstream's result is gone
             outcome = protocol.Outcome(
@@ -196,7 +219,9 @@ def _path() -> list[str]:
     return known
 
 
-def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend) -> protocol.Grants:
+def _grants(
+    shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend, code: protocol.Code
+) -> protocol.Grants:
     """Everything the attempt may touch: its own three objects, its code and arguments, its upstreams' results."""
     run, keys = tracked.run, shelf.bucket.attempt(tracked.uid, attempt)
 
@@ -208,7 +233,7 @@ def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend)
         task_run=run.id,
         uid=tracked.uid,
         attempt=attempt,
-        code=protocol.Code(shipped=_inline(run.code or pickled_code(run.task))),
+        code=code,
         result=slot(keys.result),
         error=slot(keys.error),
         outcome=slot(keys.outcome),
@@ -221,6 +246,7 @@ def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend)
         flow_run=run.flow.id,
         timeout_seconds=tracked.policy.timeout_seconds,
         grace_seconds=_GRACE_SECONDS,
+        v=protocol.version_of(code),
     )
 
 

@@ -85,7 +85,8 @@ def _root() -> Schema:
         )
     ]
     payload = _rule("has(self.digest) != has(self.inline)", "give exactly one of digest and inline")
-    for holder in (spec["properties"]["task"]["properties"]["code"], spec["properties"]["inputs"]):
+    task = spec["properties"]["task"]["properties"]
+    for holder in (task["code"], task["bundle"], task["overlay"], spec["properties"]["inputs"]):
         holder["x-kubernetes-validations"] = [payload]
     _list_map(status["properties"]["conditions"], "type")
     _list_map(status["properties"]["attempts"], "number")

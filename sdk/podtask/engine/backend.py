@@ -28,6 +28,8 @@ class Backend(Executor, Protocol):
     remote: bool
     """Whether tasks run on other machines, so that the user's own modules have to travel
     (`podtask.payloads.module_policy`)."""
+    own_interpreter: bool
+    """Whether another interpreter runs the task, on whatever machine: what it is called with is packed then."""
     submits_at_once: int
     """Submissions of one `.map`, or cancellations, under way together; 1 where they cost less than a thread."""
 

@@ -142,8 +142,9 @@ class FlowRun:
         if self.over:
             raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
         bound = bind(task.signature, args, kwargs)
-        packing = luggage_of(task).packing() if self.backend.remote else None
-        inputs = prepare(task.name, bound, self.find, packing)
+        remote = self.backend.remote
+        packing = luggage_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
+        inputs = prepare(task.name, bound, self.find, packing, remote=remote)
         name = run_names.of_call(task, bound.arguments)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),

@@ -117,8 +117,15 @@ def _value(run: TaskRun) -> Any:
         return deserialize(data, info.serializer)
     except Exception as error:
         raise ResultUnavailable(
-            f"The result of task run '{run.name}' cannot be read here: {type(error).__name__}: {error}"
+            f"The result of task run '{run.name}' cannot be read here: {type(error).__name__}: {error}{cure_of(error)}"
         ) from error
+
+
+def cure_of(error: Exception) -> str:
+    """What to do about a result that cannot be opened, behind what went wrong; empty where nobody knows."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    return f". It holds objects of the module '{error.name}': read it where that can be imported."
 
 
 _files: WeakKeyDictionary[TaskRun, File] = WeakKeyDictionary()

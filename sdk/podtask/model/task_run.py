@@ -143,8 +143,8 @@ class TaskRun:
         """Told of every newer status, before those who wait for the run."""
         self.uid: str | None = None
         """Set by the backend: what its objects in the store are filed under."""
-        self.code: bytes | None = None
-        """The pickled function, where the backend ships it."""
+        self.shipment: Any = None
+        """The pickled function with the project it belongs to, where the backend keeps them."""
         self.status = Status()
         self.payload: bytes | None = None
         """Result or pickled exception of a finished run, where the backend had it at hand."""
@@ -204,7 +204,7 @@ class TaskRun:
             except Exception:  # who watches a run may fail, and the run has its end all the same
                 log.exception("What task run '%s' reports could not be shown", self.name)
         if status.finished:
-            self.inputs, self.code = self.inputs.spent(), None
+            self.inputs, self.shipment = self.inputs.spent(), None
             self._told = True  # before the callbacks, which may wait for this run
             self._done.set_result(None)
             for bell in list(self._bells):

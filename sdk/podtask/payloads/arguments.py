@@ -45,14 +45,21 @@ def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, 
     return bound
 
 
-def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: Packing | None = None) -> Inputs:
+def prepare(
+    task_name: str,
+    bound: inspect.BoundArguments,
+    find: Find,
+    packing: Packing | None = None,
+    *,
+    remote: bool | None = None,
+) -> Inputs:
     """Everything about the arguments of one call. Raises `UnpicklableArgument` that names the parameter.
 
-    `packing`: for a task on another machine, where the user's own modules are not.
+    `packing`: for a task in another interpreter. `remote`: on another machine; default: where there is a packing.
     """
     from podtask_runner.serialization.pickling import dump_payload
 
-    seen = _Met(find, remote=packing is not None)
+    seen = _Met(find, remote=packing is not None if remote is None else remote)
     ids: dict[str, tuple[str, ...]] = {}
     for name, value in bound.arguments.items():
         before, seen.runs = seen.runs, {}
@@ -65,7 +72,7 @@ def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: 
         raise _culprit(task_name, bound, seen, error) from error
     if len(seen.runs) > len(plain):
         ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
-    needed = frozenset(packing.by_name) if packing is not None else frozenset()
+    needed = frozenset(packing.by_name | packing.reached) if packing is not None else frozenset()
     return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids, needed, seen.files)
 
 

@@ -162,13 +162,14 @@ def _unpacked(run: Seen, data: bytes, word: Word) -> bytes:
 
 
 def _opened(run: Seen, data: bytes, serializer: str) -> Any:
+    from podtask.engine.task_result import cure_of
     from podtask_runner.serialization.pickling import deserialize
 
     try:
         return deserialize(data, serializer)
     except Exception as problem:
         raise CommandFailed(
-            f"The result of '{run.name}' cannot be opened here: {type(problem).__name__}: {problem}"
+            f"The result of '{run.name}' cannot be opened here: {type(problem).__name__}: {problem}{cure_of(problem)}"
         ) from problem
 
 

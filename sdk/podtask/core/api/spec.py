@@ -81,6 +81,11 @@ class Task(Model):
     """package.module:function, imported inside the image."""
     code: Payload | None = None
     """A function shipped by the Python SDK."""
+    bundle: Payload | None = None
+    """The source files of the project that code and inputs belong to, one archive for all its TaskRuns; set by the
+    SDK."""
+    overlay: Payload | None = None
+    """What the driver changed in modules of the bundle since it imported them; set by the SDK."""
     key: Annotated[str, Field(max_length=253)] | None = None
     """Stable identity of the task, set by the SDK."""
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] | None = None

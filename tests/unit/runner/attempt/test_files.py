@@ -15,7 +15,7 @@ from podtask_runner import files, protocol
 from podtask_runner.files import File
 from podtask_runner.protocol import Verdict
 from podtask_runner.serialization import header, pickling
-from podtask_runner.serialization.by_value import Packing
+from podtask_runner.serialization.by_value import Packing, Travel
 from podtask_runner.serialization.format import Word, file_word
 
 CONTENT = b"line\n" * 1000
@@ -107,7 +107,7 @@ def with_file(attempt: Attempt, file: File, at: str = "", **changes: Any) -> dic
 
 def code(fn: Any) -> protocol.Code:
     """By value, since the runner of these tests does not have them."""
-    packing = Packing(lambda name: name.startswith("tests"))
+    packing = Packing(lambda name: Travel.VALUE if name.startswith("tests") else Travel.NAME)
     return protocol.Code(shipped=inline(pickling.dumps(fn, packing=packing)))
 
 

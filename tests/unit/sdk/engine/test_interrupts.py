@@ -40,7 +40,7 @@ from podtask.core.api.names import State
 
 class Stubborn:
     '''Starts what it is given and ends nothing.'''
-    name, detachable, remote, submits_at_once = "stubborn", True, False, 1
+    name, detachable, remote, own_interpreter, submits_at_once = "stubborn", True, False, False, 1
 
     def submit(self, run):
         run.report(replace(run.status, state=State.RUNNING))

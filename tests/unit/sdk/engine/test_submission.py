@@ -30,6 +30,7 @@ class Slow(Stage):
     name = "slow"
     detachable = False
     remote = False
+    own_interpreter = False
     submits_at_once = 4
 
     def __init__(self, home: Path, meet: int = 1, bad: frozenset[int] = frozenset()) -> None:
@@ -151,7 +152,7 @@ def test_an_interrupt_leaves_cancellations_that_nobody_answers_behind() -> None:
 class Ending:
     """A backend whose cancellations meet: none ends its run before `meet` are under way; `stuck` raises afterwards."""
 
-    name, detachable, remote, submits_at_once = "slow", False, False, 4
+    name, detachable, remote, own_interpreter, submits_at_once = "slow", False, False, False, 4
 
     def __init__(self, meet: int, stuck: str = "") -> None:
         self._meet = threading.Barrier(meet)
