@@ -17,6 +17,7 @@ from podtask.core.api.names import Reason
 from podtask.core.lifecycle.concurrency import Name, Slots
 from podtask.core.lifecycle.model import Limit, Presence, Refusal
 from podtask_operator.controller.work_queue import Key
+from podtask_operator.flow_runs.held import FlowRuns
 from podtask_operator.pods import status
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.cache_key import Composed
@@ -79,6 +80,7 @@ class Mirror:
     malformed: dict[Key, Version] = field(default_factory=dict)
     pods: dict[Key, Object] = field(default_factory=dict)
     slots: Slots[Key] = field(default_factory=Slots)
+    flow_runs: FlowRuns = field(default_factory=FlowRuns)
     _memories: dict[Key, Memory] = field(default_factory=dict)
     _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
     _same_key: dict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
@@ -100,6 +102,8 @@ class Mirror:
         if held is not None and held.uid != run.uid:
             self._forget(key)
         self.runs[key] = run
+        if run.flow_run is not None:
+            self.flow_runs.own(key, run.flow_run.uid, finished=run.status.finished)
         self.memory(key, run.uid)  # from its first sight on
         self._index(key, run)
         return key
@@ -122,6 +126,7 @@ class Mirror:
         self.malformed.pop(key, None)
         self.forget_cache_key(key)
         self._memories.pop(key, None)
+        self.flow_runs.disown(key)
         self.slots.leave(key)
         self.slots.release(key)
         if run is not None:

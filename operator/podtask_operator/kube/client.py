@@ -21,7 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from kubernetes.aio import client, config
 
-from podtask.core.api.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
+from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
 from podtask_operator.process import metrics
 
 Object = dict[str, Any]
@@ -97,6 +97,22 @@ class Api:
     async def delete_run(self, namespace: str, name: str, uid: str) -> None:
         """Delete exactly this TaskRun; its pods and Secret follow by owner reference."""
         await self._delete(_runs(namespace, name), uid, propagationPolicy="Background")
+
+    async def get_flow_run(self, namespace: str, name: str) -> Object | None:
+        """The live FlowRun, or None."""
+        return await self._get(_flow_runs(namespace, name))
+
+    def list_flow_runs(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
+        """All FlowRuns, page by page."""
+        return self._list(_flow_runs(namespace), {}, ONLY_METADATA if only_metadata else None, PAGE)
+
+    async def patch_flow_run_status(self, namespace: str, name: str, patch: Object) -> Object:
+        """Merge-patch the status; the patch carries `metadata.resourceVersion`, so a stale one is a 409."""
+        return await self._call("PATCH", _flow_runs(namespace, name) + "/status", patch, content=MERGE_PATCH)
+
+    async def delete_flow_run(self, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly this FlowRun; its subflows and TaskRuns follow by owner reference."""
+        await self._delete(_flow_runs(namespace, name), uid, propagationPolicy="Background")
 
     async def get_pod(self, namespace: str, name: str) -> Object | None:
         """The live pod, or None."""
@@ -294,9 +310,13 @@ def _proxy(host: str) -> str | None:
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
-def _runs(namespace: str | None, name: str | None = None) -> str:
+def _runs(namespace: str | None, name: str | None = None, plural: str = PLURAL) -> str:
     scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}" + (f"/{name}" if name else "")
+    return f"/apis/{GROUP}/{VERSION}{scope}/{plural}" + (f"/{name}" if name else "")
+
+
+def _flow_runs(namespace: str | None, name: str | None = None) -> str:
+    return _runs(namespace, name, FLOW_RUN_PLURAL)
 
 
 def _core(namespace: str | None, plural: str, name: str | None = None) -> str:

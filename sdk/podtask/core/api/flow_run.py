@@ -1,8 +1,8 @@
 """The FlowRun: what a driver writes about one run of a flow, so that everybody else can see, cancel and delete it.
 
 One POST when the flow starts, one PATCH when it ends, a heartbeat a minute. The driver owns everything in the status
-but the condition DriverLost, which is the operator's. Whoever may write FlowRuns can write anything here, so readers
-say "as the driver reports" and decide nothing about TaskRuns by it but `spec.cancel`.
+but the conditions DriverLost and Settled, which are the operator's. Whoever may write FlowRuns can write anything
+here, so readers say "as the driver reports" and decide nothing about TaskRuns by it but `spec.cancel`.
 `podtask.core.api.crd_flow_run` turns these models into the CustomResourceDefinition. Reading is lenient, the schema is
 strict and everything is bounded: a FlowRun has at most 16 KiB of parameters and result, and 1 KiB of each.
 """
@@ -111,7 +111,7 @@ class Condition(Model):
     """A Kubernetes condition."""
 
     type: Word
-    """Succeeded and Finished, written by the driver; DriverLost, written by the operator."""
+    """Succeeded and Finished, written by the driver; DriverLost and Settled, written by the operator."""
     status: Annotated[str, Field(max_length=16)]
     """True, False or Unknown."""
     reason: Word
@@ -148,7 +148,7 @@ class FlowRunStatus(Model):
     duration: Annotated[str, Field(max_length=32)] | None = None
     """Time from the start to the end."""
     conditions: Annotated[list[Condition], Field(max_length=8)] = Field(default_factory=list)
-    """Succeeded, Finished and DriverLost."""
+    """Succeeded, Finished, DriverLost and Settled."""
 
 
 MUTABLE = ("cancel", "ttlSecondsAfterFinished")
