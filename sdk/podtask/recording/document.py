@@ -94,8 +94,8 @@ def ended(
         "state": state.value,
         "message": said,
         "result": text if omitted is None else None,
-        "startedAt": _time(started_at),
-        "finishedAt": _time(now),
+        "startedAt": as_time(started_at),
+        "finishedAt": as_time(now),
         "duration": span_text((now - started_at).total_seconds()),
     }
     verdict = "True" if state is FlowState.COMPLETED else "False"
@@ -115,15 +115,15 @@ def reopened(status: Mapping[str, Any], here: Object, now: datetime) -> Object:
         "runs": int(status.get("runs") or 1) + 1,
         "heartbeat": int(status.get("heartbeat") or 0) + 1,
         "driver": here,
-        "startedAt": _time(now),
+        "startedAt": as_time(now),
     }
 
 
 def condition(kind: str, status: str, reason: str, message: str, now: datetime) -> Object:
     """A Kubernetes condition."""
-    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": _time(now)}
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": as_time(now)}
 
 
-def _time(moment: datetime) -> str:
+def as_time(moment: datetime) -> str:
     """As Kubernetes writes times."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -18,6 +18,7 @@ from podtask.cli.common.exits import CommandFailed, Ended, Exit, outcome
 from podtask.cli.common.options import several, with_session
 from podtask.cli.common.session import Session, terminal
 from podtask.cli.common.task_run import Seen
+from podtask.cli.flows.select import alone
 from podtask.core.api.names import State
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def watch(
     plain: bool,
 ) -> None:
     """Watch TaskRuns until they have ended; the exit status is their outcome."""
+    if (flow := alone(meant.names, *meant.others)) is not None:
+        from podtask.cli.flows import steer  # which shows its task runs as this module does
+
+        raise Ended(steer.watch(session, flow, plain=plain))
     found = selection.several(session, meant)
     raise Ended(follow(session, found, meant.selector, joins=not meant.by_name, plain=plain or not terminal()))
 
