@@ -219,7 +219,8 @@ def read(obj: Object) -> FlowRun:
     """An object of the API server. Raises `KeyError` for one without its metadata; the schema vouches for the rest."""
     meta, spec, status = obj["metadata"], _dict(obj.get("spec")), _dict(obj.get("status"))
     parent, driver = _dict(spec.get("parent")), _dict(status.get("driver")) or _dict(spec.get("driver"))
-    ttl = spec.get("ttlSecondsAfterFinished")
+    ttl, listed = spec.get("ttlSecondsAfterFinished"), status.get("conditions")
+    conditions = listed if isinstance(listed, list) else []
     word = str(status.get("state") or FlowState.RUNNING)
     return FlowRun(
         key=Key(meta["namespace"], meta["name"]),
@@ -236,7 +237,7 @@ def read(obj: Object) -> FlowRun:
         program=str(driver.get("program") or "")[:253],
         host=str(driver.get("host") or "")[:253],
         in_cluster=bool(driver.get("taskRun")),
-        conditions=tuple(one for one in status.get("conditions") or () if isinstance(one, dict)),
+        conditions=tuple(one for one in conditions if isinstance(one, dict)),
     )
 
 

@@ -15,7 +15,7 @@ from podtask.cli.common.task_run import Seen
 from podtask.cli.flows import local, page, select
 from podtask.cli.flows.flow_run import KIND_PREFIX, SeenFlow, clean
 from podtask.cli.flows.tree import gathered, inside, selector, selectors
-from podtask.core.api.names import FLOW_RUN_PLURAL, FlowState
+from podtask.core.api.names import FLOW_RUN_PLURAL, LABEL_RETRY_OF, FlowState
 from podtask.core.api.resubmit import repeat
 from podtask.kube.errors import ClusterRefused
 
@@ -175,6 +175,7 @@ def _start(session: Session, flow: SeenFlow) -> None:
         return
     manifest = repeat(driver.obj)
     manifest["metadata"]["name"] = driver.name  # the id of the flow run is made of it
+    del manifest["metadata"]["labels"][LABEL_RETRY_OF]
     _remove(session, [driver])
     session.cluster.create(manifest, driver.namespace)
     output.out(f"{TASK_RUN}{driver.name} created, drives {flow.name}")
