@@ -29,13 +29,13 @@ create a TaskRun under another name. Only the operator writes the status."""
 
 
 FLOW_RUN_HEAD = f"""\
-`apiVersion: {API_VERSION}`, `kind: {FLOW_RUN_KIND}`, short name `{FLOW_RUN_SHORT_NAME}`. The driver of a flow writes it:
-what was called with which parameters, and how it went. The same text comes from the cluster:
+`apiVersion: {API_VERSION}`, `kind: {FLOW_RUN_KIND}`, short name `{FLOW_RUN_SHORT_NAME}`. The driver of a flow
+writes it: what was called with which parameters, and how it went. The same text comes from the cluster:
 `kubectl explain {FLOW_RUN_SHORT_NAME}.spec`. How it is used: [flow runs](../how-to/flow-runs.md).
 
-The spec never changes but for {" and ".join(f"`{name}`" for name in FLOW_RUN_MUTABLE)}. The driver writes the status. The
-operator writes the conditions DriverLost and Settled. Whoever may write FlowRuns may write anything into them, so nothing
-is decided about a TaskRun by a FlowRun but `spec.cancel` and whether the FlowRun is there."""
+The spec never changes but for {" and ".join(f"`{name}`" for name in FLOW_RUN_MUTABLE)}. The driver writes the
+status. The operator writes the conditions DriverLost and Settled. Whoever may write FlowRuns may write anything into
+them, so nothing is decided about a TaskRun by a FlowRun but `spec.cancel` and whether the FlowRun is there."""
 
 
 def flow_run() -> str:
