@@ -113,7 +113,10 @@ def read_all(home: Path) -> list[Object]:
 
 def _checked(obj: Object) -> Object:
     """With the end that nobody could write. Raises `KeyError`, `TypeError` for what is no record."""
-    obj["metadata"]["name"], obj["metadata"]["creationTimestamp"], obj["spec"]["flow"]
+    if not all(isinstance(text, str) for text in (obj["metadata"]["name"], obj["metadata"]["creationTimestamp"])):
+        raise TypeError("a record has a name and a time")
+    if not isinstance(obj["spec"]["flow"], str):
+        raise TypeError("a record names its flow")
     status, process = obj.get("status") or {}, obj.get("process") or {}
     running = status.get("state") in (None, FlowState.RUNNING.value)
     if running and process.get("host") == socket.gethostname() and not _alive(int(process["pid"])):
