@@ -59,6 +59,7 @@ layers: $(VENV)/ready
 generate: $(VENV)/ready ## write what follows from code: version numbers, the CRD, its copy in the chart, the chart's README; the docs' reference and differences
 	python -m dev.release.version
 	python -m podtask.core.crd > crds/taskruns.podtask.dev.yaml
+	python -m podtask.core.crd_flow_run > crds/flowruns.podtask.dev.yaml
 	python charts/generate.py
 	python -m tests.differential.document
 	python -m dev.docs

@@ -21,6 +21,7 @@ from podtask.core.lifecycle.rules import RULES
 PAGES: Mapping[str, Callable[[], str]] = {
     "examples.md": examples.text,
     "reference/taskrun.md": taskrun.text,
+    "reference/flowrun.md": taskrun.flow_run,
     "reference/states.md": words.text,
     "reference/python.md": python_api.text,
     "reference/settings.md": settings.text,

@@ -1,4 +1,4 @@
-"""docs/reference/taskrun.md: every field of the TaskRun, from the CRD that the models make."""
+"""docs/reference/taskrun.md and flowrun.md: every field, from the CRDs that the models make."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, page, sentence, table
 
-from podtask.core.api.names import API_VERSION, KIND, SHORT_NAME
+from podtask.core.api.flow_run import MUTABLE as FLOW_RUN_MUTABLE
+from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, FLOW_RUN_SHORT_NAME, KIND, SHORT_NAME
 from podtask.core.api.spec import MUTABLE
 from podtask.core.crd import crd
+from podtask.core.crd_flow_run import flow_run_crd
 from podtask_operator.pod_template import template
 from podtask_operator.pods import validate
 
@@ -24,6 +26,32 @@ Tekton has a plural `taskruns`, too. The same text comes from the cluster: `kube
 
 The spec never changes but for {", ".join(f"`{name}`" for name in MUTABLE[:-1])} and `{MUTABLE[-1]}`. For other values,
 create a TaskRun under another name. Only the operator writes the status."""
+
+
+FLOW_RUN_HEAD = f"""\
+`apiVersion: {API_VERSION}`, `kind: {FLOW_RUN_KIND}`, short name `{FLOW_RUN_SHORT_NAME}`. The driver of a flow
+writes it: what was called with which parameters, and how it went. The same text comes from the cluster:
+`kubectl explain {FLOW_RUN_SHORT_NAME}.spec`. How it is used: [flow runs](../how-to/flow-runs.md).
+
+The spec never changes but for {" and ".join(f"`{name}`" for name in FLOW_RUN_MUTABLE)}. The driver writes the
+status. The operator writes the conditions DriverLost and Settled. Whoever may write FlowRuns may write anything into
+them, so nothing is decided about a TaskRun by a FlowRun but `spec.cancel` and whether the FlowRun is there."""
+
+
+def flow_run() -> str:
+    """docs/reference/flowrun.md."""
+    version = flow_run_crd()["spec"]["versions"][0]
+    root = version["schema"]["openAPIV3Schema"]
+    return page(
+        "FlowRun",
+        "podtask/core/api/flow_run.py",
+        FLOW_RUN_HEAD,
+        "## spec\n\n" + _fields(root["properties"]["spec"]),
+        *_nested("spec", root["properties"]["spec"]),
+        "## status\n\n" + _fields(root["properties"]["status"]),
+        *_nested("status", root["properties"]["status"]),
+        _columns(version["additionalPrinterColumns"]),
+    )
 
 
 def text() -> str:

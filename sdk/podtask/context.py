@@ -80,6 +80,8 @@ class FlowRunInfo:
     parent_id: str | None = None
     pin: str | None = None
     """Of an outermost run: what `PODTASK_FLOW_RUN_ID` has to be for a restarted driver to find its runs again."""
+    ordinal: int = 0
+    """How often the driver, or the flow around this one, had called this flow before."""
 
 
 class OpenFlowRun(Protocol):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from podtask.core.api.names import PLURAL
 from podtask.engine import interrupts
 from podtask.errors import PodtaskError
+from podtask.recording import record
 
 if TYPE_CHECKING:
     from podtask.flows import Flow
@@ -40,6 +41,7 @@ def drive(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> Any:
     here = context.current()
     if here is None:
         raise RuntimeError("drive() is for the pod of a driver; call the flow itself, or podtask run --in-cluster.")
+    record.driver_task_run = here.task_run
     context.leave()  # its calls are a flow's, not those of a task
     os.environ.update(
         PODTASK_BACKEND="kubernetes",

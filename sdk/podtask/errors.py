@@ -14,6 +14,7 @@
     ├── BackendNotInstalled (ImportError)
     ├── FlowReplayMismatch (RuntimeError)      a restarted driver met the run of another call
     ├── FlowTimedOut (TimeoutError)
+    ├── FlowCancelled                          the FlowRun was cancelled or deleted; no further calls
     └── RunError                               what `.result()` raises where the task left no exception of its own
         ├── UpstreamNotReady                   an upstream did not complete; chained to its exception
         ├── TaskCrashed                        SystemExit, a dead interpreter, an unpicklable result
@@ -162,6 +163,10 @@ class FlowReplayMismatch(PodtaskError, RuntimeError):
 
 class FlowTimedOut(PodtaskError, TimeoutError):
     """The flow run is over its `timeout_seconds`."""
+
+
+class FlowCancelled(PodtaskError):
+    """The FlowRun of the flow run, or of one around it, was cancelled or deleted: no further calls."""
 
 
 class RunError(PodtaskError):

@@ -181,6 +181,7 @@ class FlowArgs(TypedDict, total=False):
     timeout_seconds: float | None
     validate_parameters: bool
     log_prints: bool
+    record_parameters: bool
     backend: str | None
     on_completion: Sequence[Hook]
     on_failure: Sequence[Hook]
@@ -201,6 +202,8 @@ class FlowOptions:
     validate_parameters: bool = True
     """Check and coerce arguments by their annotations."""
     log_prints: bool = False
+    record_parameters: bool = True
+    """Show the arguments and the result in the record of a run (FlowRun); False: names and types only."""
     backend: str | None = None
     """Beats `PODTASK_BACKEND`; subflows use that of the flow around them."""
     on_completion: Sequence[Hook] = ()

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.support.builders import run_object
 
+from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND
 from podtask_operator.kube.client import ApiError, ApiUnavailable
 
 Object = dict[str, Any]
@@ -18,6 +19,7 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.runs: dict[str, Object] = {}
+        self.flow_runs: dict[str, Object] = {}
         self.pods: dict[str, Object] = {}
         self.calls: list[str] = []
         self.asked: list[str] = []
@@ -35,10 +37,18 @@ class FakeApi:
         self._version = 100
 
     def add(
-        self, name: str, spec: Object | None = None, status: Object | None = None, uid: str | None = None
+        self,
+        name: str,
+        spec: Object | None = None,
+        status: Object | None = None,
+        uid: str | None = None,
+        flow_run: str | None = None,
     ) -> Object:
-        """A new TaskRun."""
-        metadata = {"uid": uid or f"uid-{name}", "resourceVersion": self._next()}
+        """A new TaskRun; `flow_run`: the FlowRun that owns it."""
+        metadata: Object = {"uid": uid or f"uid-{name}", "resourceVersion": self._next()}
+        if flow_run is not None:
+            owner = {"apiVersion": API_VERSION, "kind": FLOW_RUN_KIND, "name": flow_run, "uid": f"uid-{flow_run}"}
+            metadata["ownerReferences"] = [owner]
         self.runs[name] = run_object(spec, name=name, status=status, metadata=metadata)
         return copy.deepcopy(self.runs[name])
 
@@ -77,6 +87,39 @@ class FakeApi:
         meta = {**pod["metadata"], "uid": f"pod-{name}", "resourceVersion": self._next(), "namespace": namespace}
         self.pods[name] = {**pod, "metadata": meta, "status": {"phase": "Pending"}}
         return self._answer("pod", self.pods[name])
+
+    def add_flow_run(self, name: str, spec: Object | None = None, status: Object | None = None, **meta: Any) -> Object:
+        """A new FlowRun."""
+        metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}", "resourceVersion": self._next(), **meta}
+        self.flow_runs[name] = {"metadata": metadata, "spec": {"flow": "etl", **(spec or {})}, "status": status or {}}
+        return copy.deepcopy(self.flow_runs[name])
+
+    def touch_flow_run(self, name: str, **parts: Object) -> Object:
+        """Somebody else changes a FlowRun: `spec`, `status`, `metadata`."""
+        self.flow_runs[name] = merged(self.flow_runs[name], parts)
+        self.flow_runs[name]["metadata"]["resourceVersion"] = self._next()
+        return copy.deepcopy(self.flow_runs[name])
+
+    async def get_flow_run(self, _: str, name: str) -> Object | None:
+        self.calls.append(f"get flow run {name}")
+        if "get flow run" in self.refused:
+            raise self.refused["get flow run"]
+        return copy.deepcopy(self.flow_runs.get(name))
+
+    async def patch_flow_run_status(self, _: str, name: str, patch: Object) -> Object:
+        found = self.flow_runs.get(name)
+        if found is None:
+            raise ApiError(404, "NotFound", "not found")
+        if any(found["metadata"][field] != value for field, value in patch["metadata"].items()):
+            raise ApiError(409, "Conflict", "the object has been modified")
+        self.flow_runs[name] = {**found, "status": merged(found["status"], patch["status"])}
+        self.flow_runs[name]["metadata"]["resourceVersion"] = self._next()
+        return self._answer("flow run status", self.flow_runs[name])
+
+    async def delete_flow_run(self, _: str, name: str, uid: str) -> None:
+        self.calls.append(f"delete flow run {name}")
+        if name in self.flow_runs and self.flow_runs[name]["metadata"]["uid"] == uid:
+            del self.flow_runs[name]
 
     async def get_pod(self, _: str, name: str) -> Object | None:
         return copy.deepcopy(self.pods.get(name))

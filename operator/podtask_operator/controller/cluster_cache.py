@@ -20,6 +20,7 @@ from podtask.core.storage.layout import pod_name
 from podtask_operator.pods import status
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.flow_run import FlowRuns
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
 
@@ -86,6 +87,7 @@ class Mirror:
     malformed: dict[Key, Version] = field(default_factory=dict)
     pods: dict[Key, Object] = field(default_factory=dict)
     slots: Slots[Key] = field(default_factory=Slots)
+    flow_runs: FlowRuns = field(default_factory=FlowRuns)
     _memories: dict[Key, Memory] = field(default_factory=dict)
     _gone: int = 0
     """TaskRuns that are gone by now."""
@@ -113,6 +115,8 @@ class Mirror:
         if held is not None and held.uid != run.uid:
             self._forget(key)
         self.runs[key] = run
+        if run.flow_run is not None:
+            self.flow_runs.own(key, run.flow_run.uid, finished=run.status.finished)
         self.memory(key, run.uid)  # from its first sight on
         self._index(key, run)
         return key
@@ -144,6 +148,7 @@ class Mirror:
         self.malformed.pop(key, None)
         self.forget_cache_key(key)
         self._memories.pop(key, None)
+        self.flow_runs.disown(key)
         self.slots.leave(key)
         self.slots.release(key)
         if run is not None:

@@ -6,18 +6,19 @@ whose pod cannot say how it ended.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podtask.core.api.status import ResolvedInput
-from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream
+from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream, Why
 from podtask.core.lifecycle.pod_timeouts import was_there
 from podtask.core.lifecycle.rules import LOOK_AGAIN, UPSTREAM_GRACE
 from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Memory, Mirror, Object, needed_names
 from podtask_operator.controller.dependency_cycles import Circles
 from podtask_operator.controller.work_queue import Later
-from podtask_operator.kube.client import Api
+from podtask_operator.kube.client import Api, ApiError
 from podtask_operator.pods import memory as memory_growth
 from podtask_operator.pods import status as podstatus
 from podtask_operator.pods.build import resources_of
@@ -26,8 +27,11 @@ from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs import open_fields
 from podtask_operator.task_runs.cache_key import composed_key, identified
+from podtask_operator.task_runs.flow_run import DEPTH, Ref, Unknown
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun, policy
+
+log = logging.getLogger(__name__)
 
 
 class Observer:
@@ -48,6 +52,8 @@ class Observer:
         seen = Observed(run.uid, run.created_at, asked, run.status, needed=needed)
         if run.status.finished:
             return seen
+        if run.flow_run is not None and self._mirror.flow_runs.readable:
+            seen = replace(seen, flow_ended=await self._flow_ended(run.namespace, run.flow_run))
         seen = await self._unfinished(seen, key, run, memory, now)
         # Last, and with nothing awaited from here to the record: two reconciles never count the same slot as free.
         return replace(seen, limits=self._mirror.limits(key, run))
@@ -62,10 +68,28 @@ class Observer:
         upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
         if not run.status.attempts_total and not all(up.succeeded for up in upstreams):
             wrong = self._circles.invalid(key, run.created_at, now)
-        ready = wrong is None and not asked.suspend and not asked.cancel and all(up.succeeded for up in upstreams)
+        ready = wrong is None and not asked.suspend and not seen.cancelled and all(up.succeeded for up in upstreams)
         cache = await self._cache(key, run, memory, upstreams, now) if ready else None
         written = open_fields.digest(run.spec) if ready else None
         return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache, spec_digest=written)
+
+    async def _flow_ended(self, namespace: str, ref: Ref) -> Why | None:
+        """Whether its flow run ends it. A FlowRun that no watch has shown is asked for before it counts as gone."""
+        flow_runs = self._mirror.flow_runs
+        for _ in range(DEPTH):
+            try:
+                return flow_runs.ended_by(ref)
+            except Unknown as unknown:
+                try:
+                    live = await self._api.get_flow_run(namespace, unknown.ref.name)
+                except ApiError as error:  # no right to read FlowRuns, in an installation by older rules
+                    log.warning("flow run %s of %s cannot be read: %s", unknown.ref.name, namespace, error)
+                    return None
+                if live is None or live["metadata"]["uid"] != unknown.ref.uid:
+                    flow_runs.gone(unknown.ref.uid)
+                else:
+                    flow_runs.put(live)
+        return None
 
     def _asked(self, run: TaskRun) -> Policy:
         """What the spec asks for, and what the administrator adds."""

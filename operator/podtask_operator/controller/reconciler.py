@@ -38,11 +38,13 @@ class Reconciler:
         applier: Applier,
         settings: Settings,
         clock: Callable[[], datetime],
+        ended: Callable[[Key], None] = lambda _: None,
     ) -> None:
         self._mirror = mirror
         self._observer = observer
         self._applier = applier
         self._clock = clock
+        self._ended = ended
         self.queue = WorkQueue(self.reconcile, settings.concurrency)
 
     async def reconcile(self, key: Key) -> None:
@@ -98,6 +100,7 @@ class Reconciler:
             if run.spec.ttl_seconds_after_finished is not None:  # it has begun, and no watch tells of an own write
                 others.append(key)
             memory.announced = True
+            self._ended(key)
             self._mirror.forget_cache_key(key)
         elif run.spec.suspend and memory.cache_key is not None:
             others = self._mirror.racing(key, memory.cache_key)

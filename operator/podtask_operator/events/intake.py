@@ -12,8 +12,9 @@ from typing import Any
 
 import kopf
 
-from podtask.core.api.names import GROUP, PLURAL, VERSION
+from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION
 from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.flow_run_keeper import changed
 from podtask_operator.kube.client import FULL_PAGE
 from podtask_operator.task_runs.key import Key
 
@@ -38,9 +39,12 @@ Event = dict[str, Any]
 class Intake:
     """Takes events into the mirror; `wake` puts a key on the queue. Runs in the operator's own loop."""
 
-    def __init__(self, mirror: Mirror, wake: Callable[[Key], None]) -> None:
+    def __init__(
+        self, mirror: Mirror, wake: Callable[[Key], None], wake_flow_run: Callable[[Key], None] = lambda _: None
+    ) -> None:
         self._mirror = mirror
         self._wake = wake
+        self._wake_flow_run = wake_flow_run
 
     def task_run(self, event: Event) -> None:
         """A TaskRun is there, changed or gone."""
@@ -48,6 +52,22 @@ class Intake:
             self._task_run(event["type"], event["object"])
         except Exception:  # one poison object must never stop the others
             log.exception("an event of a TaskRun could not be read")
+
+    def flow_run(self, event: Event) -> None:
+        """A FlowRun is there, changed or gone. Of a heartbeat alone nobody else hears."""
+        try:
+            obj = event["object"]
+            key, flow_runs = Key(obj["metadata"]["namespace"], obj["metadata"]["name"]), self._mirror.flow_runs
+            if event["type"] == DELETED:
+                woken = flow_runs.forget(key, obj["metadata"]["uid"])
+            else:
+                before, woken = flow_runs.put(obj)
+                if before is None or changed(before, flow_runs.get(key)):
+                    self._wake_flow_run(key)
+            for each in woken:
+                self._wake(each)
+        except Exception:
+            log.exception("an event of a FlowRun could not be read")
 
     def pod(self, event: Event) -> None:
         """A pod of ours is there, changed or gone."""
@@ -102,13 +122,21 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Keep nothing."""
 
 
-def registry(task_run: Callable[[Event], None]) -> kopf.OperatorRegistry:
-    """The watch of TaskRuns, with whom to tell."""
+def registry(
+    task_run: Callable[[Event], None], flow_run: Callable[[Event], None] | None = None
+) -> kopf.OperatorRegistry:
+    """The watch of TaskRuns, and of FlowRuns where the cluster knows them, with whom to tell."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
     async def on_task_run(event: Any, **_: Any) -> None:
         task_run(event)
+
+    if flow_run is not None:
+
+        @kopf.on.event(GROUP, VERSION, FLOW_RUN_PLURAL, registry=handlers)
+        async def on_flow_run(event: Any, **_: Any) -> None:
+            flow_run(event)
 
     return handlers
 

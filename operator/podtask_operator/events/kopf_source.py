@@ -24,11 +24,17 @@ LEAVE_SECONDS = 2.0
 """How long a shutdown waits for kopf to close its connections."""
 
 
-async def serve(told: Settings, intake: Intake, stop: asyncio.Event, heard: Heard) -> None:
-    """Run kopf until it ends or `stop` is set. Raises what ended kopf (a watch error that is not a 410, a refusal)."""
+async def serve(told: Settings, intake: Intake, stop: asyncio.Event, heard: Heard, *, flow_runs: bool = False) -> None:
+    """Run kopf until it ends or `stop` is set. Raises what ended kopf (a watch error that is not a 410, a refusal).
+
+    `flow_runs`: whether the cluster knows FlowRuns.
+    """
     loop = asyncio.get_running_loop()
 
-    handlers = registry(lambda event: _tell(loop, intake.task_run, event))
+    handlers = registry(
+        lambda event: _tell(loop, intake.task_run, event),
+        (lambda event: _tell(loop, intake.flow_run, event)) if flow_runs else None,
+    )
     await run(handlers, told.namespaces, stop, heard)
 
 

@@ -34,6 +34,23 @@ class Resync:
             async for run in self._api.list_runs(namespace, page=FULL_PAGE):
                 self._mirror.put_run(run)
 
+    async def fill_flow_runs(self) -> bool:
+        """The first list of FlowRuns; False where there are none to read, because a CRD or a right is missing."""
+        try:
+            for namespace in self._namespaces:
+                async for flow_run in self._api.list_flow_runs(namespace):
+                    self._mirror.flow_runs.put(flow_run)
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            log.warning(
+                "FlowRuns cannot be read, so cancelling or deleting one has no effect on its TaskRuns: %s. "
+                "Apply crds/flowruns.podtask.dev.yaml and the roles of this version, then restart the operator.",
+                error,
+            )
+            self._mirror.flow_runs.readable = False
+        return self._mirror.flow_runs.readable
+
     async def run(self, wake: Wake) -> None:
         """Serve until cancelled."""
         while True:
@@ -48,6 +65,8 @@ class Resync:
         for namespace in self._namespaces:
             await self._runs(namespace, wake)
             await self._pods(namespace, wake)
+            if self._mirror.flow_runs.readable:
+                await self._flow_runs(namespace, wake)
         for key, run in self._mirror.runs.items():
             if not run.status.finished:
                 wake(key)
@@ -67,6 +86,23 @@ class Resync:
         for key, held in before.items():
             if key not in listed and namespace in (None, key.namespace) and now.get(key) == held:
                 for other in self._mirror.forget_run(key):
+                    wake(other)
+
+    async def _flow_runs(self, namespace: str | None, wake: Wake) -> None:
+        held = self._mirror.flow_runs
+        before = held.versions()
+        listed = set()
+        async for item in self._api.list_flow_runs(namespace, only_metadata=True):
+            meta = item["metadata"]
+            key = Key(meta["namespace"], meta["name"])
+            listed.add(key)
+            if before.get(key) != version_of(meta):
+                live = await self._api.get_flow_run(*key)
+                for other in held.put(live)[1] if live is not None else ():
+                    wake(other)
+        for key, (uid, _) in before.items():
+            if key not in listed and namespace in (None, key.namespace):
+                for other in held.forget(key, uid):
                     wake(other)
 
     async def _pods(self, namespace: str | None, wake: Wake) -> None:

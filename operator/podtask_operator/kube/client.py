@@ -23,7 +23,7 @@ import aiohttp
 from kubernetes.aio import client, config
 from yarl import URL
 
-from podtask.core.api.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
+from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
 from podtask.core.api.url_path import NoSuchName, url_path
 from podtask_operator.runtime import metrics
 
@@ -116,6 +116,22 @@ class Api:
         """The UID of a namespace as it is now; None where there is none. Raises `ApiError` where it may not be read."""
         found = await self._get(_namespace, namespace)
         return None if found is None else str(found["metadata"]["uid"])
+
+    async def get_flow_run(self, namespace: str, name: str) -> Object | None:
+        """The live FlowRun, or None."""
+        return await self._get(_flow_runs, namespace, name)
+
+    def list_flow_runs(self, namespace: str | None, *, only_metadata: bool = False) -> AsyncIterator[Object]:
+        """All FlowRuns, page by page."""
+        return self._list(_flow_runs(namespace), {}, ONLY_METADATA if only_metadata else None, PAGE)
+
+    async def patch_flow_run_status(self, namespace: str, name: str, patch: Object) -> Object:
+        """Merge-patch the status; the patch carries `metadata.resourceVersion`, so a stale one is a 409."""
+        return await self._call("PATCH", _flow_runs(namespace, name, "status"), patch, content=MERGE_PATCH)
+
+    async def delete_flow_run(self, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly this FlowRun; its subflows and TaskRuns follow by owner reference."""
+        await self._delete(_flow_runs(namespace, name), uid, propagationPolicy="Background")
 
     async def get_pod(self, namespace: str, name: str) -> Object | None:
         """The live pod, or None."""
@@ -315,6 +331,10 @@ def _proxy(host: str) -> str | None:
 
 def _runs(namespace: str | None, name: str | None = None, *more: str) -> str:
     return _path("apis", GROUP, VERSION, *_scope(namespace), PLURAL, *(() if name is None else (name, *more)))
+
+
+def _flow_runs(namespace: str | None, name: str | None = None, *more: str) -> str:
+    return _path("apis", GROUP, VERSION, *_scope(namespace), FLOW_RUN_PLURAL, *(() if name is None else (name, *more)))
 
 
 def _core(namespace: str | None, plural: str, name: str | None = None, *more: str) -> str:

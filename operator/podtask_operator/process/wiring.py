@@ -20,6 +20,7 @@ from podtask_operator import settings
 from podtask_operator.controller.applier import Applier
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.flow_run_keeper import FlowRunKeeper
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
 from podtask_operator.events import intake, kopf_source
@@ -60,12 +61,15 @@ class Parts:
         objects = Objects(Fenced(store, api.fence), address.prefix, self._owners)
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
-        self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
+        self.flow_runs = FlowRunKeeper(api, self.mirror, clock.now)
+        ended = self.flow_runs.task_run_ended
+        self.queue = Reconciler(self.mirror, observer, applier, told, clock.now, ended).queue
         self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
         self.resync = Resync(api, self.mirror, told)
-        self._intake = intake.Intake(self.mirror, self.queue.add)
+        self._intake = intake.Intake(self.mirror, self.queue.add, self.flow_runs.queue.add)
         spaces: tuple[str | None, ...] = told.namespaces or (None,)
-        self._task_runs = health.Watches(expected=len(spaces))
+        self._spaces = len(spaces)
+        self._task_runs = health.Watches(expected=self._spaces)
         self._pods = [PodWatch(api, self.mirror, space, self._intake.pod) for space in spaces]
         self.pulse = health.Pulse([self._task_runs, *(watch.sign for watch in self._pods)])
 
@@ -75,11 +79,13 @@ class Parts:
 
         async def task_runs() -> None:
             with self._task_runs.up(stop):
-                await kopf_source.serve(self._told, self._intake, stop, self._task_runs.heard)
+                known = self.mirror.flow_runs.readable
+                await kopf_source.serve(self._told, self._intake, stop, self._task_runs.heard, flow_runs=known)
 
         services = {
             "the watch of TaskRuns": task_runs,
             "queue": self.queue.run,
+            "the queue of FlowRuns": self.flow_runs.queue.run,
             "events": self.story.run,
             "sweeps": self._sweeper.run,
             "owners": self._owners.run,
@@ -96,7 +102,9 @@ class Parts:
         log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
         try:
             await stop.wait()
-            self.drained = await self.queue.drain(DRAIN_SECONDS) and self._api.settled
+            queues = (self.queue, self.flow_runs.queue)
+            drained = await asyncio.gather(*(queue.drain(DRAIN_SECONDS) for queue in queues))
+            self.drained = all(drained) and self._api.settled
             await self.story.flush(EVENTS_SECONDS)
         finally:
             await _end(*tasks)
@@ -111,10 +119,14 @@ class Parts:
     async def _fill(self) -> None:
         for pods in self._pods:
             await pods.list()
+        if await self.resync.fill_flow_runs():
+            self._task_runs.expected = 2 * self._spaces
         await self.resync.fill()
         log.info("%d TaskRuns and %d pods are known", len(self.mirror.runs), len(self.mirror.pods))
         for key in self.mirror.runs:
             self.queue.add(key)
+        for key in self.mirror.flow_runs.keys():  # noqa: SIM118 - not a dict
+            self.flow_runs.queue.add(key)
         self.pulse.filled = True
 
 

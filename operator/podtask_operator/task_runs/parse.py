@@ -17,6 +17,7 @@ from podtask.core.api.spec import Cache, OnConcurrent, TaskRunSpec
 from podtask.core.api.status import Status
 from podtask.core.lifecycle.model import CachePolicy, Policy
 from podtask_operator.pod_template.template import grace_seconds
+from podtask_operator.task_runs.flow_run import Ref, owner_in
 
 FOR_EVER = 100 * 365 * 86400.0
 """Seconds; longer times mean the same, and dates end with the year 9999."""
@@ -43,6 +44,8 @@ class TaskRun:
     raw_status: Mapping[str, Any] = field(default_factory=dict)
     """The status as it is stored, for computing a patch; empty once it has ended, because nothing changes any more."""
     deleting: bool = False
+    flow_run: Ref | None = None
+    """The FlowRun that it belongs to."""
 
     @classmethod
     def parse(cls, obj: Any) -> TaskRun:
@@ -67,6 +70,7 @@ class TaskRun:
             status=status,
             raw_status={} if status.finished else obj.get("status") or {},
             deleting=meta.deletionTimestamp is not None,
+            flow_run=owner_in(meta.ownerReferences),
         )
 
 
@@ -110,6 +114,7 @@ class _Metadata:
     labels: dict[str, str] | None = field(default=None)
     annotations: dict[str, str] | None = field(default=None)
     deletionTimestamp: str | None = None  # noqa: N815
+    ownerReferences: list[Any] | None = field(default=None)  # noqa: N815
 
 
 _METADATA: TypeAdapter[_Metadata] = TypeAdapter(_Metadata)

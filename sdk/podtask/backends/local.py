@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from podtask.backends.in_process.attempt import InProcess, Retries, broken
 from podtask.backends.in_process.clock import Clock, Timer, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
+from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.result_cache import Shelf
 from podtask.support import keyboard
 from podtask.support.thread_pool import Workers
@@ -50,6 +51,8 @@ class LocalBackend:
         self._clock = clock or WallClock()
         self._workers = Workers(threads)
         self._shelf = Shelf(home, self._workers)
+        self.flow_runs = LocalFlowRecords(home)
+        """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
         self._loop = LifecycleLoop(self, self._shelf, self._clock)
         self._background = BackgroundLoop()
         self._live: dict[str, Live] = {}

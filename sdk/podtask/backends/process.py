@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from podtask.backends.in_process.attempt import broken
 from podtask.backends.in_process.clock import Clock, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
+from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.output import follow
 from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
 from podtask.errors import PodtaskError
@@ -71,6 +72,8 @@ class ProcessBackend:
         self._workers = Workers(processes, "podtask-process")
         self._helpers = Workers(4, "podtask-keys")
         self._shelf = Shelf(home, self._helpers)
+        self.flow_runs = LocalFlowRecords(home)
+        """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
         self._loop = LifecycleLoop(self, self._shelf, clock or WallClock())
         self._live: dict[str, Live] = {}
         self._bundles: dict[str, Payload] = {}

@@ -19,7 +19,11 @@ from podtask.cli.common.exits import Ended, Exit, left, told
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "See": {
         "list": ("commands.list:list_runs", "List TaskRuns, newest first."),
-        "describe": ("commands.describe:describe", "Tell everything about one TaskRun, and what to do next."),
+        "flows": ("flows.list_flows:list_flows", "List flow runs, newest first."),
+        "describe": (
+            "commands.describe:describe",
+            "Tell everything about one TaskRun or flow run, and what to do next.",
+        ),
         "logs": ("commands.logs:logs", "Print what a task printed, also after its pod is gone."),
         "result": ("commands.result:result", "Print the result of a TaskRun as JSON, or store it in a file."),
         "error": ("commands.result:error", "Print the traceback of a TaskRun that failed."),
@@ -94,7 +98,7 @@ class Commands(click.Group):
 
 
 EPILOG = """\b
-Names: NAME, ptr/NAME, or @latest (the same as -L) for the newest TaskRun.
+Names: NAME, ptr/NAME, or @latest (the same as -L) for the newest TaskRun; flow/NAME, flow/@latest for a flow run.
 Exit status: 0 done, 1 it could not be done, 2 wrong command line, 3 not found, 4 time is up; of a run:
 10 Failed, 11 Crashed, 12 TimedOut, 13 Cancelled, 14 NotReady.
 """

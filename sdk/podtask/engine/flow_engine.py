@@ -35,6 +35,7 @@ from podtask.engine.parameters import validated
 from podtask.engine.timeouts import await_within, call_within
 from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
 from podtask.futures import BaseFuture, block_on
+from podtask.recording.record import recorded
 from podtask.states import State, StateType
 from podtask.support import run_logs
 from podtask.support.print_capture import prints_to
@@ -85,8 +86,10 @@ def run_sync(call: Call) -> Any:
     """A sync flow, in the caller's thread; with a timeout in a thread of its own, which may be left behind."""
     for future in _futures_among(call):
         block_on(future.task_run)
-    with _shown(call), ending(call.run):
-        if _accepts(call):
+    with _shown(call), recorded(call) as record, ending(call.run):
+        accepted = _accepts(call)
+        record.begin()
+        if accepted:
             with _body(call):
                 limit = call.flow.options.timeout_seconds
                 call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
@@ -103,15 +106,18 @@ async def run_async(call: Call) -> Any:
     call.run.loop = asyncio.get_running_loop()
     for future in _futures_among(call):
         await future.task_run.wait_async()
-    with _shown(call):
+    with _shown(call), recorded(call) as record:
         async with ending_async(call.run):
-            if _accepts(call):
+            accepted = _accepts(call)
+            await asyncio.to_thread(record.begin)
+            if accepted:
                 with _body(call):
                     body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
                     call.returned = await await_within(call.flow.options.timeout_seconds, call.run, body)
             for run in call.run.runs:
                 await run.wait_async()
             await asyncio.wrap_future(_settle(call))
+        await asyncio.to_thread(record.end)
     return _answer(call)
 
 
@@ -148,7 +154,8 @@ def _identity(flow: FlowDefinition, parent: FlowRun | None) -> FlowRunInfo:
     place = f"{parent.info.id if parent else pin} {flow.name}"
     number = parent.count(f"flow {flow.name}") if parent else _next(place)
     run_id = run_id_of(place, number)
-    return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, parent.info.id if parent else None, pin)
+    around = parent.info.id if parent else None
+    return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, around, pin, int(number))
 
 
 def run_id_of(place: str, number: str = "0") -> str:
@@ -223,6 +230,8 @@ def _state(call: Call) -> State[Any]:
     error = call.error
     if error is None:
         return final_state(call.returned, call.run)
+    if call.run.ended_by is not None:
+        return State(StateType.CANCELLED, message=call.run.ended_by, data=error)
     if isinstance(error, FlowTimedOut):
         return State(StateType.FAILED, Word.TIMED_OUT.value, str(error), error)
     if isinstance(error, ParameterTypeError):

@@ -19,7 +19,7 @@ from podtask.engine import run_names
 from podtask.engine.hooks import HookLine
 from podtask.engine.submission import Together, cancel_each
 from podtask.engine.task_result import load
-from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
+from podtask.errors import FlowCancelled, FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.model.task_run import Executor, Listener, RunKey, TaskRun
 from podtask.payloads.arguments import bind, prepare, runs_in
@@ -60,6 +60,7 @@ class FlowRun:
         self.detached = False
         """Of an outermost run: nobody waits for its task runs any more."""
         self._timed_out = False
+        self._ended_by: str | None = None
         self.runs: list[TaskRun] = []
         self.subflow_states: list[State[Any]] = []
         self._by_id: dict[str, TaskRun] = {}
@@ -73,6 +74,15 @@ class FlowRun:
     def over(self) -> bool:
         """Whether this flow run, or one around it, is over its time."""
         return self._timed_out or (self.parent is not None and self.parent.over)
+
+    @property
+    def ended_by(self) -> str | None:
+        """Why somebody else ended this flow run, or one around it; None: nobody did."""
+        return self._ended_by or (self.parent.ended_by if self.parent is not None else None)
+
+    def end_by(self, why: str) -> None:
+        """Somebody cancelled or deleted the FlowRun: no further calls. The operator cancels what runs."""
+        self._ended_by = why
 
     @property
     def root(self) -> FlowRun:
@@ -141,6 +151,8 @@ class FlowRun:
     def _made(self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
         if self.over:
             raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
+        if self.ended_by is not None:
+            raise FlowCancelled(f"{self.ended_by} '{task.name}' is not called any more.")
         bound = bind(task.signature, args, kwargs)
         remote = self.backend.remote
         packing = luggage_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None

@@ -93,15 +93,17 @@ class Api:
             if no.reason != "NotFound":
                 raise
 
-    def list_runs(self, namespace: str, selector: str, fields: str = "") -> tuple[list[Object], str]:
+    def list_runs(
+        self, namespace: str, selector: str, fields: str = "", *, plural: str = PLURAL
+    ) -> tuple[list[Object], str]:
         """All TaskRuns with these labels (and `fields`), in pages, and the version to watch from. Not repeated.
 
-        Namespace "": all of them.
+        Namespace "": all of them. `plural`: of another resource of podtask.dev.
         """
         items: list[Object] = []
         query = {"labelSelector": selector, "limit": str(PAGE), **({"fieldSelector": fields} if fields else {})}
         while True:
-            answer = self.ask(Asked("list", PLURAL, namespace), "GET", runs_path(namespace), query)
+            answer = self.ask(Asked("list", plural, namespace), "GET", runs_path(namespace, plural=plural), query)
             items += answer.get("items", [])
             meta = answer.get("metadata", {})
             if not meta.get("continue"):
@@ -109,10 +111,10 @@ class Api:
             query["continue"] = meta["continue"]
 
     def watch_runs(
-        self, namespace: str, selector: str, version: str, seconds: int, fields: str = ""
+        self, namespace: str, selector: str, version: str, seconds: int, fields: str = "", *, plural: str = PLURAL
     ) -> Iterator[Object]:
         """Watch events as they come, for at most `seconds`; an `ERROR` event is raised as a refusal."""
-        asked = Asked("watch", PLURAL, namespace)
+        asked = Asked("watch", plural, namespace)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -122,7 +124,9 @@ class Api:
             **({"fieldSelector": fields} if fields else {}),
         }
         # A connection that died without a word is noticed when the server's own end is overdue.
-        with self.asking(asked, "GET", runs_path(namespace), query, read_seconds=seconds + 10.0) as answer:
+        with self.asking(
+            asked, "GET", runs_path(namespace, plural=plural), query, read_seconds=seconds + 10.0
+        ) as answer:
             for line in lines(answer):
                 event = json.loads(line)
                 if event.get("type") == "ERROR":
@@ -290,13 +294,13 @@ def _context(config: Any, kubeconfig: str | None, name: str | None) -> Object:
     return dict(current if name is None else next(each for each in known if each["name"] == name))
 
 
-def runs_path(namespace: str, *name: str) -> str:
+def runs_path(namespace: str, *name: str, plural: str = PLURAL) -> str:
     """TaskRuns of a namespace, or one of them; without a namespace, of all. Raises `ClusterRefused` for no name.
 
     An empty name is none: the path would be that of all TaskRuns, and a DELETE would remove them.
     """
     scope = ("namespaces", namespace) if namespace else ()
-    return _path("apis", GROUP, VERSION, *scope, PLURAL, *name)
+    return _path("apis", GROUP, VERSION, *scope, plural, *name)
 
 
 def core_path(namespace: str, plural: str, *name: str) -> str:

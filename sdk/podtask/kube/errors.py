@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from podtask.core.api.names import CRD_NAME, OPERATOR_NAMESPACE, PLURAL
+from podtask.core.api.names import CRD_NAME, FLOW_RUN_CRD_NAME, FLOW_RUN_PLURAL, OPERATOR_NAMESPACE, PLURAL
 from podtask.errors import PodtaskError
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})
@@ -88,6 +88,13 @@ def _sentence(asked: Asked, status: int, reason: str, message: str) -> str:
         and not (asked.name and reason == "NotFound" and asked.name in message)
     ):
         return f"The cluster does not know TaskRuns: the CRD {CRD_NAME} is missing. Install podtask: {INSTALL}"
+    if status == 404 and asked.resource == FLOW_RUN_PLURAL and not (asked.name and asked.name in message):
+        return (
+            f"The cluster does not know FlowRuns: the CRD {FLOW_RUN_CRD_NAME} is missing. Upgrade podtask: "
+            "helm upgrade podtask charts/podtask"
+        )
+    if status == 422 and asked.resource == FLOW_RUN_PLURAL:
+        return f"The API server refused FlowRun {asked.namespace}/{asked.name}: {message}"
     if status == 422:
         return f"The API server refused TaskRun {asked.namespace}/{asked.name}: {message}"
     if status == 400 and "strict decoding error" in message:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from podtask.backends.kubernetes import cache_spec, local_statuses, manifest
 from podtask.backends.kubernetes.code_fields import CodeFields
+from podtask.backends.kubernetes.flow_records import FlowRecords, of_another_flow_run
 from podtask.backends.kubernetes.foreign_inputs import with_values
 from podtask.backends.kubernetes.module_check import ImageContents
 from podtask.backends.kubernetes.pod_logs import NoLogs, PodLogs
@@ -32,6 +33,7 @@ from podtask.kube import status_json
 from podtask.kube.bucket_access import BucketAccess, NoBucket
 from podtask.kube.client import Api, Object, connect
 from podtask.kube.errors import ClusterRefused
+from podtask.kube.flow_runs import FlowRunApi
 from podtask.payloads.arguments import largest
 from podtask.payloads.hashing import call_digest
 from podtask.payloads.module_policy import luggage_of
@@ -52,6 +54,9 @@ SUBMITS = 8
 """POSTs of one `.map` at a time: hides the way to the API server and back (tests/bench/bench_sdk_submit.py)."""
 LATE_THREADS = 8
 """For submissions that waited for something."""
+GONE_SECONDS = 1800.0
+"""How long a TaskRun of a deleted flow run is waited for: the garbage collector deletes some 20 objects a second."""
+GONE_PAUSE = 2.0
 TRIES = 3
 """Of a POST whose name was taken and free again a moment later."""
 
@@ -65,7 +70,10 @@ class KubernetesBackend:
     own_interpreter = True
     submits_at_once = SUBMITS
 
-    def __init__(self, settings: Settings, api: Api | None = None) -> None:
+    def __init__(
+        self, settings: Settings, api: Api | None = None, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
+        self._sleep = sleep
         self._api = api or connect()
         self.namespace = settings.namespace or self._api.namespace
         published = partial(self._api.config_map, name=CLIENT_CONFIG_MAP)
@@ -73,6 +81,8 @@ class KubernetesBackend:
         self._code = CodeFields(self._bucket, ImageContents((self.namespace, OPERATOR_NAMESPACE), published))
         read = partial(self._api.pod_log, self.namespace)
         self._logs = PodLogs(read, last_words=self._last_words) if shows_logs(settings) else NoLogs()
+        self.flow_runs = FlowRecords(FlowRunApi(self._api), self.namespace)
+        """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
         self._late = Workers(LATE_THREADS, "podtask-submit")
         self._watchers: dict[str, Watcher] = {}
         self._uids: weakref.WeakKeyDictionary[TaskRun, str] = weakref.WeakKeyDictionary()
@@ -212,6 +222,7 @@ class KubernetesBackend:
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
             wait_for=[up.id for up in run.wait_for if up.id not in elsewhere],
             cache=plan,
+            owner=self.flow_runs.owner_of(run.key.flow_run_id),
         )
 
     def _inputs(self, run: TaskRun, payload: Payload) -> Object:
@@ -228,17 +239,36 @@ class KubernetesBackend:
 
     def _create(self, run: TaskRun, body: Object) -> Object:
         """The TaskRun: a new one, or that of an earlier try or driver, if it belongs to the same call."""
-        for _ in range(TRIES):
+        tries = 0
+        while tries < TRIES:
+            tries += 1
             try:
                 return self._api.create_run(self.namespace, body)
             except ClusterRefused as no:
                 if no.reason != "AlreadyExists":
                     raise
             found = self._api.get_run(self.namespace, run.id)
-            if found is not None:
+            if found is not None and of_another_flow_run(found, body):
+                self._wait_until_gone(run, found)
+                tries -= 1
+            elif found is not None:
                 check_same_call(run, found, body)
                 return found
         raise PodtaskError(f"{PLURAL} {self.namespace}/{run.id} is created and deleted by somebody else all the time.")
+
+    def _wait_until_gone(self, run: TaskRun, found: Object) -> None:
+        """A TaskRun of a FlowRun that was deleted is deleted as well, at the pace of the garbage collector."""
+        uid, waited = found["metadata"]["uid"], 0.0
+        while (live := self._api.get_run(self.namespace, run.id)) is not None and live["metadata"]["uid"] == uid:
+            if waited == 0.0:
+                log.warning("TaskRun %s belongs to a flow run that was deleted; waiting until it is gone.", run.id)
+            if waited >= GONE_SECONDS:
+                raise PodtaskError(
+                    f"TaskRun {self.namespace}/{run.id} belongs to a flow run that was deleted, and is still there "
+                    f"after {GONE_SECONDS:.0f} s. Delete it, then run the flow again: podtask delete {run.id}"
+                )
+            self._sleep(GONE_PAUSE)
+            waited += GONE_PAUSE
 
     def _watcher(self, flow_run_id: str) -> Watcher:
         with self._lock:

@@ -47,9 +47,13 @@ def build(
     upstream: Sequence[str],
     wait_for: Sequence[str],
     cache: Object | None = None,
+    owner: Object | None = None,
 ) -> Object:
-    """The TaskRun of a call. `upstream` and `wait_for`: names of TaskRuns; `code`: fields of
-    `spec.task`; `inputs`: see `payloads`."""
+    """The TaskRun of a call. `upstream` and `wait_for`: names of TaskRuns; `code`: fields of `spec.task`;
+    `inputs`: see `payloads`.
+
+    `owner`: reference to the FlowRun of the flow run, where there is one.
+    """
     options = run.task.options
     spec: Object = {
         "task": {"name": run.title[:253], "key": run.task.task_key, "python": PYTHON, **code},
@@ -75,6 +79,7 @@ def build(
                 LABEL_TASK: label_value(run.task.name),
             },
             "annotations": {ANNOTATION_CALL_DIGEST: digest},
+            **({"ownerReferences": [owner]} if owner else {}),
         },
         "spec": {name: value for name, value in spec.items() if value not in (None, [], {})},
     }

@@ -13,10 +13,13 @@ import click
 
 from podtask.cli.common import log_sources, output, selection
 from podtask.cli.common.cluster import event_time
+from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.next_step import next_step
 from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session
 from podtask.cli.common.task_run import Seen, moment
+from podtask.cli.flows import steer
+from podtask.cli.flows.flow_run import is_flow
 from podtask.core.api.status import Attempt
 from podtask.errors import PodtaskError
 from podtask.kube.bucket_access import human
@@ -45,9 +48,17 @@ class Page:
 @click.command()
 @click.argument("name", required=False)
 @latest
+@click.option("--local", "here", is_flag=True, help="A flow run of this machine's backends: flow/NAME.")
 @with_session
-def describe(session: Session, name: str | None, *, latest: bool) -> None:
-    """Tell everything about one TaskRun, and what to do next."""
+def describe(session: Session, name: str | None, *, latest: bool, here: bool) -> None:
+    """Tell everything about one TaskRun or flow run, and what to do next."""
+    if name is not None and (is_flow(name) or here):
+        if latest:
+            raise CommandFailed("flow/@latest is the newest flow run; leave -L out.", Exit.USAGE)
+        steer.describe(session, name, here=here)
+        return
+    if here:
+        raise CommandFailed("Which flow run? podtask flows --local shows which there are.", Exit.USAGE)
     run = selection.one(session, name, latest=latest)
     log, trouble = _log(session, run)
     output.out(text(Page(run, session.now(), _events(session, run), log, trouble, session.where)))

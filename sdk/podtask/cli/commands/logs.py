@@ -20,6 +20,8 @@ from podtask.cli.common.log_lines import Line
 from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.common.task_run import Seen
+from podtask.cli.flows import steer
+from podtask.cli.flows.flow_run import is_flow
 from podtask.errors import PodtaskError
 from podtask.support.terminal_text import visible_log
 from podtask.support.thread_pool import Workers
@@ -75,6 +77,12 @@ def logs(
         raise CommandFailed("--tail counts from the end, and with -f there is none yet.", Exit.USAGE)
     if attempt is not None and all_attempts:
         raise CommandFailed("Say --attempt or --all-attempts, not both.", Exit.USAGE)
+    if name is not None and is_flow(name):
+        if latest or attempt or flow_run is not None:
+            raise CommandFailed("flow/NAME prints all its TaskRuns; leave -L and --attempt out.", Exit.USAGE)
+        form = Form(prefix=True, timestamps=timestamps, count=tail)
+        _flow_run(session, steer.task_runs(session, name), form, follow=follow, everything=all_attempts)
+        return
     form = Form(prefix=prefix or flow_run is not None, timestamps=timestamps, count=tail)
     if flow_run is not None:
         if name or latest or attempt:

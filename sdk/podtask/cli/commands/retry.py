@@ -11,10 +11,12 @@ import click
 
 from podtask.cli.commands.submit import stay
 from podtask.cli.common import output, selection
-from podtask.cli.common.exits import CommandFailed
+from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.options import DURATION, several, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.common.task_run import KIND_PREFIX, Seen
+from podtask.cli.flows import steer
+from podtask.cli.flows.select import alone
 from podtask.core.api.names import State
 from podtask.core.api.resubmit import NotFinished, repeat
 
@@ -34,6 +36,11 @@ def retry(
     timeout: float | None,
 ) -> None:
     """Run finished TaskRuns again under new names; of many, those that did not succeed."""
+    if (flow := alone(meant.names, *meant.others)) is not None:
+        if wait or logs:
+            raise CommandFailed(f"Wait for it afterwards: podtask wait {flow}", Exit.USAGE)
+        steer.retry(session, flow)
+        return
     found = selection.several(session, meant)
     chosen = found if meant.by_name else [run for run in found if run.finished and not run.state.succeeded]
     if not chosen:

@@ -13,6 +13,8 @@ from podtask.cli.common.next_step import next_step
 from podtask.cli.common.options import DURATION, several, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.common.task_run import Seen
+from podtask.cli.flows import steer
+from podtask.cli.flows.select import alone
 
 Take = Callable[[Seen], None]
 
@@ -30,6 +32,8 @@ def wait(
     quiet: bool,
 ) -> None:
     """Wait for the end of TaskRuns; the exit status is their outcome."""
+    if (flow := alone(meant.names, *meant.others)) is not None:
+        raise Ended(steer.wait(session, flow, timeout=timeout, quiet=quiet))
     runs = selection.several(session, meant)
     raise Ended(until_ended(session, runs, timeout=timeout, quiet=quiet))
 

@@ -36,9 +36,11 @@ class Cluster:
         """A TaskRun, or None."""
         return self.api.get_run(namespace or self.namespace, name)
 
-    def runs(self, namespace: str, selector: str = "", fields: str = "") -> tuple[list[Object], str]:
-        """TaskRuns in a namespace ("": in all), and the version to watch from."""
-        return self.api.list_runs(namespace, selector, fields)
+    def runs(
+        self, namespace: str, selector: str = "", fields: str = "", *, plural: str = PLURAL
+    ) -> tuple[list[Object], str]:
+        """TaskRuns, or FlowRuns, in a namespace ("": in all), and the version to watch from."""
+        return self.api.list_runs(namespace, selector, fields, plural=plural)
 
     def changes(
         self,
@@ -48,6 +50,8 @@ class Cluster:
         fields: str = "",
         seconds: float | None = None,
         known: Iterable[Mapping[str, Any]] = (),
+        *,
+        plural: str = PLURAL,
     ) -> Iterator[Object]:
         """Watch events, over ended connections, for ever or so many seconds.
 
@@ -60,14 +64,14 @@ class Cluster:
             left = WATCH_SECONDS if deadline is None else min(WATCH_SECONDS, int(deadline - time.monotonic()) + 1)
             try:
                 if gap:
-                    items, version = self.runs(namespace, selector, fields)
+                    items, version = self.runs(namespace, selector, fields, plural=plural)
                     failures, gap = 0, False
                     before = latest
                     latest = {item["metadata"]["uid"]: item for item in items}
                     gone = [before[uid] for uid in before.keys() - latest.keys()]
                     yield from ({"type": "DELETED", "object": one} for one in gone)
                     yield from ({"type": "ADDED", "object": item} for item in items)
-                for event in self.api.watch_runs(namespace, selector, version, left, fields):
+                for event in self.api.watch_runs(namespace, selector, version, left, fields, plural=plural):
                     version, failures = str(event["object"]["metadata"]["resourceVersion"]), 0
                     if event["type"] != "BOOKMARK":
                         latest[event["object"]["metadata"]["uid"]] = event["object"]
@@ -99,6 +103,11 @@ class Cluster:
         """DELETE a TaskRun; its pods follow."""
         asked = Asked("delete", PLURAL, namespace, name)
         self.api.ask(asked, "DELETE", runs_path(namespace, name), {"propagationPolicy": "Background"})
+
+    def remove_all(self, namespace: str, selector: str, *, plural: str = PLURAL) -> None:
+        """DELETE all TaskRuns, or FlowRuns, with these labels, in one request."""
+        query = {"labelSelector": selector, "propagationPolicy": "Background"}
+        self.api.ask(Asked("deletecollection", plural, namespace), "DELETE", runs_path(namespace, plural=plural), query)
 
     def pod(self, namespace: str, name: str) -> Object | None:
         """A pod, or None."""

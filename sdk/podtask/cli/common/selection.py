@@ -60,6 +60,11 @@ class Meant:
     everything: bool = False
 
     @property
+    def others(self) -> tuple[object, ...]:
+        """What was said besides names."""
+        return self.latest, self.labels, self.flow_run, self.everything
+
+    @property
     def by_name(self) -> bool:
         """Single runs were named; otherwise more of them may come to be meant later."""
         return bool(self.names) or self.latest

@@ -11,7 +11,15 @@ from typing import Any
 from podtask import __version__
 from podtask.cli.common.cluster import Cluster
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
-from podtask.core.api.names import CLIENT_CONFIG_MAP, CRD_NAME, GROUP, OPERATOR_NAMESPACE, PLURAL, VERSION
+from podtask.core.api.names import (
+    CLIENT_CONFIG_MAP,
+    CRD_NAME,
+    FLOW_RUN_PLURAL,
+    GROUP,
+    OPERATOR_NAMESPACE,
+    PLURAL,
+    VERSION,
+)
 from podtask.kube.errors import INSTALL, Asked, ClusterRefused
 
 CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD_NAME}"
@@ -25,6 +33,8 @@ RIGHTS: tuple[tuple[str, str, str, str], ...] = (
     ("watch", GROUP, PLURAL, "wait, watch, run --on kubernetes"),
     ("patch", GROUP, PLURAL, "cancel, suspend, resume"),
     ("delete", GROUP, PLURAL, "delete"),
+    ("create", GROUP, FLOW_RUN_PLURAL, "record flow runs"),
+    ("patch", GROUP, f"{FLOW_RUN_PLURAL}/status", "record flow runs"),
     ("get", "", "pods", "logs, while the pod is there"),
     ("get", "", "pods/log", "logs, while the pod is there"),
     ("list", "", "events", "describe"),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from podtask.core.api.names import API_VERSION, KIND, LABEL_RETRY_OF, NAME_LIMIT, State
+from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, KIND, LABEL_RETRY_OF, NAME_LIMIT, State
 
 Object = dict[str, Any]
 
@@ -35,8 +35,8 @@ def repeat(
 
     Asked for anew: cancel and suspend are left out. A run that has a result ignores its own cache entry and writes it
     anew (`cache.refresh`); one that failed has no entry, and if an identical run has completed since, its result is
-    what one wants. Labels stay, so that the repeat is listed with its flow run; annotations and owners do not: they
-    say who made the old object. Raises `NotFinished`.
+    what one wants. Labels stay, so that the repeat is listed with its flow run, and the FlowRun stays its
+    owner; annotations and other owners do not: they say who made the old object. Raises `NotFinished`.
     """
     meta, status = task_run["metadata"], task_run.get("status") or {}
     if not status.get("finishedAt"):
@@ -51,6 +51,9 @@ def repeat(
     }
     if meta.get("namespace"):
         metadata["namespace"] = meta["namespace"]
+    owners = [owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == FLOW_RUN_KIND]
+    if owners:
+        metadata["ownerReferences"] = owners
     spec = _spec(task_run["spec"], upstreams or {}, refresh=State(status.get("state", State.FAILED)).succeeded)
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 

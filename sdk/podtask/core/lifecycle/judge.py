@@ -116,9 +116,10 @@ def completed(e: Evidence) -> Judgement | None:
 
 def cancelled(e: Evidence) -> Judgement | None:
     """Cancel was asked for and no result was stored."""
-    if not e.seen.policy.cancel:
+    if not e.seen.cancelled:
         return None
-    return Judgement(Ended.CANCELLED, State.CANCELLED, Why(Reason.CANCELLED, "Cancelled by spec.cancel."))
+    by_flow = None if e.seen.policy.cancel else e.seen.flow_ended
+    return Judgement(Ended.CANCELLED, State.CANCELLED, by_flow or Why(Reason.CANCELLED, "Cancelled by spec.cancel."))
 
 
 def stopped(e: Evidence) -> Judgement | None:

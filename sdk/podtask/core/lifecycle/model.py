@@ -186,6 +186,13 @@ class Observed:
     limits: tuple[Limit, ...] = ()
     needed: bool = False
     """An unfinished run names this one."""
+    flow_ended: Why | None = None
+    """Its flow run, or one around it, was cancelled or deleted."""
+
+    @property
+    def cancelled(self) -> bool:
+        """The run is to end: by its own spec.cancel, or because its flow run did."""
+        return self.policy.cancel or self.flow_ended is not None
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,13 @@ def duration_text(status: Status) -> str | None:
     """Time from the first attempt to the end, as kubectl writes ages: `"7s"`, `"3m10s"`, `"2h5m"`."""
     if status.started_at is None or status.finished_at is None:
         return None
-    seconds = int((status.finished_at - status.started_at).total_seconds())
-    hours, minutes, rest = seconds // 3600, seconds % 3600 // 60, seconds % 60
+    return span_text((status.finished_at - status.started_at).total_seconds())
+
+
+def span_text(seconds: float) -> str:
+    """A time span as kubectl writes ages."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     if hours:
         return f"{hours}h{minutes}m"
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"

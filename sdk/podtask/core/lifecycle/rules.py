@@ -103,9 +103,18 @@ def cancelled(seen: Observed, now: datetime) -> Decision | None:
     """Cancel stops what runs and ends the run; a result that was stored meanwhile wins (see `ended_attempt`)."""
     if not seen.policy.cancel:
         return None
+    return _cancel(seen, now, Why(Reason.CANCELLED, "Cancelled by spec.cancel."))
+
+
+def flow_cancelled(seen: Observed, now: datetime) -> Decision | None:
+    """The flow run, or one around it, was cancelled or deleted: so is every run of it, also one that comes later."""
+    return None if seen.flow_ended is None else _cancel(seen, now, seen.flow_ended)
+
+
+def _cancel(seen: Observed, now: datetime, why: Why) -> Decision | None:
     attempt = seen.status.running
     if attempt is None:
-        return end(seen, now, State.CANCELLED, Why(Reason.CANCELLED, "Cancelled by spec.cancel."))
+        return end(seen, now, State.CANCELLED, why)
     if seen.presence in (Presence.UNPOSTED, Presence.FOREIGN):
         return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), attempt), now)
     if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
@@ -301,6 +310,7 @@ RULES: tuple[Rule, ...] = (
     stored_result,
     lost_node,
     cancelled,
+    flow_cancelled,
     past_deadline,
     pod_to_come,
     waiting_pod,

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from tests.support.fake_api import FakeApi, Object
 
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.events.resync import Resync
+from podtask_operator.kube.client import ApiError
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.flow_run import Ref
 from podtask_operator.task_runs.key import Key
 
 KEY = Key("team", "hello")
@@ -22,6 +25,12 @@ class Lists(FakeApi):
     async def list_runs(self, _: str | None, **__: Any) -> AsyncIterator[Object]:
         for run in list(self.runs.values()):
             yield run
+
+    async def list_flow_runs(self, _: str | None, **__: Any) -> AsyncIterator[Object]:
+        if "list flow runs" in self.refused:
+            raise self.refused["list flow runs"]
+        for flow_run in list(self.flow_runs.values()):
+            yield flow_run
 
     async def list_pods(self, _: str | None, **__: Any) -> AsyncIterator[Object]:
         for pod in list(self.pods.values()):
@@ -82,3 +91,38 @@ def test_a_run_that_was_deleted_and_made_anew_unseen_is_read() -> None:
     scene.api.add("hello", uid="another")
     assert scene.resync() == ["get hello"]
     assert scene.mirror.runs[KEY].uid == "another"
+
+
+def test_a_flow_run_that_was_cancelled_unseen_is_read_and_its_runs_are_looked_at() -> None:
+    scene = Scene()
+    scene.api.add_flow_run("etl")
+    scene.mirror.put_run(scene.api.add("hello", flow_run="etl"))
+    assert scene.resync() == ["get flow run etl"]
+    assert scene.resync() == []
+    scene.api.touch_flow_run("etl", spec={"cancel": True})
+    scene.woken.clear()
+    scene.resync()
+    assert KEY in scene.woken
+    assert scene.mirror.flow_runs.ended_by(Ref("etl", "uid-etl")) is not None
+
+
+def test_a_flow_run_that_was_deleted_unseen_ends_its_runs() -> None:
+    scene = Scene()
+    scene.mirror.flow_runs.put(scene.api.add_flow_run("etl"))
+    scene.mirror.put_run(scene.api.add("hello", flow_run="etl"))
+    del scene.api.flow_runs["etl"]
+    scene.resync()
+    why = scene.mirror.flow_runs.ended_by(Ref("etl", "uid-etl"))
+    assert why is not None
+    assert why.message == "Flow run 'etl' was deleted."
+
+
+def test_flow_runs_that_may_not_be_read_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.api.refused["list flow runs"] = ApiError(403, "Forbidden", "no right to list flowruns")
+    api: Any = scene.api
+    assert asyncio.run(Resync(api, scene.mirror, Settings(store="memory://")).fill_flow_runs()) is False
+    assert "no right to list flowruns. Apply crds/flowruns.podtask.dev.yaml" in caplog.text
+    scene.mirror.put_run(scene.api.add("hello", flow_run="etl"))
+    scene.resync()
+    assert scene.woken == [KEY]

@@ -1,7 +1,7 @@
 """A small Kubernetes API server of this process: objects in dicts, spoken to by the real client over HTTP.
 
-As much of it as the command uses: TaskRuns (get, list, watch, create, patch, delete, selectors), pods and their logs,
-Events, ConfigMaps. What it refuses is said by the test.
+As much of it as the command uses: TaskRuns (get, list, watch, create, patch, delete, selectors), FlowRuns (see
+`flow_run_server`), pods and their logs, Events, ConfigMaps. What it refuses is said by the test.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.unit.sdk.cli.flow_run_server import FLOW_RUNS, FlowRuns, Refuse
+
 from podtask.core.api.names import GROUP, PLURAL, VERSION
 
 Object = dict[str, Any]
@@ -24,15 +26,6 @@ POD = re.compile(r"/api/v1/namespaces/([^/]+)/pods/([^/]+?)(/log)?$")
 EVENTS = re.compile(r"/api/v1/namespaces/([^/]+)/events$")
 NAMESPACE = re.compile(r"/api/v1/namespaces/([^/]+)$")
 CONFIG_MAP = re.compile(r"/api/v1/namespaces/([^/]+)/configmaps/([^/]+)$")
-
-
-class Refuse(Exception):
-    """An answer of 400 or more."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.body = {"kind": "Status", "status": "Failure", "reason": reason, "message": message, "code": status}
-        self.status = status
 
 
 def namespace(name: str, uid: str) -> Object:
@@ -62,6 +55,9 @@ class Cluster:
         """"VERB resource" -> answer instead of the right one."""
         self.other: dict[str, Callable[[Object | None], Object]] = {}
         """Path -> answer to whatever else is asked."""
+        self.flow_runs = FlowRuns()
+        self.operator: Callable[[Object], Object | None] = lambda _: None
+        """What becomes of a TaskRun that is posted: its status, at once."""
         self.version = 100
         self.date: str | None = None
         """What its clock says."""
@@ -117,6 +113,11 @@ class Handler(BaseHTTPRequestHandler):
             self._say(self.cluster.other[path](body))
         elif found := RUNS.fullmatch(path):
             self._runs(found[1] or "", found[2], body)
+        elif found := FLOW_RUNS.fullmatch(path):
+            if refusal := self.cluster.refuse.get(f"{self.command} flowruns"):
+                raise refusal
+            answer = self.cluster.flow_runs.answer(self.command, found, self.query, body)
+            self._stream(answer) if isinstance(answer, list) else self._say(answer)
         elif found := POD.fullmatch(path):
             self._pod(found[1], found[2], wants_log=bool(found[3]))
         elif found := EVENTS.fullmatch(path):
@@ -141,8 +142,15 @@ class Handler(BaseHTTPRequestHandler):
             if (namespace, meta["name"]) in runs:
                 raise Refuse(409, "AlreadyExists", f'{PLURAL}.{GROUP} "{meta["name"]}" already exists')
             made = {"uid": f"uid-{meta['name']}", "creationTimestamp": "2026-01-02T03:04:05Z", "resourceVersion": "101"}
-            self.cluster.add({**body, "metadata": {**meta, **made}})
+            obj = {**body, "metadata": {**meta, **made}}
+            self.cluster.add(obj)
+            if (status := self.cluster.operator(obj)) is not None:
+                obj["status"] = status
             self._say(runs[namespace, meta["name"]], 201)
+        elif name is None and self.command == "DELETE":
+            for key in [key for key, obj in runs.items() if key[0] == namespace and self._takes(obj)]:
+                del runs[key]
+            self._say({"items": []})
         elif name is None:
             self._watch(namespace) if self.query.get("watch") else self._list(namespace)
         else:
@@ -160,7 +168,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _takes(self, obj: Object) -> bool:
         labels = obj["metadata"].get("labels") or {}
-        wanted = [part.split("=") for part in (self.query.get("labelSelector") or "").split(",") if part]
+        wanted = [part.split("=") for part in re.split(r",(?![^(]*\))", self.query.get("labelSelector") or "") if part]
+        sets = [re.fullmatch(r"(\S+) in \((.*)\)", part[0]) for part in wanted if len(part) == 1]
+        wanted = [part for part in wanted if len(part) == 2]
+        if not all(found and labels.get(found[1]) in found[2].split(",") for found in sets):
+            return False
         fields = dict(part.split("=") for part in (self.query.get("fieldSelector") or "").split(",") if part)
         has = {"metadata.name": obj["metadata"]["name"], "status.state": (obj.get("status") or {}).get("state")}
         return all(labels.get(name) == value for name, value in wanted) and all(
@@ -185,6 +197,14 @@ class Handler(BaseHTTPRequestHandler):
             self._chunk(json.dumps({"type": kind, "object": obj}).encode() + b"\n")
         if news and self.cluster.then is not None:
             self.cluster.then()
+        self._chunk(b"")
+
+    def _stream(self, events: list[Object]) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            self._chunk(json.dumps(event).encode() + b"\n")
         self._chunk(b"")
 
     def _pod(self, namespace: str, name: str, *, wants_log: bool) -> None:

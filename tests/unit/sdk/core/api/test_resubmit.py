@@ -108,3 +108,14 @@ def test_upstreams_that_were_repeated_are_taken_instead() -> None:
 def test_a_run_that_is_under_way_is_not_repeated(state: str, told: str) -> None:
     with pytest.raises(NotFinished, match=rf"'hello' has not ended \(it is {told}\): wait for its end, or cancel"):
         repeat(task_run(state))
+
+
+def test_the_flow_run_stays_the_owner_and_nobody_else_does() -> None:
+    flow_run = {"apiVersion": "podtask.dev/v1alpha1", "kind": "FlowRun", "name": "f", "uid": "u", "controller": False}
+    owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "v"}, flow_run]
+    old = {
+        "metadata": {"name": "hello", "ownerReferences": owners},
+        "spec": {"task": {"source": "x"}},
+        "status": {"state": "Failed", "finishedAt": "2026-01-02T03:04:05Z"},
+    }
+    assert repeat(old)["metadata"]["ownerReferences"] == [flow_run]

@@ -15,10 +15,10 @@ import pytest
 from tests.support.lifecycle_builders import HIT, at, awaiting, over, pod, running, said_, seen, upstream, waiting
 from tests.unit.sdk.core.lifecycle.cases.case import CACHE, FINISHED, INVALID, VIEW, limit
 
-from podtask.core.api.names import State
+from podtask.core.api.names import Reason, State
 from podtask.core.api.status import Status
 from podtask.core.lifecycle import RULES, decide
-from podtask.core.lifecycle.model import Observed, Policy, Presence
+from podtask.core.lifecycle.model import Observed, Policy, Presence, Why
 from podtask_runner.protocol import Verdict
 
 NOW = 50.0
@@ -39,6 +39,7 @@ PODS = {
 }
 STATUSES = (FINISHED, Status(), running(), awaiting(40), awaiting(60))
 ON_OFF = (False, True)
+FLOW_CANCELLED = Why(Reason.CANCELLED, "Flow run 'etl' was cancelled.")
 
 ALIVE = ("pod_to_come", "waiting_pod", "running_pod")
 STANDING = ("invalid", "suspended", "queued", "due")
@@ -48,22 +49,31 @@ GATES = ("invalid", "suspended", "upstream", "cached", "delayed", "queued", "due
 ORDER: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (
         ("finished",),
-        ("cancelled", *(gate for gate in GATES if gate != "delayed")),
+        ("cancelled", "flow_cancelled", *(gate for gate in GATES if gate != "delayed")),
         "an end is written once, whatever is asked for afterwards",
     ),
     (
         ("stored_result",),
-        ("lost_node", "cancelled", "past_deadline", "waiting_pod", "running_pod", "ended_attempt"),
+        ("lost_node", "cancelled", "flow_cancelled", "past_deadline", "waiting_pod", "running_pod", "ended_attempt"),
         "a stored result is success, whatever happens to the pod afterwards",
     ),
-    (("lost_node",), ("cancelled", "past_deadline"), "what cannot be stopped is removed, whoever wants it to stop"),
+    (
+        ("lost_node",),
+        ("cancelled", "flow_cancelled", "past_deadline"),
+        "what cannot be stopped is removed, whoever wants it to stop",
+    ),
     (("lost_node",), ("waiting_pod", "running_pod"), "what its node says is old news"),
-    (("cancelled",), ("past_deadline",), "who cancels wants Cancelled"),
-    (("cancelled",), ALIVE, "what is alive is stopped, not told of"),
+    (("cancelled",), ("flow_cancelled",), "who cancels the run itself is named"),
+    (("cancelled", "flow_cancelled"), ("past_deadline",), "who cancels wants Cancelled"),
+    (("cancelled", "flow_cancelled"), ALIVE, "what is alive is stopped, not told of"),
     (("past_deadline",), ALIVE, "what is alive is stopped, not told of"),
-    (("cancelled",), GATES, "a run that is to end asks no gate"),
+    (("cancelled", "flow_cancelled"), GATES, "a run that is to end asks no gate"),
     (("past_deadline",), ("invalid", "suspended", "delayed", "queued", "due"), "a run that is to end asks no gate"),
-    (("cancelled", "past_deadline"), ("ended_attempt",), "what is stopped first is judged when it has ended"),
+    (
+        ("cancelled", "flow_cancelled", "past_deadline"),
+        ("ended_attempt",),
+        "what is stopped first is judged when it has ended",
+    ),
     (ALIVE, ("ended_attempt",), "what is alive is not judged"),
     (("lost_node",), ("ended_attempt",), "a pod is judged when it is gone"),
     (
@@ -90,15 +100,20 @@ def grid() -> Iterator[Observed]:
             force_after_seconds=10,
             cache=CACHE,
         )
-        base = seen(status, policy=policy, **where)
-        for invalid, blocked, hit, full in itertools.product(ON_OFF, ON_OFF, ON_OFF, ON_OFF):
-            yield replace(
-                base,
-                invalid=INVALID if invalid else None,
-                upstreams=(upstream(state=State.FAILED),) if blocked else (),
-                cache=replace(VIEW, hit=HIT) if hit else None,
-                limits=(limit(held=2),) if full else (),
-            )
+        for flow_ended in (None, FLOW_CANCELLED):
+            base = seen(status, policy=policy, flow_ended=flow_ended, **where)
+            yield from gates(base)
+
+
+def gates(base: Observed) -> Iterator[Observed]:
+    for invalid, blocked, hit, full in itertools.product(ON_OFF, ON_OFF, ON_OFF, ON_OFF):
+        yield replace(
+            base,
+            invalid=INVALID if invalid else None,
+            upstreams=(upstream(state=State.FAILED),) if blocked else (),
+            cache=replace(VIEW, hit=HIT) if hit else None,
+            limits=(limit(held=2),) if full else (),
+        )
 
 
 def found() -> dict[tuple[str, str], Observed]:
@@ -131,6 +146,7 @@ def test_of_two_rules_that_could_answer_the_earlier_one_does(pair: tuple[str, st
 def test_the_order_is_the_design() -> None:
     assert [rule.__name__ for rule in RULES] == [
         "finished", "stored_result", "lost_node", "cancelled", "past_deadline",
+        "finished", "lost_node", "cancelled", "flow_cancelled", "past_deadline",
         "pod_to_come", "waiting_pod", "running_pod", "ended_attempt",
         "invalid", "suspended", "upstream", "cached", "delayed", "queued", "due",
     ]  # fmt: skip

@@ -9,8 +9,10 @@ from tests.unit.sdk.core.lifecycle.cases.case import DEADLINE, FINISHED, FORCE, 
 
 from podtask.core.api.names import Ended, Reason, State
 from podtask.core.api.status import ErrorInfo, ResultInfo
-from podtask.core.lifecycle.model import DeletePod, DeleteRun, Policy, Presence, Stop
+from podtask.core.lifecycle.model import DeletePod, DeleteRun, Policy, Presence, Stop, Why
 from podtask_runner.protocol import Verdict
+
+FLOW = Why(Reason.CANCELLED, "Flow run 'etl' was cancelled.", "podtask retry flow/etl")
 
 CASES: dict[str, Case] = {
     # 1. finished
@@ -88,6 +90,47 @@ CASES: dict[str, Case] = {
         "ended_attempt",
         State.COMPLETED,
         has={"result": ResultInfo(DIGEST, 5, "json", "h1:" + DIGEST, "42", attempt=1)},
+    ),
+    # the flow run, or one around it, was cancelled or deleted
+    "a run that comes after its flow run was cancelled ends before anything starts": Case(
+        seen(flow_ended=FLOW),
+        1,
+        "flow_cancelled",
+        State.CANCELLED,
+        Reason.CANCELLED,
+        has={"finished_at": at(1), "message": "Flow run 'etl' was cancelled."},
+    ),
+    "a suspended run of a cancelled flow run ends as well": Case(
+        seen(policy=Policy(suspend=True), flow_ended=FLOW), 1, "flow_cancelled", State.CANCELLED
+    ),
+    "a run whose retry is due ends with its flow run": Case(
+        seen(awaiting(60), flow_ended=FLOW), 99, "flow_cancelled", State.CANCELLED, has={"next_attempt_at": None}
+    ),
+    "a recorded attempt of a cancelled flow run gets no pod": Case(
+        seen(running(), flow_ended=FLOW, presence=Presence.UNPOSTED), 1, "flow_cancelled", State.CANCELLED
+    ),
+    "a pod that waits is deleted with its flow run": Case(
+        seen(running(), flow_ended=FLOW, pod=waiting()), 1, "flow_cancelled", effects=(DeletePod(1, "pod-1"),)
+    ),
+    "a pod that runs is stopped with its flow run, and kept": Case(
+        seen(running(), flow_ended=FLOW, pod=pod()), 1, "flow_cancelled", effects=(Stop(1, "pod-1"),)
+    ),
+    "a pod that was stopped with its flow run is not tried again": Case(
+        seen(running(), policy=Policy(retries=3, max_disruptions=5), flow_ended=FLOW, pod=over(Verdict.INTERRUPTED)),
+        5,
+        "ended_attempt",
+        State.CANCELLED,
+        has={"message": "Flow run 'etl' was cancelled."},
+        last={"outcome": Ended.CANCELLED, "cure": "podtask retry flow/etl"},
+    ),
+    "a result that was stored before the flow run was cancelled counts": Case(
+        seen(running(), flow_ended=FLOW, pod=over(Verdict.COMPLETED)), 5, "ended_attempt", State.COMPLETED
+    ),
+    "who cancels run and flow run has cancelled the run": Case(
+        seen(policy=cancel(), flow_ended=FLOW), 1, "cancelled", has={"message": "Cancelled by spec.cancel."}
+    ),
+    "a finished run of a cancelled flow run stays as it is": Case(
+        seen(FINISHED, flow_ended=FLOW), 99, "finished", State.COMPLETED, writes=False
     ),
     # a lost node
     "a pod that outlives its deletion is waited for without end, unless the administrator says otherwise": Case(

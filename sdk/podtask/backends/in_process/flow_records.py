@@ -1,0 +1,173 @@
+"""The record of flow runs of this machine: one small file each below PODTASK_HOME, the newest `KEPT` of them.
+
+    <home>/flow-runs/<id>.json     a FlowRun as on a cluster, and `taskRuns` (at most `RUNS_KEPT`)
+
+Written when the flow starts and when it ends, each time as a whole and by one rename. A run whose process is gone
+without an end is told as crashed by who reads it: the process is on this machine, so it can be looked for.
+Before: `podtask.recording.record`. Read by: `podtask.cli.flows.local`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from podtask.core import clock
+from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, LABEL_FLOW_RUN, LABEL_ROOT_FLOW_RUN, FlowState
+from podtask.core.lifecycle.rendering import span_text
+from podtask.recording.document import as_time
+from podtask.recording.values import TEXT_LIMIT, plain
+
+if TYPE_CHECKING:
+    from podtask.engine.flow_run import FlowRun
+    from podtask.model.task_run import TaskRun
+
+Object = dict[str, Any]
+
+FOLDER = "flow-runs"
+KEPT = 1000
+"""Files that are kept; the oldest go first."""
+SLACK = 100
+"""So many more are let grow before the folder is cleaned."""
+RUNS_KEPT = 1000
+"""Task runs in one file."""
+LARGEST = 4 * 1024 * 1024
+"""Bytes of a file that is read."""
+
+
+class LocalFlowRecords:
+    """`podtask.recording.record.Keeper` of a folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / FOLDER
+        self._until_cleaning = 0
+
+    def begin(self, flow: FlowRun, spec: Object) -> LocalRecord:
+        """See `Keeper.begin`."""
+        if self._until_cleaning == 0:
+            self._until_cleaning = SLACK
+            _clean(self._folder)
+        self._until_cleaning -= 1
+        around = flow.parent if flow.parent is not None and flow.parent.backend.name in ("local", "process") else None
+        if around is not None:
+            spec = {**spec, "parent": {"name": around.info.id, "uid": around.info.id}}
+        record = LocalRecord(self._folder, flow, spec)
+        record.write({"state": FlowState.RUNNING.value, "startedAt": as_time(clock.now())})
+        return record
+
+
+class LocalRecord:
+    """One flow run that is being recorded."""
+
+    def __init__(self, folder: Path, flow: FlowRun, spec: Object) -> None:
+        self._path = folder / f"{flow.info.id}.json"
+        self._flow = flow
+        meta = {
+            "name": flow.info.id,
+            "uid": flow.info.id,
+            "creationTimestamp": as_time(clock.now()),
+            "labels": {LABEL_ROOT_FLOW_RUN: flow.root.info.id},
+        }
+        process = {"pid": os.getpid(), "host": socket.gethostname()}
+        self._document: Object = {"apiVersion": API_VERSION, "kind": FLOW_RUN_KIND, "metadata": meta, "spec": spec}
+        self._document["process"] = process
+
+    def end(self, status: Object) -> None:
+        """See `Kept.end`."""
+        kept = {name: value for name, value in status.items() if value is not None}
+        kept["counts"] = {word: count for word, count in (status.get("counts") or {}).items() if count}
+        self.write(kept, [_run(run) for run in self._flow.runs[:RUNS_KEPT]])
+
+    def leave(self) -> None:
+        """See `Kept.leave`: what runs here ends with the process, and the file shows that it is gone."""
+
+    def write(self, status: Object, runs: list[Object] | None = None) -> None:
+        """The whole file. Raises `OSError`."""
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        text = json.dumps({**self._document, "status": status, "taskRuns": runs or []}, separators=(",", ":"))
+        handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "w") as stream:
+                stream.write(text)
+            Path(name).replace(self._path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def read_all(home: Path) -> list[Object]:
+    """Every flow run that is recorded; a file that cannot be read is left out."""
+    found = []
+    for path in (home / FOLDER).glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            if path.stat().st_size <= LARGEST:
+                found.append(_checked(json.loads(path.read_text())))
+    return found
+
+
+def _checked(obj: Object) -> Object:
+    """With the end that nobody could write. Raises `KeyError`, `TypeError` for what is no record."""
+    if not all(isinstance(text, str) for text in (obj["metadata"]["name"], obj["metadata"]["creationTimestamp"])):
+        raise TypeError("a record has a name and a time")
+    if not isinstance(obj["spec"]["flow"], str):
+        raise TypeError("a record names its flow")
+    status, process = obj.get("status") or {}, obj.get("process") or {}
+    running = status.get("state") in (None, FlowState.RUNNING.value)
+    if running and process.get("host") == socket.gethostname() and not _alive(int(process["pid"])):
+        text = "The process ended without a word."
+        return {**obj, "status": {**status, "state": FlowState.CRASHED.value, "message": text}}
+    return obj
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def _clean(folder: Path) -> None:
+    """The oldest files go; another process may do the same at this moment."""
+    files = []
+    with suppress(OSError):
+        for path in folder.iterdir():
+            with suppress(OSError):
+                files.append((path.stat().st_mtime, path))
+    for _, path in sorted(files, reverse=True)[KEPT:]:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _run(run: TaskRun) -> Object:
+    """A task run as a TaskRun, as far as it is shown."""
+    status = run.status
+    began, ended = status.started_at, status.finished_at
+    shown: Object = {
+        "state": status.state.value,
+        "message": plain(status.message, TEXT_LIMIT) if status.message else None,
+        "startedAt": as_time(began) if began else None,
+        "finishedAt": as_time(ended) if ended else None,
+        "attemptsTotal": status.attempts_total,
+        "duration": span_text((ended - began).total_seconds()) if began and ended else None,
+    }
+    created = began or ended or clock.now()
+    return {
+        "metadata": {
+            "name": run.id,
+            "namespace": "",
+            "uid": run.id,
+            "creationTimestamp": as_time(created),
+            "labels": {LABEL_FLOW_RUN: run.key.flow_run_id},
+        },
+        "spec": {"task": {"name": plain(run.title, 253)}, "upstream": [{"taskRun": up.id} for up in run.needs[:100]]},
+        "status": {name: value for name, value in shown.items() if value is not None},
+    }

@@ -1,0 +1,132 @@
+"""A FlowRun as commands read it. Pure. A driver wrote all of it, so its texts are cleaned for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from podtask.cli.common.task_run import moment
+from podtask.core.api.names import CONDITION_DRIVER_LOST, FLOW_RUN_KIND, FLOW_RUN_PLURAL, GROUP, FlowState
+
+KIND_PREFIX = f"{FLOW_RUN_KIND.lower()}.{GROUP}/"
+PREFIXES = (KIND_PREFIX, f"{FLOW_RUN_PLURAL}.{GROUP}/", "flowrun/", "flowruns/", "pfr/", "flow/", "flows/")
+
+
+@dataclass(frozen=True)
+class SeenFlow:
+    """One FlowRun as the API server, or a file of this machine, had it at one moment."""
+
+    obj: Mapping[str, Any]
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """`metadata`."""
+        found: Mapping[str, Any] = self.obj["metadata"]
+        return found
+
+    @property
+    def name(self) -> str:
+        """`metadata.name`: the id of the flow run."""
+        return str(self.meta["name"])
+
+    @property
+    def namespace(self) -> str:
+        """`metadata.namespace`, "" for a run of this machine."""
+        return str(self.meta.get("namespace") or "")
+
+    @property
+    def uid(self) -> str:
+        """`metadata.uid`."""
+        return str(self.meta.get("uid") or self.name)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """`metadata.labels`."""
+        return self.meta.get("labels") or {}
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """`spec`, as it is."""
+        return self.obj.get("spec") or {}
+
+    @property
+    def status(self) -> Mapping[str, Any]:
+        """`status`, as it is."""
+        return self.obj.get("status") or {}
+
+    @property
+    def flow(self) -> str:
+        """The flow's name."""
+        return clean(self.spec.get("flow"))
+
+    @property
+    def title(self) -> str:
+        """The run's name for people."""
+        return clean(self.spec.get("title") or self.name)
+
+    @property
+    def tags(self) -> list[str]:
+        """`spec.tags`."""
+        return [clean(tag) for tag in self.spec.get("tags") or ()]
+
+    @property
+    def parent(self) -> str:
+        """Name of the FlowRun around it, or ""."""
+        return str((self.spec.get("parent") or {}).get("name") or "")
+
+    @property
+    def word(self) -> str:
+        """The state as the driver wrote it."""
+        return clean(self.status.get("state") or FlowState.RUNNING.value)
+
+    @property
+    def finished(self) -> bool:
+        """True at every end."""
+        return self.word != FlowState.RUNNING.value
+
+    @property
+    def lost(self) -> str | None:
+        """What the operator says about a driver that gives no sign of life."""
+        for one in self.status.get("conditions") or ():
+            if one.get("type") == CONDITION_DRIVER_LOST and one.get("status") == "True":
+                return clean(one.get("message"))
+        return None
+
+    @property
+    def driver(self) -> Mapping[str, Any]:
+        """The driver that writes the status now."""
+        return self.status.get("driver") or self.spec.get("driver") or {}
+
+    @cached_property
+    def created_at(self) -> datetime:
+        """`metadata.creationTimestamp`."""
+        return moment(str(self.meta["creationTimestamp"]))
+
+    def at(self, name: str) -> datetime | None:
+        """A time of the status; one that cannot be read is none."""
+        try:
+            return moment(str(self.status[name]))
+        except (KeyError, ValueError):
+            return None
+
+
+def clean(text: Any) -> str:
+    """Text of a tenant's in one line of a terminal: what is not printable is shown by its number."""
+    return "".join(sign if sign.isprintable() else _number(sign) for sign in str(text or ""))
+
+
+def _number(sign: str) -> str:
+    return sign.encode("unicode_escape").decode()
+
+
+def is_flow(name: str) -> bool:
+    """Whether a name on the command line is that of a flow run."""
+    return name.startswith(PREFIXES)
+
+
+def bare(name: str) -> str:
+    """The name without its kind."""
+    return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)

@@ -1,0 +1,169 @@
+"""`podtask describe flow/NAME`: what was run with which parameters, its tree, what took the time, what failed first."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from podtask.cli.common import output
+from podtask.cli.common.live_runs import counts
+from podtask.cli.common.task_run import Seen
+from podtask.cli.flows.flow_run import SeenFlow, clean
+from podtask.cli.flows.tree import Tree, critical_path, first_failure, seconds
+from podtask.core.api.names import FlowState, State
+
+FEW = 50
+"""So many task runs of one flow run have a line each; of more, each task has one."""
+WIDTH = 13
+LONGEST_PATH = 20
+DEEPEST = 32
+_ORDER = [word.value for word in State]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was read for it."""
+
+    tree: Tree
+    now: datetime
+    where: str
+    """Options that suggested commands need."""
+    local: bool = False
+
+
+def text(page: Page) -> str:
+    """The whole page."""
+    blocks = ["\n".join(lines) for part in PARTS if (lines := list(part(page)))]
+    return "\n\n".join(blocks)
+
+
+def _head(page: Page) -> Iterable[str]:
+    flow, driver = page.tree.top, page.tree.top.driver
+    where = [clean(driver.get("host")), clean(driver.get("program"))]
+    where += [f"podtask {clean(driver.get('sdkVersion'))}", f"Python {clean(driver.get('python'))}"]
+    if driver.get("taskRun"):
+        where.insert(0, f"TaskRun {clean(driver['taskRun'])}")
+    yield from _fields(
+        ("Name", flow.name),
+        ("Namespace", flow.namespace),
+        ("Flow", f"{flow.flow} ({flow.title})"),
+        ("State", f"{output.state(flow.word)}, as the driver reports"),
+        ("Message", clean(flow.status.get("message"))),
+        ("Driver lost", flow.lost),
+        ("Cancelled", "spec.cancel is true" if flow.spec.get("cancel") else None),
+        ("Parameters", ", ".join(_parameter(one) for one in flow.spec.get("parameters") or ())),
+        ("Result", clean(flow.status.get("result"))),
+        ("Tags", ", ".join(flow.tags)),
+        ("Parent", flow.parent),
+        ("Driver", ", ".join(part for part in where if part.strip()) if driver else None),
+        ("Started", _time(flow.at("startedAt") or flow.created_at, page.now)),
+        ("Finished", _time(flow.at("finishedAt"), page.now)),
+        ("Duration", clean(flow.status.get("duration"))),
+        ("Task runs", _summary(page.tree.runs)),
+    )
+
+
+def _parameter(one: object) -> str:
+    entry = one if isinstance(one, dict) else {}
+    omitted = entry.get("omitted")
+    shown = clean(entry.get("value")) if "value" in entry else f"({clean(entry.get('type') or omitted)})"
+    mark = {"Cut": "…", "Hidden": " (hidden)"}.get(str(omitted), "")
+    return f"{clean(entry.get('name'))}={shown}{mark}"
+
+
+def _summary(runs: Iterable[Seen]) -> str:
+    words = Counter(run.word for run in runs)
+    known = sorted(words, key=lambda word: _ORDER.index(word) if word in _ORDER else len(_ORDER))
+    return f"{sum(words.values())}: " + ", ".join(f"{words[word]} {word}" for word in known) if words else "none"
+
+
+def _tree(page: Page) -> Iterable[str]:
+    lines = list(_branch(page, page.tree.top, "  ", 0))
+    if lines:
+        yield "Tree:"
+        yield from lines
+
+
+def _branch(page: Page, flow: SeenFlow, indent: str, depth: int) -> Iterator[str]:
+    runs, inner = page.tree.of(flow.name), page.tree.children(flow.name)
+    if len(runs) <= FEW:
+        rows = [(run.name, clean(run.task), output.state(run.word), _took(run, page.now)) for run in runs]
+    else:
+        rows = [(clean(task), f"{done} of {total}", states, "") for task, total, done, states in counts(runs)]
+    if rows:
+        yield output.table((), rows, header=False, indent=indent)
+    for child in inner if depth < DEEPEST else ():
+        took = clean(child.status.get("duration"))
+        yield f"{indent}{child.name}   {child.flow}   {output.state(child.word)}{'   ' if took else ''}{took}"
+        yield from _branch(page, child, indent + "  ", depth + 1)
+
+
+def _path(page: Page) -> Iterable[str]:
+    path = critical_path(page.tree.runs)
+    if len(path) < 2:
+        return
+    took = [seconds(run, page.now) or 0.0 for run in path]
+    steps = [f"{run.name} ({output.span(each)})" for run, each in zip(path, took, strict=True)]
+    if len(steps) > LONGEST_PATH:
+        steps = [*steps[: LONGEST_PATH // 2], "…", *steps[-LONGEST_PATH // 2 :]]
+    yield from _fields(("Longest chain", f"{output.span(sum(took))}: {' -> '.join(steps)}"))
+
+
+def _failure(page: Page) -> Iterable[str]:
+    run = first_failure(page.tree.runs)
+    if run is None:
+        return
+    error = run.status.error
+    why = f"{error.type}: {error.message}" if error else run.status.message or ""
+    ended = output.age(run.status.finished_at, page.now)
+    yield from _fields(("Failed first", f"{run.name} {output.state(run.word)} {ended} ago: {clean(why)[:500]}"))
+
+
+def _next(page: Page) -> Iterable[str]:
+    yield f"Next: {next_step(page)}"
+
+
+PARTS = (_head, _tree, _path, _failure, _next)
+
+
+def next_step(page: Page) -> str:
+    """One sentence with one command."""
+    flow, this = page.tree.top, f"flow/{page.tree.top.name}{page.where}"
+    failed = first_failure(page.tree.runs)
+    if page.local:
+        return "run the program again" if flow.finished else "it goes on in its own process"
+    if flow.word == FlowState.COMPLETED.value:
+        return f"podtask logs {this}"
+    if flow.lost is not None:
+        return again(flow, page.where)
+    if not flow.finished:
+        return f"podtask watch {this}"
+    if failed is not None:
+        return f"see why the first one failed: podtask describe {failed.name}{page.where}; then podtask retry {this}"
+    return f"podtask retry {this}"
+
+
+def again(flow: SeenFlow, where: str) -> str:
+    """How the flow goes on: by its TaskRun, or by its program on the machine where it ran."""
+    driver, pin = flow.driver, str(flow.spec.get("pin") or "")
+    if driver.get("taskRun") or not pin:
+        return f"podtask retry flow/{flow.name}{where}"
+    program = shlex.quote(clean(driver.get("program") or "PROGRAM"))
+    host = f"on {clean(driver.get('host'))}: " if driver.get("host") else ""
+    return f"{host}PODTASK_FLOW_RUN_ID={shlex.quote(clean(pin))} python {program}"
+
+
+def _took(run: Seen, now: datetime) -> str:
+    took = seconds(run, now)
+    return "" if took is None else output.span(took)
+
+
+def _fields(*pairs: tuple[str, str | None]) -> Iterable[str]:
+    return (f"{name + ':':<{WIDTH + 2}}{value}" for name, value in pairs if value)
+
+
+def _time(when: datetime | None, now: datetime) -> str | None:
+    return None if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC ({output.age(when, now)} ago)"
