@@ -54,7 +54,7 @@ lock: ## write requirements/ anew
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --python-version 3.10 -o requirements/runner.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator -o requirements/operator.txt
-	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --extra ui --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt
 	$(COMPILE) requirements/prefect-2.0b5.in --python-version 3.10 --no-annotate -o requirements/prefect-2.0b5.txt
 	$(COMPILE) requirements/mitmproxy.in --python-version 3.11 --no-annotate -o requirements/mitmproxy.txt

@@ -14,9 +14,9 @@ from podtask.cli.common import output, selection
 from podtask.cli.common.exits import CommandFailed
 from podtask.cli.common.options import DURATION, several, with_session
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import KIND_PREFIX, Seen
 from podtask.core.api.names import State
 from podtask.core.api.resubmit import NotFinished, repeat
+from podtask.inspection.task_run import KIND_PREFIX, Seen
 
 
 @click.command()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from podtask.cli.common.cluster import Cluster
+    from podtask.inspection.cluster import Cluster
     from podtask.kube.bucket_access import BucketAccess
     from podtask.settings import Settings
 
@@ -51,7 +51,7 @@ class Session:
     def cluster(self) -> Cluster:
         """The cluster. Raises `ClusterUnreachable`."""
         try:
-            from podtask.cli.common.cluster import Cluster
+            from podtask.inspection.cluster import Cluster
             from podtask.kube.client import connect
 
             api = connect(self._kubeconfig, self._context)
@@ -71,6 +71,10 @@ class Session:
 
         published = partial(self.cluster.api.config_map, name=CLIENT_CONFIG_MAP)
         return BucketAccess(namespace, published, self.settings.store, self.settings.s3_endpoint_url)
+
+    def note(self, text: str) -> None:
+        """Something beside the answer, for people."""
+        note(text)
 
     def now(self) -> datetime:
         """The time of this machine."""

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.sdk.cli.conftest import Terminal
 from tests.unit.sdk.cli.runs import FAILED, STATES, attempt, run
 
-from podtask.cli.common.cluster import Cluster
+from podtask.inspection.cluster import Cluster
 from podtask.kube.client import Api
 from podtask.kube.errors import ClusterUnreachable
 
@@ -100,7 +100,7 @@ def test_a_long_line_comes_once_over_a_broken_connection(monkeypatch: pytest.Mon
             raise ClusterUnreachable("gone")
 
     monkeypatch.setattr(Cluster, "_log", asked)
-    monkeypatch.setattr("podtask.cli.common.cluster.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("podtask.inspection.cluster.PAUSE_SECONDS", 0.0)
     got = list(Cluster(cast("Api", None), "team").log("team", "load-1", follow=True))
     assert got == [*first, (b"2", b"d"), (b"2", b"e\n"), (b"3", b"f\n")]
 

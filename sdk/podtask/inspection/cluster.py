@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from podtask.cli.common.log_lines import Line, cut
 from podtask.core.api.names import PLURAL, POD_CONTAINER
+from podtask.inspection.log_lines import Line, cut
 from podtask.kube.client import MERGE_PATCH, Api, Object, runs_path, utc
 from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable
 
