@@ -43,8 +43,9 @@ types: $(VENV)/ready
 layers: $(VENV)/ready
 	lint-imports
 
-generate: $(VENV)/ready ## write what is generated from code: the CRD, its copy in the chart, the chart's README; the docs' reference and differences
+generate: $(VENV)/ready ## write what is generated from code: the CRDs, their copies in the chart, the chart's README; the docs' reference and differences
 	python -m podtask.core.api.crd > crds/taskruns.podtask.dev.yaml
+	python -m podtask.core.api.crd flowruns > crds/flowruns.podtask.dev.yaml
 	python charts/generate.py
 	python -m tests.differential.document
 	python -m dev.docs

@@ -1,4 +1,4 @@
-"""Writes what the chart repeats from elsewhere: the CRD from crds/, and the README's table from values.yaml.
+"""Writes what the chart repeats from elsewhere: the CRDs from crds/, and the README's table from values.yaml.
 
 python charts/generate.py            writes
 python charts/generate.py --check    writes nothing, and fails if something would change
@@ -18,7 +18,7 @@ import yaml
 
 TOP = Path(__file__).resolve().parent.parent
 CHART = TOP / "charts" / "podtask"
-CRD = "taskruns.podtask.dev.yaml"
+CRDS = ("taskruns.podtask.dev.yaml", "flowruns.podtask.dev.yaml")
 BEGIN, END = "<!-- values: made by charts/generate.py -->\n", "<!-- end of values -->\n"
 
 
@@ -36,7 +36,7 @@ def generated() -> dict[Path, str]:
     before, _, rest = readme.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     return {
-        CHART / "files" / CRD: (TOP / "crds" / CRD).read_text(),
+        **{CHART / "files" / name: (TOP / "crds" / name).read_text() for name in CRDS},
         readme: before + BEGIN + table(documented((CHART / "values.yaml").read_text())) + END + after,
     }
 

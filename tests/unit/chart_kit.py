@@ -24,6 +24,8 @@ MINIMAL = {"store": {"bucket": "results", "existingSecret": "podtask-store"}}
 OPERATOR_RULES = {
     ("podtask.dev", "taskruns"): {"get", "list", "watch", "delete"},
     ("podtask.dev", "taskruns/status"): {"patch"},
+    ("podtask.dev", "flowruns"): {"get", "list", "watch", "delete"},
+    ("podtask.dev", "flowruns/status"): {"patch"},
     ("", "pods"): {"create", "get", "list", "watch", "patch", "delete"},
     ("", "pods/log"): {"get"},
     ("", "secrets"): {"create", "patch", "delete"},

@@ -64,9 +64,10 @@ def test_the_example_of_the_artifact_hub_is_a_taskrun() -> None:
     assert (sample["apiVersion"], sample["kind"]) == (names.API_VERSION, names.KIND)
 
 
-def test_the_crd_is_the_one_of_the_models_with_labels_added() -> None:
-    rendered = example("cluster").one("CustomResourceDefinition", names.CRD_NAME)
-    committed = yaml.safe_load(CRD.read_text())
+@pytest.mark.parametrize("name", [names.CRD_NAME, names.FLOW_RUN_CRD_NAME])
+def test_the_crds_are_those_of_the_models_with_labels_added(name: str) -> None:
+    rendered = example("cluster").one("CustomResourceDefinition", name)
+    committed = yaml.safe_load((CRD.parent / f"{name}.yaml").read_text())
     assert rendered["metadata"].pop("labels")["app.kubernetes.io/managed-by"] == "Helm"
     assert rendered["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
     assert rendered == committed

@@ -58,7 +58,7 @@ def test_no_role_has_a_wildcard_or_reads_secrets(path: Path) -> None:
             assert not ({"secrets"} & set(rule["resources"]) and {"get", "list", "watch"} & set(rule["verbs"]))
 
 
-def test_people_with_view_read_taskruns_and_people_with_edit_change_them() -> None:
+def test_people_with_view_read_and_people_with_edit_change_taskruns_and_flowruns() -> None:
     render = example("cluster")
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     found = {}
@@ -66,11 +66,19 @@ def test_people_with_view_read_taskruns_and_people_with_edit_change_them() -> No
         to = {label.removeprefix(prefix) for label in role["metadata"]["labels"] if label.startswith(prefix)}
         if to:
             found[role["metadata"]["name"]] = (to, rules(role))
-    taskruns = ("podtask.dev", "taskruns")
+    reads = {"get", "list", "watch"}
+    changes = {"create", "update", "patch", "delete", "deletecollection"}
     assert found == {
-        "podtask-view": ({"view", "edit", "admin"}, {taskruns: {"get", "list", "watch"}}),
-        "podtask-edit": ({"edit", "admin"}, {taskruns: {"create", "update", "patch", "delete"}}),
+        "podtask-view": ({"view", "edit", "admin"}, {_of("taskruns"): reads, _of("flowruns"): reads}),
+        "podtask-edit": (
+            {"edit", "admin"},
+            {_of("taskruns"): changes, _of("flowruns"): changes, _of("flowruns/status"): {"patch"}},
+        ),
     }
+
+
+def _of(resource: str) -> tuple[str, str]:
+    return "podtask.dev", resource
 
 
 @pytest.mark.parametrize(
@@ -105,12 +113,16 @@ def test_everything_of_the_smoke_test_is_a_hook() -> None:
             assert "hook-succeeded" in each["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
 
 
-def test_drivers_handle_taskruns_of_their_namespace_and_nothing_else() -> None:
+def test_drivers_handle_taskruns_and_flowruns_of_their_namespace_and_nothing_else() -> None:
     render = Render({**MINIMAL, "driver": {"enabled": True, "namespaces": ["team-a"]}})
     held = bound_to(render, names.DRIVER_ACCOUNT)
     verbs = {"create", "get", "list", "watch", "patch"}
     assert {name: rules(role) for name, role in held.items()} == {
-        "Role/team-a/podtask-driver": {("podtask.dev", "taskruns"): verbs}
+        "Role/team-a/podtask-driver": {
+            _of("taskruns"): verbs,
+            _of("flowruns"): verbs,
+            _of("flowruns/status"): {"patch"},
+        }
     }
     assert render.one("ServiceAccount", names.DRIVER_ACCOUNT)["automountServiceAccountToken"] is False
     assert render.environment()[settings.DRIVER_ACCOUNT] == names.DRIVER_ACCOUNT

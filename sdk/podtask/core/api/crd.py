@@ -2,18 +2,20 @@
 
 Pydantic speaks JSON Schema; Kubernetes wants a structural schema (no `$ref`, no `anyOf` with null, OpenAPI 3.0
 bounds). The transform is `structural`; the rules people meet as sentences are in `_spec_rules` and `_root_rules`.
-`python -m podtask.core.api.crd` prints the YAML that is committed under `crds/` (a test fails on drift).
+`python -m podtask.core.api.crd` prints the YAML that is committed under `crds/` (a test fails on drift), and with the
+word `flowruns` that of `podtask.core.api.crd_flow_run`, which stands on this module.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from podtask.core.api.names import CATEGORY, CRD_NAME, GROUP, KIND, NAME_LIMIT, PLURAL, SHORT_NAME, VERSION
+from podtask.core.api.names import CATEGORY, FLOW_RUN_PLURAL, GROUP, KIND, NAME_LIMIT, PLURAL, SHORT_NAME, VERSION
 from podtask.core.api.spec import MUTABLE, TaskRunSpec
 from podtask.core.api.status import ATTEMPTS_KEPT
 from podtask.core.lifecycle.rendering import StatusView
@@ -26,22 +28,27 @@ STATUS_LIMITS = {"message": 2048, "value": 8192, "inline": 8192, "traceback": 81
 
 def crd() -> Schema:
     """The CustomResourceDefinition as a plain dict, ready for YAML."""
+    return definition(KIND, PLURAL, SHORT_NAME, _version())
+
+
+def definition(kind: str, plural: str, short_name: str, version: Schema) -> Schema:
+    """What every CustomResourceDefinition of podtask has around its one version."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": CRD_NAME},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": [SHORT_NAME],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [short_name],
                 "categories": [CATEGORY],
             },
             "scope": "Namespaced",
-            "versions": [_version()],
+            "versions": [version],
         },
     }
 
@@ -54,23 +61,24 @@ def _version() -> Schema:
         "subresources": {"status": {}},
         "selectableFields": [{"jsonPath": ".status.state"}],
         "additionalPrinterColumns": [
-            _column("State", ".status.state", "What it is doing, or how it ended."),
-            _column("Attempt", ".status.attempt", "User attempt, of how many."),
-            _column("Cache", ".status.cache.outcome", "Hit, Miss, Waiting or Off."),
-            _column("Reason", ".status.reason", "Why it is in this state.", wide=True),
-            _column("Node", ".status.attempts[-1:].node", "Node of the newest pod.", wide=True),
-            _column("Duration", ".status.duration", "Time from the first attempt to the end.", wide=True),
-            _column("Task", ".spec.task.name", "Name of the task.", wide=True),
-            _column("FlowRun", r".metadata.labels.podtask\.dev/flow-run", "Flow run it belongs to.", wide=True),
+            column("State", ".status.state", "What it is doing, or how it ended."),
+            column("Attempt", ".status.attempt", "User attempt, of how many."),
+            column("Cache", ".status.cache.outcome", "Hit, Miss, Waiting or Off."),
+            column("Reason", ".status.reason", "Why it is in this state.", wide=True),
+            column("Node", ".status.attempts[-1:].node", "Node of the newest pod.", wide=True),
+            column("Duration", ".status.duration", "Time from the first attempt to the end.", wide=True),
+            column("Task", ".spec.task.name", "Name of the task.", wide=True),
+            column("FlowRun", r".metadata.labels.podtask\.dev/flow-run", "Flow run it belongs to.", wide=True),
             {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         ],
         "schema": {"openAPIV3Schema": _root()},
     }
 
 
-def _column(name: str, path: str, description: str, *, wide: bool = False) -> Schema:
-    column = {"name": name, "type": "string", "jsonPath": path, "description": description}
-    return {**column, "priority": 1} if wide else column
+def column(name: str, path: str, description: str, *, wide: bool = False) -> Schema:
+    """A column of `kubectl get`."""
+    shown = {"name": name, "type": "string", "jsonPath": path, "description": description}
+    return {**shown, "priority": 1} if wide else shown
 
 
 def _root() -> Schema:
@@ -79,19 +87,19 @@ def _root() -> Schema:
     _bound_texts(status)
     spec["x-kubernetes-validations"] = _spec_rules(spec)
     spec["properties"]["task"]["x-kubernetes-validations"] = [
-        _rule(
+        rule(
             "[has(self.source), has(self.entrypoint), has(self.code)].filter(given, given).size() == 1",
             "give exactly one of source, entrypoint and code",
         )
     ]
-    payload = _rule("has(self.digest) != has(self.inline)", "give exactly one of digest and inline")
+    payload = rule("has(self.digest) != has(self.inline)", "give exactly one of digest and inline")
     for holder in (spec["properties"]["task"]["properties"]["code"], spec["properties"]["inputs"]):
         holder["x-kubernetes-validations"] = [payload]
-    _list_map(status["properties"]["conditions"], "type")
-    _list_map(status["properties"]["attempts"], "number")
+    list_map(status["properties"]["conditions"], "type")
+    list_map(status["properties"]["attempts"], "number")
     status["properties"]["attempts"]["maxItems"] = ATTEMPTS_KEPT
     status["properties"]["attempts"]["items"]["x-kubernetes-validations"] = [
-        _rule(
+        rule(
             "!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",
             "a judged attempt never changes",
         )
@@ -111,19 +119,25 @@ def _root() -> Schema:
     }
 
 
-def _rule(rule: str, message: str) -> Schema:
-    return {"rule": rule, "message": message}
+def rule(expression: str, message: str) -> Schema:
+    """A CEL rule with the sentence that `kubectl apply` prints."""
+    return {"rule": expression, "message": message}
 
 
-def _spec_rules(spec: Schema) -> list[Schema]:
+def immutable(kind: str, spec: Schema, mutable: Sequence[str]) -> list[Schema]:
     """Every field is immutable but the few that steer; a plain comparison would miss a field that comes or goes."""
     rules = []
     for name in spec["properties"]:
-        if name in MUTABLE:
+        if name in mutable:
             continue
         same = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
-        rules.append(_rule(same, f"spec.{name} is immutable: create a TaskRun under another name instead"))
-    rules.append(_rule("!oldSelf.cancel || self.cancel", "spec.cancel is one way: a cancelled run stays cancelled"))
+        rules.append(rule(same, f"spec.{name} is immutable: create a {kind} under another name instead"))
+    return rules
+
+
+def _spec_rules(spec: Schema) -> list[Schema]:
+    rules = immutable(KIND, spec, MUTABLE)
+    rules.append(rule("!oldSelf.cancel || self.cancel", "spec.cancel is one way: a cancelled run stays cancelled"))
     return rules
 
 
@@ -155,13 +169,13 @@ def _root_rules() -> list[Schema]:
         ]
     )
     return [
-        _rule(
+        rule(
             f"self.metadata.name.size() <= {NAME_LIMIT}",
             f"metadata.name may have at most {NAME_LIMIT} characters, because pods are named <name>-<attempt>",
         ),
-        _rule(f"!({ended}) || ({keep})", "a finished TaskRun never changes its end"),
-        _rule(f"!({counted}) || ({grows})", "attempts are appended, never removed"),
-        _rule(f"!({listed}) || ({stays})", "attempts are appended, never removed"),
+        rule(f"!({ended}) || ({keep})", "a finished TaskRun never changes its end"),
+        rule(f"!({counted}) || ({grows})", "attempts are appended, never removed"),
+        rule(f"!({listed}) || ({stays})", "attempts are appended, never removed"),
     ]
 
 
@@ -227,7 +241,8 @@ def _bound_texts(node: Schema) -> None:
         text.pop("default", None)  # a default would appear in every status and cost bytes
 
 
-def _list_map(node: Schema, key: str) -> None:
+def list_map(node: Schema, key: str) -> None:
+    """Entries of a list are found by `key`."""
     node["x-kubernetes-list-type"] = "map"
     node["x-kubernetes-list-map-keys"] = [key]
 
@@ -235,4 +250,7 @@ def _list_map(node: Schema, key: str) -> None:
 if __name__ == "__main__":
     import yaml
 
-    yaml.safe_dump(crd(), sys.stdout, sort_keys=False, width=120, allow_unicode=True)
+    from podtask.core.api.crd_flow_run import flow_run_crd
+
+    document = flow_run_crd() if FLOW_RUN_PLURAL in sys.argv[1:] else crd()
+    yaml.safe_dump(document, sys.stdout, sort_keys=False, width=120, allow_unicode=True)

@@ -16,6 +16,10 @@ PLURAL: Final = "taskruns"
 CRD_NAME: Final = f"{PLURAL}.{GROUP}"
 SHORT_NAME: Final = "ptr"
 CATEGORY: Final = "podtask"
+FLOW_RUN_KIND: Final = "FlowRun"
+FLOW_RUN_PLURAL: Final = "flowruns"
+FLOW_RUN_CRD_NAME: Final = f"{FLOW_RUN_PLURAL}.{GROUP}"
+FLOW_RUN_SHORT_NAME: Final = "pfr"
 
 # On TaskRuns, set by the SDK, for selecting.
 LABEL_FLOW_RUN: Final = f"{GROUP}/flow-run"
@@ -23,6 +27,8 @@ LABEL_FLOW: Final = f"{GROUP}/flow"
 LABEL_TASK: Final = f"{GROUP}/task"
 LABEL_RETRY_OF: Final = f"{GROUP}/retry-of"
 """On a run that was made again by hand: the name of the run that it repeats (see `podtask.core.api.resubmit`)."""
+LABEL_ROOT_FLOW_RUN: Final = f"{GROUP}/root-flow-run"
+"""On a FlowRun: the name of the outermost FlowRun around it, its own where there is none. One selector, one tree."""
 # On pods, set by the operator.
 LABEL_TASK_RUN: Final = f"{GROUP}/task-run"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
@@ -87,6 +93,24 @@ _FINISHED: Final = frozenset(
         State.NOT_READY,
     }
 )
+
+
+class FlowState(str, enum.Enum):
+    """`FlowRun.status.state`, as the driver reports it."""
+
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CRASHED = "Crashed"
+    TIMED_OUT = "TimedOut"
+    CANCELLED = "Cancelled"
+
+    __str__ = str.__str__
+
+    @property
+    def finished(self) -> bool:
+        """True at every end. A driver that attaches again opens the flow run again."""
+        return self is not FlowState.RUNNING
 
 
 class Reason(str, enum.Enum):
@@ -191,3 +215,5 @@ EVENT_ENTRY_DROPPED: Final = "CacheEntryDropped"
 EVENT_STORE_REFUSED: Final = "StoreRefused"
 CONDITION_SUCCEEDED: Final = "Succeeded"
 CONDITION_FINISHED: Final = "Finished"
+CONDITION_DRIVER_LOST: Final = "DriverLost"
+"""On a FlowRun, set by the operator: the driver's heartbeat stands still. The condition comes and goes."""
