@@ -78,14 +78,14 @@ def read(reader: Reader, run: Seen, number: int) -> Iterator[Line]:
         yield from _of_pod(reader, run, number)
 
 
-def follow(reader: Reader, run: Seen, number: int) -> Iterator[Line]:
-    """What the attempt prints, as it prints it, from its beginning to its end."""
+def follow(reader: Reader, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
+    """What the attempt prints, as it prints it, to its end: from its beginning, or after the last `count` lines."""
     if over(run, number):
-        yield from read(reader, run, number)
+        yield from _ended(reader, run, number, count)
         return
     while True:
         try:
-            yield from reader.cluster.log(run.namespace, pod_name(run.name, number), follow=True)
+            yield from reader.cluster.log(run.namespace, pod_name(run.name, number), follow=True, tail=count)
             return
         except ClusterRefused as no:
             if no.status not in NOT_THERE:
@@ -95,9 +95,16 @@ def follow(reader: Reader, run: Seen, number: int) -> Iterator[Line]:
             raise LogUnavailable(f"TaskRun '{run.name}' was deleted.")
         run = Seen(found)
         if over(run, number):
-            yield from read(reader, run, number)
+            yield from _ended(reader, run, number, count)
             return
         time.sleep(LOOK_SECONDS)
+
+
+def _ended(reader: Reader, run: Seen, number: int, count: int | None) -> Iterator[Line]:
+    if count is None:
+        yield from read(reader, run, number)
+    else:
+        yield from ((b"", text + b"\n") for text in tail(reader, run, number, count))
 
 
 def tail(reader: Reader, run: Seen, number: int, count: int) -> list[bytes]:

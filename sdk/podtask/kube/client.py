@@ -181,9 +181,10 @@ class Api:
         body: Any = None,
         *,
         content: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         """One request, one JSON object. Not repeated. Raises `ClusterRefused`, `ClusterUnreachable`."""
-        with self.asking(asked, method, path, query or {}, body, content=content) as answer:
+        with self.asking(asked, method, path, query or {}, body, content=content, accept=accept) as answer:
             parsed = json.loads(answer.data)
         if not isinstance(parsed, dict):
             raise Busy(f"What answers at {self.server} is no API server ({asked}).", 502)
@@ -199,6 +200,7 @@ class Api:
         body: Any = None,
         *,
         content: str = "application/json",
+        accept: str = "application/json",
         read_seconds: float = ANSWER_SECONDS,
     ) -> Iterator[Any]:
         """An answer below 400, unread; the connection goes back when it was read, else it is closed."""
@@ -210,7 +212,7 @@ class Api:
                 method,
                 path,
                 query_params=list(query.items()),
-                header_params={"Accept": "application/json", "Content-Type": content},
+                header_params={"Accept": accept, "Content-Type": content},
                 body=body,
                 auth_settings=["BearerToken"],
             )

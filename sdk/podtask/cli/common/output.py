@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from podtask.core.api.names import State
+from podtask.inspection.manifest_text import manifest, yaml_text
 from podtask.inspection.task_run import KIND_PREFIX, Seen
 
 COLOURS: Mapping[str, str] = {
@@ -71,18 +72,9 @@ def objects(runs: Sequence[Seen], form: str, *, one: bool = False) -> str:
     """`-o json|yaml|name`: the TaskRuns as they are, without managedFields; several as a List, as kubectl does."""
     if form == "name":
         return "\n".join(f"{KIND_PREFIX}{run.name}" for run in runs)
-    items = [_shown(run.obj) for run in runs]
+    items = [manifest(run.obj) for run in runs]
     document: Any = items[0] if one and len(items) == 1 else {"apiVersion": "v1", "kind": "List", "items": items}
     return as_json(document) if form == "json" else as_yaml(document)
-
-
-def _shown(obj: Mapping[str, Any]) -> dict[str, Any]:
-    from podtask.core.api.names import API_VERSION
-    from podtask.core.api.names import KIND as KIND_NAME
-
-    meta = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
-    rest = {name: value for name, value in obj.items() if name not in ("apiVersion", "kind", "metadata")}
-    return {"apiVersion": API_VERSION, "kind": KIND_NAME, "metadata": meta, **rest}
 
 
 def value(given: Any) -> str:
@@ -100,13 +92,4 @@ def as_json(document: Any) -> str:
 
 def as_yaml(document: Any) -> str:
     """Block style, keys in their order, texts of several lines as blocks."""
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """Ours only: a representer is registered per class."""
-
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-    Dumper.add_representer(str, text)
-    return yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=unicode(), width=120).rstrip("\n")
+    return yaml_text(document, unicode=unicode())
