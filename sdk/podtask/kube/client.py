@@ -57,9 +57,12 @@ class Api:
         namespace: str,
         patience: Patience = Patience(),
         sleep: Callable[[float], object] = time.sleep,
+        context: str = "",
     ) -> None:
         self.namespace = namespace
         """That of the kube context, or `default`."""
+        self.context = context
+        """Name of the kube context; "" for a service account."""
         self._client = client
         self._patience = patience
         self._sleep = sleep
@@ -257,13 +260,14 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
     try:
         if kubeconfig is None and context is None and _in_pod():
             config.load_incluster_config(client_configuration=settings)
-            namespace = _IN_CLUSTER.read_text().strip()
+            namespace, name = _IN_CLUSTER.read_text().strip(), ""
         else:
             path = (
                 kubeconfig or os.environ.get("KUBECONFIG") or None
             )  # the client reads the variable once, at its import
             config.load_kube_config(path, context, client_configuration=settings)
-            namespace = _context(config, path, context).get("context", {}).get("namespace") or ""
+            used = _context(config, path, context)
+            namespace, name = used.get("context", {}).get("namespace") or "", str(used.get("name") or "")
     except Exception as error:  # not found, not YAML, not understood: the client has no word for all of it
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         why = f"there is no context '{context}'" if isinstance(error, StopIteration) else _one_line(error)
@@ -273,7 +277,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
         ) from error
     api_client = client.ApiClient(configuration=settings)  # pyright: ignore[reportAttributeAccessIssue]
     api_client.user_agent = USER_AGENT
-    return Api(api_client, namespace or "default")
+    return Api(api_client, namespace or "default", context=name)
 
 
 def _one_line(error: Exception) -> str:

@@ -95,7 +95,20 @@ class Session:
     @property
     def where(self) -> str:
         """Options that a suggested command needs to reach the same place: ` -n team --context prod`, or nothing."""
-        given = {"-n": self._given, "--context": self._context, "--kubeconfig": self._kubeconfig}
+        return self._options({"-n": self._given}) + self.cluster_options
+
+    @property
+    def cluster_options(self) -> str:
+        """The same without the namespace."""
+        return self._options({"--context": self._context, "--kubeconfig": self._kubeconfig})
+
+    @property
+    def context_name(self) -> str:
+        """The kube context in use, for people; the server's address where there is none."""
+        return self._context or self.cluster.api.context or self.cluster.api.server
+
+    @staticmethod
+    def _options(given: dict[str, str | None]) -> str:
         return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)
 
 
