@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from podtask.ui.view.briefs import Brief
-from podtask.ui.view.states import in_order, rank
+from podtask.ui.view.states import in_order, rank, word
 
 SINGLE = 100
 """Task runs up to which each is a node."""
@@ -20,7 +20,7 @@ NODES = 100
 EDGES = 1000
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 190, 46, 70, 16, 12
 """Pixels of a node, and between nodes."""
-LETTERS = 23
+LETTERS = 18
 """Letters of a label that fit into a node."""
 
 
@@ -88,11 +88,16 @@ def graph(briefs: Sequence[Brief]) -> Graph | None:
 
 def _runs(briefs: Sequence[Brief]) -> tuple[dict[str, _Thing], dict[str, list[str]]]:
     things = {
-        one.name: _Thing(one.task, one.state, one.reason or one.state, one.name, one.task)
+        one.name: _Thing(one.task, one.state, _words(one), one.name, one.task)
         for one in sorted(briefs, key=lambda one: (one.created, one.name))
     }
     needs = {one.name: [up for up in one.needs if up in things and up != one.name] for one in briefs}
     return things, needs
+
+
+def _words(one: Brief) -> str:
+    """The state, and the name where the label is that of several."""
+    return word(one.state) if one.name == one.task else f"{word(one.state)}, {one.name}"
 
 
 def _tasks(briefs: Sequence[Brief]) -> tuple[dict[str, _Thing], dict[str, list[str]]]:
@@ -107,7 +112,7 @@ def _tasks(briefs: Sequence[Brief]) -> tuple[dict[str, _Thing], dict[str, list[s
     for task, counts in members.items():
         words = in_order(counts)
         total = sum(counts.values())
-        text = words[0][0] if len(words) == 1 else f"{words[0][1]:,} {words[0][0]}"
+        text = word(words[0][0]) if len(words) == 1 else f"{words[0][1]:,} {word(words[0][0])}"
         things[task] = _Thing(task, min(counts, key=rank), f"{total:,} runs, {text}", None, task)
     return things, {task: list(ups) for task, ups in needs.items()}
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from podtask.core.api.names import Ended
 from podtask.ui.view.briefs import AttemptBrief, Brief
@@ -76,13 +77,13 @@ class GroupRow:
 class Timeline:
     """The picture."""
 
-    rows: list[RunRow]
-    groups: list[GroupRow]
-    left_out: int
-    """Tasks that have no row."""
     ticks: list[Tick]
     folds: tuple[Fold, ...]
     length: str
+    rows: list[RunRow] = field(default_factory=list)
+    groups: list[GroupRow] = field(default_factory=list)
+    rows_left_out: int = 0
+    groups_left_out: int = 0
 
 
 def timeline(briefs: Sequence[Brief], shown: Sequence[Brief], now: float) -> Timeline | None:
@@ -92,18 +93,21 @@ def timeline(briefs: Sequence[Brief], shown: Sequence[Brief], now: float) -> Tim
     """
     if not briefs:
         return None
-    axis = axis_of(briefs, now)
-    length = lasted(axis.begin, axis.end)
-    tasks = Counter(one.task for one in briefs)
-    if len(briefs) > SINGLE and len(tasks) > 1:
+    if len(briefs) > SINGLE and len({one.task for one in briefs}) > 1:
+        axis = axis_of(briefs, now)
         members: dict[str, list[Brief]] = {}
         for one in briefs:
             members.setdefault(one.task, []).append(one)
         groups = [_group(task, runs, axis, now) for task, runs in members.items()]
-        return Timeline([], groups[:GROUPS], max(0, len(groups) - GROUPS), axis.ticks(), axis.folds, length)
-    single = briefs if len(briefs) <= SINGLE else shown
+        return _picture(axis, groups=groups[:GROUPS], groups_left_out=max(0, len(groups) - GROUPS))
+    single = briefs if len(briefs) <= SINGLE else shown[:SINGLE]
+    axis = axis_of(single, now)
     rows = [RunRow(one, bars(one, axis, now)) for one in sorted(single, key=lambda one: (_began(one), one.name))]
-    return Timeline(rows, [], 0, axis.ticks(), axis.folds, length)
+    return _picture(axis, rows=rows, rows_left_out=len(briefs) - len(single))
+
+
+def _picture(axis: Scale, **parts: Any) -> Timeline:
+    return Timeline(axis.ticks(), axis.folds, lasted(axis.begin, axis.end), **parts)
 
 
 def axis_of(briefs: Sequence[Brief], now: float) -> Scale:

@@ -1,4 +1,4 @@
-"""The API server of the command's tests, with what a page needs more: watches that last, Tables, pages, FlowRuns, reviews.
+"""The API server of the command's tests, and what a page needs more: lasting watches, Tables, FlowRuns, reviews.
 
 A watch is answered from the history behind its resourceVersion and stays open; `put` and `drop` add to the history.
 """
