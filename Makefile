@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo demo-down test test-local test-cluster test-long differential check lint types layers generate lock bench docs clean
+.PHONY: help demo demo-down test test-local test-cluster test-long differential check lint types layers generate lock bench screenshots docs clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -19,6 +19,7 @@ test: check test-local test-cluster ## all tests, the ones on the real cluster i
 
 test-local: $(VENV)/ready ## tests that need no cluster
 	@command -v helm >/dev/null || dev/tools helm  # the chart is rendered
+	@dev/browser >/dev/null  # the page is looked at
 	pytest -m "not cluster and not long"
 
 test-cluster: $(VENV)/ready ## tests on the real cluster; starts it when it is not up
@@ -64,6 +65,9 @@ lock: ## write requirements/ anew
 
 bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 	dev/with-cluster python -m tests.bench
+
+screenshots: $(VENV)/ready ## the pictures of the page in docs/assets, taken anew with Chromium
+	python -m dev.page.screenshots
 
 docs: $(VENV)/ready ## the documentation as a site, in build/site
 	zensical build --clean --strict

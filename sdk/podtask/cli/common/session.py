@@ -37,8 +37,8 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if "cluster" in self.__dict__:
-            self.cluster.api.close()
+        if "_cluster" in self.__dict__:
+            self._cluster.api.close()
 
     @cached_property
     def settings(self) -> Settings:
@@ -47,9 +47,13 @@ class Session:
 
         return settings.load(namespace=self._given)
 
-    @cached_property
+    @property
     def cluster(self) -> Cluster:
         """The cluster. Raises `ClusterUnreachable`."""
+        return self._cluster
+
+    @cached_property
+    def _cluster(self) -> Cluster:
         try:
             from podtask.inspection.cluster import Cluster
             from podtask.kube.client import connect

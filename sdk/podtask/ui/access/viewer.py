@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, VERSION
+from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION
 from podtask.inspection.cluster import Cluster
 from podtask.inspection.description import story
 from podtask.inspection.task_run import Seen
 from podtask.kube.bucket_access import BucketAccess
-from podtask.kube.client import MERGE_PATCH, Object
+from podtask.kube.client import MERGE_PATCH, Object, runs_path
 from podtask.kube.errors import Asked, ClusterRefused
 from podtask.ui.access.rights import Rights
 from podtask.ui.live.indexes import Indexes
@@ -48,8 +48,8 @@ class Viewer:
         return f" -n {namespace}{self.options}"
 
     def task_run(self, namespace: str, name: str) -> Seen | None:
-        """A TaskRun as it is now."""
-        found = self.cluster.run(name, namespace)
+        """A TaskRun as it is now. Asked once: a person waits for the page."""
+        found = self.cluster.api.found(Asked("get", PLURAL, namespace, name), runs_path(namespace, name))
         return None if found is None else Seen(found)
 
     def flow_run(self, namespace: str, name: str) -> Object | None:

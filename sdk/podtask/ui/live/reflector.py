@@ -120,13 +120,14 @@ class Reflector(Generic[T]):
         while not self._stopped.is_set() and not self._idle():
             try:
                 version = version or self._list()
-                failures = 0
                 version = self._watch(version)
+                failures = 0
             except ClusterUnreachable as error:
                 failures = self._pause(error, failures)
             except ClusterRefused as no:
                 if no.status == GONE:
                     version = ""
+                    failures = self._wait(failures)
                 elif isinstance(no, Busy):
                     failures = self._pause(no, failures)
                 else:
@@ -193,6 +194,9 @@ class Reflector(Generic[T]):
             self._progress = Progress(now.count, now.complete, now.cut, trouble=str(error))
         self._settled.set()
         self._tell()
+        return self._wait(failures)
+
+    def _wait(self, failures: int) -> int:
         self._stopped.wait(PAUSES[min(failures, len(PAUSES) - 1)])
         return failures + 1
 

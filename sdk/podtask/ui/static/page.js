@@ -1,6 +1,8 @@
 // Keeps a page up to date. Every page can be read without this script: the server draws, this fetches and swaps.
 // @ts-check
 
+export {};
+
 const LINES_KEPT = 5000;
 const LEAST_MS = 1000; // between two drawings
 const body = document.body;

@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 
 from podtask.inspection.durations import span
 
+LATEST = 253402300800.0
+"""The year 10000, which no calendar of Python has."""
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -20,9 +22,10 @@ def epoch(text: object) -> float | None:
         return None
     zone = "+00:00" if match[3] == "Z" else match[3]
     try:
-        return datetime.fromisoformat(match[1] + zone).timestamp() + float(match[2] or 0)
+        seconds = datetime.fromisoformat(match[1] + zone).timestamp() + float(match[2] or 0)
     except (ValueError, OverflowError):
         return None
+    return seconds if 0 <= seconds < LATEST else None
 
 
 def utc(seconds: float) -> str:

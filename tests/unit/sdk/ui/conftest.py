@@ -6,6 +6,7 @@ import http.client
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -125,24 +126,45 @@ class World:
         return Bucket("", "team").attempt(uid, attempt)
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A page about an empty cluster, which the test fills before it looks."""
+@contextmanager
+def opened(folder: Path) -> Iterator[World]:
+    """A page about an empty cluster; its files are in the folder."""
     cluster, links = LiveCluster(), list[str]()
-    bucket = f"file://{tmp_path}/bucket"
+    bucket = f"file://{folder}/bucket"
     with serving(cluster) as address:
-        config = tmp_path / "kubeconfig"
+        config = folder / "kubeconfig"
         config.write_text(KUBECONFIG.format(server=address))
         api = connect(str(config))
 
-        def opened(namespace: str) -> BucketAccess:
+        def access(namespace: str) -> BucketAccess:
             return BucketAccess(namespace, lambda _: api.config_map(namespace, CLIENT_CONFIG_MAP), bucket, None)
 
-        viewer = Viewer(Cluster(api, api.namespace), opened, api.context)
-        page = Page(viewer, 0, links.append)
+        page = Page(Viewer(Cluster(api, api.namespace), access, api.context), 0, links.append)
         with page.serving():
             yield World(cluster, page, open_store(bucket), links)
         api.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A page about an empty cluster, which the test fills before it looks."""
+    with opened(tmp_path) as found:
+        yield found
+
+
+def started(profile: Path, *, javascript: bool = True) -> Chrome:
+    """A Chromium of its own."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in (*FLAGS, f"--user-data-dir={profile}", "--hide-scrollbars"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    if not javascript:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+    return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
 
 
 def look(driver: Chrome, width: int, *, dark: bool, height: int = 900) -> None:
@@ -165,25 +187,13 @@ def checks() -> Path:
 @pytest.fixture
 def chromium(checks: Path, tmp_path: Path) -> Iterator[Callable[..., Chrome]]:
     """Starts Chromium of a width, in light or dark, with or without JavaScript."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    started: list[Chrome] = []
+    running: list[Chrome] = []
 
     def start(width: int = 1600, *, dark: bool = False, javascript: bool = True) -> Chrome:
-        options = webdriver.ChromeOptions()
-        options.binary_location = "/usr/bin/chromium"
-        profile = tmp_path / f"profile-{len(started)}"
-        for flag in (*FLAGS, f"--user-data-dir={profile}", "--hide-scrollbars"):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        if not javascript:
-            options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-        driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-        started.append(driver)
-        look(driver, width, dark=dark)
-        return driver
+        running.append(started(tmp_path / f"profile-{len(running)}", javascript=javascript))
+        look(running[-1], width, dark=dark)
+        return running[-1]
 
     yield start
-    for driver in started:
+    for driver in running:
         driver.quit()

@@ -15,8 +15,22 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 Start = Callable[..., "Chrome"]
+TEXT = "document.getElementById('main').textContent.replace(/\\s+/g, ' ')"
+TOO_WIDE = "const all = document.documentElement; return all.scrollWidth - all.clientWidth"
+LINES = "return [...document.querySelectorAll('#lines .line')].map((one) => one.innerText.trim())"
+FOREIGN = "return document.querySelectorAll('main img, main script, main iframe, main [onerror], main [style]').length"
 STATIC = ROOT / "sdk" / "podtask" / "ui" / "static"
 HOSTILE = '<img src=x onerror="document.title=`taken`"></script><script>document.title="taken"</script>\u202e\x1b[31m'
+HOSTILE_PATHS = (
+    "flow-runs",
+    "flow-runs/evil-flow",
+    "flow-runs/evil-flow?q=%3Cscript%3E",
+    "task-runs",
+    "task-runs/evil",
+    "task-runs/evil?find=img",
+    "task-runs/evil/yaml",
+    "task-runs/evil/delete",
+)
 PATHS = {
     "day": ("flow-runs", "flow-runs/etl-1f3a52b7", "flow-runs/train-77c0de", "flow-runs/ingest-0ff1ce",
             "task-runs", "task-runs/load", "task-runs/load/retry", "task-runs/load/yaml", "task-runs/nothing"),
@@ -51,7 +65,9 @@ def violations(driver: Chrome, checks: Path) -> list[str]:
     """What axe-core objects to."""
     if not driver.execute_script("return Boolean(window.axe)"):
         driver.execute_script((checks / "axe-core" / "axe.min.js").read_text())
-    found = driver.execute_async_script("const done = arguments[0]; axe.run().then((result) => done(result.violations))")
+    found = driver.execute_async_script(
+        "const done = arguments[0]; axe.run().then((result) => done(result.violations))"
+    )
     return [f"{one['id']}: {[node['html'][:200] for node in one['nodes'][:3]]}" for one in found]
 
 
@@ -70,7 +86,9 @@ def test_every_page_fits_and_is_accessible(world: World, chromium: Start, checks
         visit(world, driver, path)
         for width, dark in ((360, False), (360, True), (1600, False), (1600, True), (3840, False)):
             look(driver, width, dark=dark)
-            wide = driver.execute_script("const all = document.documentElement; return all.scrollWidth - all.clientWidth")
+            wide = driver.execute_script(
+                "const all = document.documentElement; return all.scrollWidth - all.clientWidth"
+            )
             assert wide <= 0, f"{path} is {wide} px wider than a window of {width} px"
             assert violations(driver, checks) == [], f"{path} at {width} px{' in the dark' if dark else ''}"
     assert complaints(driver) == []
@@ -85,9 +103,9 @@ def test_what_changes_is_on_the_page_without_a_reload(world: World, chromium: St
     done = worlds.task_run("fold-2", task="fit", flow="train", flow_run="train-77c0de", created=200,
                            attempts=[worlds.attempt(1, 100, 1)])  # fmt: skip
     world.cluster.put(done)
-    until(driver, "return document.body.innerText.includes('4 Completed')")
+    until(driver, f"return {TEXT}.includes('4 Completed')")
     world.cluster.drop(done)
-    until(driver, "return document.body.innerText.includes('9 in all')")
+    until(driver, f"return {TEXT}.includes('9 in all')")
     assert driver.execute_script("return window.same") == "yes"
     assert complaints(driver) == []
 
@@ -98,14 +116,8 @@ def test_a_lost_watch_loses_nothing(world: World, chromium: Start) -> None:
     driver = entered(world, chromium())
     visit(world, driver, "flow-runs/hello-5f1c")
     until(driver, "return document.getElementById('pulse').textContent === 'Live'")
-    with world.cluster.changed:
-        world.cluster.oldest = world.cluster.version + 1
-        late = worlds.task_run("late", flow="hello", flow_run="hello-5f1c")
-        world.cluster.runs["team", "late"] = late
-        world.cluster.version += 1
-        world.cluster.news_lost = True  # type: ignore[attr-defined]
-        world.cluster.changed.notify_all()
-    until(driver, "return document.body.innerText.includes('2 in all')", seconds=60)
+    world.cluster.forget(worlds.task_run("late", flow="hello", flow_run="hello-5f1c"))
+    until(driver, f"return {TEXT}.includes('2 in all')")
 
 
 def test_a_log_is_followed_while_it_is_printed(world: World, chromium: Start) -> None:
@@ -116,7 +128,9 @@ def test_a_log_is_followed_while_it_is_printed(world: World, chromium: Start) ->
     driver = entered(world, chromium())
     visit(world, driver, "task-runs/busy")
     until(driver, "return document.getElementById('logend').textContent.startsWith('This is the end')")
-    lines = driver.execute_script("return [...document.querySelectorAll('#lines .line')].map((one) => one.innerText.trim())")
+    lines = driver.execute_script(
+        "return [...document.querySelectorAll('#lines .line')].map((one) => one.innerText.trim())"
+    )
     assert lines == [f"row {n} <b>" for n in range(20)]
     assert driver.execute_script("return document.querySelectorAll('#lines .a-green').length") == 20
     assert complaints(driver) == []
@@ -130,8 +144,9 @@ def test_hostile_texts_are_texts(world: World, chromium: Start) -> None:
     value = {"value": f'"{HOSTILE}"', "digest": "0" * 64, "size": 3, "serializer": HOSTILE[:200], "attempt": 1}
     tried = worlds.attempt(1, 100, 50, "Failed", message=HOSTILE, cure=HOSTILE, node=HOSTILE)
     status = {"error": error, "cache": cache, "result": value, "message": HOSTILE, "duration": HOSTILE[:30]}
-    run = worlds.task_run(name, "Failed", task=HOSTILE, flow=HOSTILE, flow_run="evil-flow", attempts=[tried], status=status,
-                          spec={"parameters": {HOSTILE: HOSTILE}, "tags": [HOSTILE]})  # fmt: skip
+    asked = {"parameters": {HOSTILE: HOSTILE}, "tags": [HOSTILE]}
+    run = worlds.task_run(name, "Failed", task=HOSTILE, flow=HOSTILE, flow_run="evil-flow", attempts=[tried],
+                          status=status, spec=asked)  # fmt: skip
     run["metadata"]["annotations"] = {"note": HOSTILE}
     parameters = [{"name": HOSTILE, "type": HOSTILE, "value": HOSTILE, "omitted": HOSTILE}]
     spec = {"pin": HOSTILE, "driver": {"id": "1", "host": HOSTILE, "program": HOSTILE, "sdkVersion": HOSTILE}}
@@ -144,18 +159,15 @@ def test_hostile_texts_are_texts(world: World, chromium: Start) -> None:
     world.cluster.events.append(event)
     world.store.put(world.keys("uid-evil").log + "000001", f"{HOSTILE}\n".encode())
     driver = entered(world, chromium())
-    for path in ("flow-runs", "flow-runs/evil-flow", f"flow-runs/evil-flow?q={'%3Cscript%3E'}", "task-runs",
-                 "task-runs/evil", "task-runs/evil?find=img", "task-runs/evil/yaml", "task-runs/evil/delete"):  # fmt: skip
+    for path in HOSTILE_PATHS:
         visit(world, driver, path)
-        assert "taken" not in driver.title.replace(HOSTILE[:40], "").split("·")[-1]
-        inside = "return document.querySelectorAll('main img, main script, main iframe, main [onerror], main [style]').length"
-        assert driver.execute_script(inside) == 0, path
+        assert driver.title != "taken"
+        assert driver.execute_script(FOREIGN) == 0, path
         text = driver.execute_script("return document.body.innerText")
         assert "\u202e" not in text
         assert "\x1b" not in text
         if "q=" not in path:
             assert "<img src=x onerror=" in text, path
-    assert driver.execute_script("return document.title !== 'taken'")
     assert complaints(driver) == []
 
 
@@ -199,17 +211,27 @@ def test_ten_thousand_task_runs(world: World, chromium: Start, checks: Path) -> 
     worlds.many(world.cluster)
     driver = entered(world, chromium())
     driver.get(f"{world.address}/namespaces/team/flow-runs/wide-10k")
-    until(driver, "return document.body.innerText.includes('10,000 in all')", seconds=90)
+    until(driver, f"return {TEXT}.includes('10,000 in all')", seconds=90)
     assert len(driver.find_elements(By.CSS_SELECTOR, "section table tbody tr")) == 200
     assert len(driver.find_elements(By.CSS_SELECTOR, ".timeline li.trow")) == 4
     assert driver.execute_script("return document.getElementsByTagName('*').length") < 6000
     driver.find_element(By.LINK_TEXT, "Next").click()
-    until(driver, "return document.body.innerText.includes('201–400 of 10,000')")
+    until(driver, f"return {TEXT}.includes('of 10,000 Previous')")
     assert violations(driver, checks) == []
 
 
 def test_the_script_is_typed(checks: Path) -> None:
-    options = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--target", "es2022", "--lib", "es2022,dom,dom.iterable"]
+    options = [
+        "--noEmit",
+        "--allowJs",
+        "--checkJs",
+        "--strict",
+        "--target",
+        "es2022",
+        "--lib",
+        "es2022,dom,dom.iterable",
+    ]
     tsc = checks / "typescript" / "bin" / "tsc"
-    done = subprocess.run(["node", tsc, *options, "--types", "", STATIC / "page.js"], capture_output=True, text=True, check=False)  # fmt: skip
+    command = ["node", tsc, *options, STATIC / "page.js"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
