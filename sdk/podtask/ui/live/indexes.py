@@ -44,6 +44,15 @@ class Indexes:
         """The TaskRuns of one flow run, with their attempts."""
         return self._of(Source(namespace, selector=f"{LABEL_FLOW_RUN}={name}"), brief)
 
+    def flow_run_object(self, namespace: str, name: str) -> Reflector[str]:
+        """One FlowRun: its version."""
+        return self._of(Source(namespace, FLOW_RUN_PLURAL, fields=f"metadata.name={name}"), _version)
+
+    def flow_run_page(self, namespace: str, name: str, *, subflows: bool) -> list[Reflector[Any]]:
+        """Everything that the page of a flow run is drawn from."""
+        own: list[Reflector[Any]] = [self.flow_run(namespace, name), self.flow_run_object(namespace, name)]
+        return [*own, *([self.flow_runs(namespace)] if subflows else [])]
+
     def task_run(self, namespace: str, name: str) -> Reflector[str]:
         """One TaskRun: its version."""
         return self._of(Source(namespace, fields=f"metadata.name={name}"), _version)

@@ -75,7 +75,8 @@ def flow_run(request: Request) -> Response:
     query = Query.of(request.query_params.multi_items())
     viewer, now = desk_of(request).viewer, clock.now().timestamp()
     runs = viewer.indexes.flow_run(namespace, name)
-    version = version_of((runs,))
+    children = _children(viewer, namespace, name)
+    version = version_of(viewer.indexes.flow_run_page(namespace, name, subflows=bool(children)))
     found = viewer.flow_run(namespace, name)
     progress = runs.progress(PATIENCE_SECONDS)
     briefs = list(runs.rows())
@@ -98,13 +99,13 @@ def flow_run(request: Request) -> Response:
         first_failed=_first_failed(briefs),
         timeline=timeline(chosen, shown.rows, now),
         graph=graph(briefs),
-        children=_children(viewer, namespace, name) if found else [],
+        children=children,
         progress=(progress,),
         disruptions=sum(one.disruptions for one in briefs),
         retries=sum(one.retries for one in briefs),
         actions=_flow_run_actions(viewer, namespace, head),
         where=viewer.where(namespace),
-        live=path(namespace, "live", "flow-runs", name),
+        live=path(namespace, "live", "flow-runs", name) + ("?subflows=yes" if children else ""),
         version=version,
     )
 

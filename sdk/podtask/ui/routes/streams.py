@@ -23,7 +23,8 @@ def flow_runs(request: Request) -> Response:
     namespace, indexes = namespace_of(request), desk_of(request).viewer.indexes
     if request.path_params["name"] == ALL:
         return _stream(request, (indexes.flow_runs(namespace), indexes.task_runs(namespace)))
-    return _stream(request, (indexes.flow_run(namespace, flow_run_of(request)),))
+    subflows = "subflows" in request.query_params
+    return _stream(request, indexes.flow_run_page(namespace, flow_run_of(request), subflows=subflows))
 
 
 def task_runs(request: Request) -> Response:

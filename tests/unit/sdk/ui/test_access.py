@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from tests.unit.sdk.ui import worlds
 from tests.unit.sdk.ui.conftest import Browser, World
 
+from podtask.errors import PodtaskError
 from podtask.ui.access.sessions import IDLE_SECONDS, LINKS, SESSIONS, Sessions
+from podtask.ui.server import bound
 
 LIST = "/namespaces/team/flow-runs"
 
@@ -163,13 +171,37 @@ def test_names_in_urls_ask_the_api_server_nothing_else(world: World) -> None:
     ):
         for kind in ("task-runs", "flow-runs"):
             browser.get(f"/namespaces/team/{kind}/{name}/delete")
-            browser.get(
-                f"/namespaces/team/live/{kind}/{name}", Accept="text/event-stream"
-            ) if kind == "task-runs" else None
+        browser.get(f"/namespaces/team/live/task-runs/{name}", Accept="text/event-stream")
         browser.get(f"/namespaces/{name}/flow-runs")
     for _, path, _ in world.cluster.asked:
         assert path.startswith("/apis/podtask.dev/v1alpha1/namespaces/team/flowruns/"), path
         assert path.rpartition("/")[2] == "X", path
+
+
+def test_podtask_ui_as_a_person_starts_and_ends_it(world: World, tmp_path: Path) -> None:
+    worlds.one(world.cluster)
+    command = [sys.executable, "-m", "podtask.cli", "ui", "--port", "0"]
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        link = running.stdout.readline().removeprefix("Open ").strip()
+        port = int(link.removeprefix("http://127.0.0.1:").partition("/")[0])
+        browser = Browser(port)
+        assert browser.enter(link).status == 303
+        assert running.stdout.readline().startswith("For another browser: http://127.0.0.1:")
+        assert browser.get("/").headers["Location"] == LIST
+        assert "hello" in browser.get("/namespaces/team/task-runs/hello-ada").text
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+        assert running.stderr.read().strip() == ""
+
+
+def test_a_port_that_is_taken_is_a_sentence(world: World) -> None:
+    with pytest.raises(PodtaskError, match=f"Port {world.page.port} of 127.0.0.1 cannot be used .* --port"):
+        bound(world.page.port)
 
 
 class TestSessions:

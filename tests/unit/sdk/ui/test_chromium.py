@@ -106,6 +106,8 @@ def test_what_changes_is_on_the_page_without_a_reload(world: World, chromium: St
     until(driver, f"return {TEXT}.includes('4 Completed')")
     world.cluster.drop(done)
     until(driver, f"return {TEXT}.includes('9 in all')")
+    world.cluster.put(worlds.flow_run("train-77c0de", "Cancelled", flow="train", began=240))
+    until(driver, "return document.querySelector('.titles .chip').textContent.includes('Cancelled')")
     assert driver.execute_script("return window.same") == "yes"
     assert complaints(driver) == []
 
