@@ -35,6 +35,9 @@ ALLOWED = {
     "prometheus_client": ("operator/podtask_operator/",),
     "cloudpickle": ("runner-image/podtask_runner/", "sdk/podtask/"),
     "pickle": ("runner-image/podtask_runner/", "sdk/podtask/"),
+    "starlette": ("sdk/podtask/ui/",),
+    "uvicorn": ("sdk/podtask/ui/",),
+    "jinja2": ("sdk/podtask/ui/",),
     "moto": (),
     "pytest": (),
 }
