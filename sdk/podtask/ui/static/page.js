@@ -90,8 +90,12 @@ async function draw() {
       location.assign("/login");
       return;
     }
-    const text = await answer.text();
-    swap(new DOMParser().parseFromString(text, "text/html"));
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (fresh.body.dataset.live !== body.dataset.live && answer.ok && !typing()) {
+      location.reload(); // another attempt, or its end: another stream, another log
+      return;
+    }
+    swap(fresh);
   } catch {
     say("Not connected", true);
   } finally {

@@ -135,6 +135,10 @@ def test_a_log_is_followed_while_it_is_printed(world: World, chromium: Start) ->
     )
     assert lines == [f"row {n} <b>" for n in range(20)]
     assert driver.execute_script("return document.querySelectorAll('#lines .a-green').length") == 20
+    world.store.put(world.keys("uid-busy").log + "000001", b"all of it, from the bucket\n")
+    world.cluster.put(worlds.task_run("busy", attempts=[worlds.attempt(1, 5, 1)]))
+    until(driver, f"return {TEXT}.includes('all of it, from the bucket')")
+    assert driver.execute_script("return document.querySelector('.titles .chip').textContent").strip() == "Completed"
     assert complaints(driver) == []
 
 
