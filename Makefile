@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 WITH_CLUSTER ?= dev/with-cluster
 
 .PHONY: help demo demo-down test test-local test-sdk test-cluster test-long differential coverage check lint types layers \
-	generate drift lock bench docs changelog dist verify-dist release-check clean
+	generate drift lock bench screenshots docs changelog dist verify-dist release-check clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -23,6 +23,7 @@ test: check test-local test-cluster ## all tests, the ones on the real cluster i
 
 test-local: $(VENV)/ready ## tests that need no cluster
 	@command -v helm >/dev/null || dev/tools helm  # the chart is rendered
+	@dev/browser >/dev/null  # the page is looked at
 	pytest -m "not cluster and not long"
 
 test-sdk: $(VENV)/ready ## of these the tests of SDK, command and runner: they run on Python 3.10, too (make test-sdk PYTHON=python3.10)
@@ -72,8 +73,8 @@ lock: ## write requirements/ anew
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --python-version 3.10 -o requirements/runner.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator -o requirements/operator.txt
-	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes --extra cli --group test --group build -o requirements/sdk.txt
+	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --extra ui --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt
 	$(COMPILE) requirements/prefect-2.0b5.in --python-version 3.10 --no-annotate -o requirements/prefect-2.0b5.txt
 	$(COMPILE) requirements/mitmproxy.in --python-version 3.11 --no-annotate -o requirements/mitmproxy.txt
@@ -82,6 +83,9 @@ lock: ## write requirements/ anew
 
 bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 	dev/with-cluster python -m tests.bench
+
+screenshots: $(VENV)/ready ## the pictures of the page in docs/assets, taken anew with Chromium
+	python -m dev.page.screenshots
 
 docs: $(VENV)/ready ## the documentation as a site, in build/site
 	zensical build --clean --strict

@@ -20,7 +20,7 @@ EVERYWHERE = {"namespace", "context", "kubeconfig", "debug", "help"}
 
 def text() -> str:
     """The whole page."""
-    context = click.Context(app.podtask, info_name="podtask")
+    context = click.Context(app.podtask, info_name="podtask", **app.podtask.context_settings)
     groups = []
     for title, commands in app.SECTIONS.items():
         groups.append(f"## {title}")

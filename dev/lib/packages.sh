@@ -8,18 +8,20 @@ DEBIAN_PACKAGES=(
   openssl ca-certificates curl python3 util-linux psmisc
 )
 
+# missing_packages NAME...: those that are not installed.
 missing_packages() {
   local package
-  for package in "${DEBIAN_PACKAGES[@]}"; do
+  for package; do
     [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = 'ii ' ] || echo "$package"
   done
 }
 
+# install_packages [NAME...]: without a name those above.
 install_packages() {
-  command -v dpkg-query >/dev/null ||
-    die "this is no Debian: install by hand what these packages hold: ${DEBIAN_PACKAGES[*]}"
+  [ $# -gt 0 ] || set -- "${DEBIAN_PACKAGES[@]}"
+  command -v dpkg-query >/dev/null || die "this is no Debian: install by hand what these packages hold: $*"
   local missing
-  mapfile -t missing < <(missing_packages)
+  mapfile -t missing < <(missing_packages "$@")
   [ ${#missing[@]} -gt 0 ] || return 0
   [ "$(id -u)" = 0 ] || die "Debian packages are missing; as root: apt-get install ${missing[*]}"
   say "installing Debian packages: ${missing[*]}"

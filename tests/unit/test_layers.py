@@ -38,6 +38,9 @@ ALLOWED = {
     "pickle": ("runner-image/podtask_runner/", "sdk/podtask/"),
     "click": ("sdk/podtask/cli/",),
     "rich": ("sdk/podtask/cli/",),
+    "starlette": ("sdk/podtask/ui/",),
+    "uvicorn": ("sdk/podtask/ui/",),
+    "jinja2": ("sdk/podtask/ui/",),
     "moto": (),
     "pytest": (),
 }

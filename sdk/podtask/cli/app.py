@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "error": ("commands.result:error", "Print the traceback of a TaskRun that failed."),
         "watch": ("commands.watch:watch", "Watch TaskRuns until they have ended; the exit status is their outcome."),
         "wait": ("commands.wait:wait", "Wait for the end of TaskRuns; the exit status is their outcome."),
+        "ui": ("commands.ui:ui", "Show flow runs and task runs in a browser, on this machine, with your own rights."),
     },
     "Start": {
         "run": ("commands.run:run", "Run a flow of a Python file, or the TaskRuns of a YAML file on this machine."),

@@ -58,9 +58,12 @@ class Api:
         namespace: str,
         patience: Patience = Patience(),
         sleep: Callable[[float], object] = time.sleep,
+        context: str = "",
     ) -> None:
         self.namespace = namespace
         """That of the kube context, or `default`."""
+        self.context = context
+        """Name of the kube context; "" for a service account."""
         self._client = client
         self._patience = patience
         self._sleep = sleep
@@ -186,9 +189,10 @@ class Api:
         body: Any = None,
         *,
         content: str = "application/json",
+        accept: str = "application/json",
     ) -> Object:
         """One request, one JSON object. Not repeated. Raises `ClusterRefused`, `ClusterUnreachable`."""
-        with self.asking(asked, method, path, query or {}, body, content=content) as answer:
+        with self.asking(asked, method, path, query or {}, body, content=content, accept=accept) as answer:
             parsed = json.loads(answer.data)
         if not isinstance(parsed, dict):
             raise Busy(f"What answers at {self.server} is no API server ({asked}).", 502)
@@ -204,6 +208,7 @@ class Api:
         body: Any = None,
         *,
         content: str = "application/json",
+        accept: str = "application/json",
         read_seconds: float = ANSWER_SECONDS,
     ) -> Iterator[Any]:
         """An answer below 400, unread; the connection goes back when it was read, else it is closed."""
@@ -215,7 +220,7 @@ class Api:
                 method,
                 path,
                 query_params=list(query.items()),
-                header_params={"Accept": "application/json", "Content-Type": content},
+                header_params={"Accept": accept, "Content-Type": content},
                 body=body,
                 auth_settings=["BearerToken"],
             )
@@ -260,13 +265,14 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
     try:
         if kubeconfig is None and context is None and _in_pod():
             config.load_incluster_config(client_configuration=settings)
-            namespace = _IN_CLUSTER.read_text().strip()
+            namespace, name = _IN_CLUSTER.read_text().strip(), ""
         else:
             path = (
                 kubeconfig or os.environ.get("KUBECONFIG") or None
             )  # the client reads the variable once, at its import
             config.load_kube_config(path, context, client_configuration=settings)
-            namespace = _context(config, path, context).get("context", {}).get("namespace") or ""
+            used = _context(config, path, context)
+            namespace, name = used.get("context", {}).get("namespace") or "", str(used.get("name") or "")
     except Exception as error:  # not found, not YAML, not understood: the client has no word for all of it
         where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         why = f"there is no context '{context}'" if isinstance(error, StopIteration) else _one_line(error)
@@ -276,7 +282,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
         ) from error
     api_client = client.ApiClient(configuration=settings)  # pyright: ignore[reportAttributeAccessIssue]
     api_client.user_agent = USER_AGENT
-    return Api(api_client, namespace or "default")
+    return Api(api_client, namespace or "default", context=name)
 
 
 def _one_line(error: Exception) -> str:

@@ -18,11 +18,12 @@ from podtask.cli.common import selection
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.options import DURATION, latest, with_session
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import Seen
 from podtask.core.api.names import CacheOutcome
 from podtask.core.cache.entry import CacheEntry
 from podtask.core.cache.explain import Earlier, why_missed
 from podtask.core.storage.base import NotStored
+from podtask.inspection.durations import age, span
+from podtask.inspection.task_run import Seen
 from podtask.kube.bucket_access import human
 
 if TYPE_CHECKING:
@@ -213,10 +214,10 @@ def _of_run(session: Session, name: str) -> Iterator[Held]:
 def _row(one: Held, now: datetime) -> tuple[str, ...]:
     entry = one.entry
     key = entry.key if len(entry.key) <= SHOWN else f"{entry.key[: SHOWN - 1]}…"
-    left = "never" if entry.expires_at is None else printers.span((entry.expires_at - now).total_seconds())
+    left = "never" if entry.expires_at is None else span((entry.expires_at - now).total_seconds())
     expires = left if entry.live(now) else "expired"
     made = entry.producer
-    return key, made.task_run, str(made.attempt), human(entry.size), printers.age(entry.created_at, now), expires
+    return key, made.task_run, str(made.attempt), human(entry.size), age(entry.created_at, now), expires
 
 
 def _document(one: Held) -> object:

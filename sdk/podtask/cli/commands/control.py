@@ -11,9 +11,9 @@ from podtask.cli.common import output, selection
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.options import several, with_session
 from podtask.cli.common.session import Session
-from podtask.cli.common.task_run import KIND_PREFIX, Seen
 from podtask.cli.flows import steer
 from podtask.cli.flows.select import split
+from podtask.inspection.task_run import KIND_PREFIX, Seen
 from podtask.kube.errors import ClusterRefused
 
 Act = Callable[[Session, Seen], str]

@@ -12,7 +12,8 @@ from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.options import DURATION, with_session
 from podtask.cli.common.selection import Filter
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import Seen, bare, newest_first
+from podtask.inspection.durations import age
+from podtask.inspection.task_run import Seen, bare, newest_first
 
 COLUMNS = ("NAME", "STATE", "ATTEMPT", "CACHE", "DURATION", "AGE")
 WIDE = ("REASON", "NODE", "TASK", "FLOW", "FLOWRUN", "TAGS")
@@ -89,7 +90,7 @@ def list_runs(
         if text:
             printers.out(text)
     elif runs:
-        rows = [shape.row(run, printers.age(run.created_at, now)) for run in runs]
+        rows = [shape.row(run, age(run.created_at, now)) for run in runs]
         printers.out(printers.table(shape.head, rows, header=shape.header))
     else:
         where = "any namespace" if all_namespaces else f"namespace '{namespace}'"
@@ -120,6 +121,6 @@ def _changes(
         if event["type"] == "DELETED" or not asked.takes(run, session.now()) or rows.get(run.uid) == row:
             continue
         rows[run.uid] = row
-        cells = shape.row(run, printers.age(run.created_at, session.now()))
+        cells = shape.row(run, age(run.created_at, session.now()))
         widths = [max(width, len(click.unstyle(cell))) for width, cell in zip(widths, cells, strict=True)]
         printers.out(printers.padded(cells, widths))

@@ -14,15 +14,16 @@ from queue import SimpleQueue
 
 import click
 
-from podtask.cli.common import log_sources, selection
+from podtask.cli.common import selection
 from podtask.cli.common.exits import CommandFailed, Exit
-from podtask.cli.common.log_lines import Line
 from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows import steer
 from podtask.cli.flows.flow_run import is_flow
 from podtask.errors import PodtaskError
+from podtask.inspection import log_sources
+from podtask.inspection.log_lines import Line
+from podtask.inspection.task_run import Seen
 from podtask.support.terminal_text import visible_log
 from podtask.support.thread_pool import Workers
 

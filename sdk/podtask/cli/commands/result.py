@@ -16,11 +16,11 @@ import click
 from podtask.cli.common import output as printers
 from podtask.cli.common import selection
 from podtask.cli.common.exits import CommandFailed, Ended, outcome
-from podtask.cli.common.next_step import next_step
 from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import Seen
 from podtask.core.api.status import ErrorInfo, ResultInfo
+from podtask.inspection.next_step import next_step
+from podtask.inspection.task_run import Seen
 from podtask.support.terminal_text import visible_log
 from podtask_runner.names import FILE, JSON, NPY, PARQUET
 from podtask_runner.serialization.format import Word

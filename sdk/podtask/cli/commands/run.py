@@ -20,9 +20,9 @@ from podtask.cli.common import in_cluster as incluster
 from podtask.cli.common.exits import CommandFailed, Ended, Exit, outcome
 from podtask.cli.common.options import with_session
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import KIND_PREFIX
 from podtask.core.api.names import State
 from podtask.errors import FlowTimedOut, ParameterTypeError, PodtaskError, RunError
+from podtask.inspection.task_run import KIND_PREFIX
 
 if TYPE_CHECKING:
     from podtask import Flow

@@ -14,7 +14,7 @@ from podtask.cli.common import output as printers
 from podtask.cli.common.exits import CommandFailed, Ended, Exit
 from podtask.cli.common.options import DURATION, with_session
 from podtask.cli.common.session import Session, terminal
-from podtask.cli.common.task_run import KIND_PREFIX, Seen
+from podtask.inspection.task_run import KIND_PREFIX, Seen
 from podtask.kube.client import Object
 from podtask.kube.errors import ClusterRefused
 from podtask.support.terminal_text import visible_log

@@ -9,12 +9,12 @@ import click
 
 from podtask.cli.common import output, selection
 from podtask.cli.common.exits import CommandFailed, Ended, Exit, outcome
-from podtask.cli.common.next_step import next_step
 from podtask.cli.common.options import DURATION, several, with_session
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows import steer
 from podtask.cli.flows.select import alone
+from podtask.inspection.next_step import next_step
+from podtask.inspection.task_run import Seen
 
 Take = Callable[[Seen], None]
 

@@ -15,8 +15,8 @@ from podtask.cli.common.exits import CommandFailed, Ended, Exit, outcome
 from podtask.cli.common.live_runs import Lines, Table
 from podtask.cli.common.options import several, with_session
 from podtask.cli.common.session import Session, terminal
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows.select import alone
+from podtask.inspection.task_run import Seen
 
 
 @click.command()

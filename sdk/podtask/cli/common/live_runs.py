@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from podtask.cli.common import output
-from podtask.cli.common.task_run import Seen
 from podtask.core.api.names import State
+from podtask.inspection.durations import span
+from podtask.inspection.task_run import Seen
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -88,7 +89,7 @@ def _drawn(runs: list[Seen], now: datetime) -> RenderableType:
 def row(run: Seen, now: datetime) -> tuple[str, ...]:
     """One TaskRun."""
     began = run.status.started_at
-    ran = output.span(((run.status.finished_at or now) - began).total_seconds()) if began else ""
+    ran = span(((run.status.finished_at or now) - began).total_seconds()) if began else ""
     return run.name, run.task, output.state(run.word), str(run.raw.get("attempt", "")), ran, _why(run)
 
 

@@ -11,16 +11,15 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import click
 
-from podtask.cli.common.task_run import KIND_PREFIX, Seen
 from podtask.core.api.names import State
+from podtask.inspection.manifest_text import manifest, yaml_text
+from podtask.inspection.task_run import KIND_PREFIX, Seen
 from podtask.support.terminal_text import visible
 
-NONE = "<none>"
 COLOURS: Mapping[str, str] = {
     State.COMPLETED: "green",
     State.CACHED: "green",
@@ -74,52 +73,13 @@ def padded(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "   ".join(padded).rstrip()
 
 
-def age(since: datetime | None, now: datetime) -> str:
-    """How long ago, as kubectl writes ages (k8s.io/apimachinery, duration.HumanDuration)."""
-    return NONE if since is None else span((now - since).total_seconds())
-
-
-def span(seconds: float) -> str:
-    """`45s`, `3m10s`, `25m`, `2h5m`, `17h`, `3d4h`, `20d`, `2y30d`."""
-    whole = max(0, int(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if whole < 120:
-        return f"{whole}s"
-    if minutes < 10:
-        return _two(minutes, "m", whole % 60, "s")
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    if days < 8:
-        return _two(days, "d", hours % 24, "h")
-    if days < 730:
-        return f"{days}d"
-    return _two(days // 365, "y", days % 365, "d") if days < 8 * 365 else f"{days // 365}y"
-
-
-def _two(large: int, unit: str, small: int, smaller: str) -> str:
-    return f"{large}{unit}{small}{smaller}" if small else f"{large}{unit}"
-
-
 def objects(runs: Sequence[Seen], form: str, *, one: bool = False) -> str:
     """`-o json|yaml|name`: the TaskRuns as they are, without managedFields; several as a List, as kubectl does."""
     if form == "name":
         return "\n".join(f"{KIND_PREFIX}{run.name}" for run in runs)
-    items = [_shown(run.obj) for run in runs]
+    items = [manifest(run.obj) for run in runs]
     document: Any = items[0] if one and len(items) == 1 else {"apiVersion": "v1", "kind": "List", "items": items}
     return as_json(document) if form == "json" else as_yaml(document)
-
-
-def _shown(obj: Mapping[str, Any]) -> dict[str, Any]:
-    from podtask.core.api.names import API_VERSION
-    from podtask.core.api.names import KIND as KIND_NAME
-
-    meta = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
-    rest = {name: value for name, value in obj.items() if name not in ("apiVersion", "kind", "metadata")}
-    return {"apiVersion": API_VERSION, "kind": KIND_NAME, "metadata": meta, **rest}
 
 
 def value(given: Any) -> str:
@@ -143,13 +103,4 @@ def _json(document: Any, indent: int | None = None) -> str:
 
 def as_yaml(document: Any) -> str:
     """Block style, keys in their order, texts of several lines as blocks."""
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """Ours only: a representer is registered per class."""
-
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-    Dumper.add_representer(str, text)
-    return yaml.dump(document, Dumper=Dumper, sort_keys=False, allow_unicode=unicode(), width=120).rstrip("\n")
+    return yaml_text(document, unicode=unicode())

@@ -12,8 +12,8 @@ from datetime import datetime
 from podtask.backends.kubernetes.manifest import label_value, selector
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import Seen, bare, newest_first
 from podtask.core.api.names import LABEL_FLOW, State
+from podtask.inspection.task_run import Seen, bare, newest_first
 
 LATEST = "@latest"
 CANDIDATES = 10

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from podtask.cli.common.cluster import Cluster
+    from podtask.inspection.cluster import Cluster
     from podtask.kube.bucket_access import BucketAccess
     from podtask.settings import Settings
 
@@ -39,8 +39,8 @@ class Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if "cluster" in self.__dict__:
-            self.cluster.api.close()
+        if "_cluster" in self.__dict__:
+            self._cluster.api.close()
 
     @cached_property
     def settings(self) -> Settings:
@@ -49,11 +49,15 @@ class Session:
 
         return settings.load(namespace=self._given)
 
-    @cached_property
+    @property
     def cluster(self) -> Cluster:
         """The cluster. Raises `ClusterUnreachable`."""
+        return self._cluster
+
+    @cached_property
+    def _cluster(self) -> Cluster:
         try:
-            from podtask.cli.common.cluster import Cluster
+            from podtask.inspection.cluster import Cluster
             from podtask.kube.client import connect
 
             api = connect(self._kubeconfig, self._context)
@@ -78,6 +82,10 @@ class Session:
         """Do nothing for so long."""
         time.sleep(seconds)
 
+    def note(self, text: str) -> None:
+        """Something beside the answer, for people."""
+        note(text)
+
     def now(self) -> datetime:
         """The time of this machine."""
         return clock.now()
@@ -97,7 +105,20 @@ class Session:
     @property
     def where(self) -> str:
         """Options that a suggested command needs to reach the same place: ` -n team --context prod`, or nothing."""
-        given = {"-n": self._given, "--context": self._context, "--kubeconfig": self._kubeconfig}
+        return self._options({"-n": self._given}) + self.cluster_options
+
+    @property
+    def cluster_options(self) -> str:
+        """The same without the namespace."""
+        return self._options({"--context": self._context, "--kubeconfig": self._kubeconfig})
+
+    @property
+    def context_name(self) -> str:
+        """The kube context in use, for people; the server's address where there is none."""
+        return self._context or self.cluster.api.context or self.cluster.api.server
+
+    @staticmethod
+    def _options(given: dict[str, str | None]) -> str:
         return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)
 
 

@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from podtask import __version__
-from podtask.cli.common.cluster import Cluster
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
 from podtask.core.api.names import (
     CLIENT_CONFIG_MAP,
@@ -20,6 +19,7 @@ from podtask.core.api.names import (
     PLURAL,
     VERSION,
 )
+from podtask.inspection.cluster import Cluster
 from podtask.kube.errors import INSTALL, Asked, ClusterRefused
 
 CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD_NAME}"

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from podtask.cli.common.cluster import Cluster
 from podtask.cli.doctor.findings import Finding, warning
 from podtask.core.api.names import PLURAL
+from podtask.inspection.cluster import Cluster
 from podtask.kube.client import runs_path
 from podtask.kube.errors import Asked
 

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from podtask.cli.common.cluster import Cluster
-from podtask.cli.common.task_run import Seen
 from podtask.cli.doctor.cluster import clock
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
 from podtask.core.api.names import API_VERSION, KIND, Reason
+from podtask.inspection.cluster import Cluster
+from podtask.inspection.task_run import Seen
 from podtask.kube.errors import INSTALL, ClusterRefused
 
 SOURCE = """\

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from podtask.cli.common.task_run import moment
 from podtask.core.api.names import CONDITION_DRIVER_LOST, FLOW_RUN_KIND, FLOW_RUN_PLURAL, GROUP, FlowState
+from podtask.inspection.task_run import moment
 
 KIND_PREFIX = f"{FLOW_RUN_KIND.lower()}.{GROUP}/"
 PREFIXES = (KIND_PREFIX, f"{FLOW_RUN_PLURAL}.{GROUP}/", "flowrun/", "flowruns/", "pfr/", "flow/", "flows/")

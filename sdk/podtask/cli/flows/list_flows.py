@@ -16,6 +16,7 @@ from podtask.cli.flows import local
 from podtask.cli.flows.flow_run import KIND_PREFIX, SeenFlow, clean
 from podtask.cli.flows.select import api, newest_first
 from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, FLOW_RUN_PLURAL, FlowState
+from podtask.inspection.durations import age
 
 COLUMNS = ("NAME", "FLOW", "STATE", "TASKS", "DURATION", "AGE")
 WIDE = ("TITLE", "HOST", "TAGS", "PARENT", "MESSAGE")
@@ -107,7 +108,7 @@ def row(flow: SeenFlow, now: datetime, *, wide: bool = False, namespace: bool = 
     word = LOST if flow.lost is not None and not flow.finished else flow.word
     took = clean(flow.status.get("duration"))
     cells = [*([flow.namespace] if namespace else []), flow.name, flow.flow, output.state(word)]
-    cells += [clean(flow.status.get("tasks")), took, output.age(flow.created_at, now)]
+    cells += [clean(flow.status.get("tasks")), took, age(flow.created_at, now)]
     if wide:
         host = clean(flow.driver.get("host"))
         cells += [flow.title, host, ",".join(flow.tags), flow.parent, clean(flow.status.get("message"))]

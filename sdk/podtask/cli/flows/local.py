@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from podtask.backends.in_process.flow_records import read_all
 from podtask.cli.common.session import Session
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows.flow_run import SeenFlow, bare
 from podtask.cli.flows.select import chosen
 from podtask.cli.flows.tree import Tree, inside
+from podtask.inspection.task_run import Seen
 from podtask.kube.client import Object
 
 

@@ -10,10 +10,11 @@ from datetime import datetime
 
 from podtask.cli.common import output
 from podtask.cli.common.live_runs import counts
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows.flow_run import SeenFlow, clean
 from podtask.cli.flows.tree import Tree, critical_path, first_failure, seconds
 from podtask.core.api.names import FlowState, State
+from podtask.inspection.durations import age, span
+from podtask.inspection.task_run import Seen
 
 FEW = 50
 """So many task runs of one flow run have a line each; of more, each task has one."""
@@ -106,10 +107,10 @@ def _path(page: Page) -> Iterable[str]:
     if len(path) < 2:
         return
     took = [seconds(run, page.now) or 0.0 for run in path]
-    steps = [f"{run.name} ({output.span(each)})" for run, each in zip(path, took, strict=True)]
+    steps = [f"{run.name} ({span(each)})" for run, each in zip(path, took, strict=True)]
     if len(steps) > LONGEST_PATH:
         steps = [*steps[: LONGEST_PATH // 2], "…", *steps[-LONGEST_PATH // 2 :]]
-    yield from _fields(("Longest chain", f"{output.span(sum(took))}: {' -> '.join(steps)}"))
+    yield from _fields(("Longest chain", f"{span(sum(took))}: {' -> '.join(steps)}"))
 
 
 def _failure(page: Page) -> Iterable[str]:
@@ -118,7 +119,7 @@ def _failure(page: Page) -> Iterable[str]:
         return
     error = run.status.error
     why = f"{error.type}: {error.message}" if error else run.status.message or ""
-    ended = output.age(run.status.finished_at, page.now)
+    ended = age(run.status.finished_at, page.now)
     yield from _fields(("Failed first", f"{run.name} {output.state(run.word)} {ended} ago: {clean(why)[:500]}"))
 
 
@@ -158,7 +159,7 @@ def again(flow: SeenFlow, where: str) -> str:
 
 def _took(run: Seen, now: datetime) -> str:
     took = seconds(run, now)
-    return "" if took is None else output.span(took)
+    return "" if took is None else span(took)
 
 
 def _fields(*pairs: tuple[str, str | None]) -> Iterable[str]:
@@ -166,4 +167,4 @@ def _fields(*pairs: tuple[str, str | None]) -> Iterable[str]:
 
 
 def _time(when: datetime | None, now: datetime) -> str | None:
-    return None if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC ({output.age(when, now)} ago)"
+    return None if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC ({age(when, now)} ago)"

@@ -9,13 +9,13 @@ from dataclasses import replace
 from podtask.cli.common import live_runs, output
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.session import Session, note, terminal
-from podtask.cli.common.task_run import KIND_PREFIX as TASK_RUN
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows import local, page, select
 from podtask.cli.flows.flow_run import KIND_PREFIX, SeenFlow, clean
 from podtask.cli.flows.tree import gathered, inside, selector, selectors
 from podtask.core.api.names import FLOW_RUN_PLURAL, LABEL_RETRY_OF, FlowState
 from podtask.core.api.resubmit import repeat
+from podtask.inspection.task_run import KIND_PREFIX as TASK_RUN
+from podtask.inspection.task_run import Seen
 from podtask.kube.errors import ClusterRefused
 
 _EXITS = {

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from podtask.cli.common.session import Session
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows.flow_run import SeenFlow
 from podtask.cli.flows.select import api
 from podtask.core.api.names import LABEL_FLOW_RUN, LABEL_ROOT_FLOW_RUN, State
+from podtask.inspection.task_run import Seen
 
 AT_ONCE = 100
 """Flow runs in one label selector."""

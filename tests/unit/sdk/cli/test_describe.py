@@ -10,8 +10,8 @@ import yaml
 from tests.unit.sdk.cli.conftest import NOW, Terminal
 from tests.unit.sdk.cli.runs import FAILED, attempt, run
 
-from podtask.cli.common.next_step import next_step
-from podtask.cli.common.task_run import Seen
+from podtask.inspection.next_step import next_step
+from podtask.inspection.task_run import Seen
 
 GOLDEN = Path(__file__).with_name("describe.golden.txt")
 CONDITIONS = [

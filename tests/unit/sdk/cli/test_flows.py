@@ -10,10 +10,10 @@ from tests.unit.sdk.cli.apiserver import Refuse
 from tests.unit.sdk.cli.conftest import Terminal
 from tests.unit.sdk.cli.runs import run
 
-from podtask.cli.common.task_run import Seen
 from podtask.cli.flows import steer
 from podtask.cli.flows.flow_run import SeenFlow, clean
 from podtask.cli.flows.tree import critical_path, inside
+from podtask.inspection.task_run import Seen
 
 ID = "6f0ceff0-3aa5-4c21-bd05-90280060aaf5"
 INNER = "0000aaaa-3aa5-4c21-bd05-90280060aaf5"

@@ -10,7 +10,7 @@ from tests.unit.sdk.cli.apiserver import Refuse
 from tests.unit.sdk.cli.conftest import Terminal
 from tests.unit.sdk.cli.runs import run
 
-from podtask.cli.common import output
+from podtask.inspection.durations import span
 
 FLOW_RUN = "6f0ceff0-3aa5-4c21-bd05-90280060aaf5"
 
@@ -141,6 +141,6 @@ def test_ages_are_written_as_kubectl_does() -> None:
         "many years": (timedelta(days=4000).total_seconds(), "10y"),
         "a clock that is behind": (-5, "0s"),
     }
-    assert {name: output.span(seconds) for name, (seconds, _) in spans.items()} == {
+    assert {name: span(seconds) for name, (seconds, _) in spans.items()} == {
         name: text for name, (_, text) in spans.items()
     }

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.sdk.cli.conftest import Terminal
 from tests.unit.sdk.cli.runs import FAILED, STATES, attempt, run
 
-from podtask.cli.common.cluster import Cluster
+from podtask.inspection.cluster import Cluster
 from podtask.kube.client import Api
 from podtask.kube.errors import ClusterUnreachable
 
@@ -100,7 +100,7 @@ def test_a_long_line_comes_once_over_a_broken_connection(monkeypatch: pytest.Mon
             raise ClusterUnreachable("gone")
 
     monkeypatch.setattr(Cluster, "_log", asked)
-    monkeypatch.setattr("podtask.cli.common.cluster.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("podtask.inspection.cluster.PAUSE_SECONDS", 0.0)
     got = list(Cluster(cast("Api", None), "team").log("team", "load-1", follow=True))
     assert got == [*first, (b"2", b"d"), (b"2", b"e\n"), (b"3", b"f\n")]
 
@@ -253,7 +253,7 @@ def test_following_waits_for_the_runs_own_pod_and_says_whose_is_there(
         if len(looks) == 2:  # the other pod is gone, and its own one is there
             podtask.cluster.pods["team", "load-1"] = {"spec": {}}
 
-    monkeypatch.setattr("podtask.cli.common.log_sources.time.sleep", looked)
+    monkeypatch.setattr("podtask.inspection.log_sources.time.sleep", looked)
     said = podtask("logs load -f")
     assert (said.out, said.err.count("belongs to another object")) == ("one\n\nthree\n", 1)
     assert len(looks) == 2

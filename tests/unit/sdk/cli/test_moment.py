@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from podtask.cli.common.task_run import moment
+from podtask.inspection.task_run import moment
 
 
 @pytest.mark.parametrize(

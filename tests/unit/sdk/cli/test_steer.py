@@ -53,7 +53,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_an_error(podtask: Termi
 
 
 def test_waiting_outlives_an_api_server_that_starts_again(podtask: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podtask.cli.common.cluster.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("podtask.inspection.cluster.PAUSE_SECONDS", 0)
     podtask.cluster.add(run("x", "Running"))
     away = Refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request")
     answers: list[object] = [{"items": [run("x", "Running")]}, away, away, away, {"items": [run("x", "Completed")]}]
@@ -74,7 +74,7 @@ def test_waiting_outlives_an_api_server_that_starts_again(podtask: Terminal, mon
 def test_a_run_that_is_deleted_while_the_watch_is_interrupted_is_an_error(
     podtask: Terminal, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr("podtask.cli.common.cluster.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("podtask.inspection.cluster.PAUSE_SECONDS", 0)
     podtask.cluster.add(run("x", "Running"))
     gone: list[object] = [{"items": [run("x", "Running")]}, Refuse(410, "Expired", "too old resource version"), {}]
 

@@ -10,7 +10,7 @@ from tests.unit.sdk.cli.runs import run
 
 from podtask.cli.commands.watch import FEW, HEAD, counts, row
 from podtask.cli.common import output
-from podtask.cli.common.task_run import Seen
+from podtask.inspection.task_run import Seen
 
 LABELS = {"podtask.dev/flow-run": "etl-1"}
 

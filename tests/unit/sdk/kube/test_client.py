@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from podtask.cli.common.cluster import Cluster
+from podtask.inspection.cluster import Cluster
 from podtask.kube.client import Api, Patience, connect
 from podtask.kube.errors import ClusterRefused, ClusterUnreachable
 

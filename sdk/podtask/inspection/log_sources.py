@@ -4,7 +4,7 @@
     bucket         runs/<uid>/<n>/log/000001, …: all of it, in pieces of up to 256 KiB, seconds late
 
 So an attempt that is over is read from the bucket, and from its pod only where the bucket cannot be used from here.
-Nothing is held in memory beyond one piece and, of a line that does not end, 64 KiB. Asked by: `logs`, `describing`.
+Nothing is held in memory beyond one piece and, of a line that does not end, 64 KiB. Asked by: the command and the page.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from podtask.cli.common.exits import CommandFailed
-from podtask.cli.common.log_lines import LONGEST, Line, cut
-from podtask.cli.common.session import Session, note
-from podtask.cli.common.task_run import Seen
 from podtask.core.storage.base import StoreError
 from podtask.core.storage.layout import pod_name
+from podtask.errors import PodtaskError
+from podtask.inspection.log_lines import LONGEST, Line, cut
+from podtask.inspection.task_run import Seen
 from podtask.kube.bucket_access import NoBucket
 from podtask.kube.errors import ClusterRefused
 
 if TYPE_CHECKING:
     from podtask.core.storage import ObjectInfo, Store
+    from podtask.inspection.cluster import Cluster
+    from podtask.kube.bucket_access import BucketAccess
 
 INSTEAD = "read it while the pod is there"
 LOOK_SECONDS = 1.0
@@ -35,64 +36,92 @@ NOT_THERE = (400, 404)
 """What the API server answers about a pod that has not started, or is gone."""
 
 
+class LogUnavailable(PodtaskError):
+    """The output of an attempt cannot be read; the text says why and what to do."""
+
+
+class Reader(Protocol):
+    """Where a log may be read from, and who is told that it was taken from the second-best place."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster."""
+        ...
+
+    def bucket(self, namespace: str) -> BucketAccess:
+        """The bucket, as that namespace's TaskRuns use it."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something beside the lines, for people."""
+        ...
+
+
 def over(run: Seen, number: int) -> bool:
     """True once the attempt is judged; older ones than the status keeps are."""
     attempt = run.attempt(number)
     return attempt.judged if attempt else run.finished or number < run.status.attempts_total
 
 
-def read(session: Session, run: Seen, number: int) -> Iterator[Line]:
-    """What the attempt has printed so far. Raises `CommandFailed` that names the cure where it cannot be read."""
+def read(reader: Reader, run: Seen, number: int) -> Iterator[Line]:
+    """What the attempt has printed so far. Raises `LogUnavailable` that names the cure where it cannot be read."""
     if not over(run, number):
-        yield from _of_pod(session, run, number)
+        yield from _of_pod(reader, run, number)
         return
     try:
-        store, pieces = _pieces(session, run, number)
+        store, pieces = _pieces(reader, run, number)
     except (NoBucket, StoreError) as why:
-        yield from _of_pod_instead(session, run, number, why)
+        yield from _of_pod_instead(reader, run, number, why)
         return
     if pieces:
         yield from _of_bucket(store, pieces)
     else:
-        yield from _of_pod(session, run, number)
+        yield from _of_pod(reader, run, number)
 
 
-def follow(session: Session, run: Seen, number: int) -> Iterator[Line]:
-    """What the attempt prints, as it prints it, from its beginning to its end."""
+def follow(reader: Reader, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
+    """What the attempt prints, as it prints it, to its end: from its beginning, or after the last `count` lines."""
     if over(run, number):
-        yield from read(session, run, number)
+        yield from _ended(reader, run, number, count)
         return
     others = False
     while True:
-        whose = _whose(session, run, number)
+        whose = _whose(reader, run, number)
         if whose is Whose.OTHERS and not others:
             others = True
-            note(_others(run, number))
+            reader.note(_others(run, number))
         try:
             if whose is Whose.OWN:
-                yield from session.cluster.log(run.namespace, pod_name(run.name, number), follow=True)
+                yield from reader.cluster.log(run.namespace, pod_name(run.name, number), follow=True, tail=count)
                 return
         except ClusterRefused as no:
             if no.status not in NOT_THERE:
                 raise
-        found = session.cluster.run(run.name, run.namespace)
+        found = reader.cluster.run(run.name, run.namespace)
         if found is None:
-            raise CommandFailed(f"TaskRun '{run.name}' was deleted.")
+            raise LogUnavailable(f"TaskRun '{run.name}' was deleted.")
         run = Seen(found)
         if over(run, number):
-            yield from read(session, run, number)
+            yield from _ended(reader, run, number, count)
             return
         time.sleep(LOOK_SECONDS)
 
 
-def tail(session: Session, run: Seen, number: int, count: int) -> list[bytes]:
+def _ended(reader: Reader, run: Seen, number: int, count: int | None) -> Iterator[Line]:
+    if count is None:
+        yield from read(reader, run, number)
+    else:
+        yield from ((b"", text + b"\n") for text in tail(reader, run, number, count))
+
+
+def tail(reader: Reader, run: Seen, number: int, count: int) -> list[bytes]:
     """The last lines, without their ends; of longer ones than 64 KiB the last pieces. Raises as `read`."""
     if not over(run, number):
-        return _texts(_of_pod(session, run, number, count), count)
+        return _texts(_of_pod(reader, run, number, count), count)
     try:
-        store, pieces = _pieces(session, run, number)
+        store, pieces = _pieces(reader, run, number)
     except (NoBucket, StoreError) as why:
-        return _texts(_of_pod_instead(session, run, number, why, count), count)
+        return _texts(_of_pod_instead(reader, run, number, why, count), count)
     data = b""
     for piece in reversed(pieces):
         data = store.get(piece.key) + data
@@ -110,9 +139,9 @@ def last_lines(lines: Iterator[Line], count: int) -> Iterator[Line]:
     return iter(deque(lines, maxlen=count))
 
 
-def _pieces(session: Session, run: Seen, number: int) -> tuple[Store, list[ObjectInfo]]:
+def _pieces(reader: Reader, run: Seen, number: int) -> tuple[Store, list[ObjectInfo]]:
     because = f"The log of attempt {number} of TaskRun {run.namespace}/{run.name} is in the cluster's bucket"
-    store, bucket = session.bucket(run.namespace).open(because, INSTEAD)
+    store, bucket = reader.bucket(run.namespace).open(because, INSTEAD)
     return store, list(store.list(bucket.attempt(run.uid, number).log))
 
 
@@ -130,14 +159,15 @@ def _of_bucket(store: Store, pieces: list[ObjectInfo]) -> Iterator[Line]:
         yield began, rest + b"\n"
 
 
-def _of_pod(session: Session, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
+def _of_pod(reader: Reader, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
     """The pod's own log; nothing where the pod has not started, is gone, or is another object's."""
-    whose = _whose(session, run, number)
+    whose = _whose(reader, run, number)
+    if whose is Whose.OTHERS:
+        reader.note(_others(run, number))
     if whose is not Whose.OWN:
-        note(_others(run, number)) if whose is Whose.OTHERS else None
         return
     try:
-        yield from session.cluster.log(run.namespace, pod_name(run.name, number), tail=count)
+        yield from reader.cluster.log(run.namespace, pod_name(run.name, number), tail=count)
     except ClusterRefused as no:
         if no.status not in NOT_THERE:
             raise
@@ -151,9 +181,9 @@ class Whose(enum.Enum):
     OTHERS = "another object's"
 
 
-def _whose(session: Session, run: Seen, number: int) -> Whose:
+def _whose(reader: Reader, run: Seen, number: int) -> Whose:
     """A name can be anybody's: an orphan of an earlier run, a pod that somebody made. A UID cannot."""
-    pod = session.cluster.pod(run.namespace, pod_name(run.name, number))
+    pod = reader.cluster.pod(run.namespace, pod_name(run.name, number))
     if pod is None:
         return Whose.NOBODYS
     owners = pod.get("metadata", {}).get("ownerReferences") or ()
@@ -169,13 +199,11 @@ def _others(run: Seen, number: int) -> str:
     )
 
 
-def _of_pod_instead(
-    session: Session, run: Seen, number: int, why: Exception, count: int | None = None
-) -> Iterator[Line]:
-    if _whose(session, run, number) is not Whose.OWN:
-        raise CommandFailed(str(why)) from why
-    note(f"podtask: from the pod, which keeps the newest 10 MB only. {why}")
-    yield from _of_pod(session, run, number, count)
+def _of_pod_instead(reader: Reader, run: Seen, number: int, why: Exception, count: int | None = None) -> Iterator[Line]:
+    if _whose(reader, run, number) is not Whose.OWN:
+        raise LogUnavailable(str(why)) from why
+    reader.note(f"podtask: from the pod, which keeps the newest 10 MB only. {why}")
+    yield from _of_pod(reader, run, number, count)
 
 
 def _rfc3339(seconds: float) -> bytes:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from podtask.cli.common.task_run import Seen
 from podtask.core.api.names import Reason, State
 from podtask.core.storage.layout import pod_name
+from podtask.inspection.task_run import Seen
 
 SILENCE_SECONDS = 15
 """After so long without a word of the operator, something is wrong."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from podtask.cli.common.log_lines import Line, cut
 from podtask.core.api.names import PLURAL, POD_CONTAINER
 from podtask.core.api.url_path import url_path
+from podtask.inspection.log_lines import Line, cut
 from podtask.kube.client import MERGE_PATCH, Api, Object, core_path, runs_path, utc
 from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable
 

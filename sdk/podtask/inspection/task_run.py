@@ -85,6 +85,16 @@ class Seen:
         return list(self.spec.get("tags") or ())
 
     @property
+    def upstream(self) -> list[str]:
+        """Names of the TaskRuns whose results it takes."""
+        return [str(up["taskRun"]) for up in self.spec.get("upstream") or ()]
+
+    @property
+    def waits_for(self) -> list[str]:
+        """Names of the TaskRuns that have to end before it."""
+        return [str(up["taskRun"]) for up in self.spec.get("waitFor") or ()]
+
+    @property
     def flow(self) -> str:
         """The flow's name, "" outside of any."""
         return self.labels.get(LABEL_FLOW, "")

@@ -1,0 +1,39 @@
+"""`podtask ui`: flow runs and task runs in a browser, with the rights of whoever types it.
+
+Next on the road: `podtask.ui.server`.
+"""
+
+from __future__ import annotations
+
+import webbrowser
+
+import click
+
+from podtask.cli.common import output
+from podtask.cli.common.exits import CommandFailed
+from podtask.cli.common.options import with_session
+from podtask.cli.common.session import Session
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 is any free one.")
+@click.option("--browser/--no-browser", default=False, help="Open the link in the default browser.")
+@with_session
+def ui(session: Session, *, port: int, browser: bool) -> None:
+    """Show flow runs and task runs in a browser, on this machine, with your own rights."""
+    try:
+        from podtask.ui.access.viewer import Viewer
+        from podtask.ui.server import Page
+    except ModuleNotFoundError as missing:
+        raise CommandFailed(f"The package '{missing.name}' is missing: pip install 'podtask[ui]'") from missing
+    first = True
+
+    def announce(link: str) -> None:
+        nonlocal first
+        output.out(f"Open {link}" if first else f"For another browser: {link}")
+        if first and browser:
+            webbrowser.open(link)
+        first = False
+
+    viewer = Viewer(session.cluster, session.bucket, session.context_name, session.cluster_options)
+    Page(viewer, port, announce, debug=click.get_current_context().find_root().obj["debug"]).serve()

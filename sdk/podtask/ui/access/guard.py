@@ -1,0 +1,133 @@
+"""In front of every request: the Host header, the session, the headers of every answer.
+
+    Host is not ours            400   another name points to 127.0.0.1 (DNS rebinding)
+    POST from another origin    403
+    no session                  303 to /login; a stream or a fragment 401
+    POST without form token     403
+
+Pure ASGI, so that streams pass through unbuffered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from podtask.ui.access.sessions import Sessions, same
+
+OPEN = ("/login", "/static/")
+"""What may be seen without a session: the way in, and how it looks."""
+FORM_TOKEN = "form_token"  # noqa: S105 - the name of a field
+FORM_LIMIT = 16 * 1024
+"""Bytes of a form."""
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class Guard:
+    """The ASGI application behind these checks."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, port: int) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        self._cookie = cookie_name(port)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = self._sending(scope, send)
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if host not in self._hosts:
+            text = f"This page is served as {' or '.join(sorted(self._hosts))} only. Open it by that address."
+            await PlainTextResponse(text, 400)(scope, receive, answer)
+            return
+        if scope["method"] not in ("GET", "HEAD") and headers.get("origin") not in (None, f"http://{host}"):
+            await PlainTextResponse("A form of another site may change nothing here.", 403)(scope, receive, answer)
+            return
+        session = self._sessions.find(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""))
+        scope.setdefault("state", {})["session"] = session
+        if scope["path"].startswith(OPEN):
+            await self._app(scope, receive, answer)
+        elif session is None:
+            await _way_in(headers)(scope, receive, answer)
+        elif scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, answer)
+        else:
+            body = await _body(receive)
+            if not same(form(body).get(FORM_TOKEN, ""), session.form_token):
+                text = "This form is not from this page, or from an older session. Go back, reload, and try again."
+                await PlainTextResponse(text, 403)(scope, receive, answer)
+                return
+            await self._app(scope, _again(body), answer)
+
+    def _sending(self, scope: Scope, send: Send) -> Send:
+        static = scope["path"].startswith("/static/")
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers["Cache-Control"] = "no-cache" if static else "no-store"
+            await send(message)
+
+        return sending
+
+
+def cookie_name(port: int) -> str:
+    """The name of the session's cookie."""
+    return f"podtask-ui-{port}"
+
+
+def form(body: bytes) -> dict[str, str]:
+    """The fields of a form; of several of a name the last."""
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=32)
+    except ValueError:
+        return {}
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _way_in(headers: Headers) -> PlainTextResponse | RedirectResponse:
+    if headers.get("x-live") or "text/event-stream" in headers.get("accept", ""):
+        return PlainTextResponse("The session has ended.", 401)
+    return RedirectResponse("/login", 303)
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body of a request, b"" where it is too long."""
+    data, more = b"", True
+    while more:
+        message = await receive()
+        data += message.get("body", b"") if len(data) <= FORM_LIMIT else b""
+        more = bool(message.get("more_body"))
+    return data if len(data) <= FORM_LIMIT else b""
+
+
+def _again(body: bytes) -> Receive:
+    first: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return first.pop() if first else {"type": "http.disconnect"}
+
+    return receive

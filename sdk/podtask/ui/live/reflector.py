@@ -1,0 +1,217 @@
+"""What is there now of one source: listed, then watched, in a thread of its own. Kept is a digest of each object.
+
+    list, page by page ──> complete ──> watch ──(ends)──> watch from there ──(410: too old)──> list anew
+                                          └─(401, 403)──> refused: what was kept is forgotten
+
+While nobody answers, what is there stays, with a sentence about it. It ends by itself when nobody has asked for five
+minutes. Asked by: `indexes`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from podtask.errors import PodtaskError
+from podtask.kube.client import Api, Object
+from podtask.kube.errors import Busy, ClusterRefused, ClusterUnreachable
+from podtask.ui.live.source import Source
+
+T = TypeVar("T")
+WATCH_SECONDS = 120
+"""After so long a watch is opened anew, and the viewer's rights are looked at again."""
+IDLE_SECONDS = 300.0
+LIMIT = 20_000
+"""Objects; of more the first in the order of their names are there, which the page says."""
+PAUSES = (0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries while nobody answers."""
+GONE, NO_SUCH_KIND = 410, 404
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is."""
+
+    count: int
+    complete: bool
+    """The list was read to its end once."""
+    cut: bool = False
+    """There are more than `LIMIT`."""
+    trouble: str | None = None
+    """Why it is not up to date, as a sentence."""
+    refused: bool = False
+    absent: bool = False
+    """The cluster does not know this kind."""
+
+
+class Reflector(Generic[T]):
+    """Of one source. Thread-safe."""
+
+    def __init__(self, api: Api, source: Source, digest: Callable[[Object], T]) -> None:
+        self.source = source
+        self._api = api
+        self._digest = digest
+        self._lock = threading.Lock()
+        self._known: dict[str, T] = {}
+        self._rows: tuple[T, ...] | None = None
+        self._progress = Progress(0, complete=False)
+        self._settled = threading.Event()
+        self._stopped = threading.Event()
+        self._listeners: dict[object, Callable[[], object]] = {}
+        self._version = 0
+        self._used = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"reflector {source.resource}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to list."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End at the next chance."""
+        self._stopped.set()
+
+    @property
+    def over(self) -> bool:
+        """True where nothing comes any more."""
+        return not self._thread.is_alive()
+
+    @property
+    def used(self) -> float:
+        """When somebody asked last."""
+        return self._used
+
+    def rows(self) -> tuple[T, ...]:
+        """What is there now."""
+        self._used = time.monotonic()
+        with self._lock:
+            if self._rows is None:
+                self._rows = tuple(self._known.values())
+            return self._rows
+
+    def progress(self, wait: float = 0.0) -> Progress:
+        """How far it is, after waiting for the whole list at most so many seconds."""
+        self._settled.wait(wait)
+        with self._lock:
+            return self._progress
+
+    @property
+    def version(self) -> int:
+        """Grows with every change."""
+        return self._version
+
+    def listen(self, heard: Callable[[], object]) -> Callable[[], None]:
+        """Call `heard`, in another thread, after every change; what comes back ends that."""
+        key = object()
+        with self._lock:
+            self._listeners[key] = heard
+
+        def end() -> None:
+            with self._lock:
+                self._listeners.pop(key, None)
+            self._used = time.monotonic()
+
+        return end
+
+    def _run(self) -> None:
+        version, failures = "", 0
+        while not self._stopped.is_set() and not self._idle():
+            try:
+                version = version or self._list()
+                version = self._watch(version)
+                failures = 0
+            except ClusterUnreachable as error:
+                failures = self._pause(error, failures)
+            except ClusterRefused as no:
+                if no.status == GONE:
+                    version = ""
+                    failures = self._wait(failures)
+                elif isinstance(no, Busy):
+                    failures = self._pause(no, failures)
+                else:
+                    self._refused(no)
+                    return
+            except Exception as error:  # noqa: BLE001 - a thread that ends without a word is a page that stands still
+                self._refused(PodtaskError(f"The answer of the API server was not understood: {error!r}"))
+                return
+
+    def _list(self) -> str:
+        seen: dict[str, T] = {}
+        version, cut = "", False
+        for items, version in self.source.pages(self._api):  # noqa: B007 - the last page's is the one
+            for item in items:
+                seen[str(item["metadata"]["uid"])] = self._digest(item)
+            cut = len(seen) >= LIMIT
+            if not self._progress.complete:
+                self._set(dict(seen), Progress(len(seen), complete=False, cut=cut))
+            if cut or self._stopped.is_set():
+                break
+        self._set(seen, Progress(len(seen), complete=True, cut=cut))
+        self._settled.set()
+        return version
+
+    def _watch(self, version: str) -> str:
+        self._clear_trouble()
+        for kind, obj, after in self.source.changes(self._api, version, WATCH_SECONDS):
+            version = after or version
+            if kind != "BOOKMARK":
+                self._changed(kind, obj)
+            if self._stopped.is_set() or self._idle():
+                break
+        return version
+
+    def _changed(self, kind: str, obj: Object) -> None:
+        uid = str(obj["metadata"]["uid"])
+        with self._lock:
+            if kind == "DELETED":
+                if self._known.pop(uid, None) is None:
+                    return
+            elif uid in self._known or len(self._known) < LIMIT:
+                digest = self._digest(obj)
+                if self._known.get(uid) == digest:
+                    return
+                self._known[uid] = digest
+            self._rows = None
+            self._progress = Progress(len(self._known), complete=True, cut=self._progress.cut)
+        self._tell()
+
+    def _set(self, known: dict[str, T], progress: Progress) -> None:
+        with self._lock:
+            self._known, self._rows, self._progress = known, None, progress
+        self._tell()
+
+    def _clear_trouble(self) -> None:
+        if self._progress.trouble is not None:
+            with self._lock:
+                self._progress = Progress(len(self._known), complete=True, cut=self._progress.cut)
+            self._tell()
+
+    def _pause(self, error: PodtaskError, failures: int) -> int:
+        with self._lock:
+            now = self._progress
+            self._progress = Progress(now.count, now.complete, now.cut, trouble=str(error))
+        self._settled.set()
+        self._tell()
+        return self._wait(failures)
+
+    def _wait(self, failures: int) -> int:
+        self._stopped.wait(PAUSES[min(failures, len(PAUSES) - 1)])
+        return failures + 1
+
+    def _refused(self, error: PodtaskError) -> None:
+        absent = getattr(error, "status", 0) == NO_SUCH_KIND
+        self._set({}, Progress(0, complete=True, trouble=None if absent else str(error), refused=True, absent=absent))
+        self._settled.set()
+
+    def _tell(self) -> None:
+        with self._lock:
+            self._version += 1
+            listeners = list(self._listeners.values())
+        for heard in listeners:
+            heard()
+
+    def _idle(self) -> bool:
+        with self._lock:
+            return not self._listeners and time.monotonic() - self._used > IDLE_SECONDS

@@ -1,0 +1,75 @@
+"""What every route works with, and the names in a URL, checked before anything is asked with them.
+
+A name of Kubernetes has no slash, question mark or dot dot in it: what has would ask the API server something else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from podtask.ui.access.sessions import Sessions, WebSession
+from podtask.ui.access.viewer import Viewer
+from podtask.ui.live.stream import Streams
+
+_NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_OBJECT = re.compile(r"(?!.*\.\.)[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
+@dataclass
+class Desk:
+    """Of one server."""
+
+    viewer: Viewer
+    sessions: Sessions
+    port: int
+    streams: Streams = field(default_factory=Streams)
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the server that a request came to."""
+    found: Desk = request.app.state.desk
+    return found
+
+
+def session_of(request: Request) -> WebSession:
+    """The session of a request that the guard let through."""
+    found: WebSession = request.state.session
+    return found
+
+
+def namespace_of(request: Request) -> str:
+    """The namespace in a URL. Raises 404 for what is no name of one."""
+    return _checked(_NAMESPACE, request.path_params["namespace"], "namespace")
+
+
+def task_run_of(request: Request) -> str:
+    """The TaskRun's name in a URL. Raises 404 as `namespace_of`."""
+    return _checked(_OBJECT, request.path_params["name"], "TaskRun")
+
+
+def flow_run_of(request: Request) -> str:
+    """The flow run's name in a URL, which is the value of a label. Raises 404 as `namespace_of`."""
+    return _checked(_LABEL, request.path_params["name"], "flow run")
+
+
+def attempt_of(request: Request, newest: int) -> int:
+    """`?attempt=`, or the newest; never another than there are."""
+    text = request.query_params.get("attempt", "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else newest
+    return number if 1 <= number <= newest else newest
+
+
+def is_namespace(text: str) -> bool:
+    """True for a name that a namespace may have."""
+    return _NAMESPACE.fullmatch(text) is not None
+
+
+def _checked(form: re.Pattern[str], text: str, kind: str) -> str:
+    if form.fullmatch(text) is None:
+        raise HTTPException(404, f"This is no name of a {kind}: {text[:100]}")
+    return text

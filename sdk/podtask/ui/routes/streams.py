@@ -1,0 +1,48 @@
+"""The stream of a tab: what it looks at, and the log it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from podtask.inspection import log_sources
+from podtask.ui.live.reflector import Reflector
+from podtask.ui.routes.desk import attempt_of, desk_of, flow_run_of, namespace_of, task_run_of
+from podtask.ui.routes.logs import TAIL
+
+ALL = "all"
+
+
+def flow_runs(request: Request) -> Response:
+    """Of the list, or of one flow run."""
+    namespace, indexes = namespace_of(request), desk_of(request).viewer.indexes
+    if request.path_params["name"] == ALL:
+        return _stream(request, (indexes.flow_runs(namespace), indexes.task_runs(namespace)))
+    subflows = "subflows" in request.query_params
+    return _stream(request, indexes.flow_run_page(namespace, flow_run_of(request), subflows=subflows))
+
+
+def task_runs(request: Request) -> Response:
+    """Of the list, or of one task run and the log of an attempt that goes on."""
+    namespace, viewer = namespace_of(request), desk_of(request).viewer
+    if request.path_params["name"] == ALL:
+        return _stream(request, (viewer.indexes.task_runs(namespace),))
+    name = task_run_of(request)
+    looked_at = (viewer.indexes.task_run(namespace, name),)
+    run = viewer.task_run(namespace, name) if "attempt" in request.query_params else None
+    number = attempt_of(request, run.status.attempts_total) if run else 0
+    if run is None or not number:
+        return _stream(request, looked_at)
+    return _stream(request, looked_at, partial(log_sources.follow, viewer, run, number, TAIL))
+
+
+def _stream(request: Request, looked_at: Sequence[Reflector[Any]], log: Any = None) -> Response:
+    answer = desk_of(request).streams.response(looked_at, log)
+    if answer is None:
+        raise HTTPException(503, "Too many tabs are open.")
+    return answer
