@@ -6,13 +6,13 @@ value.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from podtask.engine.flow_run import FlowRun
 from podtask.futures import BaseFuture
 from podtask.states import State, StateType, aggregate
+from podtask.support import containers
 
 
 def final_state(returned: Any, flow: FlowRun) -> State[Any]:
@@ -45,17 +45,7 @@ def value_of(state: State[Any], returned: Any) -> Any:
 
 def replaced(value: Any, by: Callable[[Any], Any]) -> Any:
     """A copy of the value with futures and states replaced; exact containers only, others stay as they are."""
-    if isinstance(value, (BaseFuture, State)):
-        return by(value)
-    kind = type(value)
-    if kind in (list, tuple, set):
-        items = [replaced(item, by) for item in value]
-        return kind(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if kind in (dict, OrderedDict):
-        pairs = [(replaced(key, by), replaced(item, by)) for key, item in value.items()]
-        same = all(new[0] is old[0] and new[1] is old[1] for new, old in zip(pairs, value.items(), strict=True))
-        return value if same else kind(pairs)
-    return value
+    return containers.replaced(value, lambda item: isinstance(item, (BaseFuture, State)), by)
 
 
 def _state_of(item: Any) -> Any:
