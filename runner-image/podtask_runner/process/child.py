@@ -21,6 +21,7 @@ from podtask_runner.attempt.execute import execute, refusal
 from podtask_runner.errors import RunnerError, ToldToStop
 from podtask_runner.process.handover import Handover
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict
+from podtask_runner.serialization import main_module
 from podtask_runner.storage.client import Reload, Store
 
 
@@ -60,7 +61,7 @@ def _settle(desk: Handover, supervisor: int) -> None:
     sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
     # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
-    sys.modules["__main__"] = types.ModuleType("__main__")
+    main_module.adopt()
     sys.argv = [""]
     _complete_path()
 

@@ -27,7 +27,7 @@ from podtask_runner.serialization.pickling import Pickler
 
 Reference = Callable[[object], "str | None"]
 
-_registry: Final = threading.Lock()
+_registry: Final = threading.RLock()
 _CACHED: Final = type(functools.lru_cache(lambda: None))
 _STAYS: Final = frozenset({"__builtins__", "__loader__", "__spec__", "__cached__"})
 """What of a module belongs to the interpreter that loaded it."""
@@ -87,6 +87,9 @@ class PackingPickler(Pickler):
         self._packing = packing
         self._reference = reference
 
+    def beside(self, stream: Any) -> Pickler:
+        return PackingPickler(stream, self._packing, self._reference)
+
     def persistent_id(self, obj: object) -> str | None:
         return self._reference(obj) if self._reference is not None else None
 
@@ -114,10 +117,7 @@ class PackingPickler(Pickler):
         name = getattr(obj, "__module__", None) or ""
         own = name in sys.modules and self._packing.by_value(name)
         if isinstance(obj, _CACHED):
-            return self._cached(obj) if own or name == "__main__" else super().reducer_override(obj)
-        registered = usage.registered(obj) if isinstance(obj, types.FunctionType) else None
-        if registered is not None and (own or name == "__main__"):  # its cache of types cannot be pickled
-            return pickled_names.dispatching, (), dict(registered), None, None, pickled_names.registering
+            return self.by_value(obj) if own else super().reducer_override(obj)
         with _registered(name) if own else _registry:
             reduced = super().reducer_override(obj)
             if reduced is NotImplemented and own and isinstance(obj, TypeVar):
@@ -128,10 +128,6 @@ class PackingPickler(Pickler):
             for code in usage.all_codes(obj.__code__):
                 self._packing.imported.update(usage.imports(code, obj.__globals__))
         return reduced
-
-    def _cached(self, obj: Any) -> Any:
-        """`functools.cache` names the function it wraps; where that name means nothing, the wrapped one travels."""
-        return pickled_names.cached_again, (obj.__wrapped__, obj.cache_parameters())
 
 
 @contextmanager
