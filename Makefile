@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo demo-down test test-local test-cluster test-long differential check lint types layers generate lock bench docs clean
+# What starts a cluster around a command: dev/with-cluster, or dev/kind on a machine with Docker.
+WITH_CLUSTER ?= dev/with-cluster
+
+.PHONY: help demo demo-down test test-local test-sdk test-cluster test-long differential coverage check lint types layers \
+	generate drift lock bench docs changelog dist verify-dist release-check clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,14 +25,23 @@ test-local: $(VENV)/ready ## tests that need no cluster
 	@command -v helm >/dev/null || dev/tools helm  # the chart is rendered
 	pytest -m "not cluster and not long"
 
+test-sdk: $(VENV)/ready ## of these the tests of SDK, command and runner: they run on Python 3.10, too (make test-sdk PYTHON=python3.10)
+	pytest -m "not cluster and not long" tests/unit/sdk tests/unit/runner tests/conformance
+
 test-cluster: $(VENV)/ready ## tests on the real cluster; starts it when it is not up
-	dev/with-cluster pytest -m "cluster and not long" --timeout 600
+	$(WITH_CLUSTER) pytest -m "cluster and not long" --timeout 600
 
 test-long: $(VENV)/ready ## everything, with many more examples
-	dev/with-cluster pytest --timeout 3600
+	$(WITH_CLUSTER) pytest --timeout 3600
 
 differential: ## record anew what prefect 2.0b5 does, in an environment of its own; fails where that changed
 	"$$(dev/prefect-beta)" -m tests.differential.record
+
+coverage: $(VENV)/ready ## branch coverage of the unit tests; fails where the lifecycle is not covered whole
+	coverage run -m pytest -q -m "not cluster and not long" --timeout 900 tests/unit
+	coverage combine -q
+	coverage report --include 'sdk/podtask/core/lifecycle/*' --fail-under 100
+	coverage report --sort cover
 
 check: lint types layers ## what needs no running code
 
@@ -43,11 +56,15 @@ types: $(VENV)/ready
 layers: $(VENV)/ready
 	lint-imports
 
-generate: $(VENV)/ready ## write what is generated from code: the CRD, its copy in the chart, the chart's README; the docs' reference and differences
-	python -m podtask.core.api.crd > crds/taskruns.podtask.dev.yaml
+generate: $(VENV)/ready ## write what follows from code: version numbers, the CRD, its copy in the chart, the chart's README; the docs' reference and differences
+	python -m dev.release.version
+	python -m podtask.core.crd > crds/taskruns.podtask.dev.yaml
 	python charts/generate.py
 	python -m tests.differential.document
 	python -m dev.docs
+
+drift: generate ## fail if what is generated was not fresh
+	git diff --exit-code -- crds charts docs examples README.md
 
 COMPILE := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 lock: ## write requirements/ anew
@@ -55,6 +72,7 @@ lock: ## write requirements/ anew
 	$(COMPILE) pyproject.toml --python-version 3.10 -o requirements/runner.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator -o requirements/operator.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes --extra cli --group test --group build -o requirements/sdk.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt
 	$(COMPILE) requirements/prefect-2.0b5.in --python-version 3.10 --no-annotate -o requirements/prefect-2.0b5.txt
 	$(COMPILE) requirements/mitmproxy.in --python-version 3.11 --no-annotate -o requirements/mitmproxy.txt
@@ -67,8 +85,22 @@ bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 docs: $(VENV)/ready ## the documentation as a site, in build/site
 	zensical build --clean --strict
 
+changelog: $(VENV)/ready ## what the next section of the changelog will be, from changes/
+	towncrier build --draft --version "$$(python -m dev.release.version --print)"
+
+dist: $(VENV)/ready ## the files of a release, in dist/: wheel, sdist, chart, CRD, install.yaml, SBOMs, krew manifest, checksums
+	@command -v helm >/dev/null || dev/tools helm
+	python -m dev.release dist
+
+verify-dist: $(VENV)/ready ## install from exactly the files in dist/ and try them; needs no cluster
+	@command -v helm >/dev/null || dev/tools helm
+	python -m dev.release.verify dist
+
+release-check: $(VENV)/ready ## fail unless TAG is the version, and the changelog is ready for it
+	python -m dev.release.version --tag "$(TAG)"
+
 clean:
-	rm -rf $(VENV) build/site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) dist build/site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	dev/venv $(PYTHON) $(VENV)

@@ -15,7 +15,7 @@ _REFERENCES = re.compile(r"\s*\((?:seed|design)\b[^)]*\)")
 def prose(thing: Any) -> str:
     """The docstring for users: without references to the sources of a rule."""
     text = _REFERENCES.sub("", inspect.getdoc(thing) or "").strip()
-    return text.replace("the seed's", "the Prefect 2.0 beta's")
+    return text.replace("the seed", "the Prefect 2.0 beta")
 
 
 def first_sentence(thing: Any) -> str:

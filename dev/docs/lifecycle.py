@@ -125,7 +125,9 @@ def _pods(seen: Observed, now: datetime) -> Iterator[Observed]:
     if attempt.started_at is None:
         yield shown
         yield replace(shown, pod=replace(pod, waiting=Why(Reason.IMAGE_PULL, "no")))
-    yield replace(shown, pod=replace(pod, phase=PodPhase.RUNNING, started_at=began))
+    runs = replace(shown, pod=replace(pod, phase=PodPhase.RUNNING, started_at=began))
+    yield runs
+    yield replace(runs, stored=_said(Verdict.COMPLETED))
     ended = replace(pod, phase=PodPhase.ENDED, started_at=began)
     yield replace(shown, pod=replace(ended, oom_killed=True))
     yield replace(shown, pod=replace(ended, disruption=Why(Reason.EVICTED, "no")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dev.docs.markdown import code, page, table
 
-from podtask_operator.process import metrics
+from podtask_operator.runtime import metrics
 
 HEAD = """\
 Served at `/metrics` of the operator's health port, in the Prometheus text format; how to scrape them:

@@ -11,10 +11,10 @@ from dev.docs.markdown import code, page, table
 
 import podtask
 from podtask import context, errors, options, states
-from podtask.core.api.crd import crd
 from podtask.core.api.status import camel_case
+from podtask.core.crd import crd
 from podtask.engine import hooks
-from podtask.flows import FlowOptions
+from podtask.options import FlowOptions
 
 HEAD = """\
 `from podtask import flow, task` and so on: everything here is a name of the package `podtask`, unless another module is

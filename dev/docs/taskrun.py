@@ -8,11 +8,11 @@ from typing import Any
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, page, sentence, table
 
-from podtask.core.api.crd import crd
 from podtask.core.api.names import API_VERSION, KIND, SHORT_NAME
 from podtask.core.api.spec import MUTABLE
-from podtask_operator.pods import template
-from podtask_operator.task_runs import validate
+from podtask.core.crd import crd
+from podtask_operator.pod_template import template
+from podtask_operator.pods import validate
 
 Schema = dict[str, Any]
 
@@ -39,6 +39,7 @@ def text() -> str:
         _template(),
         "## status\n\n" + _fields(root["properties"]["status"]),
         *_nested("status", root["properties"]["status"]),
+        PARAMETERS,
         _refusals(root),
         _columns(version["additionalPrinterColumns"]),
     )
@@ -73,6 +74,8 @@ def _kind(schema: Schema) -> str:
         return "integer or string"
     if "items" in schema:
         return f"list of {_kind(schema['items'])}"
+    if (schema.get("additionalProperties") or {}).get("x-kubernetes-preserve-unknown-fields"):
+        return "object"
     if isinstance(schema.get("additionalProperties"), dict):
         return f"map of {_kind(schema['additionalProperties'])}"
     return "date and time" if schema.get("format") == "date-time" else str(schema["type"])
@@ -119,6 +122,23 @@ def _where(name: str) -> str:
         "volumeMounts": "Mounts of the container; not below /podtask, /tmp, /proc, /sys and /dev (but /dev/shm).",
         "envFrom": "Sources of variables of the task's container.",
     }[name]
+
+
+PARAMETERS = """## What becomes of parameters
+
+Kubernetes keeps parameters as JSON, and YAML knows more values than JSON does.
+
+| In the file | What the task gets | Cure |
+|---|---|---|
+| `null`, by `kubectl apply` | nothing: kubectl leaves it out, and the parameter's default counts | `kubectl create` \
+and `podtask submit` keep null; `podtask doctor` names TaskRuns that lack one |
+| `1.0`, `1e3` | the integers 1 and 1000: a number without a fraction is an integer | `float(x)` in the task |
+| integers of more than 64 bits | a float of another value; `podtask submit` and `run -f --local` refuse them | write \
+text (in quotes), and `int(x)` in the task |
+| `.nan`, `.inf` | refused: JSON has no such numbers | write text (in quotes), and `float(x)` in the task |
+| dates and times of day | text |  |
+
+`podtask run -f FILE --local` gives the task what a cluster would give it."""
 
 
 def _refusals(root: Schema) -> str:

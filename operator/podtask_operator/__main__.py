@@ -9,8 +9,8 @@ import signal
 import sys
 
 from podtask_operator import settings
-from podtask_operator.process import health, leader_election, wiring
-from podtask_operator.process.logging import configure
+from podtask_operator.process import leader_election, probes, wiring
+from podtask_operator.runtime.logging import configure
 
 
 async def operate(told: settings.Settings) -> None:
@@ -27,7 +27,7 @@ def main() -> int:
         told = settings.load(os.environ)
         configure(told)
         asyncio.run(operate(told))
-    except (settings.SettingsError, health.PortTaken) as error:
+    except (settings.SettingsError, probes.PortTaken) as error:
         return _said(error, 2)
     except leader_election.Lost as error:
         return _said(error, 1)

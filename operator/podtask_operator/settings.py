@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from podtask.core.api.names import PodCleanup
+from podtask.core.gc import LEAST_SPARE
 from podtask.core.lifecycle.concurrency import Limits
-from podtask.core.storage.gc import LEAST_SPARE
 
 STORE: Final = "PODTASK_STORE"
 S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"
@@ -38,6 +38,8 @@ LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
 LEASE_NAMESPACE: Final = "PODTASK_LEASE_NAMESPACE"
 IDENTITY: Final = "PODTASK_IDENTITY"
 POD_UID: Final = "PODTASK_POD_UID"
+DOORBELL_HOST: Final = "PODTASK_DOORBELL_HOST"
+DOORBELL_PORT: Final = "PODTASK_DOORBELL_PORT"
 SWEEP_HOURS: Final = "PODTASK_SWEEP_HOURS"
 SWEEP_SPARE_HOURS: Final = "PODTASK_SWEEP_SPARE_HOURS"
 
@@ -93,8 +95,20 @@ class Settings:
     """Where the Lease is; the chart says its own namespace. Its name: `lease.name_of(namespaces)`."""
     identity: str = field(default_factory=_unique, compare=False)
     """Who holds the Lease. The chart says the pod's name: a container that is started again goes on at once."""
+    doorbell_host: str = ""
+    """The operator's own address as pods see it, for the datagrams of `events.doorbell`; empty: none are sent."""
+    doorbell_port: int = 8081
+    """The UDP port for them; 0: none."""
     pod_uid: str | None = None
     """UID of the pod `identity`, which then owns the Lease: uninstalling leaves none behind."""
+
+    @property
+    def doorbell(self) -> str | None:
+        """`address:port` as the grants tell it to runners."""
+        if not self.doorbell_host or not self.doorbell_port:
+            return None
+        host = f"[{self.doorbell_host}]" if ":" in self.doorbell_host else self.doorbell_host
+        return f"{host}:{self.doorbell_port}"
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -133,6 +147,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
         identity=environment.get(IDENTITY) or _unique(),
         pod_uid=environment.get(POD_UID) or None,
+        doorbell_host=environment.get(DOORBELL_HOST, ""),
+        doorbell_port=int(_number(environment, DOORBELL_PORT, Settings.doorbell_port)),
     )
 
 

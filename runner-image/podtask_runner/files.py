@@ -13,7 +13,6 @@ import stat
 from pathlib import Path
 from typing import IO, Any
 
-from podtask_runner import pickled_names
 from podtask_runner.names import FILE_LIMIT
 from podtask_runner.names import FILE_REFERENCE as REFERENCE
 from podtask_runner.storage.spool import file_digest, pieces
@@ -109,8 +108,9 @@ class File(os.PathLike[str]):
     def __repr__(self) -> str:
         return f"File({str(self.path)!r})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return pickled_names.file, (str(self.path),)
+    def __getstate__(self) -> dict[str, Path]:
+        """Only the path travels; whoever opens it will see whether the file is there."""
+        return {"path": self.path}
 
 
 class FileInside(TypeError):

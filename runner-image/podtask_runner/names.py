@@ -5,13 +5,17 @@ Above: `podtask.core.api.names` (labels, reasons, object keys). Beside: `podtask
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
+"""The newest version of the grants that is read here. 2: `code.bundle` and `code.overlay`."""
 
 # Where an attempt finds its grants, and what it may be told besides (environment of the supervisor).
 ENV_GRANTS: Final = "PODTASK_GRANTS"
 ENV_TERMINATION_LOG: Final = "PODTASK_TERMINATION_LOG"
+ENV_STDERR_MARK: Final = "PODTASK_STDERR_MARK"
+"""What stands before and after standard error in the one stream, for a reader that tells the two apart again."""
 ENV_RUN_NAME: Final = "PODTASK_TASK_RUN"
 ENV_ATTEMPT: Final = "PODTASK_ATTEMPT"
 
@@ -42,3 +46,10 @@ SOURCE_FILE: Final = "<task.source>"
 """Its file name in tracebacks."""
 OUT_OF_MEMORY: Final = "OutOfMemory"
 """`error.type` of a Crashed attempt whose child the kernel killed for memory."""
+
+PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
+"""The minor version of this interpreter: functions are pickled for one of them."""
+
+NPY: Final = "npy"
+PARQUET: Final = "parquet"
+"""Formats of arrays and tables."""

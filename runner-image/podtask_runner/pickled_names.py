@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import logging
 import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from podtask_runner.serializers import REGISTERED, register_serializer
 
 
 @dataclass(frozen=True)
@@ -61,27 +65,58 @@ def exception(
     return exc
 
 
-def file(path: str) -> Any:
-    """A `File`, unpickled where the file may be gone by now: who opens it will see."""
-    from podtask_runner.files import File
+def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...]) -> types.CodeType:
+    """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file."""
+    if lines and not Path(filename).exists():  # a file that is here may change; it is read when it is needed
+        _show(filename, first, lines)
+    return types.CodeType(*parts).replace(co_filename=filename)
 
-    found = File.__new__(File)  # without the check of its constructor
-    found.path = Path(path)
-    return found
+
+_shown: dict[str, list[str]] = {}
+"""The lines of files that are elsewhere, as far as their code came here."""
+
+
+def _show(filename: str, first: int, lines: tuple[str, ...]) -> None:
+    import linecache
+
+    if filename in linecache.cache and filename not in _shown:  # a cell of this notebook
+        return
+    whole = _shown.setdefault(filename, [])
+    whole += ["\n"] * (first - 1 + len(lines) - len(whole))
+    whole[first - 1 : first - 1 + len(lines)] = lines
+    linecache.cache[filename] = (len(whole), None, whole, filename)  # without a time: not checked against a file
 
 
 def equipped(serializers: tuple[tuple[str, type, Any, Any], ...], content: object) -> object:
     """The content; from now on the serializers are registered here."""
-    from podtask_runner.serialization.registry import REGISTERED, register_serializer
-
     for name, kind, dumps, loads in serializers:
         if name not in REGISTERED:
             register_serializer(name, kind, dumps=dumps, loads=loads)
     return content
 
 
+def logging_as(levels: dict[str, int], form: str | None, times: str | None, content: object) -> object:
+    """The content; in the process of a task, records come out as the script wanted them."""
+    attempt = sys.modules.get("podtask_runner.attempt.context")  # loaded wherever an attempt is executed
+    if attempt is not None and attempt.current() is not None:
+        _log_as(levels, form, times)
+    return content
+
+
+def _log_as(levels: dict[str, int], form: str | None, times: str | None) -> None:
+    """Records come out on standard error. An image that configured logging itself keeps its own way."""
+    root = logging.getLogger()
+    if root.handlers:
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(form or logging.BASIC_FORMAT, times))
+    root.addHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name or None).setLevel(level)
+
+
 def with_modules(modules: dict[str, types.ModuleType], content: object) -> object:
-    """The content; from now on the modules can be imported here."""
+    """The content; from now on the modules can be imported here. Written until modules travelled as files."""
     import cloudpickle
 
     for name, module in modules.items():
@@ -106,6 +141,19 @@ def filled(module: types.ModuleType, state: dict[str, Any]) -> types.ModuleType:
     return module
 
 
+def followed(module: str, qualname: str, steps: tuple[str, ...]) -> Any:
+    """What a module of the project calls by this name, and the attributes to go on by: `etl.load` and its `fn`."""
+    found: Any = importlib.import_module(module)
+    for name in (*qualname.split("."), *steps):
+        found = getattr(found, name)
+    return found
+
+
+def namespace(module: str) -> dict[str, Any]:
+    """The globals of a module, the very ones: functions that travel by value work on them."""
+    return vars(importlib.import_module(module))
+
+
 def cached_again(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
     """A function under `functools.lru_cache`, with an empty cache."""
     return functools.lru_cache(**parameters)(function)
@@ -125,29 +173,29 @@ def registering(dispatching: Any, registered: dict[type, Callable[..., Any]]) ->
 
 def definitions() -> Any:
     """What a script defined, to be opened where somebody needs it."""
-    from podtask_runner.serialization.definitions import Opened
+    from podtask_runner.script.definitions import Opened
 
     return Opened()
 
 
 def defined(opened: Any, chunk: bytes, who: tuple[str, str, str, str], number: int) -> object:
     """A class, a function or a constant of a script: the reader's own, or one made of the definitions."""
-    from podtask_runner.serialization.identity import Identity
+    from podtask_runner.script.identity import Identity
 
     return opened.get(chunk, Identity(*who), number)
 
 
 def made_class(who: tuple[str, str, str, str], *parts: Any) -> type:
     """A class before what refers to it."""
-    from podtask_runner.serialization import classes
-    from podtask_runner.serialization.identity import Identity
+    from podtask_runner.script import classes
+    from podtask_runner.script.identity import Identity
 
     return classes.made(Identity(*who), *parts)
 
 
 def filled_class(kind: type, content: dict[str, Any]) -> None:
     """The class gets what refers to it."""
-    from podtask_runner.serialization import classes
+    from podtask_runner.script import classes
 
     classes.filled(kind, content)
 
@@ -161,15 +209,15 @@ def made_function(
     cells: tuple[types.CellType, ...] | None,
 ) -> types.FunctionType:
     """A function before what it refers to."""
-    from podtask_runner.serialization import functions
-    from podtask_runner.serialization.identity import Identity
+    from podtask_runner.script import functions
+    from podtask_runner.script.identity import Identity
 
     return functions.made(code, copied, script, names, Identity(*who), cells)
 
 
 def filled_function(fn: types.FunctionType, content: tuple[Any, ...]) -> None:
     """The function gets what it refers to."""
-    from podtask_runner.serialization import functions
+    from podtask_runner.script import functions
 
     functions.filled(fn, content[0], content[1], whole=len(content) == 2)
 
@@ -189,7 +237,7 @@ def member(kind: Any, name: str | None, value: Any) -> Any:
 
 def own(who: tuple[str, str, str, str], script: str | None, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """A constant of a script: the reader's own, or a new one."""
-    from podtask_runner.serialization import definitions, identity, main_module
+    from podtask_runner.script import definitions, identity, main_module
 
     found = identity.find(identity.Identity(*who))
     if found is None:
@@ -212,7 +260,7 @@ def at_home(
 
 def filled_constant(obj: Any, content: tuple[dict[str, Any]]) -> None:
     """The constant gets its attributes, if it was made just now."""
-    from podtask_runner.serialization import definitions
+    from podtask_runner.script import definitions
 
     if definitions.finishes(obj):
         obj.__dict__.update(content[0])
@@ -250,7 +298,7 @@ def filled_alias(found: Any, content: tuple[Any]) -> None:
 
 def filled_dispatching(function: Any, registered: dict[type, Callable[..., Any]]) -> None:
     """The dispatching function gets its implementations, if it was made just now."""
-    from podtask_runner.serialization import definitions
+    from podtask_runner.script import definitions
 
     if definitions.finishes(function):
         registering(function, registered)

@@ -75,6 +75,10 @@ class Code:
     function: str = "main"
     entrypoint: str | None = None
     shipped: Blob | None = None
+    bundle: Blob | None = None
+    """The modules of the project, which `shipped`, the inputs and results name (`podtask_runner.bundle.archive`)."""
+    overlay: Blob | None = None
+    """What the driver changed in these modules after their import (`podtask_runner.bundle.overlay`)."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,15 @@ class Grants:
     python: str | None = None
     """Python minor the code was made with, such as "3.11"."""
     logs: LogPost | None = None
-    v: int = WIRE_VERSION
+    doorbell: str | None = None
+    """`address:port` of the operator, for one datagram once the outcome is stored; see `process.doorbell`."""
+    v: int = 1
+    """What a reader must know; see `version_of`."""
+
+
+def version_of(code: Code) -> int:
+    """The oldest version of the grants that does what they ask: a runner that ignores a bundle finds no modules."""
+    return 1 if code.bundle is None and code.overlay is None else WIRE_VERSION
 
 
 @dataclass(frozen=True)
@@ -174,7 +186,7 @@ class Outcome:
     error: Error | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds per phase: `load`, `run`, `store`, and `delay` when the task computed its own retry delay."""
-    v: int = WIRE_VERSION
+    v: int = 1
 
 
 def dump(message: Grants | Outcome) -> bytes:
@@ -184,12 +196,12 @@ def dump(message: Grants | Outcome) -> bytes:
 
 
 def dump_outcome(outcome: Outcome) -> bytes:
-    """The outcome in at most 4096 bytes: first the traceback shrinks, then inline payloads go, then the message."""
+    """The outcome in at most 4096 bytes: first the traceback shrinks, then inline payloads go, then the texts."""
     for smaller in _ever_smaller(outcome):
         data = dump(smaller)
         if len(data) <= TERMINATION_LIMIT:
             return data
-    raise AssertionError("an outcome without texts fits into the termination message")
+    raise AssertionError("the last of them fits, whatever the outcome was")
 
 
 def load_grants(data: bytes) -> Grants:
@@ -227,9 +239,18 @@ def _ever_smaller(outcome: Outcome) -> Iterator[Outcome]:
             yield replace(outcome, error=replace(error, traceback=tail))
         error = replace(error, traceback=None, inline=None)
         for keep in (1024, 256, 32):
-            yield replace(outcome, error=replace(error, type=error.type[:keep], message=error.message[:keep]))
+            yield replace(outcome, error=_cut(error, keep))
+        yield Outcome(outcome.outcome, error=_cut(error, 32))
     if result is not None:
         yield replace(outcome, result=replace(result, value=None, inline=None))
+    # Nothing that a task returns or raises gets here; process 1 says how it ended in any case.
+    text = f"What came of the attempt ({outcome.outcome}) takes more than {TERMINATION_LIMIT} bytes to say."
+    yield Outcome(Verdict.CRASHED, error=Error("OutcomeTooLarge", text, retryable=False))
+
+
+def _cut(error: Error, keep: int) -> Error:
+    cure = error.cure and error.cure[:keep]
+    return replace(error, type=error.type[:keep], message=error.message[:keep], cure=cure)
 
 
 _NESTED: dict[type, dict[str, Callable[[Any], Any]]] = {}

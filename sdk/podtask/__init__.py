@@ -6,7 +6,7 @@ What is here is all a flow author needs. Modules on the road of a call: `tasks` 
 of a flow: `flows` → `engine` → `returns`. Nothing heavy is imported before the first task is called.
 """
 
-from podtask.annotations import quote, ref, unmapped
+from podtask.annotations import quote, unmapped
 from podtask.context import get_run_context, get_run_logger, tags
 from podtask.errors import (
     BackendNotInstalled,
@@ -30,14 +30,17 @@ from podtask.errors import (
 )
 from podtask.files import File
 from podtask.flows import Flow, flow
-from podtask.futures import AsyncTaskFuture, TaskFuture
+from podtask.futures import AsyncTaskFuture, TaskFuture, ref
+from podtask.payloads.project import recorder
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from podtask.tasks import Task, task, task_input_hash
-from podtask_runner.hashing.encoder import register_hasher
-from podtask_runner.serialization.registry import register_serializer
+from podtask_runner.hashing.tokens import register_hasher
+from podtask_runner.serializers import register_serializer
 
 __version__ = "0.1.0"
+
+recorder.start()
 
 __all__ = [
     "AsyncTaskFuture",

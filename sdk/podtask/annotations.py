@@ -1,4 +1,4 @@
-"""Marks on arguments: `quote` (leave it alone), `unmapped` (the same for every element), `ref` (for type checkers).
+"""Marks on arguments: `quote` (leave it alone), `unmapped` (the same for every element).
 
 Used by: `podtask.tasks` and `podtask.payloads.arguments`.
 """
@@ -6,15 +6,12 @@ Used by: `podtask.tasks` and `podtask.payloads.arguments`.
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
-
-if TYPE_CHECKING:
-    from podtask.futures import BaseFuture
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class quote(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in the seed
+class quote(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in Prefect
     """Protects an argument: futures and states inside are not resolved. The task receives the bare value."""
 
     def __init__(self, value: T) -> None:
@@ -30,7 +27,7 @@ class quote(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in the 
         return pickle.loads, (cloudpickle.dumps(self.value),)
 
 
-class unmapped(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in the seed
+class unmapped(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in Prefect
     """Inside `.map(...)`: this argument is the same for every element."""
 
     def __init__(self, value: T) -> None:
@@ -38,8 +35,3 @@ class unmapped(Generic[T]):  # noqa: N801 - reads as a verb at the call, as in t
 
     def __repr__(self) -> str:
         return f"unmapped({self.value!r})"
-
-
-def ref(future: BaseFuture[T]) -> T:
-    """The future itself, typed as its result: `add(ref(first), 2)` satisfies mypy and pyright. No waiting."""
-    return cast("T", future)

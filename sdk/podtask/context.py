@@ -14,15 +14,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podtask.core import clock
+from podtask.core.api import limits
 from podtask.errors import NoRunContext
 from podtask.support import run_logs
 
 if TYPE_CHECKING:
-    from podtask.engine.flow_run import FlowRun
-    from podtask.tasks import Task
+    import asyncio
+    import inspect
+    from collections.abc import Callable
+
+    from podtask.options import TaskOptions
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,22 @@ class TaskRunInfo:
     """Number of the attempt, from 1; 0 while a cache key is computed."""
 
 
+class DescribedTask(Protocol):
+    """A task as a `cache_key_fn` sees it: any `podtask.Task`."""
+
+    name: str
+    fn: Callable[..., Any]
+    options: TaskOptions
+    signature: inspect.Signature
+    tags: set[str]
+    task_key: str
+
+
 @dataclass(frozen=True)
 class TaskRunContext:
     """What `get_run_context()` gives inside a task, and what a `cache_key_fn` receives (seed: TaskRunContext)."""
 
-    task: Task[..., Any] | None
+    task: DescribedTask | None
     task_run: TaskRunInfo
     start_time: datetime
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -67,6 +82,13 @@ class FlowRunInfo:
     """Of an outermost run: what `PODTASK_FLOW_RUN_ID` has to be for a restarted driver to find its runs again."""
 
 
+class OpenFlowRun(Protocol):
+    """The flow run around a call, as futures see it; `podtask.engine.flow_run.FlowRun`."""
+
+    info: FlowRunInfo
+    loop: asyncio.AbstractEventLoop | None
+
+
 @dataclass(frozen=True)
 class FlowRunContext:
     """What `get_run_context()` gives inside a flow."""
@@ -74,7 +96,7 @@ class FlowRunContext:
     flow_run: FlowRunInfo
     start_time: datetime
     parameters: Mapping[str, Any]
-    run: FlowRun
+    run: OpenFlowRun
 
     @property
     def flow_run_id(self) -> str:
@@ -94,8 +116,11 @@ TAGS: ContextVar[frozenset[str]] = ContextVar("podtask_tags", default=frozenset(
 
 @contextmanager
 def tags(*names: str) -> Iterator[frozenset[str]]:
-    """Task runs made inside carry these tags besides their own; nested contexts add up (seed: `prefect.tags`)."""
-    token = TAGS.set(TAGS.get() | frozenset(names))
+    """Task runs made inside carry these tags besides their own; nested contexts add up (seed: `prefect.tags`).
+
+    Raises `ValueError` for more than a task run may have: 32 tags of 63 characters.
+    """
+    token = TAGS.set(limits.tags(TAGS.get() | frozenset(names)))
     try:
         yield TAGS.get()
     finally:

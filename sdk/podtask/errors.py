@@ -29,6 +29,7 @@ A task's own exception is raised as itself, never wrapped.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 
@@ -82,7 +83,14 @@ class NoRunContext(PodtaskError, RuntimeError):
         super().__init__(
             f"{function} was asked for where there is none; use it inside a function decorated with "
             f"{'@task' if 'task_run' in function else '@task or @flow'}."
+            + ("" if threading.current_thread() is threading.main_thread() else _IN_A_THREAD)
         )
+
+
+_IN_A_THREAD = (
+    " In a thread of your own: ask before it starts and pass the answer on, or start its function with "
+    "contextvars.copy_context().run(function)."
+)
 
 
 class UnpicklableArgument(PodtaskError, TypeError):
@@ -177,7 +185,10 @@ class TaskCancelled(RunError):
 
 
 class RemoteError(RunError):
-    """The task's exception cannot be rebuilt in this process; type, message and traceback are in the text."""
+    """The task's exception could not be pickled, or not be rebuilt here: its type and words, with its notes.
+
+    Its traceback is the cause.
+    """
 
 
 class ResultUnavailable(RunError):

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypedDict, TypeVar, overload
+from collections.abc import Callable, Coroutine
+from dataclasses import fields, replace
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
-from podtask.engine.hooks import Hook, checked
+from podtask.model.definitions import FlowDefinition
+from podtask.options import FlowArgs, FlowOptions
 from podtask.states import State
-from podtask.support.callables import function_of, name_of, owner_of, unwrapped
-from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
+from podtask.support.callables import owner_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,82 +31,22 @@ R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
 
-class FlowArgs(TypedDict, total=False):
-    """Keywords of `@flow` and `with_options`; their meaning is told at `FlowOptions`."""
-
-    name: str | None
-    description: str | None
-    version: str | None
-    task_runner: TaskRunner
-    timeout_seconds: float | None
-    validate_parameters: bool
-    log_prints: bool
-    backend: str | None
-    on_completion: Sequence[Hook]
-    on_failure: Sequence[Hook]
-
-
-@dataclass(frozen=True)
-class FlowOptions:
-    """Options of a flow. Raises `ValueError` for an impossible timeout."""
-
-    name: str | None = None
-    """Default: the function's name, with dashes for underscores."""
-    description: str | None = None
-    """Default: the function's docstring."""
-    version: str | None = None
-    task_runner: TaskRunner = ConcurrentTaskRunner()  # noqa: RUF009 - frozen, and without fields
-    timeout_seconds: float | None = None
-    """Of one run; async bodies are cancelled, sync ones left behind."""
-    validate_parameters: bool = True
-    """Check and coerce arguments by their annotations."""
-    log_prints: bool = False
-    backend: str | None = None
-    """Beats `PODTASK_BACKEND`; subflows use that of the flow around them."""
-    on_completion: Sequence[Hook] = ()
-    """Called in the driver, `(flow, run, state)`, when a run is completed; see `podtask.engine.hooks`."""
-    on_failure: Sequence[Hook] = ()
-    """The same when it failed."""
-
-    def __post_init__(self) -> None:
-        for name in ("on_completion", "on_failure"):
-            object.__setattr__(self, name, checked(name, getattr(self, name)))
-        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
-            raise ValueError(f"timeout_seconds must be a number greater than 0, not {self.timeout_seconds!r}")
-        if isinstance(self.task_runner, type):
-            object.__setattr__(self, "task_runner", self.task_runner())
-
-
-class Flow(Generic[P, R_co]):
+class Flow(FlowDefinition, Generic[P, R_co]):
     """A flow definition. `fn` is the plain function. Raises `TypeError` for something that is not callable."""
+
+    fn: Callable[P, R_co]
 
     def __init__(self, fn: Callable[P, R_co], **options: Unpack[FlowArgs]) -> None:
         self._set_up(fn, FlowOptions(**options))
 
     def _set_up(self, fn: Callable[P, R_co], options: FlowOptions) -> None:
         self._given: Any = fn
-        fn = unwrapped(fn)
-        if not callable(fn):
-            raise TypeError("'fn' must be callable")
-        functools.update_wrapper(self, fn)
-        self.fn = fn
-        self.options = options
-        self.name = options.name or name_of(fn).replace("_", "-")
-        self.description = options.description or inspect.getdoc(function_of(fn))
-        self.isasync = inspect.iscoroutinefunction(function_of(fn))
-        self.signature = inspect.signature(fn)
+        self.define(fn, options)
 
     def __getattr__(self, name: str) -> Any:
         if name in _OPTION_NAMES:
             return getattr(self.options, name)
         raise AttributeError(f"Flow '{self.__dict__.get('name', '?')}' has no attribute '{name}'")
-
-    @functools.cached_property
-    def adapters(self) -> dict[str, Any]:
-        """Validators by parameter; made by the first call."""
-        from podtask.engine.parameters import adapters_of
-
-        return adapters_of(self.fn, self.signature)
 
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
@@ -139,9 +80,7 @@ class Flow(Generic[P, R_co]):
     @overload
     def __get__(self: Flow[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Flow[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """On an object, the object is the first argument of the runs, as it is of methods; see `podtask.methods`."""
-        from podtask.methods import BoundFlow
-
+        """On an object, the object is the first argument of the runs, as it is of methods; see `BoundFlow`."""
         found = owner_of(self._given, instance, owner)
         return self if found is None else BoundFlow(self, found)
 
@@ -157,6 +96,32 @@ class Flow(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         return f"Flow({self.name!r})"
+
+
+class BoundFlow(Flow[P, R_co]):
+    """A flow of a class, looked up on an object (or, for a class method, on the class)."""
+
+    def __init__(self, flow: Flow[..., Any], owner: object) -> None:  # pyright: ignore[reportMissingSuperCall]
+        self.__dict__.update(flow.__dict__)
+        self._flow = flow
+        self._owner = owner
+        self.fn = MethodType(flow.fn, owner)
+        self.signature = inspect.signature(self.fn)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        return self._flow(self._owner, *args, **kwargs)
+
+    __call__: Any = _call  # the overloads are those of `Flow`
+
+    def with_options(self, **changes: Unpack[FlowArgs]) -> BoundFlow[P, R_co]:
+        """As `Flow.with_options`."""
+        return BoundFlow(self._flow.with_options(**changes), self._owner)
+
+    def __get__(self, instance: object, owner: Any = None) -> Any:
+        return self  # bound once, as methods are
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BoundFlow, (self._flow, self._owner)
 
 
 _OPTION_NAMES = frozenset(item.name for item in fields(FlowOptions))

@@ -1,4 +1,4 @@
-"""What a task can be told, in one frozen place.
+"""What a task and a flow can be told, in one frozen place.
 
 `TaskArgs` types the keywords of `@task(...)`, `Task(...)` and `.with_options(...)`; `TaskOptions` keeps them.
 An option that was not given is simply absent from the keywords, so `retries=0` resets and leaving it out keeps.
@@ -7,25 +7,24 @@ Next on the road: `podtask.tasks`. Read by: the backends.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
-from podtask.engine.hooks import Hook, checked
+from podtask.core.api import limits
+from podtask.states import State
+from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
 
-if TYPE_CHECKING:
-    from podtask.context import TaskRunContext
-
-CacheKeyFn = Callable[["TaskRunContext", "dict[str, Any]"], "str | None"]
+CacheKeyFn = Callable[[Any, dict[str, Any]], str | None]
+"""`(context, parameters) -> key`; the context is a `podtask.context.TaskRunContext`."""
 RetryDelay = float | Sequence[float] | Callable[[BaseException, int], float | None]
 RetryCondition = Callable[[BaseException, int], bool]
+Hook = Callable[[Any, Any, State[Any]], Any]
+"""`hook(task, run, state)` or `hook(flow, run, state)`; `run` is a `TaskRunInfo` or a `FlowRunInfo`. May be async."""
 
 MODULES = ("include", "exclude")
 HOOKS = ("on_completion", "on_failure", "on_retry")
-MAX_RETRIES = 100
-"""As in the TaskRun's schema (design: taskrun-api, spec)."""
 
 
 class TaskArgs(TypedDict, total=False):
@@ -35,7 +34,7 @@ class TaskArgs(TypedDict, total=False):
     description: str | None
     tags: Iterable[str] | None
     cache_key_fn: CacheKeyFn | None
-    cache_expiration: timedelta | None
+    cache_expiration: timedelta | float | None
     refresh_cache: bool
     cache_concurrent: Literal["wait", "run"]
     retries: int
@@ -78,7 +77,7 @@ class TaskOptions:
     cache_key_fn: CacheKeyFn | None = None
     """`(context, parameters) -> key`; None or "" means: neither look up nor store."""
     cache_expiration: timedelta | None = None
-    """Counted from completion; None: for ever."""
+    """Counted from completion; a number is taken as seconds; None: for ever."""
     retries: int = 0
     """Attempts after the first, on exceptions, timeouts and out-of-memory kills."""
     retry_delay_seconds: RetryDelay = 0
@@ -102,7 +101,7 @@ class TaskOptions:
     """What a run is called: a template of its parameters, as `"load-{table}"`, or `(parameters) -> name`. A future
     among them is shown by its name. Default: the task's name, the start of its key, and the number of the call."""
     include: Sequence[str] = ()
-    """Packages that travel to the cluster by value although they are installed here; see
+    """Packages that travel to the cluster as files although they are installed here; see
     `podtask.payloads.module_policy`."""
     exclude: Sequence[str] = ()
     """Packages that the task's image has, and that therefore do not travel; joined by the settings of that name."""
@@ -128,20 +127,22 @@ class TaskOptions:
     """More memory after an out-of-memory kill: `{"maxMemory": "16Gi", "memoryFactor": 2, "maxAttempts": 3}`."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tags", frozenset(_tags(self.tags)))
+        object.__setattr__(self, "tags", limits.tags(self.tags))
+        object.__setattr__(self, "cache_expiration", limits.expiration(self.cache_expiration))
         for name in MODULES:
             object.__setattr__(self, name, modules_named(name, getattr(self, name)))
         for name in HOOKS:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
-        _whole("retries", self.retries, MAX_RETRIES)
+        limits.whole("retries", self.retries, limits.RETRIES_LIMIT)
         if self.max_disruptions is not None:
-            _whole("max_disruptions", self.max_disruptions, MAX_RETRIES)
+            limits.whole("max_disruptions", self.max_disruptions, limits.RETRIES_LIMIT)
         if not callable(self.retry_delay_seconds):
             object.__setattr__(self, "retry_delay_seconds", _delays(self.retry_delay_seconds))
-        _seconds("retry_jitter_factor", self.retry_jitter_factor, least=0)
-        for name in ("timeout_seconds", "deadline_seconds"):
-            if getattr(self, name) is not None:
-                _seconds(name, getattr(self, name), least=0, exclusive=True)
+        limits.number("retry_jitter_factor", self.retry_jitter_factor, most=limits.JITTER_LIMIT)
+        if self.timeout_seconds is not None:
+            limits.number("timeout_seconds", self.timeout_seconds, most=limits.TIMEOUT_LIMIT, positive=True)
+        if self.deadline_seconds is not None:
+            limits.number("deadline_seconds", self.deadline_seconds, most=limits.DEADLINE_LIMIT, positive=True)
         if self.cache_concurrent not in ("wait", "run"):
             raise ValueError(f"cache_concurrent must be 'wait' or 'run', not {self.cache_concurrent!r}")
 
@@ -170,6 +171,52 @@ class TaskOptions:
 OPTION_NAMES = frozenset(item.name for item in fields(TaskOptions))
 
 
+class FlowArgs(TypedDict, total=False):
+    """Keywords of `@flow` and `with_options`; their meaning is told at `FlowOptions`."""
+
+    name: str | None
+    description: str | None
+    version: str | None
+    task_runner: TaskRunner
+    timeout_seconds: float | None
+    validate_parameters: bool
+    log_prints: bool
+    backend: str | None
+    on_completion: Sequence[Hook]
+    on_failure: Sequence[Hook]
+
+
+@dataclass(frozen=True)
+class FlowOptions:
+    """Options of a flow. Raises `ValueError` for an impossible timeout."""
+
+    name: str | None = None
+    """Default: the function's name, with dashes for underscores."""
+    description: str | None = None
+    """Default: the function's docstring."""
+    version: str | None = None
+    task_runner: TaskRunner = ConcurrentTaskRunner()  # noqa: RUF009 - frozen, and without fields
+    timeout_seconds: float | None = None
+    """Of one run; async bodies are cancelled, sync ones left behind."""
+    validate_parameters: bool = True
+    """Check and coerce arguments by their annotations."""
+    log_prints: bool = False
+    backend: str | None = None
+    """Beats `PODTASK_BACKEND`; subflows use that of the flow around them."""
+    on_completion: Sequence[Hook] = ()
+    """Called in the driver, `(flow, run, state)`, when a run is completed; see `podtask.engine.hooks`."""
+    on_failure: Sequence[Hook] = ()
+    """The same when it failed."""
+
+    def __post_init__(self) -> None:
+        for name in ("on_completion", "on_failure"):
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
+        if self.timeout_seconds is not None and not self.timeout_seconds > 0:
+            raise ValueError(f"timeout_seconds must be a number greater than 0, not {self.timeout_seconds!r}")
+        if isinstance(self.task_runner, type):
+            object.__setattr__(self, "task_runner", self.task_runner())
+
+
 def _tags(tags: Iterable[str] | None) -> Iterable[str]:
     if isinstance(tags, str):
         raise TypeError(f"tags must be several strings, such as {{{tags!r}}}, not one string")
@@ -190,17 +237,21 @@ def modules_named(option: str, names: Iterable[str] | None) -> tuple[str, ...]:
 def _delays(value: float | Sequence[float]) -> tuple[float, ...]:
     numbers = tuple(value) if isinstance(value, Sequence) else (value or 0,)
     for number in numbers:
-        _seconds("retry_delay_seconds", number, least=0)
+        limits.number("retry_delay_seconds", number, most=limits.DELAY_LIMIT)
+    if len(numbers) > limits.RETRIES_LIMIT:
+        raise ValueError(
+            f"retry_delay_seconds may have at most {limits.RETRIES_LIMIT} delays, not {len(numbers)}; the last one "
+            f"repeats by itself"
+        )
     return numbers
 
 
-def _whole(name: str, value: Any, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"{name} must be a whole number from 0 to {most}, not {value!r}")
-
-
-def _seconds(name: str, value: Any, *, least: float, exclusive: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < least or (exclusive and value == least):
-        bound = f"greater than {least:g}" if exclusive else f"{least:g} or more"
-        raise ValueError(f"{name} must be a number, {bound}, not {value!r}")
+def checked(name: str, given: Iterable[Hook] | None) -> tuple[Hook, ...]:
+    """The option as a tuple. Raises `TypeError` for what is no list of functions."""
+    if callable(given) or isinstance(given, str):
+        raise TypeError(f"{name} takes a list of functions, such as {name}=[tell], not one")
+    hooks = tuple(given or ())
+    for hook in hooks:
+        if not callable(hook):
+            raise TypeError(f"{name} takes functions (task or flow, run, state), not {hook!r}")
+    return hooks

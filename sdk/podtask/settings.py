@@ -8,8 +8,9 @@
     PODTASK_FLOW_RUN_ID      flow_run_id      pins the run, so a restart re-attaches   a new one each time
     PODTASK_REMOTE_LOGS      remote_logs      show what tasks print in pods: on, off   on
     PODTASK_PROGRESS         progress         shown on stderr: auto, plain, off     auto; local backend: off
-    PODTASK_INCLUDE          include          packages that travel by value, "a, b"    the project's own
+    PODTASK_INCLUDE          include          packages that travel as files, "a, b"    the project's own
     PODTASK_EXCLUDE          exclude          packages that the image has, "a, b"      none
+    PODTASK_DATA             data             files beside modules that travel, too: "shop/rates/*.json"   none
 
 The table `[tool.podtask]` is that of the nearest pyproject.toml upwards from the working directory. It is read with
 `tomllib`, which Python has since 3.11; under 3.10 it is read where the package `tomli` is installed, and otherwise
@@ -46,6 +47,7 @@ class Settings:
     progress: str = "auto"
     include: str = ""
     exclude: str = ""
+    data: str = ""
     sources: Mapping[str, str] | None = None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any, Generic, TypeVar
 
+from podtask.core.api.names import Reason
 from podtask.core.api.names import State as Word
 from podtask.core.api.status import Status
 from podtask.errors import CancelledReturned, RunError, StatesFailed, UpstreamNotReady
@@ -174,8 +175,12 @@ def Cancelled(message: str | None = None, name: str | None = None) -> State[Any]
 
 def failure_of(state: State[Any]) -> BaseException:
     """The exception of a state made by hand: the one it carries, the first of the states it carries, or its words."""
-    if isinstance(state.data, BaseException):
+    if isinstance(state.data, Exception):
         return state.data
+    if isinstance(state.data, BaseException):  # SystemExit must not end a process because somebody read a state
+        error = StatesFailed(state.message or f"The state {state} carries {state.data!r}.")
+        error.__cause__ = state.data
+        return error
     for inner in states_in(state.data) or ():
         if not inner.is_completed():
             return inner.exception() or not_completed(inner)
@@ -218,6 +223,8 @@ def from_status(status: Status, run_id: str, load: Callable[[], Any] | None) -> 
         text = message or ""
         own = text.startswith(_RETURNED)
         message = text.partition(": ")[2] if own else f"Task run encountered an exception. {text}".rstrip()
+        if status.reason is Reason.EXCEPTION and status.error is not None and status.error.cure:
+            message = f"{message.rstrip('.')}. {status.error.cure}"  # why it was not retried
     when = status.finished_at or utc_now()
     return State(TYPE_OF[status.state], status.state.value, message, timestamp=when, run_id=run_id, load=load)
 

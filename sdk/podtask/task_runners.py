@@ -1,6 +1,6 @@
 """How a flow makes its calls: `ConcurrentTaskRunner` goes on at once (default), `SequentialTaskRunner` waits for each.
 
-Where tasks run is the backend's business, on every backend both work (seed: task_runners).
+Where tasks run is the backend's business, on every backend both work. The names are those of the Prefect 2.0 beta.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Task` and `@task`: a function that a flow can submit. Module and names are the seed's (prefect.tasks).
+"""`Task` and `@task`: a function that a flow can submit. Module and names are those of the Prefect 2.0 beta.
 
     @task ──> Task ──call in a flow──> TaskFuture
 
@@ -8,16 +8,18 @@ Options live in `podtask.options`. Next on the road: `podtask.engine.flow_run`, 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from podtask.context import TaskRunContext
+from podtask.annotations import unmapped
 from podtask.errors import ReservedArgumentError
 from podtask.futures import AsyncTaskFuture, TaskFuture
+from podtask.model.definitions import TaskDefinition
 from podtask.options import TaskArgs, TaskOptions
-from podtask.support.callables import function_of, name_of, owner_of, qualified_name, unwrapped
+from podtask.payloads.hashing import task_input_hash
+from podtask.support.callables import owner_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,39 +35,30 @@ T = TypeVar("T")
 WAIT_FOR = "wait_for"
 
 
-class Task(Generic[P, R_co]):
+class Task(TaskDefinition, Generic[P, R_co]):
     """A function with the options of its runs. Calling it inside a flow submits a run and gives its future.
 
     `fn` is the plain function, callable anywhere. Raises `TypeError` for something that is not callable,
     `ReservedArgumentError` for a parameter named `wait_for`, `ValueError` for impossible options.
     """
 
+    fn: Callable[P, R_co]
+
     def __init__(self, fn: Callable[P, R_co], **options: Unpack[TaskArgs]) -> None:
         self._set_up(fn, TaskOptions.of(options))
 
     def _set_up(self, fn: Callable[P, R_co], options: TaskOptions) -> None:
         self._given: Any = fn
-        fn = unwrapped(fn)
-        if not callable(fn):
-            raise TypeError("'fn' must be callable")
-        functools.update_wrapper(self, fn)
-        self.fn = fn
-        self.options = options
-        self.name = options.name or name_of(fn)
-        self.description = options.description or inspect.getdoc(function_of(fn))
-        self.tags: set[str] = set(options.tags)
-        self.isasync = inspect.iscoroutinefunction(function_of(fn))
-        self.signature = inspect.signature(fn)
+        self.define(fn, options)
         if WAIT_FOR in self.signature.parameters:
             raise ReservedArgumentError(self.name)
         if options.task_run_name is not None:
             from podtask.engine import run_names
 
             run_names.check(self)
-        self.task_key = _stable_hash(self.name, qualified_name(fn), *sorted(self.tags))
         self._dynamic_key = 0
 
-    # The seed's attributes, read off the one place where options live.
+    # The attributes of the Prefect 2.0 beta's tasks, read off the one place where options live.
 
     @property
     def retries(self) -> int:
@@ -145,13 +138,11 @@ class Task(Generic[P, R_co]):
     def __get__(self: Task[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Task[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """On an object, the object is the first argument of the runs, as it is of methods; see `podtask.methods`."""
-        from podtask.methods import BoundTask
-
         found = owner_of(self._given, instance, owner)
         return self if found is None else BoundTask(self, found)
 
     def get_and_update_dynamic_key(self) -> str:
-        """A number unique to a call of this object, "0" first (seed). Runs use a counter per flow run instead."""
+        """A number unique to a call of this object, "0" first. Runs use a counter per flow run instead."""
         key = str(self._dynamic_key)
         self._dynamic_key += 1
         return key
@@ -161,6 +152,41 @@ class Task(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"
+
+
+class BoundTask(Task[P, R_co]):
+    """A task of a class, looked up on an object (or, for a class method, on the class)."""
+
+    def __init__(self, task: Task[..., Any], owner: object) -> None:  # pyright: ignore[reportMissingSuperCall]
+        self.__dict__.update(task.__dict__)
+        self._task = task
+        self._owner = owner
+        self.fn = MethodType(task.fn, owner)
+        self.signature = inspect.signature(self.fn)
+
+    def _call(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
+        return self._task(self._owner, *args, wait_for=wait_for, **kwargs)
+
+    __call__: Any = _call  # the overloads are those of `Task`
+    submit: Any = _call
+
+    def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
+        """As `Task.map`; the object is the same for every element."""
+        return self._task.map(unmapped(self._owner), *args, wait_for=wait_for, **kwargs)
+
+    def with_options(self, **changes: Unpack[TaskArgs]) -> BoundTask[P, R_co]:
+        """As `Task.with_options`."""
+        return BoundTask(self._task.with_options(**changes), self._owner)
+
+    def get_and_update_dynamic_key(self) -> str:
+        """As `Task.get_and_update_dynamic_key`; all objects count together."""
+        return self._task.get_and_update_dynamic_key()
+
+    def __get__(self, instance: object, owner: Any = None) -> Any:
+        return self  # bound once, as methods are
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BoundTask, (self._task, self._owner)
 
 
 @overload
@@ -176,23 +202,7 @@ def task(fn: Any = None, /, **options: Unpack[TaskArgs]) -> Any:
     return Task(fn, **options)
 
 
-def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str | None:
-    """A cache key of the task's code and all its arguments, for `@task(cache_key_fn=task_input_hash)`.
-
-    The code counts with its constants, globals, closures and local helpers, values by a canonical encoding, so
-    the key is the same in every process. None where an argument has no stable form: the task then runs uncached.
-    """
-    from podtask.payloads.hashing import input_key
-
-    return input_key(context.task, arguments)
-
-
 def _unpickled(kind: type[Task[P, R]], fn: Callable[P, R], options: TaskOptions) -> Task[P, R]:
     found: Task[P, R] = object.__new__(kind)
     found._set_up(fn, options)  # noqa: SLF001 - a constructor of the class
     return found
-
-
-def _stable_hash(*parts: str) -> str:
-    """sha256 with length prefixes, so that no two lists of parts share an encoding."""
-    return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()

@@ -7,6 +7,7 @@ import runpy
 BENCHES = (
     "bench_sdk",
     "bench_hashing",
+    "bench_travel",
     "bench_runner",
     "bench_store",
     "bench_transfer",

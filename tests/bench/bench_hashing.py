@@ -20,8 +20,7 @@ import pandas as pd
 from dask.tokenize import tokenize
 from tests.bench.tables import show, spread
 
-from podtask_runner.hashing.code import code_identity
-from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.hashing.content_hash import code_identity, content_hash
 
 HASHERS: dict[str, Callable[[Any], object]] = {"podtask": content_hash, "joblib": joblib.hash, "dask": tokenize}
 

@@ -145,6 +145,7 @@ def the_entry_is_true(world: World, store: Store, run: Object) -> None:
 def nothing_is_left(world: World, name: str) -> None:
     """I6: delete the run; its pods and its Secret go, and nothing holds the run itself."""
     assert "finalizers" not in world.runs[name]["metadata"]
+    secret = world.secret_of(name)
     world.kubectl("delete", "ptr", name, "--wait=false")
 
     def gone() -> bool:
@@ -154,7 +155,7 @@ def nothing_is_left(world: World, name: str) -> None:
         )
 
     world.until(f"{name} and its pods are gone", gone)
-    world.kubectl("wait", f"secret/{name}-grants", "--for=delete", "--timeout=60s")
+    world.kubectl("wait", f"secret/{secret}", "--for=delete", "--timeout=60s")
 
 
 def _is_stored(store: Store, key: str, digest: str) -> None:

@@ -8,6 +8,7 @@ Times that depend on how busy the machine is are no writes: short phases are nev
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,6 +22,8 @@ from podtask_operator.__main__ import main
 from podtask_operator.kube.client import Api
 
 WRITES, KILL_AT, KILL_WHEN = "PODTASK_TEST_WRITES", "PODTASK_TEST_KILL_AT", "PODTASK_TEST_KILL_WHEN"
+GRANTS = r"-[0-9a-f]{8}-grants$"
+"""The end of the name of a Secret with grants; the start of the run's UID is another one each time."""
 BEFORE, AFTER = "before", "after"
 
 
@@ -63,7 +66,8 @@ def described(method: str, path: str, body: Any) -> str | None:
         status = body["status"]
         ended = [f"{a['number']} {a.get('outcome', 'runs')}" for a in status.get("attempts") or ()]
         return f"{method} status: {status.get('state', 'unchanged')}; attempts {', '.join(ended) or 'unchanged'}"
-    return f"{method} {parts[0]} {parts[1] if len(parts) > 1 else body['metadata']['name']}"
+    name = parts[1] if len(parts) > 1 else body["metadata"]["name"]
+    return f"{method} {parts[0]} {re.sub(GRANTS, '-grants', name)}"
 
 
 def wrap(writes: Writes) -> None:

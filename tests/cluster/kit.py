@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from podtask.core.storage import Store
-from podtask.core.storage.layout import Bucket
+from podtask.core.storage.layout import Bucket, secret_name
 from podtask.core.storage.url import key_prefix, open_store
 
 T = TypeVar("T")
@@ -65,10 +65,11 @@ class World:
         self._watches: dict[str, subprocess.Popen[str]] = {}
         self._readers = [self._read(RUNS, self.runs), self._read("pods", self.pods)]
 
-    @property
+    @functools.cached_property
     def bucket(self) -> Bucket:
         """The namespace's folder in the bucket."""
-        return bucket_of(self.namespace)
+        uid = kubectl("get", "namespace", self.namespace, "-o", "jsonpath={.metadata.uid}")
+        return bucket_of(self.namespace, uid)
 
     def close(self) -> None:
         """End the watches."""
@@ -121,6 +122,10 @@ class World:
             return self.runs[name] if status.get("state") == state and reason in (None, status.get("reason")) else None
 
         return self.until(f"{name} is {state}/{reason or '*'}", there, seconds)
+
+    def secret_of(self, name: str) -> str:
+        """Name of the Secret with the grants of a run that is there."""
+        return secret_name(name, json.loads(self.kubectl("get", RUNS, name, "-o", "json"))["metadata"]["uid"])
 
     def pods_of(self, name: str) -> list[str]:
         """Names of all pods the run ever had, in order of their first appearance."""
@@ -199,21 +204,21 @@ def opened_store() -> Store:
     return open_store(needed("PODTASK_STORE"), endpoint_url=needed("PODTASK_S3_ENDPOINT_URL"))
 
 
-def bucket_of(namespace: str) -> Bucket:
-    """The namespace's folder in it."""
-    return Bucket(key_prefix(needed("PODTASK_STORE")), namespace)
+def bucket_of(namespace: str, uid: str | None = None) -> Bucket:
+    """The namespace's folder in it; `uid` of the namespace for what its cache holds."""
+    return Bucket(key_prefix(needed("PODTASK_STORE")), namespace, uid)
 
 
 @contextmanager
-def namespace(name: str) -> Iterator[World]:
+def namespace(name: str, *, empty: bool = True) -> Iterator[World]:
     """A new namespace that enforces Pod Security `restricted`, watched; gone afterwards.
 
-    Without what an earlier one of its name left in the bucket: its cache entries would be hits.
+    Without what an earlier one of its name left in the bucket, its mark included, unless `empty` is False.
     """
     needed("KUBECONFIG")
     kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
     store = opened_store()
-    for left in store.list(bucket_of(name).cache_prefix.removesuffix("cache/")):
+    for left in store.list(bucket_of(name).folder) if empty else ():
         store.delete(left.key)
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")

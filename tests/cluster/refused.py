@@ -71,6 +71,22 @@ AT_APPLY: dict[str, tuple[Object, str]] = {
         task_run("digest", ONE, inputs={"digest": "../../other/secret"}),
         r"spec.inputs.digest in body should match '\^\[0-9a-f\]",
     ),
+    "an upstream of another namespace": (
+        task_run("elsewhere", NEEDS, upstream=[{"taskRun": "../../default/taskruns/x", "parameter": "rows"}]),
+        r"spec\.upstream\[0\]\.taskRun in body should match",
+    ),
+    "waiting for a namespace and a name": (
+        task_run("slash", ONE, waitFor=[{"taskRun": "default/x"}]),
+        r"spec\.waitFor\[0\]\.taskRun in body should match",
+    ),
+    "waiting with a question": (
+        task_run("question", ONE, waitFor=[{"taskRun": "x?y=1"}]),
+        r"spec\.waitFor\[0\]\.taskRun in body should match",
+    ),
+    "a service account that is a path": (
+        task_run("account", ONE, serviceAccountName="../x"),
+        r"spec\.serviceAccountName in body should match",
+    ),
     "an unknown field": (task_run("unknown", ONE, retry=3), r'unknown field "(spec\.)?retry"'),
     "an unknown field of the task": (
         task_run("unknown", ONE, task={"src": "x"}),

@@ -12,9 +12,11 @@ from tests.cluster.kit import World, sentence
 from tests.cluster.operator_process import RUNNERS
 from tests.support.examples import FOLDER, LAST_LINE, VALUES
 
+from podtask import __version__
+
 pytestmark = pytest.mark.cluster
 
-PUBLISHED_RUNNER = "podtask/runner:0.1.0-py3.11"
+PUBLISHED_RUNNER = f"podtask/runner:{__version__}-py3.11"
 
 BUCKET = ("AWS_", "PODTASK_S3_", "PODTASK_STORE")
 

@@ -61,6 +61,33 @@ def test_a_field_that_is_immutable_neither_changes_nor_comes_nor_goes(answers: d
         assert f"spec.{name} is immutable: create a TaskRun under another name instead" in answer
 
 
+RENAMES: dict[str, tuple[str, Any]] = {
+    "a parameter": ("/spec/parameters", {"y": 1}),
+    "a field of the template": ("/spec/podTemplate", {"annotations": {"a": "1"}}),
+    "a label of the template": ("/spec/podTemplate", {"labels": {"b": "1"}}),
+    "an unknown field of the template": ("/spec/podTemplate", {"hostPID": True}),
+    "a parameter within another": ("/spec/parameters", {"x": {"b": 1}}),
+}
+
+
+@pytest.mark.parametrize("what", RENAMES)
+def test_a_key_that_is_renamed_is_a_change(applied: World, what: str) -> None:
+    path, value = RENAMES[what]
+    field = path.rpartition("/")[2]
+    patch = json.dumps([{"op": "replace", "path": path, "value": value}])
+    answer = sentence(functools.partial(applied.kubectl, "patch", RUNS, "full", "--type=json", "-p", patch))
+    assert f"spec.{field} is immutable" in answer
+    before, _ = FULL[field]
+    assert json.loads(applied.kubectl("get", RUNS, "full", "-o", "json"))["spec"][field] == before
+
+
+def test_nothing_that_is_open_is_lost_on_the_way(applied: World) -> None:
+    """Null, numbers, keys that are no identifiers: stored as they were written, below any key."""
+    odd = {"none": None, "n": 2.5, "a-b": [1, {"x": None}], "true": {"deep": {"er": []}}, "": "empty"}
+    applied.apply(task_run("odd", ONE, suspend=True, parameters=odd))
+    assert json.loads(applied.kubectl("get", RUNS, "odd", "-o", "json"))["spec"]["parameters"] == odd
+
+
 def test_cancel_is_one_way(applied: World) -> None:
     for later in (False, None):
         answer = sentence(functools.partial(applied.patch, "cancelled", cancel=later))

@@ -88,7 +88,7 @@ def running(pod: Object | None) -> Object | None:
 @pytest.fixture(scope="module")
 def grants(applied: World, pod: Object) -> Any:
     """What the pod of `holds` may touch, read as the cluster's administrator."""
-    data = json.loads(applied.kubectl("get", "secret", "holds-grants", "-o", "json"))["data"]
+    data = json.loads(applied.kubectl("get", "secret", applied.secret_of("holds"), "-o", "json"))["data"]
     assert list(data) == ["1.json"]
     return json.loads(base64.b64decode(data["1.json"]))
 
@@ -140,7 +140,7 @@ def test_every_pod_was_accepted_by_a_namespace_that_enforces_restricted(applied:
 
 
 def test_who_may_view_reads_no_secret(applied: World, grants: Any) -> None:
-    answer = sentence(functools.partial(applied.kubectl, "get", "secret", "holds-grants", "--as=viewer"))
+    answer = sentence(functools.partial(applied.kubectl, "get", "secret", applied.secret_of("holds"), "--as=viewer"))
     assert "Forbidden" in answer
     for asked in (("create", "ptr"), ("list", "secrets"), ("watch", "secrets")):
         answer = sentence(functools.partial(applied.kubectl, "auth", "can-i", *asked, "--as=viewer"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.kit import RUNS, World
+from tests.support import project
 
 from podtask.core.api.names import CLIENT_CONFIG_MAP
 from podtask.core.api.runner_image import MODULES, PUBLISHED
@@ -95,3 +97,24 @@ def test_a_module_that_the_image_lacks_is_named_and_nothing_is_submitted(world: 
     assert done.returncode == 1
     assert "Task 'mean' needs the module 'numpy', which the cluster's runner image does not have" in done.stderr
     assert world.kubectl("get", RUNS, "-o", "name") == before
+
+
+def test_a_whole_project_runs_and_its_modules_are_in_no_taskrun(world: World, tmp_path: Path) -> None:
+    folder = project.write(tmp_path / "project")
+    settings = {
+        "PODTASK_BACKEND": "kubernetes",
+        "PODTASK_NAMESPACE": world.namespace,
+        "PYTHONPATH": str(folder / "src"),
+    }
+    environment = {**os.environ, **settings, "PODTASK_PROGRESS": "off"}
+    command = [sys.executable, "run.py"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    answer = next(line for line in done.stdout.splitlines() if line.startswith("REPORT "))
+    assert json.loads(answer.removeprefix("REPORT ")) == project.expected()
+    runs = json.loads(world.kubectl("get", RUNS, "-o", "json"))["items"]
+    bundles = {run["spec"]["task"]["bundle"]["digest"] for run in runs}
+    assert len(bundles) == 1
+    assert max(len(json.dumps(run["spec"])) for run in runs) < 4096

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -13,6 +14,7 @@ from tests.cluster.kit import Object, World, task_run
 from tests.cluster.operator_process import Operator, without_installed
 
 from podtask.core.storage import Store
+from podtask.core.storage import owner as owners
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -22,10 +24,11 @@ SPARING_NOTHING = """
 import os, sys
 from podtask_operator import settings, sweep
 settings.LEAST_SPARE *= 0
+sweep.SETTLE *= 0
 os.environ[settings.SWEEP_SPARE_HOURS] = "0"
 sys.exit(sweep.main(sys.argv[1:]))
 """
-"""The command, without the bound that keeps what is young."""
+"""The command, without the bound that keeps what is young, and without the wait between its two lists."""
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +59,13 @@ def objects(store: Store, world: World, run: Object) -> set[str]:
 
 def swept(world: World, *arguments: str) -> list[str]:
     """Lines of the command; nothing is spared for its youth."""
-    told = {
+    settings = {
         "PODTASK_WATCH_NAMESPACES": world.namespace,
         "PODTASK_RUNNER_IMAGES": '{"3.11": "any"}',
     }
     done = subprocess.run(
         [sys.executable, "-c", SPARING_NOTHING, *arguments],
-        env={**os.environ, **told},
+        env={**os.environ, **settings},
         text=True,
         capture_output=True,
         check=False,
@@ -94,3 +97,18 @@ def test_the_sweep_removes_it_and_the_rest_is_still_of_use(runs: dict[str, Objec
     world.apply(task_run("hit-again", VALUE, cache=CACHE))
     assert world.finished("hit-again")["status"]["state"] == "Cached"
     assert swept(world) == ["0 objects, 0 bytes were removed"]
+
+
+def test_a_folder_that_is_marked_for_another_cluster_is_left_alone(
+    runs: dict[str, Object], store: Store, world: World
+) -> None:
+    world.kubectl("delete", "ptr", "hit-again")
+    mark = store.get(world.bucket.owner)
+    assert json.loads(mark)["namespaceUID"] == world.bucket.namespace_uid
+    before = {info.key for info in store.list(world.bucket.folder)}
+    store.put(world.bucket.owner, owners.dump("uid-elsewhere", "another cluster"))
+    try:
+        assert swept(world) == ["0 objects, 0 bytes were removed"]
+        assert {info.key for info in store.list(world.bucket.folder)} == before
+    finally:
+        store.put(world.bucket.owner, mark)

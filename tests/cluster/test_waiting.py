@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.cluster.kit import Object, World, kubectl, task_run, together
+from tests.cluster.kit import Object, World, eventually, kubectl, namespace, sentence, task_run, together
 
 pytestmark = pytest.mark.cluster
 
@@ -42,12 +42,10 @@ FOREIGN: Object = {
         ],
     },
 }
-SECRET: Object = {
-    "apiVersion": "v1",
-    "kind": "Secret",
-    "metadata": {"name": "own-grants"},
-    "stringData": {"password": "somebody's"},
-}
+SECRET: Object = {"apiVersion": "v1", "kind": "Secret", "stringData": {"password": "somebody's"}}
+
+
+HOLDS = "import time\n\ndef main():\n    time.sleep(600)\n"
 
 
 def disk(amount: str) -> Object:
@@ -72,10 +70,14 @@ def applied(world: World) -> World:
         task_run("never", ONE, nodeSelector=NOBODY, pendingTimeoutSeconds=1, maxDisruptions=2, retries=2),
         task_run("taken", ONE),
         task_run("suspended", ONE, suspend=True),
-        SECRET,
-        task_run("own", ONE),
+        task_run("own", ONE, suspend=True),
+        task_run("orphan", HOLDS),
+        task_run("typo-affinity", ONE, podTemplate={"affinity": {"nodeAffinity": {"requiredDuringScheduling": {}}}}),
+        task_run("typo-volume", ONE, podTemplate={"volumes": [{"name": "v", "emptyDir": {"sizelimit": "1Mi"}}]}),
         task_run("replaced", "import time\n\ndef main():\n    time.sleep(600)\n"),
     )
+    world.apply({**SECRET, "metadata": {"name": world.secret_of("own")}})
+    world.patch("own", suspend=False)
     return world
 
 
@@ -103,7 +105,7 @@ def reported(applied: World) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def foreign_secret(applied: World, reported: dict[str, Any]) -> Any:
     """The Secret of another owner, after the operator met it."""
-    return json.loads(applied.kubectl("get", "secret", "own-grants", "-o", "json"))
+    return json.loads(applied.kubectl("get", "secret", applied.secret_of("own"), "-o", "json"))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def healed(applied: World, reported: dict[str, Any], foreign_secret: Any) -> Ite
             ),
             "account": lambda: applied.kubectl("create", "serviceaccount", "nobody"),
             "level": lambda: relabel("namespace", applied.namespace, f"{LEVEL}=privileged"),
-            "foreign secret": lambda: applied.kubectl("delete", "secret", "own-grants"),
+            "foreign secret": lambda: applied.kubectl("delete", "secret", applied.secret_of("own")),
             "foreign pod": lambda: applied.kubectl("delete", "pod", "taken-1", "--wait=false"),
             "secret": lambda: applied.kubectl("create", "secret", "generic", "late", "--from-literal=a=1"),
             "node": lambda: relabel("nodes", "--all", f"{NODE_LABEL}=yes"),
@@ -181,7 +183,7 @@ def test_a_pod_of_another_owner_is_waited_for(reported: dict[str, Any]) -> None:
 def test_a_secret_of_another_owner_is_waited_for_and_not_touched(reported: dict[str, Any], foreign_secret: Any) -> None:
     message = reported["own"]["message"]
     assert message.startswith("A Secret of the name that the grants need exists and is somebody else's")
-    assert 'Secret "own-grants"' in message
+    assert f'Secret "{foreign_secret["metadata"]["name"]}"' in message
     assert list(foreign_secret["data"]) == ["password"]
     assert "ownerReferences" not in foreign_secret["metadata"]
 
@@ -218,3 +220,72 @@ def test_a_pod_that_is_never_accepted_runs_into_the_pending_timeout_too(applied:
     assert "exceeded quota: small-disks" in status["message"]
     assert status["error"]["cure"] == "Raise the ResourceQuota, or wait for other pods to end."
     assert applied.pods_of("no-room") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("typo-affinity", "spec.affinity.nodeAffinity.requiredDuringScheduling"),
+        ("typo-volume", "emptyDir.sizelimit"),
+    ],
+)
+def test_a_field_that_no_pod_has_is_refused_by_name(applied: World, name: str, field: str) -> None:
+    status = applied.finished(name)["status"]
+    assert (status["state"], status["reason"]) == ("Failed", "InvalidSpec")
+    assert "unknown field" in status["message"]
+    assert field in status["message"]
+    assert applied.pods_of(name) == []
+
+
+def test_an_orphaned_pod_sees_nothing_of_the_run_that_took_its_name(applied: World) -> None:
+    applied.until("orphan runs", lambda: running(applied.pods.get("orphan-1")))
+    before = applied.runs["orphan"]["metadata"]["uid"]
+    applied.kubectl("delete", "ptr", "orphan", "--cascade=orphan")
+    applied.until("orphan is gone", lambda: "orphan" not in applied.runs)
+    applied.apply(task_run("orphan", "def main():\n    return 'new'\n"))
+    applied.in_state("orphan", "Pending", "PodNameConflict")
+    read = "import json; print(json.load(open('/podtask/grants/grants.json'))['uid'])"
+    assert applied.kubectl("exec", "orphan-1", "--", "python3", "-c", read).strip() == before
+    mounted = applied.pods["orphan-1"]["spec"]["volumes"]
+    names = [volume["secret"]["secretName"] for volume in mounted if "secret" in volume]
+    assert names
+    assert applied.secret_of("orphan") not in names  # what the kubelet would bring into the old pod later
+    applied.kubectl("delete", "pod", "orphan-1", "--grace-period=1", "--wait=false")
+    status = applied.finished("orphan")["status"]
+    assert (status["state"], status["result"]["value"]) == ("Completed", '"new"')
+
+
+POLICY = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: NAME}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations: [{expression: "has(object.metadata.labels) && 'team' in object.metadata.labels", message: no team}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: NAME}
+spec:
+  policyName: NAME
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAME}}}
+"""
+
+
+def test_a_policy_that_says_no_is_asked_again() -> None:
+    """Its refusal is a 422 (reason Invalid), like that of a pod that no attempt could cure."""
+    with namespace("t-policy") as world:
+        given = POLICY.replace("NAME", world.namespace)
+        kubectl("apply", "-f", "-", given=given)
+        try:
+            probe = json.dumps({**FOREIGN, "metadata": {"name": "probe"}})
+            ask = functools.partial(world.kubectl, "create", "--dry-run=server", "-f", "-", given=probe)
+            eventually("the policy is in force", lambda: "no team" in sentence(ask))
+            world.apply(task_run("waits", ONE))
+            status = world.in_state("waits", "Pending", "AdmissionRefused")["status"]
+            assert "no team" in status["message"]
+        finally:
+            kubectl("delete", "-f", "-", given=given)
+        assert world.finished("waits")["status"]["state"] == "Completed"

@@ -42,7 +42,7 @@ STRAIGHT = frozenset(
         "test_a_retry_waits_for_its_delay_and_never_starts_early",
         "test_the_retry_condition_decides_with_the_exception_and_the_attempt",
         "test_an_unpicklable_result_is_crashed_and_not_retried",
-        "test_system_exit_is_crashed_not_retried_and_reaches_the_flows_caller",
+        "test_a_task_that_ends_its_process_is_crashed_and_the_flow_goes_on",
         "test_a_dead_interpreter_is_crashed",
         "test_an_attempt_over_its_timeout_is_timed_out",
         "test_a_failed_upstream_makes_a_chain_not_ready_and_nothing_of_it_runs",

@@ -1,4 +1,4 @@
-"""Async tasks and flows in all combinations (design: task-semantics §2)."""
+"""Async tasks and flows in all combinations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Caching (design: task-semantics §5 and its differences in §9). A result that names its run tells who computed it."""
+"""Caching. A result that names its run tells who computed it."""
 
 from __future__ import annotations
 

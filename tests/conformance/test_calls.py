@@ -1,4 +1,4 @@
-"""Calling a task in a flow (design: task-semantics §2)."""
+"""Calling a task in a flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How runs end, what is said of it, and what a retry is (design: task-semantics §4)."""
+"""How runs end, what is said of it, and what a retry is."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class TestEnds:
 
 @pytest.mark.usefixtures("backend")
 class TestFutures:
-    """Design: task-semantics §7."""
+    """Waiting for futures and asking for their results."""
 
     def test_a_wait_that_is_too_short_gives_none_and_a_result_a_timeout(self) -> None:
         @task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -214,24 +215,57 @@ class TestCrashes:
 
         assert crashing() == 1
 
-    def test_system_exit_is_crashed_not_retried_and_reaches_the_flows_caller(self) -> None:
-        names = []
-
+    @pytest.mark.parametrize("end", ["sys.exit", "sys.exit(0)", "a message", "an interrupt", "a click of its own"])
+    def test_a_task_that_ends_its_process_is_crashed_and_the_flow_goes_on(self, end: str) -> None:
         @task(retries=3)
+        def leave(end):
+            import sys
+
+            if end == "an interrupt":
+                raise KeyboardInterrupt
+            if end == "a click of its own":
+
+                class Exit(SystemExit):
+                    pass
+
+                raise Exit(0)
+            sys.exit({"sys.exit": 3, "sys.exit(0)": 0}.get(end, "enough"))
+
+        @task
+        def other():
+            return 5
+
+        @flow
+        def leaving():
+            future = leave(end)
+            return future.wait().name, future.task_run.status.attempts_total, other().result()
+
+        assert leaving() == ("Crashed", 1, 5)
+
+    @pytest.mark.parametrize("how", ["reads it", "returns it", "returns nothing", "reads its state", "awaits it"])
+    def test_a_flow_that_needs_a_task_that_called_sys_exit_fails_with_task_crashed(self, how: str) -> None:
+        @task
         def leave():
-            raise SystemExit(3)
+            raise SystemExit(0)
+
+        @task
+        async def leave_async():
+            raise KeyboardInterrupt
 
         @flow
         def leaving():
             future = leave()
-            names.append(future.wait().name)
-            names.append(future.task_run.status.attempts_total)
-            return "not reached by the caller"
+            if how == "reads its state":
+                return future.wait().result
+            return None if how == "returns nothing" else future.result() if how == "reads it" else future
 
-        with pytest.raises(SystemExit) as caught:
-            leaving()
-        assert caught.value.code == 3
-        assert names == ["Crashed", 1]
+        @flow
+        async def awaiting():
+            return await (await leave_async()).result()
+
+        with pytest.raises(TaskCrashed, match="aborted by") as caught:
+            asyncio.run(awaiting()) if how == "awaits it" else leaving()
+        assert isinstance(caught.value.__cause__, KeyboardInterrupt if how == "awaits it" else SystemExit)
 
     def test_a_base_exception_of_the_users_is_crashed_and_does_not_crash_the_flow(self) -> None:
         @task(retries=3)

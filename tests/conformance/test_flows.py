@@ -1,4 +1,4 @@
-"""What a flow gives back, its parameters, subflows and limits (design: task-semantics §§2, 6, 9)."""
+"""What a flow gives back, its parameters, subflows and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task objects and their options, as far as runs show them (design: task-semantics §1)."""
+"""Task objects and their options, as far as runs show them."""
 
 from __future__ import annotations
 

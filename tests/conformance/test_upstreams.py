@@ -1,4 +1,4 @@
-"""Upstreams that did not complete, and order without data (design: task-semantics §3)."""
+"""Upstreams that did not complete, and order without data."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ BEYOND = (
         "Everywhere on the server.",
         "In the namespace on a cluster, in the store directory on a laptop; there across tasks, flows and runs.",
         "Who may write a namespace's entries can poison that namespace, and should not reach others.",
-        ("unit/sdk/test_process.py::test_a_cache_entry_counts_in_its_own_store_directory_only",),
+        ("unit/sdk/backends/test_process.py::test_a_cache_entry_counts_in_its_own_store_directory_only",),
     ),
     Beyond(
         "When a run is retried, and how long after",
@@ -55,7 +55,7 @@ BEYOND = (
         "Something that hangs should not hang everything.",
         (
             "conformance/test_failures.py::test_an_attempt_over_its_timeout_is_timed_out",
-            "unit/sdk/test_local.py::test_a_timed_out_thread_is_left_behind_with_a_warning_and_its_late_result_dropped",
+            "unit/sdk/backends/test_local.py::test_a_timed_out_thread_is_left_behind_with_a_warning_and_its_late_result_dropped",
         ),
     ),
     Beyond(

@@ -77,6 +77,30 @@ STATES = (
         ),
     ),
     Difference(
+        "`sys.exit` and `KeyboardInterrupt` of a task",
+        "They end the flow as well: the call of the flow raises them.",
+        "The task run is Crashed. A flow that reads it gets `TaskCrashed`; one that does not goes on.",
+        "A task that calls a `main()` of click or argparse always exits, often with 0: the script ended early, and "
+        "said that all was well. Ctrl-C of a person ends the flow as ever.",
+        "§4, §9",
+        (
+            At(
+                r"failures\.(system_exit|a_keyboard_interrupt)_crashes_the_task_and_the_flow\.flows\.0\."
+                r"(raises|state|message|data|result)",
+                r"SystemExit: 3|KeyboardInterrupt: |\(absent\)",
+                r"\(absent\)|COMPLETED/Completed|None|(gives )?the flow goes on",
+            ),
+        ),
+    ),
+    Difference(
+        "An exception that cannot be pickled",
+        "The run is Crashed, with the exception of pickling, and is not retried.",
+        "A failure like another: retried, and reported as `RemoteError` with type, words, notes and traceback.",
+        "Exceptions that hold a connection are common, and are what retries are for.",
+        "§4, §9",
+        (At(r"failures\.an_unpicklable_exception\.(told\.calls|flows\.0\.runs\.0\.\w+)"),),
+    ),
+    Difference(
         "The result of a failed or cancelled state without an exception",
         "Failed: a `TypeError` about the state's data. Cancelled: `None`. Of a task run: the data.",
         "`StatesFailed` with the state's message, or with the count of the states it is made of.",

@@ -10,11 +10,11 @@ import yaml
 from tests.docs.blocks import PAGES, ROOT, blocks
 from tests.support.builders import SETTINGS
 
-from podtask.core.api.crd import crd
 from podtask.core.api.names import API_VERSION, KIND
 from podtask.core.api.spec import TaskRunSpec
+from podtask.core.crd import crd
+from podtask_operator.pods.validate import invalid
 from podtask_operator.task_runs.parse import TaskRun
-from podtask_operator.task_runs.validate import invalid
 
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 

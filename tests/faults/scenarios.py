@@ -1,4 +1,4 @@
-"""The lives of a TaskRun whose writes are fixed (design: taskrun-api.md): what is applied, done meanwhile, written.
+"""The lives of a TaskRun whose writes are fixed: what is applied, done meanwhile, written.
 
 Used by `test_api_faults` (each write is harmed) and `test_kills` (the operator dies before and after each).
 """

@@ -128,7 +128,9 @@ class Lives:
 
 def about(world: World, run: str) -> str:
     """Finds the targets that concern this run."""
-    return rf" .*/namespaces/{world.namespace}/(taskruns/{run}/status|secrets/{run}-grants|pods/{run}-\d+)$"
+    return (
+        rf" .*/namespaces/{world.namespace}/(taskruns/{run}/status|secrets/{run}-[0-9a-f]{{8}}-grants|pods/{run}-\d+)$"
+    )
 
 
 def api_rule(world: World, case: Case) -> Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from tests.support.builders import run_object
@@ -19,10 +20,18 @@ class FakeApi:
         self.runs: dict[str, Object] = {}
         self.pods: dict[str, Object] = {}
         self.calls: list[str] = []
+        self.asked: list[str] = []
+        """Names of TaskRuns that were read."""
         self.lost: set[str] = set()
         """Calls whose answer is lost once, after they were carried out."""
         self.refused: dict[str, ApiError] = {}
         """Calls that are refused, each time."""
+        self.late_seconds = 0.0
+        """How long a write of the operator before may still arrive."""
+        self.late: Callable[[], float] = lambda: self.late_seconds
+        self.namespaces: dict[str, str] = {"team": "uid-of-team", "kube-system": "uid-of-cluster"}
+        """Name -> UID."""
+        self.fence = lambda: True
         self._version = 100
 
     def add(
@@ -39,7 +48,11 @@ class FakeApi:
         self.runs[name]["metadata"]["resourceVersion"] = self._next()
         return copy.deepcopy(self.runs[name])
 
+    async def namespace_uid(self, namespace: str) -> str | None:
+        return self.namespaces.get(namespace)
+
     async def get_run(self, _: str, name: str) -> Object | None:
+        self.asked.append(name)
         return copy.deepcopy(self.runs.get(name))
 
     async def patch_status(self, _: str, name: str, patch: Object) -> Object:

@@ -16,8 +16,9 @@ from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.storage.objects import Objects
+from podtask_operator.storage.owners import Owners
+from podtask_operator.task_runs.key import Key
 from podtask_runner.protocol import LogPost, Put
 
 NOW = datetime(2026, 1, 2, 4, 0, tzinfo=timezone.utc)
@@ -53,7 +54,9 @@ class World:
         self.signer = Signer()
         self.now = NOW
         api: Any = self.api
-        objects = Objects(MemoryStore(), "prefix")
+        self.store = MemoryStore()
+        self.owners = Owners(api, self.store, "prefix", deletions=self.mirror.deletions, home="podtask-system")
+        objects = Objects(self.store, "prefix", self.owners)
         observer = Observer(api, self.mirror, objects, SETTINGS)
         applier = Applier(api, self.mirror, objects, self.signer, Story(api), SETTINGS)
         self.reconciler = Reconciler(self.mirror, observer, applier, SETTINGS, lambda: self.now)

@@ -28,8 +28,9 @@ OPERATOR_RULES = {
     ("", "pods/log"): {"get"},
     ("", "secrets"): {"create", "patch", "delete"},
     ("", "events"): {"create", "patch"},
+    ("", "namespaces"): {"get"},
 }
-LEASE_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}}
+LEASE_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "namespaces"): {"get"}}
 
 
 @cache

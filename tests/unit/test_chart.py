@@ -29,6 +29,7 @@ from tests.unit.chart_kit import (
     template_notes,
 )
 
+from podtask import __version__
 from podtask.core.api import names
 
 
@@ -48,11 +49,9 @@ def test_every_example_of_values_passes_lint(path: Path) -> None:
 
 def test_the_versions_are_one() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    project = (TOP / "pyproject.toml").read_text()
     images = yaml.safe_load((CHART / "values.yaml").read_text())["runner"]["images"]
     version = chart["version"]
-    assert chart["appVersion"] == version
-    assert f'\nversion = "{version}"\n' in project
+    assert (version, chart["appVersion"]) == (__version__, __version__)
     assert images == {minor: f"podtask/runner:{version}-py{minor}" for minor in images}
     listed = {each["image"] for each in yaml.safe_load(chart["annotations"]["artifacthub.io/images"])}
     assert listed == {f"podtask/operator:{version}", *images.values()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from tests.unit.chart_kit import CHART, example
+from tests.unit.chart_kit import CHART, MINIMAL, Render, example
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])
@@ -36,9 +36,18 @@ def test_the_operator_can_write_to_tmp_only() -> None:
 
 def test_probes_ask_the_health_port() -> None:
     container = example("everything").container()
-    assert container["ports"] == [{"name": "health", "containerPort": 9090}]
+    assert container["ports"][0] == {"name": "health", "containerPort": 9090}
     for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
         assert container[probe]["httpGet"] == {"path": path, "port": "health"}
+
+
+def test_the_doorbell_is_the_pods_own_address_and_can_be_turned_off() -> None:
+    container = example("everything").container()
+    assert container["ports"][1] == {"name": "doorbell", "protocol": "UDP", "containerPort": 8081}
+    environment = {item["name"]: item for item in container["env"]}
+    assert environment["PODTASK_DOORBELL_HOST"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
+    silent = Render({**MINIMAL, "operator": {"doorbellPort": 0}}).container()
+    assert [port["name"] for port in silent["ports"]] == ["health"]
 
 
 def test_the_deployment_does_not_select_the_test_pod() -> None:

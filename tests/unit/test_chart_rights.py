@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.chart_kit import EXAMPLES, LEASE_RULES, MINIMAL, OPERATOR_RULES, Render, bound_to, example, rules
 
+from podtask import __version__
 from podtask.core.api import names
 from podtask_operator import settings
 from podtask_operator.process import leader_election as lease
@@ -25,6 +26,7 @@ def test_only_the_creation_of_a_lease_is_not_narrowed_to_its_name() -> None:
     assert [(rule["verbs"], rule.get("resourceNames")) for rule in lease["rules"]] == [
         (["create"], None),
         (["get", "update"], ["podtask-operator"]),
+        (["get"], ["podtask-system"]),  # its own namespace
     ]
 
 
@@ -114,7 +116,7 @@ def test_drivers_handle_taskruns_of_their_namespace_and_nothing_else() -> None:
     }
     assert render.one("ServiceAccount", names.DRIVER_ACCOUNT)["automountServiceAccountToken"] is False
     assert render.environment()[settings.DRIVER_ACCOUNT] == names.DRIVER_ACCOUNT
-    assert render.one("ConfigMap", names.CLIENT_CONFIG_MAP)["data"]["driverImage"] == "podtask/operator:0.1.0"
+    assert render.one("ConfigMap", names.CLIENT_CONFIG_MAP)["data"]["driverImage"] == f"podtask/operator:{__version__}"
 
 
 def test_without_drivers_there_is_no_account_and_no_token() -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from tests.unit.chart_kit import CHART, EXAMPLES, TOP, Render, example
 
+from podtask import __version__
 from podtask.core.api import names
 from podtask.core.api.runner_image import MODULES, PUBLISHED
 from podtask.core.lifecycle.concurrency import Limits
@@ -95,7 +96,7 @@ def test_clients_are_told_addresses_and_no_credentials() -> None:
         "pythons": "3.10,3.11,3.12,3.13",
         "defaultPython": "3.11",
         PUBLISHED: ",".join(MODULES),
-        "version": "0.1.0",
+        "version": __version__,
     }
     assert {each["metadata"]["name"] for each in render.all("ConfigMap")} == {names.CLIENT_CONFIG_MAP}
 

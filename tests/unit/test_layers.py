@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -35,6 +36,8 @@ ALLOWED = {
     "prometheus_client": ("operator/podtask_operator/",),
     "cloudpickle": ("runner-image/podtask_runner/", "sdk/podtask/"),
     "pickle": ("runner-image/podtask_runner/", "sdk/podtask/"),
+    "click": ("sdk/podtask/cli/",),
+    "rich": ("sdk/podtask/cli/",),
     "moto": (),
     "pytest": (),
 }
@@ -72,6 +75,19 @@ def test_the_operators_folder_does_not_shadow_the_standard_library() -> None:
 def test_who_may_import(module: str) -> None:
     users = [path for path, tree in SOURCES.items() if any(name.split(".")[0] == module for name in imported(tree))]
     assert [path for path in users if not path.startswith(ALLOWED[module] or ("nobody",))] == []
+
+
+@pytest.mark.parametrize("folder", ["operator/", "sdk/podtask/core/", "runner-image/"])
+def test_of_the_sdk_only_core_is_used_below_it(folder: str) -> None:
+    met = {name for path, tree in SOURCES.items() if path.startswith(folder) for name in imported(tree)}
+    assert {name for name in met if name.split(".")[0] == "podtask" and not name.startswith("podtask.core")} == set()
+
+
+@pytest.mark.parametrize("folder", ["sdk/podtask", "operator/podtask_operator", "runner-image/podtask_runner"])
+def test_no_folder_holds_more_than_fourteen_modules(folder: str) -> None:
+    paths = [PurePosixPath(path) for path in SOURCES if path.startswith(folder)]
+    modules = Counter(path.parent for path in paths if path.name != "__init__.py")
+    assert {str(where): count for where, count in modules.items() if count > 14} == {}
 
 
 def test_nobody_asks_the_clock_for_a_date_below_the_entry_points() -> None:

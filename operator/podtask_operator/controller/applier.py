@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from datetime import datetime, timedelta
 from typing import Any
 
-from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED, PodCleanup, Reason
+from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED, Ended, PodCleanup, Reason
 from podtask.core.api.status import Attempt, Status
 from podtask.core.lifecycle.model import (
     Decision,
@@ -33,19 +34,20 @@ from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Memory, Mirror
 from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.log_tail import LastWords
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import build
 from podtask_operator.pods import status as podstatus
-from podtask_operator.process import metrics
-from podtask_operator.process.supervise import pause
+from podtask_operator.pods.validate import invalid
+from podtask_operator.runtime import metrics
+from podtask_operator.runtime.supervise import pause
 from podtask_operator.settings import Settings
 from podtask_operator.storage import grants
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.cache_key import Composed, composed_key, identified
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun, policy
 from podtask_operator.task_runs.status_patch import dump, merge_patch
-from podtask_operator.task_runs.validate import invalid
 from podtask_runner.protocol import Grants
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,10 @@ FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
+LEAVING = timedelta(seconds=5)
+"""Beyond its grace: what a process that has stored its result may take to leave."""
+_ADMISSION = re.compile(r'admission webhook "|[a-z.]+ "[^"]*" is forbidden: ')
+"""How refusals of admission begin: of webhooks, and of plug-ins (ValidatingAdmissionPolicy, quota, PodSecurity)."""
 THE_GRANTS = "Secret with the grants"
 
 
@@ -169,6 +175,7 @@ class Applier:
         except ApiUnavailable:  # to be looked up by name before anything else is decided
             memory.presence[attempt], memory.expected_since, memory.in_doubt = Presence.EXPECTED, None, True
             raise
+        self._objects.seen(key.namespace)
         memory.refusal, memory.refusals, memory.in_doubt = None, 0, False
         memory.presence[attempt], memory.expected_since = Presence.EXPECTED, now
         if attempt == 1 and not memory.waited:
@@ -262,17 +269,34 @@ class Applier:
             self._mirror.put_pod(live)
         raise Later(f"pod {name} changed meanwhile: {error}") from error
 
-    async def reap(self, key: Key) -> None:
-        """Delete pods of attempts that are judged already and yet live: a POST that took effect late made them."""
-        run = self._mirror.runs.get(key)
+    async def reap(self, key: Key, now: datetime) -> datetime | None:
+        """End pods of attempts that are judged already and yet live; when to look again at one that may live on.
+
+        A POST that took effect late made them. Or the attempt ended by its stored result: then its process is about to
+        leave, and is stopped only where it does not.
+        """
+        run, again = self._mirror.runs.get(key), None
         for attempt in run.status.attempts if run is not None else ():
             held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
             if run is None or held is None or not attempt.judged or not podstatus.is_ours(held, run.uid):
                 continue
-            found = podstatus.read(held)
-            if found.phase is not PodPhase.ENDED and "deletionTimestamp" not in held["metadata"]:
-                log.warning("%s: attempt %d is judged and its pod lives; it is deleted", key, attempt.number)
-                await self._delete_pod(key, pod_name(key.name, attempt.number), found.uid)
+            pod = podstatus.read(held)
+            if pod.phase is PodPhase.ENDED or "deletionTimestamp" in held["metadata"]:
+                continue
+            name = pod_name(key.name, attempt.number)
+            if attempt.outcome is Ended.COMPLETED and attempt.finished_at is not None:
+                leave_by = attempt.finished_at + timedelta(seconds=policy(run).grace_seconds) + LEAVING
+                if now < leave_by:
+                    again = leave_by
+                elif not pod.stopping:
+                    log.warning(
+                        "%s: attempt %d has stored its result and its pod runs on; it is stopped", key, attempt.number
+                    )
+                    await self._stop(key, name, pod.uid)
+                continue
+            log.warning("%s: attempt %d is judged and its pod lives; it is deleted", key, attempt.number)
+            await self._delete_pod(key, name, pod.uid)
+        return again
 
     async def clean_up(self, key: Key) -> None:
         """Delete pods whose end the stored status holds, as spec.podCleanup says. Their names stay used."""
@@ -284,7 +308,8 @@ class Applier:
             held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
             if held is None or attempt.outcome is None or not cleanup.deletes(attempt.outcome):
                 continue
-            if podstatus.is_ours(held, run.uid) and "deletionTimestamp" not in held["metadata"]:
+            ended = podstatus.read(held).phase is PodPhase.ENDED
+            if ended and podstatus.is_ours(held, run.uid) and "deletionTimestamp" not in held["metadata"]:
                 await self._delete_pod(key, held["metadata"]["name"], held["metadata"]["uid"])
                 self._mirror.forget_pod(held)
 
@@ -315,13 +340,21 @@ def refusal(error: ApiError, what: str = "pod") -> Why:
     if error.status == 422 and what == THE_GRANTS and "immutable" in text:
         taken = "A Secret of the name that the grants need exists and is somebody else's; waiting for it to go: "
         return Why(Reason.POD_NAME_CONFLICT, taken + text, "Delete that Secret, or give the run another name.")
-    if error.status in (400, 422):
+    if error.status in (400, 422) and not _by_admission(text):
         return Why(Reason.INVALID_SPEC, f"The API server refused the {what}: {text}", "Correct the named field.")
     if "exceeded quota" in text:
         return Why(Reason.QUOTA, text, "Raise the ResourceQuota, or wait for other pods to end.")
     if "PodSecurity" in text:
         return Why(Reason.POD_SECURITY, text, "Remove the named field from spec.podTemplate, or relax the namespace.")
     return Why(Reason.ADMISSION, text, "Ask the cluster's administrator; the operator goes on trying.")
+
+
+def _by_admission(text: str) -> bool:
+    """True where a policy or a webhook said no: those answer 422 or 400, too, and may say yes a moment later.
+
+    By the server's own words at the beginning: what follows may quote the pod, which is the user's.
+    """
+    return _ADMISSION.match(text) is not None
 
 
 def _dropped(memory: Memory) -> tuple[Event, ...]:

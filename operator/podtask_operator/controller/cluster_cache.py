@@ -13,18 +13,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from podtask.core.api.names import Reason
+from podtask.core.api.names import Ended, Reason
 from podtask.core.lifecycle.concurrency import Name, Slots
-from podtask.core.lifecycle.model import Limit, Presence, Refusal
-from podtask_operator.controller.work_queue import Key
+from podtask.core.lifecycle.model import Limit, PodPhase, Presence, Refusal
+from podtask.core.storage.layout import pod_name
 from podtask_operator.pods import status
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
 
 Object = dict[str, Any]
 Version = tuple[str, str]
 """UID and resourceVersion."""
+NAMESPACES_HELD = 10_000
+"""Namespaces whose last deletion of a TaskRun is remembered."""
 
 
 @dataclass(slots=True)
@@ -61,6 +64,10 @@ class Memory:
     sent_against: str | None = None
     """resourceVersion that the record of an attempt was sent against, while nobody knows whether it was taken.
     It holds its slots meanwhile: the write can take effect only as long as this is the stored version."""
+    rang: int | None = None
+    """Attempt whose runner says that its outcome is stored, until that is looked up (`events.doorbell`)."""
+    rang_at: float | None = None
+    """When it said so last, by the process's own clock."""
     announced: bool = False
     """Its end was told to the runs that wait for it."""
 
@@ -80,6 +87,12 @@ class Mirror:
     pods: dict[Key, Object] = field(default_factory=dict)
     slots: Slots[Key] = field(default_factory=Slots)
     _memories: dict[Key, Memory] = field(default_factory=dict)
+    _gone: int = 0
+    """TaskRuns that are gone by now."""
+    _last_gone: dict[str, int] = field(default_factory=dict)
+    """Namespace -> `_gone` when the last TaskRun of it went."""
+    _gone_floor: int = 0
+    """What counts for a namespace that is not among them."""
     _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
     _same_key: dict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
 
@@ -117,7 +130,16 @@ class Mirror:
         self._forget(key)
         return [*concerned, *self.slots.next()]
 
+    def deletions(self, namespace: str) -> int:
+        """Another number whenever a TaskRun of the namespace is gone: without one, no namespace was made anew."""
+        return self._last_gone.get(namespace, self._gone_floor)
+
     def _forget(self, key: Key) -> None:
+        self._gone += 1
+        if len(self._last_gone) >= NAMESPACES_HELD:
+            self._last_gone.clear()
+            self._gone_floor = self._gone
+        self._last_gone[key.namespace] = self._gone
         run = self.runs.pop(key, None)
         self.malformed.pop(key, None)
         self.forget_cache_key(key)
@@ -229,7 +251,7 @@ class Mirror:
             return
         if memory is not None:
             memory.sent_against = None
-        if run.status.running is not None:
+        if run.status.running is not None or self._lives_on(key, run):
             self.slots.hold(key, self._slots_of(run))
             return
         self.slots.release(key)
@@ -237,6 +259,20 @@ class Mirror:
             self.slots.leave(key)
         elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
             self.decided(key, run, queues=True)
+
+    def recount(self, key: Key) -> None:
+        """The pod of a run that ended by its stored result may have ended since: its slots are free then."""
+        run = self.runs.get(key)
+        if run is not None and run.status.finished:
+            self._count(key, run)
+
+    def _lives_on(self, key: Key, run: TaskRun) -> bool:
+        """Whether the run ended by its stored result and its pod still runs."""
+        latest = run.status.latest
+        if not run.status.finished or latest is None or latest.outcome is not Ended.COMPLETED:
+            return False
+        pod = self.pods.get(Key(key.namespace, pod_name(key.name, latest.number)))
+        return pod is not None and status.is_ours(pod, run.uid) and status.read(pod).phase is not PodPhase.ENDED
 
     def _index(self, key: Key, run: TaskRun) -> None:
         self._count(key, run)
@@ -271,7 +307,9 @@ def projected(obj: Object) -> Object:
     spec = obj.get("spec")
     if not isinstance(spec, dict) or not isinstance(spec.get("task"), dict):
         return obj
-    task = _without_inline(spec["task"], "code")
+    task = spec["task"]
+    for name in ("code", "bundle", "overlay"):
+        task = _without_inline(task, name)
     if "source" in task and "cache" not in spec:
         task["source"] = "#"
     return {**obj, "spec": {**_without_inline(spec, "inputs"), "task": task}}

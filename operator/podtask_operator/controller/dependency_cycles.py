@@ -14,7 +14,7 @@ from typing import Final
 from podtask.core.api.names import Reason
 from podtask.core.lifecycle.model import Why
 from podtask_operator.controller.cluster_cache import Mirror, needed_names
-from podtask_operator.controller.work_queue import Key
+from podtask_operator.task_runs.key import Key
 
 ASK_AFTER: Final = timedelta(seconds=2)
 """A run is asked about once it has waited this long: most never are."""

@@ -13,10 +13,10 @@ from podtask.core.lifecycle.model import PodPhase
 from podtask.core.storage import StoreUnavailable, log_tail
 from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import status
 from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 
 log = logging.getLogger(__name__)

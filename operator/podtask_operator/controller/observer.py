@@ -7,24 +7,27 @@ whose pod cannot say how it ended.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from podtask.core.api.status import ResolvedInput
 from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream
+from podtask.core.lifecycle.pod_timeouts import was_there
 from podtask.core.lifecycle.rules import LOOK_AGAIN, UPSTREAM_GRACE
 from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Memory, Mirror, Object, needed_names
 from podtask_operator.controller.dependency_cycles import Circles
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api
 from podtask_operator.pods import memory as memory_growth
 from podtask_operator.pods import status as podstatus
 from podtask_operator.pods.build import resources_of
+from podtask_operator.pods.validate import invalid
 from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs import open_fields
 from podtask_operator.task_runs.cache_key import composed_key, identified
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun, policy
-from podtask_operator.task_runs.validate import invalid
 
 
 class Observer:
@@ -54,12 +57,15 @@ class Observer:
             return await self._attempt(seen, key, run, memory, now)
         asked = seen.policy
         wrong = invalid(run, self._settings)
+        if wrong is not None:  # nobody is asked for what an invalid spec names
+            return replace(seen, invalid=wrong)
         upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
-        if wrong is None and not run.status.attempts_total and not all(up.succeeded for up in upstreams):
+        if not run.status.attempts_total and not all(up.succeeded for up in upstreams):
             wrong = self._circles.invalid(key, run.created_at, now)
         ready = wrong is None and not asked.suspend and not asked.cancel and all(up.succeeded for up in upstreams)
         cache = await self._cache(key, run, memory, upstreams, now) if ready else None
-        return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache)
+        written = open_fields.digest(run.spec) if ready else None
+        return replace(seen, invalid=wrong, upstreams=upstreams, cache=cache, spec_digest=written)
 
     def _asked(self, run: TaskRun) -> Policy:
         """What the spec asks for, and what the administrator adds."""
@@ -75,11 +81,17 @@ class Observer:
             memory.begin(attempt.number)  # the answer to the record was lost
         presence, pod = await self._presence(key, run, memory, attempt.number, now)
         silent = pod is not None and pod.phase is PodPhase.ENDED and pod.outcome is None
+        rang, memory.rang = memory.rang == attempt.number, None
+        alive = pod is not None and pod.phase is not PodPhase.ENDED
         stored = None
-        if silent or presence in (Presence.ABSENT, Presence.FOREIGN):
+        if silent or (rang and alive) or presence in (Presence.ABSENT, Presence.FOREIGN):
             stored = await self._objects.outcome(run, attempt.number)
         known = memory.pod_uid.get(attempt.number)
-        return replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal, known_uid=known)
+        seen = replace(seen, presence=presence, pod=pod, stored=stored, refusal=memory.refusal, known_uid=known)
+        late = self._api.late()
+        if presence is Presence.ABSENT and late > 0 and not was_there(seen, attempt):
+            return replace(seen, presence=Presence.LATE, late_until=now + timedelta(seconds=late))
+        return seen
 
     async def _presence(
         self, key: Key, run: TaskRun, memory: Memory, attempt: int, now: datetime
@@ -142,6 +154,9 @@ class Observer:
         composed = composed_key(run, identified(up.result for up in upstreams if up.wants_data), self._settings)
         if composed.key is None:
             return CacheView(None, off_reason=composed.off_reason)
+        off = await self._objects.cache_off(run.namespace)
+        if off is not None:
+            return CacheView(None, off_reason=off)
         memory.composed = composed
         self._mirror.remember_cache_key(key, memory, composed.key)
         if asked.refresh:

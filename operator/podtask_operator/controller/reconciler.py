@@ -15,10 +15,11 @@ from podtask.core.storage import StoreRefused, StoreUnavailable
 from podtask_operator.controller.applier import Applier
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.observer import Observer
-from podtask_operator.controller.work_queue import Key, Later, WorkQueue
+from podtask_operator.controller.work_queue import Later, WorkQueue
 from podtask_operator.kube.client import ApiError, ApiUnavailable
-from podtask_operator.process import logging as logs
+from podtask_operator.runtime import logging as logs
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Reconciler:
         run = self._mirror.runs.get(key)
         if run is None or run.deleting:
             return
+        self._mirror.recount(key)
         now, concerned = self._clock(), self._mirror.concerned(key)
         try:
             with logs.about(*key, attempt=run.status.attempts_total):
@@ -75,7 +77,9 @@ class Reconciler:
         log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
         await self._applier.apply(key, run, decision, now)
         await self._refresh_grants(key, now)
-        await self._applier.reap(key)
+        alive_until = await self._applier.reap(key, now)
+        if alive_until is not None:
+            self.queue.add_after(key, (alive_until - now).total_seconds() + MARGIN)
         await self._applier.clean_up(key)
         return decision
 

@@ -11,11 +11,11 @@ import heapq
 import itertools
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
-from podtask_operator.process import logging as logs
-from podtask_operator.process import metrics
-from podtask_operator.process.supervise import pause, spread
+from podtask_operator.runtime import logging as logs
+from podtask_operator.runtime import metrics
+from podtask_operator.runtime.supervise import pause, spread
+from podtask_operator.task_runs.key import Key
 
 log = logging.getLogger(__name__)
 
@@ -23,16 +23,6 @@ FIRST_BACKOFF = 0.2
 LAST_BACKOFF = 30.0
 STALE_TIMERS = 1000
 """Timers that were overtaken are dropped when there are more of them than this: some would lie there for a day."""
-
-
-class Key(NamedTuple):
-    """One TaskRun."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 class Later(Exception):
@@ -103,11 +93,12 @@ class WorkQueue:
         finally:
             timers.cancel()
 
-    async def drain(self, seconds: float) -> None:
-        """Take on nothing more, and let what is being worked on finish its writes; bounded."""
+    async def drain(self, seconds: float) -> bool:
+        """Take on nothing more, and let what is being worked on finish its writes; bounded. True when all did."""
         self._draining = True
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)
+        return not any(not task.done() for task in self._tasks)
 
     async def _one(self, key: Key) -> None:
         self._due.pop(key, None)

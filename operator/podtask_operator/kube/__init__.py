@@ -1,1 +1,1 @@
-"""The Kubernetes API as the operator uses it: client, kopf, the watch of pods, resync; `intake` hands events on."""
+"""The Kubernetes API as the operator uses it: one client, and its login."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -20,9 +21,11 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio import client, config
+from yarl import URL
 
 from podtask.core.api.names import GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
-from podtask_operator.process import metrics
+from podtask.core.api.url_path import NoSuchName, url_path
+from podtask_operator.runtime import metrics
 
 Object = dict[str, Any]
 
@@ -30,8 +33,10 @@ FIELD_MANAGER = "podtask-operator"
 PAGE = 500
 """Objects of a list of metadata, or of pods."""
 FULL_PAGE = 200
-"""TaskRuns with all their fields: one may carry 128 KiB of inline code and inputs."""
+"""TaskRuns with all their fields: one may carry 256 KiB of inline code, modules and inputs."""
 REQUEST_TIMEOUT = 30.0
+IN_FLIGHT = REQUEST_TIMEOUT + 5.0
+"""Seconds after which a request that was sent has arrived or never will: in admission, in a queue of the API server."""
 WATCH_SPARE = 30.0
 """Seconds of silence after a watch should have been ended by the server, until its connection counts as dead."""
 LEASE_TIMEOUT = 3.0
@@ -71,6 +76,10 @@ class Api:
         )
         self.fence: Callable[[], bool] = lambda: True
         """Asked before each write; False: this operator may not be the only one any more."""
+        self.late: Callable[[], float] = lambda: 0.0
+        """Seconds in which a write of the operator before this one may still take effect."""
+        self._unanswered: float | None = None
+        """When a write of ours had no answer last, by the process's clock."""
 
     @classmethod
     async def connect(cls) -> Api:
@@ -86,32 +95,41 @@ class Api:
         await self._session.close()
         await self._client.close()
 
+    @property
+    def settled(self) -> bool:
+        """True where no write of ours can take effect any more that was not answered."""
+        return self._unanswered is None or time.monotonic() - self._unanswered > IN_FLIGHT
+
     async def get_run(self, namespace: str, name: str) -> Object | None:
         """The live TaskRun, or None."""
-        return await self._get(_runs(namespace, name))
+        return await self._get(_runs, namespace, name)
 
     async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
         """Merge-patch the status; the patch carries `metadata.resourceVersion`, so a stale one is a 409."""
-        return await self._call("PATCH", _runs(namespace, name) + "/status", patch, content=MERGE_PATCH)
+        return await self._call("PATCH", _runs(namespace, name, "status"), patch, content=MERGE_PATCH)
 
     async def delete_run(self, namespace: str, name: str, uid: str) -> None:
         """Delete exactly this TaskRun; its pods and Secret follow by owner reference."""
         await self._delete(_runs(namespace, name), uid, propagationPolicy="Background")
 
+    async def namespace_uid(self, namespace: str) -> str | None:
+        """The UID of a namespace as it is now; None where there is none. Raises `ApiError` where it may not be read."""
+        found = await self._get(_namespace, namespace)
+        return None if found is None else str(found["metadata"]["uid"])
+
     async def get_pod(self, namespace: str, name: str) -> Object | None:
         """The live pod, or None."""
-        return await self._get(_core(namespace, "pods", name))
+        return await self._get(_core, namespace, "pods", name)
 
     async def pod_log(self, namespace: str, name: str, lines: int, limit_bytes: int, seconds: float) -> bytes:
         """The last `lines` of what the task printed, of those the first `limit_bytes`."""
         query = {"container": POD_CONTAINER, "tailLines": str(lines), "limitBytes": str(limit_bytes)}
-        return await self._send(
-            "GET", _core(namespace, "pods", name) + "/log", query=query, accept="*/*", seconds=seconds
-        )
+        path = _core(namespace, "pods", name, "log")
+        return await self._send("GET", path, query=query, accept="*/*", seconds=seconds)
 
     async def create_pod(self, namespace: str, pod: Object) -> Object:
-        """POST a pod."""
-        return await self._call("POST", _core(namespace, "pods"), pod)
+        """POST a pod. Strict: a field of a podTemplate that no pod has would be dropped without a word."""
+        return await self._call("POST", _core(namespace, "pods"), pod, query={"fieldValidation": "Strict"})
 
     async def patch_pod(self, namespace: str, name: str, patch: Object) -> Object:
         """Merge-patch a pod; with `metadata.uid` inside, another pod of that name is a 409."""
@@ -134,7 +152,7 @@ class Api:
 
     async def get_lease(self, namespace: str, name: str) -> Object | None:
         """The Lease, or None."""
-        return await self._get(_leases(namespace, name), seconds=LEASE_TIMEOUT)
+        return await self._get(_leases, namespace, name, seconds=LEASE_TIMEOUT)
 
     async def create_lease(self, namespace: str, lease: Object) -> Object:
         """POST a Lease; one that exists is a 409."""
@@ -191,9 +209,9 @@ class Api:
             yield answer
             token = (answer.get("metadata") or {}).get("continue") or None
 
-    async def _get(self, path: str, *, seconds: float = REQUEST_TIMEOUT) -> Object | None:
+    async def _get(self, path: Callable[..., str], *where: str, seconds: float = REQUEST_TIMEOUT) -> Object | None:
         try:
-            return await self._call("GET", path, seconds=seconds)
+            return await self._call("GET", path(*where), seconds=seconds)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -227,6 +245,7 @@ class Api:
                 data = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if method != "GET":
+                self._unanswered = time.monotonic()
                 metrics.wrote(method, path, None)
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
         if method != "GET":
@@ -249,7 +268,7 @@ class Api:
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         return self._session.request(
             method,
-            self._host + path + (f"?{urlencode(query)}" if query else ""),
+            URL(self._host + path + (f"?{urlencode(query)}" if query else ""), encoded=True),  # as it is: no "..", no %
             data=None if body is None else json.dumps(body),
             headers=headers,
             timeout=timeout,
@@ -294,15 +313,30 @@ def _proxy(host: str) -> str | None:
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
-def _runs(namespace: str | None, name: str | None = None) -> str:
-    scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURAL}" + (f"/{name}" if name else "")
+def _runs(namespace: str | None, name: str | None = None, *more: str) -> str:
+    return _path("apis", GROUP, VERSION, *_scope(namespace), PLURAL, *(() if name is None else (name, *more)))
 
 
-def _core(namespace: str | None, plural: str, name: str | None = None) -> str:
-    scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"/api/v1{scope}/{plural}" + (f"/{name}" if name else "")
+def _core(namespace: str | None, plural: str, name: str | None = None, *more: str) -> str:
+    return _path("api", "v1", *_scope(namespace), plural, *(() if name is None else (name, *more)))
+
+
+def _namespace(name: str) -> str:
+    return _path("api", "v1", "namespaces", name)
 
 
 def _leases(namespace: str, name: str | None = None) -> str:
-    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases" + (f"/{name}" if name else "")
+    lease = () if name is None else (name,)
+    return _path("apis", "coordination.k8s.io", "v1", *_scope(namespace), "leases", *lease)
+
+
+def _scope(namespace: str | None) -> tuple[str, ...]:
+    return () if namespace is None else ("namespaces", namespace)
+
+
+def _path(*segments: str) -> str:
+    """The path of an object. What cannot be the name of one is not asked for: there is no such object."""
+    try:
+        return url_path(*segments)
+    except NoSuchName as error:
+        raise ApiError(404, "NotFound", str(error)) from None

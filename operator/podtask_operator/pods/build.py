@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from podtask.core.api import names
-from podtask.core.api.spec import Model, Resources
+from podtask.core.api.spec import Resources, plain
 from podtask.core.lifecycle import deadline
 from podtask.core.storage import layout
+from podtask_operator.pod_template import template as podtemplate
+from podtask_operator.pod_template.template import Template
 from podtask_operator.pods import driver_token, memory, owner
-from podtask_operator.pods import template as podtemplate
-from podtask_operator.pods.template import Template
 from podtask_operator.pods.waiting import KUEUE_QUEUE
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.image import image_of, python_minor
 from podtask_operator.task_runs.parse import Malformed, TaskRun, policy
 from podtask_runner import names as runner
 
@@ -48,16 +49,6 @@ def build(run: TaskRun, attempt: int, settings: Settings) -> Json:
         "metadata": _metadata(run, attempt, template),
         "spec": _spec(run, attempt, settings, template),
     }
-
-
-def python_minor(run: TaskRun, settings: Settings) -> str:
-    """The Python minor whose runner image a run without an image of its own uses."""
-    return run.spec.task.python or settings.default_python
-
-
-def image_of(run: TaskRun, settings: Settings) -> str | None:
-    """The image of the task's container; None when the minor has no runner image."""
-    return run.spec.image or settings.runner_images.get(python_minor(run, settings))
 
 
 def _metadata(run: TaskRun, attempt: int, template: Template) -> Json:
@@ -133,7 +124,7 @@ def _volumes(run: TaskRun, attempt: int, defaults: Mapping[str, Any]) -> list[Js
     limit = defaults.get("tmpSizeLimit")
     items = [{"key": layout.secret_key(attempt), "path": runner.GRANTS_FILE}]
     return [
-        {"name": GRANTS_VOLUME, "secret": {"secretName": layout.secret_name(run.name), "items": items}},
+        {"name": GRANTS_VOLUME, "secret": {"secretName": layout.secret_name(run.name, run.uid), "items": items}},
         {"name": TMP_VOLUME, "emptyDir": {"sizeLimit": limit} if limit else {}},
     ]
 
@@ -209,8 +200,3 @@ def resources(asked: Resources | None, defaults: Mapping[str, Any]) -> Json:
         if together:
             merged[section] = together
     return merged
-
-
-def plain(model: Model) -> Json:
-    """A model as Kubernetes writes it."""
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -49,6 +49,14 @@ UNKNOWN_END: Final = ("ContainerStatusUnknown", "Unknown")
 """Why a container "terminated" of which nobody saw the end: the kubelet found no trace of it, or containerd found it
 without its process (exit code 255), as after a crash or a reset of the node."""
 
+FIRST: Final = "podtaskFirst"
+"""On a pod in the operator's cache: which was seen first, `DELETED` or `ENDED`. Absent: neither, or both at once."""
+DELETED: Final = "deleted"
+ENDED: Final = "ended"
+SKEW: Final = timedelta(minutes=1)
+"""Where the order was not seen it is told from times of two clocks, the node's and the API server's. In doubt it was
+the deletion: a disruption costs nothing of the user's, and a crash without a word is never retried."""
+
 _SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.EVICTED: "The pod was evicted.",
     Reason.PREEMPTED: "The pod made room for one of higher priority.",
@@ -97,11 +105,11 @@ def _unknown_to_kubelet(pod: Any) -> Why | None:
 
 def _deleted(pod: Any) -> Why | None:
     """Deleted before its end; a pod that somebody cleans away after its end was not disrupted."""
-    asked = _deletion_asked_at(pod)
-    if text(at(pod, "metadata", "deletionTimestamp")) is None:
+    asked, first = _deletion_asked_at(pod), at(pod, "metadata", FIRST)
+    if text(at(pod, "metadata", "deletionTimestamp")) is None or first == ENDED:
         return None
     finished = when(at(container(pod), "state", "terminated", "finishedAt"))
-    if asked is not None and finished is not None and finished < asked:
+    if first != DELETED and asked is not None and finished is not None and finished < asked - SKEW:
         return None
     return Why(Reason.POD_DELETED, "The pod was deleted before the task ended.", POD_DELETED_CURE)
 

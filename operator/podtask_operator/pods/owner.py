@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from podtask.core.api.names import API_VERSION, KIND
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.pods.fields import at, mappings, text
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 
 

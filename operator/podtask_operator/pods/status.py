@@ -145,15 +145,29 @@ def project(pod: Any) -> dict[str, Any]:
 
 
 def with_first_deletion(pod: dict[str, Any], before: Any) -> dict[str, Any]:
-    """The cached pod, deleted when an earlier version of it was.
+    """The cached pod, deleted when an earlier version of it was, and with what came first: its deletion or its end.
 
     Once the containers of a deleted pod have ended, the kubelet deletes it again, without grace and with the time of
     that: it would look as if the pod had ended by itself, and somebody had cleaned it away.
     """
     first = mapping(at(before, "metadata"))
-    if first.get("uid") == pod["metadata"].get("uid") and first.get("deletionTimestamp") is not None:
+    if first.get("uid") != pod["metadata"].get("uid"):
+        return pod
+    if first.get("deletionTimestamp") is not None:
         pod["metadata"].update(_only(first, _DELETION))
+    order = first.get(disruption.FIRST) or _first_of_two(before)
+    if order is not None:
+        pod["metadata"][disruption.FIRST] = order
     return pod
+
+
+def _first_of_two(pod: Any) -> str | None:
+    """Whether a pod was deleted or had ended, where exactly one of the two is the case by now."""
+    deleted = at(pod, "metadata", "deletionTimestamp") is not None
+    ended = _phase(pod, mapping(container(pod).get("state"))) is PodPhase.ENDED
+    if deleted == ended:
+        return None
+    return disruption.DELETED if deleted else disruption.ENDED
 
 
 def _only(source: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:

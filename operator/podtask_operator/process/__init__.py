@@ -1,1 +1,1 @@
-"""The operator as a process: wiring, leader election, health, metrics, logging, supervision."""
+"""The operator as a process: wiring, leader election, probes."""

@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from podtask.core import clock
-from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
+from podtask.core.api.names import GROUP
+from podtask_operator.kube.client import IN_FLIGHT, Api, ApiError, ApiUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,12 @@ RENEW: Final = 5.0
 """Seconds between renewals: the operator's only writes at rest."""
 VALID: Final = 10.0
 """Seconds after a renewal in which the holder may begin a write. One that is on its way then may still arrive after
-another operator took over (`api.REQUEST_TIMEOUT` is longer than what is left of `DURATION`); it does no harm, because
-it is refused unless the object is what it was: by resourceVersion, by UID, or by a name that is used once."""
+another operator took over (`client.IN_FLIGHT` is longer than what is left of `DURATION`). It is refused unless the
+object is what it was, by resourceVersion or by UID. A POST of a pod is not: so an attempt on record without a pod
+counts as lost only when such a POST cannot arrive any more (`late`), or at once where the operator before said that it
+had finished (`DRAINED`)."""
+DRAINED: Final = f"{GROUP}/drained"
+"""Annotation of a released Lease: the one that held it has no write under way any more."""
 LOOK: Final = 1.0
 """Seconds between two looks of one that waits, or two tries of one that could not renew."""
 
@@ -74,6 +79,8 @@ class Lease:
         self._held: Object | None = None
         """The Lease as we wrote it last, while it is ours."""
         self._renewed: float | None = None
+        self._late_until = 0.0
+        """Until then writes of the operator before this one may arrive."""
         self._seen: tuple[str, float] | None = None
         """Version of somebody else's Lease, and when it was first seen."""
         self.waits_for: str | None = "it was not asked for yet"
@@ -85,6 +92,10 @@ class Lease:
     def valid(self) -> bool:
         """True while nobody else can have taken over."""
         return self._renewed is not None and self._tick() - self._renewed < VALID
+
+    def late(self) -> float:
+        """Seconds in which a write of whoever held the Lease before may still arrive."""
+        return max(0.0, self._late_until - self._tick())
 
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
@@ -98,11 +109,16 @@ class Lease:
             await asyncio.sleep(LOOK if self.waits_for else RENEW)
             await self._tried(holding=True)
 
-    async def release(self) -> None:
-        """Let the next one start at once. Best effort: without it the next one waits for `DURATION`."""
+    async def release(self, *, drained: bool = False) -> None:
+        """Let the next one start at once. Best effort: without it the next one waits for `DURATION`.
+
+        `drained`: no write of this process is under way any more.
+        """
         if self._held is None:
             return
         body, self._held, self._renewed = self._body(self._held, ""), None, None
+        if drained:
+            body["metadata"]["annotations"] = {**(body["metadata"].get("annotations") or {}), DRAINED: "true"}
         try:
             await self._api.update_lease(self._namespace, self._name, body)
             log.info("%s: released by %s", self, self._identity)
@@ -126,8 +142,9 @@ class Lease:
 
     async def _take(self, *, holding: bool) -> str | None:
         """Write the Lease if it is ours to write; otherwise why not."""
-        began, known = self._tick(), self._held
+        began, known, late = self._tick(), self._held, 0.0
         if known is None:
+            late = IN_FLIGHT
             known = await self._api.get_lease(self._namespace, self._name)
             holder = _holder(known)
             if holding and known is not None and holder != self._identity:
@@ -138,11 +155,15 @@ class Lease:
                 )
             if known is not None and not self._free(known, holder):
                 return f"it is held by {holder}"
+            if known is not None and not holder and _drained(known):
+                late = 0.0
         if known is None:
             written = await self._api.create_lease(self._namespace, self._body({}, self._identity))
         else:
             written = await self._api.update_lease(self._namespace, self._name, self._body(known, self._identity))
         self._held, self._renewed = written, began
+        if late:  # counted from the answer: until then the other one could begin a write
+            self._late_until = self._tick() + late
         return None
 
     def _free(self, lease: Object, holder: str) -> bool:
@@ -159,6 +180,7 @@ class Lease:
         """The Lease as it is to be written; what others noted on it stays."""
         now = clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         meta, spec = known.get("metadata") or {}, known.get("spec") or {}
+        noted = {key: value for key, value in (meta.get("annotations") or {}).items() if key != DRAINED}
         taken = (
             {}
             if _holder(known) == holder
@@ -171,7 +193,8 @@ class Lease:
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
             "metadata": {
-                **{key: value for key, value in meta.items() if key != "managedFields"},
+                **{key: value for key, value in meta.items() if key not in ("managedFields", "annotations")},
+                **({"annotations": noted} if noted else {}),
                 "name": self._name,
                 "namespace": self._namespace,
                 **({"ownerReferences": self._owners} if self._owners else {}),
@@ -184,6 +207,10 @@ class Lease:
                 "renewTime": now,
             },
         }
+
+
+def _drained(lease: Object) -> bool:
+    return ((lease.get("metadata") or {}).get("annotations") or {}).get(DRAINED) == "true"
 
 
 def _holder(lease: Object | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -22,14 +22,18 @@ from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
-from podtask_operator.kube import intake, kopf_source
+from podtask_operator.events import intake, kopf_source
+from podtask_operator.events.doorbell import Doorbell
+from podtask_operator.events.pod_watch import PodWatch
+from podtask_operator.events.resync import Resync
 from podtask_operator.kube.client import Api
-from podtask_operator.kube.pod_watch import PodWatch
-from podtask_operator.kube.resync import Resync
-from podtask_operator.process import health, leader_election
+from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
-from podtask_operator.process.supervise import forever
+from podtask_operator.runtime import health
+from podtask_operator.runtime.supervise import forever
+from podtask_operator.storage.fenced import Fenced
 from podtask_operator.storage.objects import Objects
+from podtask_operator.storage.owners import Owners
 from podtask_operator.sweep import Sweeper
 
 log = logging.getLogger(__name__)
@@ -44,17 +48,20 @@ class Parts:
     """Everything that serves, wired; nothing of it runs yet."""
 
     def __init__(self, told: settings.Settings, api: Api) -> None:
-        self._told = told
+        self._told, self._api = told, api
+        self.drained = False
+        """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
         self.mirror, self.story = Mirror(slots=Slots(told.limits)), Story(api)
         address = parse_store_url(told.store)
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
         signer = open_signer(*way, conditional_writes=told.conditional_writes)
-        objects = Objects(store, address.prefix)
+        self._owners = Owners(api, store, address.prefix, deletions=self.mirror.deletions, home=told.lease_namespace)
+        objects = Objects(Fenced(store, api.fence), address.prefix, self._owners)
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.queue = Reconciler(self.mirror, observer, applier, told, clock.now).queue
-        self._sweeper = Sweeper(api, store, address.prefix, told)
+        self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
         self.resync = Resync(api, self.mirror, told)
         self._intake = intake.Intake(self.mirror, self.queue.add)
         spaces: tuple[str | None, ...] = told.namespaces or (None,)
@@ -75,7 +82,9 @@ class Parts:
             "queue": self.queue.run,
             "events": self.story.run,
             "sweeps": self._sweeper.run,
+            "owners": self._owners.run,
             "lists": lambda: self.resync.run(self.queue.add),
+            **self._doorbell(stop),
         }
         tasks = [
             *(asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()),
@@ -87,10 +96,17 @@ class Parts:
         log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
         try:
             await stop.wait()
-            await self.queue.drain(DRAIN_SECONDS)
+            self.drained = await self.queue.drain(DRAIN_SECONDS) and self._api.settled
             await self.story.flush(EVENTS_SECONDS)
         finally:
             await _end(*tasks)
+
+    def _doorbell(self, stop: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
+        """The receiver of runners' datagrams, where the settings name a port."""
+        if self._told.doorbell is None:
+            return {}
+        anywhere, bell = "::" if ":" in self._told.doorbell_host else "0.0.0.0", Doorbell(self.mirror, self.queue.add)  # noqa: S104
+        return {"the doorbell": lambda: bell.serve(anywhere, self._told.doorbell_port, stop)}
 
     async def _fill(self) -> None:
         for pods in self._pods:
@@ -103,22 +119,22 @@ class Parts:
 
 
 async def run(told: settings.Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop`. Raises `lease.Lost` and `health.PortTaken`."""
+    """Serve until `stop`. Raises `lease.Lost` and `probes.PortTaken`."""
     api = await Api.connect()
     held = Lease(
         api, told.lease_namespace, leader_election.name_of(told.namespaces), told.identity, pod_uid=told.pod_uid
     )
-    api.fence = held.valid
+    api.fence, api.late = held.valid, held.late
     parts = Parts(told, api)
-    probes = health.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
+    server = probes.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
     try:
-        await probes.start()
+        await server.start()
         if await _first(held.acquire(), stop.wait()):
             return
         await _first(held.keep(), parts.serve(stop))
     finally:
-        await held.release()
-        await probes.stop()
+        await held.release(drained=parts.drained)
+        await server.stop()
         await api.close()
 
 

@@ -30,7 +30,7 @@ def secret(run: TaskRun, attempt: int, grants: protocol.Grants) -> dict[str, Any
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": secret_name(run.name),
+            "name": secret_name(run.name, run.uid),
             "namespace": run.namespace,
             "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_TASK_RUN: run.name},
             "ownerReferences": [owner.reference(run)],
@@ -67,6 +67,14 @@ def build(
         return protocol.Blob(found.digest, found.size, found.serializer, url=signer.sign_get(key, life))
 
     task, known, asked = spec.task, run.status, policy(run)
+    code = protocol.Code(
+        source=task.source,
+        function=task.function,
+        entrypoint=task.entrypoint,
+        shipped=blob(task.code) if task.code else None,
+        bundle=blob(task.bundle) if task.bundle else None,
+        overlay=blob(task.overlay) if task.overlay else None,
+    )
     resolved = {found.task_run: found for found in known.inputs}
     return protocol.Grants(
         namespace=run.namespace,
@@ -74,12 +82,7 @@ def build(
         uid=run.uid,
         attempt=attempt,
         task_name=task.name or run.name,
-        code=protocol.Code(
-            source=task.source,
-            function=task.function,
-            entrypoint=task.entrypoint,
-            shipped=blob(task.code) if task.code else None,
-        ),
+        code=code,
         result=slot(keys.result),
         error=slot(keys.error),
         outcome=slot(keys.outcome),
@@ -103,6 +106,8 @@ def build(
         store_timeout_seconds=settings.store_timeout_seconds,
         python=task.python,
         logs=signer.sign_post(keys.log, LOG_CHUNK_LIMIT, life),
+        doorbell=settings.doorbell,
+        v=protocol.version_of(code),
     )
 
 

@@ -17,13 +17,14 @@ from typing import Final
 
 from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
+from podtask.core.gc import keep_note
 from podtask.core.lifecycle.model import Publish
 from podtask.core.storage import AlreadyStored, NotStored, Store
-from podtask.core.storage.gc import keep_note
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.log_tail import ANCHOR
 from podtask_operator.pods import outcome
 from podtask_operator.storage.grants import LOG_CHUNK_LIMIT
+from podtask_operator.storage.owners import Owners
 from podtask_operator.storage.recent import Recent
 from podtask_operator.task_runs.cache_key import Composed
 from podtask_operator.task_runs.parse import FOR_EVER, TaskRun
@@ -67,11 +68,12 @@ class Lookup:
 
 
 class Objects:
-    """One bucket, all namespaces."""
+    """One bucket, all namespaces. `owners`: None where no cluster says whose a namespace's folder is."""
 
-    def __init__(self, store: Store, prefix: str) -> None:
+    def __init__(self, store: Store, prefix: str, owners: Owners | None = None) -> None:
         self._store = store
         self._prefix = prefix
+        self._owners = owners
         self._recent = Recent(store)
 
     def bucket(self, namespace: str) -> Bucket:
@@ -127,27 +129,50 @@ class Objects:
         except AlreadyStored:
             log.debug("the last words of %s/%s are written already", run.namespace, run.name)
 
+    def seen(self, namespace: str) -> None:
+        """A pod starts in that namespace: its folder is marked, in the background."""
+        if self._owners is not None:
+            self._owners.seen(namespace)
+
+    async def cache_off(self, namespace: str) -> str | None:
+        """Why the namespace's cache is not used. Raises `ApiUnavailable`, `StoreUnavailable`."""
+        return (await self._cache(namespace))[1]
+
+    async def _cache(self, namespace: str) -> tuple[Bucket, str | None]:
+        if self._owners is None:
+            return self.bucket(namespace), None
+        return await self._owners.cache_bucket(namespace)
+
     async def lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
-        """A live entry whose result is still what it was; a broken one is dropped. Raises `StoreUnavailable`."""
-        return await asyncio.to_thread(self._lookup, namespace, cache_key, now)
+        """A live entry whose result is still what it was; a broken one is dropped. Raises as `cache_off`."""
+        bucket, off = await self._cache(namespace)
+        if off is not None:
+            return Lookup(miss_reason=off)
+        return await asyncio.to_thread(self._lookup, bucket, cache_key, now)
 
     async def why_missed(self, namespace: str, composed: Composed) -> str | None:
         """What differs from the nearest earlier run of the task; None where nothing is known."""
-        return await asyncio.to_thread(self._recent.why_missed, self.bucket(namespace), composed)
+        bucket, off = await self._cache(namespace)
+        return off or await asyncio.to_thread(self._recent.why_missed, bucket, composed)
 
     async def publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
-        """Write the pointer of a completed attempt. Raises `StoreUnavailable`."""
-        await asyncio.to_thread(self._publish, run, effect, composed, now)
+        """Write the pointer of a completed attempt. Raises as `cache_off`."""
+        bucket, off = await self._cache(run.namespace)
+        if off is not None:
+            log.warning("no cache entry for %s/%s: %s", run.namespace, run.name, off)
+            return
+        await asyncio.to_thread(self._publish, bucket, run, effect, composed, now)
 
-    def _lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
-        bucket = self.bucket(namespace)
+    def _lookup(self, bucket: Bucket, cache_key: str, now: datetime) -> Lookup:
         pointer = bucket.cache(cache_key)
         try:
-            entry = CacheEntry.load(self._store.get(pointer, limit=POINTER_LIMIT + 1))
+            data = self._store.get(pointer, limit=POINTER_LIMIT + 1)
         except NotStored:
             return Lookup(miss_reason="There is no entry for this key.", absent=True)
+        try:
+            entry = CacheEntry.load(data)
         except ValueError as error:
-            self._store.delete(pointer)
+            self._drop(pointer, data)
             return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}", dropped=True)
         if entry.key != cache_key or not entry.live(now):
             return Lookup(
@@ -155,14 +180,26 @@ class Objects:
             )
         info = self._store.head(bucket.attempt(entry.producer.uid, entry.producer.attempt).result)
         if info is None or info.size != entry.size or info.etag != entry.etag:
-            self._store.delete(pointer)
+            self._drop(pointer, data)
             what = "is gone" if info is None else "was altered"
             reason = f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped."
             return Lookup(miss_reason=reason, dropped=True)
         return Lookup(entry)
 
-    def _publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
-        bucket, result = self.bucket(run.namespace), effect.result
+    def _drop(self, pointer: str, data: bytes) -> None:
+        """Remove an entry that nobody can use, unless another one took its place meanwhile.
+
+        S3 servers differ in conditional deletes, so it is read again; what is written between that and the delete is
+        lost, which costs a miss.
+        """
+        try:
+            if self._store.get(pointer, limit=POINTER_LIMIT + 1) == data:
+                self._store.delete(pointer)
+        except NotStored:
+            return
+
+    def _publish(self, bucket: Bucket, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
+        result = effect.result
         if result.attempt is None:
             raise ValueError("a published result names its attempt")
         info = self._store.head(bucket.attempt(run.uid, result.attempt).result)

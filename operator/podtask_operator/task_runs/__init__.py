@@ -1,1 +1,1 @@
-"""A TaskRun as JSON: parsed, validated, its cache key, the patch of its status."""
+"""A TaskRun as JSON: its name, parsed, its image and cache key, the patch of its status."""

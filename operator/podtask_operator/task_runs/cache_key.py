@@ -7,14 +7,23 @@ parsed, never run. Asked by: `observe`; by `apply` for runs that another operato
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from podtask.core.api.spec import plain
 from podtask.core.api.status import ResolvedInput
 from podtask.core.cache.entry import Components, NotCacheable, compose, for_manifest
-from podtask_operator.pods.build import image_of
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.image import image_of
 from podtask_operator.task_runs.parse import TaskRun
+
+OPAQUE: Final = (
+    "spec.inputs and spec.files are opaque: two pickles of one value may differ, so no key is made of their bytes."
+    " Give the arguments as spec.parameters, or set cache.key or cache.components."
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,9 @@ def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Setti
     try:
         if asked.components is not None:
             given = Components(asked.components.code, dict(asked.components.arguments))
-            components = given.completed(arguments, image)
+            components = given.completed(arguments, image, _environment(run))
+        elif spec.inputs is not None or spec.files:
+            return Composed(off_reason=OPAQUE)
         else:
             components = for_manifest(
                 source=spec.task.source,
@@ -53,10 +64,23 @@ def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Setti
                 parameters=spec.parameters,
                 upstream=arguments,
                 image=image,
+                environment=_environment(run),
             )
     except NotCacheable as why:
         return Composed(off_reason=str(why))
     return Composed(compose(components), components, task=spec.task.key or spec.task.name or components.code)
+
+
+def _environment(run: TaskRun) -> str | None:
+    """A hash of what the spec puts into the environment: values, and names where the value is somewhere else.
+
+    In the order of the spec: of two variables with one name the last counts, and one may refer to those before it.
+    """
+    sources = (run.spec.pod_template or {}).get("envFrom")
+    if not run.spec.env and not sources:
+        return None
+    text = json.dumps([[plain(variable) for variable in run.spec.env], sources or []], sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def identified(results: Iterable[ResolvedInput | None]) -> dict[str, str | None]:

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from podtask.core.api.spec import Cache, OnConcurrent, TaskRunSpec
 from podtask.core.api.status import Status
 from podtask.core.lifecycle.model import CachePolicy, Policy
-from podtask_operator.pods.template import grace_seconds
+from podtask_operator.pod_template.template import grace_seconds
 
 FOR_EVER = 100 * 365 * 86400.0
 """Seconds; longer times mean the same, and dates end with the year 9999."""

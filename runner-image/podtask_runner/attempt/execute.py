@@ -2,7 +2,7 @@
 
 Runs inside the child (`podtask_runner.process.child`). Before it: `podtask_runner.attempt.loading`. After it, in the
 supervisor: `podtask_runner.process.delivery`. Who is to blame decides the verdict: an Exception of the user's is Failed
-and may be retried; SystemExit, KeyboardInterrupt and what cannot be pickled are Crashed and are not (seed, engine.py).
+and may be retried; SystemExit, KeyboardInterrupt and a result that cannot be pickled are Crashed and are not.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal, Protocol
 
-from podtask_runner.attempt import loading
+from podtask_runner.attempt import loading, retry
+from podtask_runner.attempt.report import Handover, Phase
 from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.names import FILE_LIMIT, INLINE_LIMIT, JSON, VALUE_LIMIT
 from podtask_runner.pickled_names import Shipped
-from podtask_runner.process.handover import Handover, Phase
 from podtask_runner.protocol import Error, Grants, Outcome, Result, Verdict
 from podtask_runner.serialization.format import Word, file_word
-from podtask_runner.serialization.header import check_python, digest, encode_json_exact
+from podtask_runner.serialization.header import check_python, encode_json_exact
 from podtask_runner.storage.client import Store
-from podtask_runner.storage.spool import Digesting, NoRoom, close
+from podtask_runner.storage.spool import Digesting, NoRoom, close, digest
 
 TRACEBACK_TAIL: Final = 2048
 """Characters of the traceback that travel in the outcome; the whole text is in the stored exception."""
@@ -77,7 +77,7 @@ class Desk(Protocol):
 
 
 class Budget(Protocol):
-    """The part of `Grants` that a retry condition may know."""
+    """The part of `Grants` that says whether a retry condition is asked at all."""
 
     @property
     def retries_left(self) -> int:
@@ -104,7 +104,9 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         desk.enter(Phase.FETCH)
         fetched = loading.fetch(grants, store, desk)
         desk.enter(Phase.LOAD)
+        loading.install_project(grants, fetched, desk, at_home=not desk.far)
         shipped = _as_shipped(loading.load_code(grants, fetched))
+        loading.at_home(shipped.fn)
         args, kwargs = loading.load_arguments(grants, fetched)
         del fetched
         timings["load"] = round(time.monotonic() - started, 4)
@@ -269,7 +271,7 @@ def _file_taken(file: Any, desk: Desk) -> Result:
 def _content_hash(value: Any, size: int) -> str | None:
     if size > LARGEST_HASHED:
         return None
-    from podtask_runner.hashing.encoder import content_hash
+    from podtask_runner.hashing.content_hash import content_hash
 
     try:
         return content_hash(value, limit=MOST_HASHED)
@@ -284,24 +286,13 @@ def raised(
     if not isinstance(error, Exception):
         sentence, cure = _abort(error)
         return _crash(error, desk, sentence, cure, said_by_user=False)
-    described, picklable = _described(error, desk)
-    if not picklable:
-        cause = f"the exception ({described.type}: {described.message}) cannot be pickled"
-        return _crash(error, desk, cause, "Raise an exception that holds only plain data.")
+    described = _described(error, desk)
     if shipped is None or budget.retries_left <= 0:
         return Outcome(Verdict.FAILED, error=described)
-    attempt = budget.retries_used + 1
-    try:
-        wanted = not getattr(error, "__podtask_never_retried__", False)
-        retryable = wanted and (shipped.retry_condition is None or bool(shipped.retry_condition(error, attempt)))
-        if retryable and shipped.retry_delay is not None:
-            delay = shipped.retry_delay(error, attempt)
-            if delay is not None:
-                timings["delay"] = max(0.0, float(delay))
-        return Outcome(Verdict.FAILED, error=replace(described, retryable=retryable))
-    except Exception as inner:  # noqa: BLE001 - the user's own condition may fail
-        cure = f"Not retried: the task's own retry condition or delay raised {type(inner).__name__}: {inner}."
-        return Outcome(Verdict.FAILED, error=replace(described, retryable=False, cure=cure))
+    retryable, delay, why_not = retry.asked(shipped, error, budget.retries_used + 1)
+    if delay is not None:
+        timings["delay"] = delay
+    return Outcome(Verdict.FAILED, error=replace(described, retryable=retryable, cure=why_not))
 
 
 def _abort(error: BaseException) -> tuple[str, str]:
@@ -332,31 +323,31 @@ _DISK_CURE: Final = "Give the pod more ephemeral storage, or return less."
 
 
 def _crash(error: BaseException, desk: Desk, why: str, cure: str, *, said_by_user: bool = True) -> Outcome:
-    described, _ = _described(error, desk)
+    described = _described(error, desk)
     if said_by_user:
         detail = f": {described.message}" if described.message and described.message not in why else ""
         why = f"Execution was interrupted by an unexpected exception: {why}{detail}."
     return Outcome(Verdict.CRASHED, error=replace(described, message=why, retryable=False, cure=cure))
 
 
-def _described(error: BaseException, desk: Desk) -> tuple[Error, bool]:
-    """The error, its pickle left on the desk; and whether the exception itself could be pickled."""
-    from podtask_runner.serialization import pickling
+def _described(error: BaseException, desk: Desk) -> Error:
+    """The error, its pickle left on the desk. An exception that cannot be pickled leaves its words (`RemoteError`)."""
+    from podtask_runner.serialization import exceptions
 
-    data, picklable = pickling.carry_exception(error)
-    text = _encodable(pickling.traceback_text(error))
+    data = exceptions.dump_exception(error)
+    text = _encodable(exceptions.traceback_text(error))
     desk.tell(text)
     described = Error(
         type(error).__qualname__,
-        _encodable(pickling.message_of(error)),
+        _encodable(exceptions.message_of(error)),
         text[-TRACEBACK_TAIL:],
     )
     try:
         desk.error.write_bytes(data)
     except OSError:
-        return described, picklable  # a full disk must not hide the user's exception
+        return described  # a full disk must not hide the user's exception
     inline = base64.b64encode(data).decode() if len(data) <= VALUE_LIMIT else None
-    return replace(described, digest=digest(data), size=len(data), inline=inline), picklable
+    return replace(described, digest=digest(data), size=len(data), inline=inline)
 
 
 def _encodable(text: str) -> str:

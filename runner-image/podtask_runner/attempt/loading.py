@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from podtask_runner.errors import EnvironmentMismatch, InvalidSpec
-from podtask_runner.names import CLOUDPICKLE, FILE, FILE_REFERENCE, JSON, SOURCE_FILE, SOURCE_MODULE
+from podtask_runner.names import CLOUDPICKLE, FILE, FILE_REFERENCE, JSON, PYTHON, SOURCE_FILE, SOURCE_MODULE
 from podtask_runner.protocol import Blob, Code, Grants
 from podtask_runner.serialization.format import Word
-from podtask_runner.serialization.header import PYTHON, Buffer
 from podtask_runner.storage.client import Store
-from podtask_runner.storage.spool import SPOOL_ABOVE
+from podtask_runner.storage.spool import SPOOL_ABOVE, Buffer, NoRoom
 
 Function = Callable[..., Any]
 Object: TypeAlias = "Buffer | Path"
@@ -40,6 +39,8 @@ class Fetched:
     upstream: tuple[Object, ...]
     files: Mapping[str, Path] = field(default_factory=dict)
     """Content of the files among the inputs, by digest."""
+    bundle: Object | None = None
+    overlay: Object | None = None
 
 
 class Room(Protocol):
@@ -70,7 +71,31 @@ def fetch(grants: Grants, store: Store, room: Room) -> Fetched:
             blob.digest: store.read_into(partial(_file_blob, index), room.room(), f"file {blob.digest[:12]}")
             for index, blob in enumerate(grants.files)
         },
+        read(lambda now: _given(now.code.bundle), "task.bundle") if grants.code.bundle else None,
+        read(lambda now: _given(now.code.overlay), "task.overlay") if grants.code.overlay else None,
     )
+
+
+def install_project(grants: Grants, fetched: Fetched, room: Room, *, at_home: bool) -> None:
+    """Make the modules of the project importable, before anything that names them is opened.
+
+    `at_home`: this is the machine of the driver. Raises `InputCorrupted`, `EnvironmentMismatch`, `NoRoom`.
+    """
+    if fetched.bundle is None or grants.code.bundle is None:
+        return
+    from podtask_runner.bundle import archive, finder
+
+    data = _bytes(fetched.bundle)
+    overlay = None if fetched.overlay is None else _bytes(fetched.overlay)
+    try:
+        stored = grants.code.bundle.inline is None
+        finder.install(data, archive.read(data), room.room(), overlay, at_home=at_home, stored=stored)
+    except OSError as error:
+        raise NoRoom(*error.args) from error
+
+
+def _bytes(data: Object) -> bytes:
+    return data.read_bytes() if isinstance(data, Path) else bytes(data)
 
 
 def load_code(grants: Grants, fetched: Fetched) -> object:
@@ -118,6 +143,17 @@ def load_arguments(grants: Grants, fetched: Fetched) -> tuple[tuple[Any, ...], d
         if entry.parameter is not None:
             kwargs[entry.parameter] = result(index)
     return args, kwargs
+
+
+def at_home(function: Function) -> None:
+    """What the script defined is found in `__main__`, where a pool of processes looks for the functions it is given."""
+    if getattr(function, "__module__", None) != "__main__":
+        return
+    defined = {**getattr(function, "__globals__", {}), getattr(function, "__name__", ""): function}
+    home = vars(sys.modules["__main__"])
+    for name, value in defined.items():
+        if getattr(value, "__module__", None) == "__main__":
+            home.setdefault(name, value)
 
 
 def _from_source(source: str, name: str) -> Function:

@@ -14,7 +14,8 @@ import struct
 import sys
 from typing import Any
 
-from podtask_runner.hashing.encoder import Encoder, Unhashable, text, token
+from podtask_runner.hashing.encoder import Encoder
+from podtask_runner.hashing.tokens import Unhashable, text, token
 
 
 def encode(encoder: Encoder, value: object) -> bytes | None:

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from podtask_runner.hashing import modules, sources, usage
-from podtask_runner.serialization.header import PYTHON
+from podtask_runner.names import PYTHON
 
 _MISSING: Final = object()
 _OF_NAMEDTUPLES: Final = frozenset({"_make", "_replace", "_asdict"})
@@ -38,25 +37,6 @@ class Parts:
     tag: bytes
     facts: tuple[str, ...]
     live: Mapping[str, object] = field(default_factory=dict)
-
-
-def code_identity(fn: Callable[..., Any]) -> str:
-    """`h1:` and a digest of what `fn` does: its code, defaults, closure, globals, and its helpers transitively.
-
-    Comments, layout, docstrings, and the decorators of `fn` itself do not count. Raises `Unhashable` with the path to
-    a value that has no stable form (`etl → client: ...`).
-    """
-    from podtask_runner.hashing.encoder import content_hash
-
-    return content_hash(fn, name=getattr(fn, "__qualname__", type(fn).__qualname__))
-
-
-def source_identity(source: str, function: str) -> str:
-    """`h1:` and a digest of the text of `task.source` and the name of its function. Raises `SyntaxError`."""
-    from podtask_runner.hashing.encoder import PREFIX, text, token
-
-    tree = sources.normal(sources.file_tree(source))
-    return PREFIX + hashlib.sha256(token(b"source", text(tree), text(function))).hexdigest()
 
 
 def full_name(kind: type) -> str:

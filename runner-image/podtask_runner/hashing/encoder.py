@@ -12,8 +12,8 @@ walked once. Decisions:
 - Functions and classes count by what they do (`podtask_runner.hashing.code`), objects by `__reduce_ex__`, never by raw
   pickle bytes. What has no stable form is `Unhashable`, with the path to it.
 
-Handlers for types beyond the built-in ones: `podtask_runner.hashing.types`; for arrays and tables of libraries:
-`podtask_runner.hashing.arrays`. Public: `podtask.register_hasher`.
+Below: `podtask_runner.hashing.tokens`. Handlers for types beyond the built-in ones: `podtask_runner.hashing.types`; for
+arrays and tables of libraries: `podtask_runner.hashing.arrays`. Asked through `podtask_runner.hashing.content_hash`.
 """
 
 from __future__ import annotations
@@ -24,81 +24,23 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Sequence, Sized
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
-T = TypeVar("T")
-PREFIX: Final = "h1:"
-"""Version of the encoding. Change an encoding, change the prefix: old keys then miss instead of lying."""
+from podtask_runner.hashing.tokens import ATOM, Unhashable, text, token
 
-_ATOM: Final = 40
-"""Payloads up to this many bytes stand in the token as they are, longer ones by digest."""
 _MANY: Final = 64
 """From this many items on, a list or tuple of one scalar type is encoded at once."""
 
 
-class Unhashable(TypeError):
-    """The value has no stable form. `path` leads to the culprit (`[3].lock`), `why` says what is wrong with it."""
-
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(path, why)
-        self.path = path
-        self.why = why
-
-    def __str__(self) -> str:
-        return f"{self.path or 'the value'}: {self.why}"
-
-    def within(self, step: str) -> Unhashable:
-        """The same finding, seen from one level further out."""
-        return Unhashable(step + self.path, self.why)
-
-
-def content_hash(value: object, *, name: str = "", limit: int | None = None) -> str:
-    """`h1:` and the sha256 of the value's canonical form. `name` (such as `args['df']`) begins error paths.
-
-    A class may define `__podtask_hash__(self)`, which returns a value that stands for the object; for classes of
-    others there is `register_hasher`. A walk costs about a microsecond and 100 bytes per element (arrays count as one);
-    with a `limit`, a value of more elements is `Unhashable` too. Raises `Unhashable`.
-    """
-    try:
-        return PREFIX + hashlib.sha256(Encoder(limit).encode(value)).hexdigest()
-    except Unhashable as found:
-        raise (found.within(name) if name else found) from None
-    except RecursionError:
-        raise Unhashable(name, "it is nested too deeply to be walked") from None
-
-
-def register_hasher(kind: type[T], hasher: Callable[[T], object]) -> None:
-    """Let `hasher(value)` stand for every value of `kind` and its subclasses in cache keys (the type counts too).
-
-    For classes of others; one of your own defines `__podtask_hash__(self)`, unless a hasher is registered for it. Both
-    answer any value that can be hashed; what they raise makes the run uncached, and its status says why. Register at
-    import time, in every process that hashes such values, or their keys differ; registering again replaces.
-    """
-    REGISTERED[kind] = hasher
-
-
-register_hasher.__module__ = "podtask"  # pickles name the public place
-
-REGISTERED: Final[dict[type, Callable[[Any], object]]] = {}
-
-
-def token(tag: bytes, *parts: bytes) -> bytes:
-    """One token: the tag and the length-prefixed parts, by digest when they are long."""
-    body = b"".join([b"%d:%b" % (len(part), part) for part in parts])
-    if len(body) > _ATOM:
-        return b"%b#%b" % (tag, hashlib.sha256(body).digest())
-    return b"%b=%b" % (tag, body)
-
-
-def text(value: str) -> bytes:
-    """A string's bytes; lone surrogates included, since a Python str may hold them."""
-    return value.encode("utf-8", "surrogatepass")
+Other = Callable[["Encoder", object], bytes]
+"""The token of a value that is not of a built-in type."""
 
 
 class Encoder:
     """One walk. Handlers get the encoder and the value, and answer its token."""
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, other: Other, limit: int | None = None) -> None:
+        self._other = other
         self._left = float("inf") if limit is None else limit
         self._ancestors: dict[int, int] = {}
         self._done: dict[int, tuple[object, bytes]] = {}
@@ -122,7 +64,7 @@ class Encoder:
         self._ancestors[key] = depth
         try:
             handler = _CONTAINERS.get(type(value))
-            answer = handler(self, value) if handler is not None else self._other(value)
+            answer = handler(self, value) if handler is not None else self._other(self, value)
         finally:
             del self._ancestors[key]
             free = self._reaches >= depth
@@ -177,11 +119,6 @@ class Encoder:
         if self._left < 0:
             raise Unhashable("", "it has more elements than may be walked")
 
-    def _other(self, value: object) -> bytes:
-        from podtask_runner.hashing import types
-
-        return types.encode(self, value)
-
 
 def _name(item: tuple[str, object]) -> str:
     return item[0]
@@ -226,7 +163,7 @@ def _float(value: float) -> bytes:
 
 def _bytes(tag: bytes) -> Callable[[Any], bytes]:
     def encode(value: Any) -> bytes:
-        if len(value) > _ATOM:
+        if len(value) > ATOM:
             return b"%b#%d:%b" % (tag, len(value), hashlib.sha256(value).digest())
         return b"%b=%b" % (tag, value)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-Place = tuple[int, str]
+Travel = tuple[int, str]
 
 _NO_MEANING: Final = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 _WITH_DOCSTRING: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
@@ -71,6 +71,13 @@ def class_tree(filename: str, qualname: str) -> ast.AST | None:
     return found[0] if len(found) == 1 else None
 
 
+def says(text: bytes, filename: str, code: types.CodeType) -> bool:
+    """Whether code was compiled from this text."""
+    source = _parsed(filename, text.decode("utf-8", "replace"))
+    place = (code.co_firstlineno, code.co_name)
+    return source is None or any(_same(code, other) for other in source.codes.get(place, ()))
+
+
 def file_tree(text: str) -> ast.Module:
     """A whole module's tree. Raises `SyntaxError`."""
     try:
@@ -81,8 +88,8 @@ def file_tree(text: str) -> ast.Module:
 
 @dataclass(frozen=True)
 class _Source:
-    nodes: dict[Place, list[Definition]]
-    codes: dict[Place, list[types.CodeType]]
+    nodes: dict[Travel, list[Definition]]
+    codes: dict[Travel, list[types.CodeType]]
     classes: dict[str, list[ast.ClassDef]]
 
 
@@ -110,7 +117,7 @@ def _parsed(filename: str, text: str) -> _Source | None:
     return source
 
 
-def _place(node: Definition) -> Place:
+def _place(node: Definition) -> Travel:
     if isinstance(node, ast.Lambda):
         return node.lineno, _LAMBDA
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])

@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any, Final
 
 from podtask_runner.hashing import arrays, code
-from podtask_runner.hashing.encoder import REGISTERED, Encoder, Unhashable, text, token
+from podtask_runner.hashing.encoder import Encoder
+from podtask_runner.hashing.tokens import REGISTERED, Unhashable, text, token
 
 Handler = Callable[[Encoder, Any], "bytes | None"]
 

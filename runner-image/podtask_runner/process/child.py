@@ -14,14 +14,15 @@ import sys
 import threading
 import types
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from podtask_runner.attempt import context
 from podtask_runner.attempt.execute import execute, refusal
+from podtask_runner.attempt.report import Handover
 from podtask_runner.errors import RunnerError, ToldToStop
-from podtask_runner.process.handover import Handover
+from podtask_runner.process.log_shipping import as_error
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict
-from podtask_runner.serialization import main_module
+from podtask_runner.script import main_module
 from podtask_runner.storage.client import Reload, Store
 
 
@@ -58,17 +59,50 @@ def _settle(desk: Handover, supervisor: int) -> None:
     os.close(empty)
     # New streams, because the old ones were made for the supervisor's descriptors (a file may have become a pipe);
     # by lines, so that what was printed is out before the interpreter dies.
-    sys.stdout = sys.__stdout__ = _text_stream(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _text_stream(2)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _text_stream(io.BufferedWriter(_descriptor(1)))  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text_stream(_AtOnce(_descriptor(2)), at_once=True)  # type: ignore[misc]
     # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
     main_module.adopt()
     sys.argv = [""]
     _complete_path()
 
 
-def _text_stream(descriptor: int) -> io.TextIOWrapper:
-    binary = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False))
-    return io.TextIOWrapper(binary, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+class _AtOnce(io.BufferedWriter):
+    """Standard error: nothing waits, and what standard output still holds of an unfinished line goes first."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self._pipe = _identity()
+
+    def write(self, data: Any, /) -> int:
+        with suppress(Exception):  # closed by user code
+            assert sys.__stdout__ is not None
+            sys.__stdout__.flush()
+        text = bytes(data)
+        if _identity() == self._pipe:  # elsewhere, user code has put a file in its place
+            super().write(as_error(text))
+        else:
+            super().write(text)
+        self.flush()
+        return len(text)
+
+
+def _identity() -> tuple[int, int] | None:
+    try:
+        found = os.fstat(2)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _descriptor(number: int) -> io.FileIO:
+    return io.FileIO(number, "w", closefd=False)
+
+
+def _text_stream(binary: io.BufferedWriter, *, at_once: bool = False) -> io.TextIOWrapper:
+    return io.TextIOWrapper(
+        binary, encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=at_once
+    )
 
 
 def _complete_path() -> None:
@@ -132,7 +166,7 @@ def _leave(error: BaseException, desk: Handover) -> NoReturn:
     """
     code = error.code if isinstance(error, SystemExit) else 1
     if not isinstance(error, SystemExit):
-        from podtask_runner.serialization.pickling import traceback_text
+        from podtask_runner.serialization.exceptions import traceback_text
 
         desk.tell(traceback_text(error))
     elif isinstance(code, str):

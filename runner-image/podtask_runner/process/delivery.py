@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from podtask_runner.attempt.execute import refusal
+from podtask_runner.attempt.report import Handover
 from podtask_runner.errors import AlreadyStored, StoreUnavailable
 from podtask_runner.names import ENV_TERMINATION_LOG, TERMINATION_LOG
-from podtask_runner.process.handover import Handover
 from podtask_runner.protocol import Outcome, Result, Verdict, dump_outcome, load_outcome
-from podtask_runner.serialization.header import digest, serializer_of
+from podtask_runner.serialization.header import serializer_of
 from podtask_runner.storage.client import Store
+from podtask_runner.storage.spool import digest
 
 _LAST_TRY_SECONDS: Final = 5.0
 """For the outcome object, when the store was already found to be away."""

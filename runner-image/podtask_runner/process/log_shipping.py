@@ -1,9 +1,11 @@
 """What the task prints, twice: to the pod's own log as it comes, and in chunks to the bucket, where it stays.
 
-The child's file descriptors 1 and 2 are pipes that the supervisor reads (`Tee`); the bucket is served by a thread
-(`Shipper`), so that a slow store never makes the task wait. Memory is bounded: what a store that is away cannot
-take is dropped and counted, in the log itself. Without `grants.logs` there are no pipes at all and the child
-writes to the pod's log directly.
+The child's file descriptors 1 and 2 are one pipe that the supervisor reads (`Tee`), so that what was written first
+comes first, whichever stream it was written to; which of the two it was is lost. (The process backend asks for a mark
+around what goes to Python's own standard error.) The bucket is served by a thread (`Shipper`), so that a slow store
+never makes the task wait. Memory is bounded: what a store that is away cannot
+take is dropped and counted, in the log itself. Without `grants.logs` there is no pipe at all and the child writes to
+the pod's log directly.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from podtask_runner.names import ENV_STDERR_MARK
 from podtask_runner.protocol import LogPost
 from podtask_runner.storage.http import MAY_HAVE_EXPIRED, PRECONDITION_FAILED, Endpoints, Unreachable
 
@@ -154,53 +157,50 @@ class Shipper:
 
 
 class Tee:
-    """The reading ends of the child's output, each with the descriptor of ours that it is copied to."""
+    """The reading end of the child's output, which is copied to our own."""
 
     def __init__(self, shipper: Shipper) -> None:
         self.shipper = shipper
-        self._ends = {out: os.pipe() for out in (1, 2)}
-        self._to = {read: out for out, (read, _) in self._ends.items()}
+        self._read, self._write = os.pipe()
 
     def child_side(self) -> None:
-        """Child: descriptors 1 and 2 become the pipes."""
-        for out, (read, write) in self._ends.items():
-            os.dup2(write, out)
-            os.close(write)
-            os.close(read)
+        """Child: descriptors 1 and 2 become the pipe."""
+        os.dup2(self._write, 1)
+        os.dup2(self._write, 2)
+        os.close(self._write)
+        os.close(self._read)
 
-    def supervisor_side(self) -> list[int]:
-        """Supervisor: the descriptors to wait on."""
-        for read, write in self._ends.values():
-            os.close(write)
-            os.set_blocking(read, False)
+    def supervisor_side(self) -> int:
+        """Supervisor: the descriptor to wait on."""
+        os.close(self._write)
+        os.set_blocking(self._read, False)
         self.shipper.start()
-        return list(self._to)
+        return self._read
 
-    def pump(self, read: int) -> bool:
+    def pump(self) -> bool:
         """Copy what has arrived; False when nothing will come any more."""
         try:
-            data = os.read(read, _READ)
+            data = os.read(self._read, _READ)
         except BlockingIOError:
             return True
         if not data:
             return False
-        _write_all(self._to[read], data)
+        say(data)
         self.shipper.write(data)
         return True
 
     def drain(self, closing: bytes = b"") -> None:
-        """After the child's end: what is in the pipes now, then `closing`, the supervisor's own last lines.
+        """After the child's end: what is in the pipe now, then `closing`, the supervisor's own last lines.
 
-        A grandchild may hold the pipes open, and print quicker than we copy; nobody waits for it.
+        A grandchild may hold the pipe open, and print quicker than we copy; nobody waits for it.
         """
-        for read, out in self._to.items():
-            left = _held(read)
-            with suppress(OSError):
-                while left > 0 and (data := os.read(read, min(left, _READ))):
-                    left -= len(data)
-                    _write_all(out, data)
-                    self.shipper.write(data)
-            os.close(read)
+        left = _held(self._read)
+        with suppress(OSError):
+            while left > 0 and (data := os.read(self._read, min(left, _READ))):
+                left -= len(data)
+                say(data)
+                self.shipper.write(data)
+        os.close(self._read)
         say(closing)
         self.shipper.write(closing)
         self.shipper.finish()
@@ -214,13 +214,25 @@ def _held(pipe: int) -> int:
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
+def one_stream() -> None:
+    """From now on our own standard error is our standard output: who reads two pipes cannot know what came first."""
+    global _mark  # noqa: PLW0603 - a process has one standard error
+    _mark = os.environ.pop(ENV_STDERR_MARK, "").encode()
+    with suppress(OSError):  # started without a standard output
+        os.dup2(1, 2)
+
+
+_mark = b""
+
+
+def as_error(text: bytes) -> bytes:
+    """The text with the marks of standard error, where the reader asked for them."""
+    return _mark + b">" + text + _mark + b"<" if _mark and text else text
+
+
 def say(text: bytes) -> None:
-    """To our own standard error."""
-    _write_all(2, text)
-
-
-def _write_all(out: int, data: bytes) -> None:
-    view = memoryview(data)
-    with suppress(OSError):  # our own output is gone; the task's work and the bucket's copy go on
+    """To our own output."""
+    view = memoryview(text)
+    with suppress(OSError):  # it is gone; the task's work and the bucket's copy go on
         while view:
-            view = view[os.write(out, view) :]
+            view = view[os.write(1, view) :]

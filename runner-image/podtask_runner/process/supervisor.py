@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Final
 
 from podtask_runner.attempt.execute import refusal
-from podtask_runner.errors import EnvironmentMismatch, RunnerError, StoreUnavailable
+from podtask_runner.attempt.report import Handover, Phase
+from podtask_runner.errors import EnvironmentMismatch, InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSION
-from podtask_runner.process import child
+from podtask_runner.process import child, doorbell
 from podtask_runner.process.delivery import deliver, say
-from podtask_runner.process.handover import Handover, Phase
-from podtask_runner.process.log_shipping import Shipper, Tee
+from podtask_runner.process.log_shipping import Shipper, Tee, as_error, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
 from podtask_runner.process.verdicts import Ended, judge
 from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome, load_grants
@@ -53,14 +53,14 @@ _FOREVER: Final = float("inf")
 
 def main() -> int:
     """Execute the attempt that the grants describe; the exit code (`EXIT_CODES`). In the child: its exit code."""
+    one_stream()
     bell = _Bell()
     path = Path(os.environ.get(ENV_GRANTS) or f"{GRANTS_DIR}/{GRANTS_FILE}")
     try:
         grants = read_grants(path)
         desk = Handover.create()
     except (RunnerError, OSError) as error:
-        known = error if isinstance(error, RunnerError) else StoreUnavailable(f"No room to work in TMPDIR: {error}.")
-        return _speechless(known)
+        return _speechless(error if isinstance(error, RunnerError) else _no_room(error))
     store = Store(grants, lambda: read_grants(path))
     tee = Tee(Shipper(lambda: _log_post(store), store.renew)) if grants.logs is not None else None
     killed_before = oom_kills()
@@ -74,11 +74,13 @@ def main() -> int:
     if tee is not None:
         tee.drain(closing)
     else:
-        say_aloud(closing)
+        say_aloud(as_error(closing))
     bell.on_stop = lambda: store.hurry(grants.grace_seconds / 2)
     if bell.stopped:
         bell.on_stop()
     delivered = deliver(outcome, store, desk, tee.shipper.join if tee is not None else lambda: None)
+    if delivered.outcome is Verdict.COMPLETED:
+        doorbell.ring(grants)
     store.close()
     desk.remove()
     return EXIT_CODES[delivered.outcome]
@@ -170,8 +172,9 @@ class _Watch:
     def until_end(self) -> Ended:
         """Copy output, enforce the limits, forward SIGTERM; what was seen of the child's end."""
         control = self._desk.supervisor_side()
-        outputs = self._tee.supervisor_side() if self._tee is not None else []
-        waiting = {self._bell.read_end, control, *outputs}
+        waiting = {self._bell.read_end, control}
+        if self._tee is not None:
+            waiting.add(self._tee.supervisor_side())
         while (status := self._reap()) is None:
             self._limits()
             pause = min(self._deadline, self._kill_at) - time.monotonic()
@@ -181,7 +184,7 @@ class _Watch:
                     self._bell.silence()
                 elif descriptor == control:
                     self._listen(waiting, control)
-                elif self._tee is not None and not self._tee.pump(descriptor):
+                elif self._tee is not None and not self._tee.pump():
                     waiting.discard(descriptor)
         self._signal_group(signal.SIGKILL)  # what the user's code started and left behind
         self._desk.listen()
@@ -243,6 +246,17 @@ class _Watch:
                 return None
 
 
+def _no_room(error: OSError) -> RunnerError:
+    """A directory that the task's own variable names, and that is not there, is not there the next time either."""
+    named = os.environ.get("TMPDIR")
+    if named and not Path(named).is_dir():
+        return InvalidSpec(
+            f"The environment variable TMPDIR is {named!r}, and there is no such directory where the task runs.",
+            "Take TMPDIR out of the task's env (or of the image), or name a directory that exists and can be written.",
+        )
+    return StoreUnavailable(f"No room to work in TMPDIR: {error}.")
+
+
 def _log_post(store: Store) -> LogPost:
     post = store.grants.logs
     if post is None:  # renewed grants without logs: nobody wants them any more
@@ -265,5 +279,5 @@ def _speechless(error: RunnerError) -> int:
     """Without grants there is no store: the termination message and our own log are all there is."""
     outcome: Outcome = refusal(error)
     say(dump_outcome(outcome))
-    say_aloud(_line(outcome))
+    say_aloud(as_error(_line(outcome)))
     return EXIT_CODES[outcome.outcome]

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from podtask_runner.attempt.report import Phase
 from podtask_runner.errors import ToldToStop
 from podtask_runner.names import OUT_OF_MEMORY
-from podtask_runner.process.handover import Phase
 from podtask_runner.protocol import Error, Outcome, Verdict
 
 

@@ -1,16 +1,18 @@
-"""By value or by name: what of the user's own modules goes into a pickle, and what must be there where it is opened.
+"""By value, in the bundle, or by name: how what a pickle meets gets to where the pickle is opened.
 
-cloudpickle takes functions and classes of `__main__` and closures by value, everything else by name. A `Packing` lets
-whole modules travel by value too, with all they refer to; imports inside of functions are followed as well, and the
-modules they name travel along whole. cloudpickle's registry for this is global: here a module stands in it for the
-moment in which one object is looked at, never longer. Used by `podtask_runner.serialization.pickling`; policy:
-`podtask.payloads.module_policy`.
+    VALUE    functions and classes of the script, of closures and of modules without a text: their content
+    BUNDLE   modules of the project, whose files travel beside the pickle: their name (`by_reference`)
+    NAME     everything else: its name, and the module must be there
+
+A `Packing` is asked for each module and notes what one pickling met. cloudpickle's registry of modules by value is
+global: here a module stands in it for the moment in which one object is looked at, never longer. Used by
+`podtask_runner.serialization.pickling`; policy: `podtask.payloads.module_policy`.
 """
 
 from __future__ import annotations
 
+import enum
 import functools
-import importlib
 import sys
 import threading
 import types
@@ -23,7 +25,8 @@ import cloudpickle
 
 from podtask_runner import pickled_names
 from podtask_runner.hashing import usage
-from podtask_runner.serialization.pickling import Pickler
+from podtask_runner.serialization import by_reference
+from podtask_runner.serialization.pickler import Pickler
 
 Reference = Callable[[object], "str | None"]
 
@@ -33,50 +36,36 @@ _STAYS: Final = frozenset({"__builtins__", "__loader__", "__spec__", "__cached__
 """What of a module belongs to the interpreter that loaded it."""
 
 
+class Travel(enum.Enum):
+    """Where a module's objects are for whoever opens the pickle."""
+
+    VALUE = enum.auto()
+    BUNDLE = enum.auto()
+    NAME = enum.auto()
+
+
 @dataclass
 class Packing:
-    """Which modules travel by value, and what one pickling met."""
+    """Which modules travel how, and what one pickling met."""
 
-    by_value: Callable[[str], bool]
+    place: Callable[[str], Travel]
     """Asked by a module's name."""
+    shared: Callable[[object], tuple[str, str] | None] | None = None
+    """For code: the module and the name of an object that is a global of the project's, and no function or class."""
     by_name: set[str] = field(default_factory=set)
     """Modules that must be importable where the pickle is opened."""
+    reached: set[str] = field(default_factory=set)
+    """Modules of the bundle that will be imported there."""
     imported: set[str] = field(default_factory=set)
-    """Modules and names that functions which travel by value import when they are called."""
+    """Modules and names that functions which the pickle holds or names import when they are called."""
 
     def imported_elsewhere(self) -> set[str]:
-        """Of what is imported inside of functions, the modules that do not travel: their absence may be handled."""
-        return {name for name in self.imported if not self.by_value(name.partition(".")[0])}
+        """Of what is imported inside of functions, what does not travel: its absence may be handled."""
+        return {name for name in self.imported if self.place(name.partition(".")[0]) is Travel.NAME}
 
-    def whole_modules(self) -> dict[str, types.ModuleType]:
-        """The modules of ours among `imported`, with the packages around them."""
-        found: dict[str, types.ModuleType] = {}
-        for name in sorted(self.imported):
-            parts = name.split(".")
-            for end in range(len(parts)):
-                module = self._own(".".join(parts[: end + 1]))
-                if module is not None:
-                    found[module.__name__] = module
-        return found
-
-    def _own(self, name: str) -> types.ModuleType | None:
-        if name not in sys.modules and not self.by_value(name.partition(".")[0]):
-            return None
-        try:
-            module = importlib.import_module(name)
-        except ImportError:  # a name inside of a module, or an import that the function is prepared to see fail
-            return None
-        return module if self.by_value(name) else None
-
-
-class Packed:
-    """Pickles as its content; where it is opened, the modules can be imported from then on."""
-
-    def __init__(self, modules: dict[str, types.ModuleType], content: object) -> None:
-        self._modules, self._content = modules, content
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return pickled_names.with_modules, (self._modules, self._content)
+    def names(self, module: str) -> None:
+        """The pickle names something of this module."""
+        (self.reached if self.place(module) is Travel.BUNDLE else self.by_name).add(module)
 
 
 class PackingPickler(Pickler):
@@ -86,11 +75,17 @@ class PackingPickler(Pickler):
         super().__init__(stream)
         self._packing = packing
         self._reference = reference
+        self._globals = functools.cache(by_reference.Globals)  # one object, so that pickle writes it once
 
     def beside(self, stream: Any) -> Pickler:
-        return PackingPickler(stream, self._packing, self._reference)
+        other = PackingPickler(stream, self._packing, self._reference)
+        other._globals = self._globals
+        return other
 
-    def persistent_id(self, obj: object) -> str | None:
+    def persistent_id(self, obj: object) -> Any:
+        if self._packing.shared is not None and (found := self._packing.shared(obj)) is not None:
+            self._packing.names(found[0])
+            return (by_reference.GLOBAL, *found)
         return self._reference(obj) if self._reference is not None else None
 
     def reducer_override(self, obj: Any) -> Any:
@@ -99,15 +94,17 @@ class PackingPickler(Pickler):
         if isinstance(obj, (type, types.FunctionType, TypeVar, _CACHED)):
             return self._named(obj)
         if isinstance(obj, types.BuiltinFunctionType) and isinstance(obj.__self__, types.ModuleType):
-            self._packing.by_name.add(obj.__self__.__name__)
+            self._packing.names(obj.__self__.__name__)
+        elif "__module__" in getattr(obj, "__dict__", ()) and (found := self._by_path(obj)) is not None:
+            return found  # a task, a flow, a NewType, what a decorator of the user's made
         return super().reducer_override(obj)
 
     def _module(self, module: types.ModuleType) -> Any:
         name = module.__name__
         if name not in sys.modules:  # made by hand; cloudpickle knows what to do
             return super().reducer_override(module)
-        if not self._packing.by_value(name):
-            self._packing.by_name.add(name)
+        if self._packing.place(name) is not Travel.VALUE:
+            self._packing.names(name)
             return super().reducer_override(module)
         state = {key: value for key, value in vars(module).items() if key not in _STAYS}
         return pickled_names.new_module, (name,), state, None, None, pickled_names.filled
@@ -115,9 +112,12 @@ class PackingPickler(Pickler):
     def _named(self, obj: Any) -> Any:
         """A function, class or type variable: by value, or by the name of its module."""
         name = getattr(obj, "__module__", None) or ""
-        own = name in sys.modules and self._packing.by_value(name)
+        place = self._packing.place(name) if name in sys.modules else Travel.NAME
+        if place is Travel.BUNDLE and (found := self._by_path(obj)) is not None:
+            return found
+        own = place is Travel.VALUE and name != "__main__"
         if isinstance(obj, _CACHED):
-            return self.by_value(obj) if own else super().reducer_override(obj)
+            return super().reducer_override(obj) if place is Travel.NAME else self.by_value(obj)
         with _registered(name) if own else _registry:
             reduced = super().reducer_override(obj)
             if reduced is NotImplemented and own and isinstance(obj, TypeVar):
@@ -125,9 +125,50 @@ class PackingPickler(Pickler):
         if reduced is NotImplemented and not own:
             self._packing.by_name.add(name)
         elif isinstance(obj, types.FunctionType) and reduced is not NotImplemented:
-            for code in usage.all_codes(obj.__code__):
-                self._packing.imported.update(usage.imports(code, obj.__globals__))
+            reduced = self._bound(obj, reduced)
+            self._note_imports(obj)
         return reduced
+
+    def _note_imports(self, fn: types.FunctionType) -> None:
+        for code in usage.all_codes(fn.__code__):
+            self._packing.imported.update(usage.imports(code, fn.__globals__))
+
+    def _by_path(self, obj: Any) -> Any:
+        """By the name of its module, and from there by what decorators keep; None where that leads elsewhere."""
+        module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+        if not isinstance(module, str) or not isinstance(name, str) or self._packing.place(module) is not Travel.BUNDLE:
+            return None
+        steps = by_reference.steps_to(obj, module, name)
+        if steps is None:
+            return None
+        self._packing.reached.add(module)
+        if isinstance(obj, types.FunctionType):
+            self._note_imports(obj)
+        if not steps and isinstance(obj, (type, types.FunctionType, TypeVar, _CACHED)):
+            return NotImplemented  # as pickle does
+        return pickled_names.followed, (module, name, steps)
+
+    def _bound(self, fn: types.FunctionType, reduced: Any) -> Any:
+        """A function by value goes on working on the globals of its module, where that is there."""
+        if reduced[0] is not pickled_names.made_function:  # where a chunk is referred to, or of another kind
+            return reduced
+        home = self.home_of(fn)
+        if home is None:
+            return reduced
+        self._packing.names(home)
+        return by_reference.bound(reduced, home, self._globals)
+
+    def home_of(self, fn: types.FunctionType) -> str | None:
+        home = by_reference.home_of(fn)
+        if home is None or self._packing.place(home) is Travel.VALUE or _is_registered(home):
+            return None
+        return home
+
+
+def _is_registered(module: str) -> bool:
+    """Whether somebody told cloudpickle that this module goes by value."""
+    registry = cloudpickle.list_registry_pickle_by_value()
+    return bool(registry) and any(module == name or module.startswith(f"{name}.") for name in registry)
 
 
 @contextmanager

@@ -10,21 +10,18 @@ No cloudpickle in this file: the operator and the supervisor use it too. The oth
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from podtask_runner.errors import EnvironmentMismatch, InputCorrupted
-from podtask_runner.names import CLOUDPICKLE, JSON
-
-Buffer: TypeAlias = "bytes | bytearray | memoryview"
+from podtask_runner.names import CLOUDPICKLE, JSON, PYTHON
+from podtask_runner.storage.spool import Buffer
 
 FORMAT: Final = 2
 """The newest that is read here. 1: header and pickle. 2: header that says `gzip`, and the pickle compressed."""
-PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PLATFORM: Final = f"{sys.platform}-{os.uname().machine}"
 
 _MAGIC: Final = b'{"podtask":'
@@ -112,11 +109,6 @@ def check_python(made_with: str | None) -> None:
             f"The task was made with Python {made_with} and this image has Python {PYTHON}.",
             f"Use an image with Python {made_with}, or run the flow with Python {PYTHON}.",
         )
-
-
-def digest(data: Buffer) -> str:
-    """sha256 of the whole object, lower-case hex."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def encode_json_exact(value: object) -> bytes | None:

@@ -19,7 +19,6 @@ from typing import Final, TypeVar
 
 from podtask_runner.errors import AlreadyStored, InputCorrupted, RunnerError, StoreUnavailable
 from podtask_runner.protocol import Blob, Grants, Slot
-from podtask_runner.serialization.header import Buffer, digest
 from podtask_runner.storage.http import (
     FORBIDDEN,
     MAY_HAVE_EXPIRED,
@@ -30,7 +29,7 @@ from podtask_runner.storage.http import (
     Unreachable,
     local_path,
 )
-from podtask_runner.storage.spool import Digesting
+from podtask_runner.storage.spool import Buffer, Digesting, digest
 
 T = TypeVar("T")
 Reload = Callable[[], Grants]

@@ -137,6 +137,11 @@ def pieces(path: str | os.PathLike[str]) -> Iterator[bytes]:
             yield piece
 
 
+def digest(data: Buffer) -> str:
+    """sha256 of the whole object, lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def file_digest(path: str | os.PathLike[str]) -> str:
     """sha256 of a file, read piece by piece."""
     hasher = hashlib.sha256()

@@ -15,11 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from podtask.backends.in_process.attempt import InProcess, Retries
+from podtask.backends.in_process.attempt import InProcess, Retries, broken
 from podtask.backends.in_process.clock import Clock, Timer, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.result_cache import Shelf
-from podtask.core.storage.base import StoreError
+from podtask.support import keyboard
 from podtask.support.thread_pool import Workers
 from podtask_runner.names import FILE
 from podtask_runner.protocol import Error, Outcome, Verdict
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from podtask.core.api.status import ErrorInfo, ResultInfo
     from podtask.model.task_run import TaskRun
+    from podtask.settings import Settings
 
 log = logging.getLogger("podtask.backends")
 THREADS = 64
@@ -42,6 +43,7 @@ class LocalBackend:
     name = "local"
     detachable = False
     remote = False
+    own_interpreter = False
     submits_at_once = 1
 
     def __init__(self, home: Path, clock: Clock | None = None, threads: int = THREADS) -> None:
@@ -129,7 +131,7 @@ class LocalBackend:
             try:
                 is_file = Word.read(outcome.result.serializer).format == FILE
                 self._shelf.keep(tracked.uid, live.number, Path(os.fsdecode(payload)) if is_file else payload)
-            except (StoreError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - a cache that cannot be written costs the next run its hit
                 log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
         self._loop.ended(tracked, live.number, outcome, payload)
 
@@ -158,7 +160,7 @@ class Live:
 
     def run(self) -> None:
         """On a worker thread: the whole attempt."""
-        if not self._owner.began(self):
+        if not self._begun():
             return
         with self._lock:
             if self._over:
@@ -202,8 +204,17 @@ class Live:
             self._owner.left_behind(self, outcome)
         self._owner.ended(self, outcome, payload)
 
+    def _begun(self) -> bool:
+        """As `LocalBackend.began`; where that fails, so does the attempt."""
+        try:
+            return self._owner.began(self)
+        except Exception as error:
+            log.exception("podtask could not begin task run '%s'", self.tracked.run.name)
+            self.end(broken(error), None)
+            return False
+
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._owner.began(self):
+        if not self._begun():
             return
         with self._lock:
             if not self._over:
@@ -211,9 +222,13 @@ class Live:
 
     async def _run_async(self) -> None:
         outcome, payload = await self._call.run_async()
-        if self._why is not None and outcome.outcome is not Verdict.COMPLETED:
-            outcome, payload = self._why, None
+        why = self._why
+        late = why is not None and why.outcome is Verdict.TIMED_OUT  # it kept the loop from telling it so
+        if why is not None and (late or outcome.outcome is not Verdict.COMPLETED):
+            outcome, payload = why, None
         self.end(outcome, payload)
+        if keyboard.pressed() and outcome.error is not None and outcome.error.type == KeyboardInterrupt.__name__:
+            raise KeyboardInterrupt  # of a person, while this task had the loop's thread
 
 
 class BackgroundLoop:
@@ -238,3 +253,8 @@ class BackgroundLoop:
         with self._lock:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+def create(settings: Settings) -> LocalBackend:
+    """For `podtask.engine.registry`."""
+    return LocalBackend(settings.home)

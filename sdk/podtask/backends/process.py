@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -23,24 +24,26 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from podtask.backends.in_process.attempt import broken
 from podtask.backends.in_process.clock import Clock, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.output import follow
 from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
 from podtask.errors import PodtaskError
-from podtask.payloads.code import pickled_code
+from podtask.payloads.code import Shipment, shipment
 from podtask.support.thread_pool import Workers
 from podtask_runner import protocol
 from podtask_runner.files import File
-from podtask_runner.names import ENV_GRANTS, ENV_TERMINATION_LOG
+from podtask_runner.names import ENV_GRANTS, ENV_STDERR_MARK, ENV_TERMINATION_LOG
 from podtask_runner.serialization.format import file_word
-from podtask_runner.serialization.header import digest
-from podtask_runner.storage.spool import Payload, SpoolFile
+from podtask_runner.storage.spool import Payload, Spool, SpoolFile, digest
 
 if TYPE_CHECKING:
     from podtask.core.api.status import ErrorInfo, ResultInfo
     from podtask.model.task_run import TaskRun
+    from podtask.settings import Settings
 
+log = logging.getLogger("podtask.backends")
 PROCESSES = max(2, os.cpu_count() or 2)
 """Attempts at once."""
 _NO_EXPIRY = 0.0
@@ -61,6 +64,7 @@ class ProcessBackend:
     name = "process"
     detachable = False
     remote = False
+    own_interpreter = True
     submits_at_once = 1
 
     def __init__(self, home: Path, clock: Clock | None = None, processes: int = PROCESSES) -> None:
@@ -69,10 +73,13 @@ class ProcessBackend:
         self._shelf = Shelf(home, self._helpers)
         self._loop = LifecycleLoop(self, self._shelf, clock or WallClock())
         self._live: dict[str, Live] = {}
+        self._bundles: dict[str, Payload] = {}
+        """Projects by their digest, in files that go with this backend."""
+        self._lock = threading.Lock()
         atexit.register(self.close)  # a driver that ends early takes its subprocesses along
 
     def submit(self, run: TaskRun) -> None:
-        run.code = pickled_code(run.task)  # now, so that what cannot travel is said at the call
+        run.shipment = shipment(run.task, run.inputs.modules, at_home=True)  # now: what cannot travel is said here
         self._loop.submit(run)
 
     def cancel(self, run: TaskRun) -> None:
@@ -97,6 +104,25 @@ class ProcessBackend:
         self._live[tracked.uid] = live
         self._workers.submit(partial(self._attempt, tracked, live))
 
+    def _code(self, run: TaskRun) -> protocol.Code:
+        """The code of a run; the project lies in one file for all of them."""
+        sent = run.shipment or shipment(run.task, run.inputs.modules, at_home=True)
+        return protocol.Code(
+            shipped=_inline(sent.code),
+            bundle=self._bundle(sent),
+            overlay=_inline(sent.overlay) if sent.overlay is not None else None,
+        )
+
+    def _bundle(self, sent: Shipment) -> protocol.Blob | None:
+        if sent.bundle is None:
+            return None
+        with self._lock:
+            if sent.bundle.digest not in self._bundles:
+                spool = Spool(0)
+                spool.write(sent.bundle.data)
+                self._bundles[sent.bundle.digest] = spool.payload()
+            return _inline(self._bundles[sent.bundle.digest])
+
     def stop(self, tracked: Tracked, attempt: int) -> None:
         """SIGTERM to the supervisor, which gives the task its grace and then kills it."""
         live = self._live.get(tracked.uid)
@@ -104,13 +130,14 @@ class ProcessBackend:
             live.stop()
 
     def _attempt(self, tracked: Tracked, live: Live) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="podtask-"))
+        folder: Path | None = None
         outcome: protocol.Outcome | None = None
         try:
+            folder = Path(tempfile.mkdtemp(prefix="podtask-"))
             if not self._loop.began(tracked, live.number):
                 outcome = protocol.Outcome(protocol.Verdict.INTERRUPTED)
                 return
-            grants = _grants(self._shelf, tracked, live.number, self)
+            grants = _grants(self._shelf, tracked, live.number, self, self._code(tracked.run))
             outcome = live.run(folder, protocol.dump(grants))
         except PodtaskError as error:  # an upstream's result is gone
             outcome = protocol.Outcome(
@@ -119,8 +146,12 @@ class ProcessBackend:
         except OSError as error:
             why = protocol.Error(type(error).__name__, f"The subprocess could not be started: {error}")
             outcome = protocol.Outcome(protocol.Verdict.CRASHED, error=why)
+        except Exception as error:
+            log.exception("podtask could not go on with task run '%s'", tracked.run.name)
+            outcome = broken(error)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
             self._live.pop(tracked.uid, None)
             self._loop.ended(tracked, live.number, outcome)
 
@@ -139,11 +170,13 @@ class Live:
         grants_file, said = folder / "grants.json", folder / "outcome"
         grants_file.touch(mode=0o600)
         grants_file.write_bytes(grants)
+        mark = f"\x0e{os.urandom(8).hex()}"
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(_path()),
             ENV_GRANTS: str(grants_file),
             ENV_TERMINATION_LOG: str(said),
+            ENV_STDERR_MARK: mark,
         }
         with self._lock:
             if self._stopped:
@@ -156,11 +189,11 @@ class Live:
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         with self._process:
-            follow(self._process)
+            follow(self._process, mark)
         try:
             return protocol.load_outcome(said.read_bytes())
         except (OSError, ValueError):
@@ -186,7 +219,9 @@ def _path() -> list[str]:
     return known
 
 
-def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend) -> protocol.Grants:
+def _grants(
+    shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend, code: protocol.Code
+) -> protocol.Grants:
     """Everything the attempt may touch: its own three objects, its code and arguments, its upstreams' results."""
     run, keys = tracked.run, shelf.bucket.attempt(tracked.uid, attempt)
 
@@ -198,7 +233,7 @@ def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend)
         task_run=run.id,
         uid=tracked.uid,
         attempt=attempt,
-        code=protocol.Code(shipped=_inline(run.code or pickled_code(run.task))),
+        code=code,
         result=slot(keys.result),
         error=slot(keys.error),
         outcome=slot(keys.outcome),
@@ -211,6 +246,7 @@ def _grants(shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend)
         flow_run=run.flow.id,
         timeout_seconds=tracked.policy.timeout_seconds,
         grace_seconds=_GRACE_SECONDS,
+        v=protocol.version_of(code),
     )
 
 
@@ -235,3 +271,8 @@ def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> protocol.
         return protocol.Upstream(whole, ref=needed.id)
     data, serializer = serialize_result(value)
     return protocol.Upstream(replace(_inline(data), serializer=serializer), ref=needed.id)
+
+
+def create(settings: Settings) -> ProcessBackend:
+    """For `podtask.engine.registry`."""
+    return ProcessBackend(settings.home)

@@ -16,7 +16,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from podtask.display.progress import Tally, in_order
+from podtask.display.tally import Tally, in_order
+from podtask.support.terminal_text import visible
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -49,7 +50,7 @@ class Screen:
         """Put the block there, over the last one; not while somebody is in the middle of a line."""
         width = shutil.get_terminal_size().columns - 1
         with self._lock:
-            self._block = [line[:width] for line in lines]
+            self._block = [visible(line)[:width] for line in lines]
             if not self._open:
                 self._put()
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from podtask import settings
 from podtask.core.api.names import State as Word
+from podtask.display.tally import Tally
 from podtask.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -33,39 +32,6 @@ BETWEEN_SECONDS = 5.0
 _UNTOLD = frozenset({Word.PENDING})
 _EXPLAINED = frozenset({Word.AWAITING_RETRY, Word.FAILED, Word.CRASHED, Word.TIMED_OUT, Word.NOT_READY})
 _LONGEST = 160
-
-
-class Tally:
-    """The task runs of one flow run and those of its subflows."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.runs: dict[str, TaskRun] = {}
-        self._lock = threading.Lock()
-
-    def added(self, run: TaskRun) -> None:
-        """A call was submitted."""
-        with self._lock:
-            self.runs.setdefault(run.id, run)
-
-    def news(self, run: TaskRun, before: Status, after: Status) -> None:  # noqa: ARG002 - a `Listener`
-        """A run changed (see `podtask.model.task_run.Listener`)."""
-        self.added(run)
-
-    def close(self) -> None:
-        """The flow is over."""
-
-    def snapshot(self) -> list[TaskRun]:
-        """The runs so far."""
-        with self._lock:
-            return list(self.runs.values())
-
-    def summary(self) -> str:
-        """`etl-6f0ceff0: 10 task runs: 7 Completed, 1 Failed, 2 Running`."""
-        runs = self.snapshot()
-        words = Counter(str(run.status.state) for run in runs)
-        told = ", ".join(f"{count} {word}" for word, count in in_order(words))
-        return f"{self.name}: {len(runs)} task run{'s' * (len(runs) != 1)}: {told}"
 
 
 class Lines(Tally):
@@ -122,12 +88,6 @@ def updates(out: TextIO) -> bool:
     """Whether lines can be drawn over: a terminal that somebody looks at."""
     dumb = os.environ.get("TERM") in ("dumb", "unknown") or bool(os.environ.get("CI"))
     return not dumb and out.isatty()
-
-
-def in_order(words: Counter[str]) -> list[tuple[str, int]]:
-    """States with their counts, in the order of a run's life."""
-    order = [str(word) for word in Word]
-    return sorted(words.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
 def _why(status: Status) -> str:

@@ -12,12 +12,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from podtask.model.task_run import Executor
+
 if TYPE_CHECKING:
     from podtask.core.api.status import ErrorInfo, ResultInfo
     from podtask.model.task_run import TaskRun
 
 
-class Backend(Protocol):
+class Backend(Executor, Protocol):
     """Where task runs are executed. One instance per process, used from many threads at once."""
 
     name: str
@@ -26,6 +28,8 @@ class Backend(Protocol):
     remote: bool
     """Whether tasks run on other machines, so that the user's own modules have to travel
     (`podtask.payloads.module_policy`)."""
+    own_interpreter: bool
+    """Whether another interpreter runs the task, on whatever machine: what it is called with is packed then."""
     submits_at_once: int
     """Submissions of one `.map`, or cancellations, under way together; 1 where they cost less than a thread."""
 

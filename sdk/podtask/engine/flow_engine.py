@@ -21,13 +21,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from podtask import backends, settings
+from podtask import settings
 from podtask.context import FLOW_RUN, FlowRunContext, FlowRunInfo, current_task_run, get_run_logger
 from podtask.core import clock
 from podtask.core.api.names import State as Word
 from podtask.display.progress import for_flow as progress_of
+from podtask.engine import registry
 from podtask.engine.flow_result import final_state, replaced, value_of
-from podtask.engine.flow_run import FlowRun
+from podtask.engine.flow_run import FlowRun, current
 from podtask.engine.hooks import due
 from podtask.engine.interrupts import ending, ending_async
 from podtask.engine.parameters import validated
@@ -39,7 +40,7 @@ from podtask.support import run_logs
 from podtask.support.print_capture import prints_to
 
 if TYPE_CHECKING:
-    from podtask.flows import Flow
+    from podtask.model.definitions import FlowDefinition
 
 _top_level: Counter[str] = Counter()
 """Top-level calls of this process by pinned run id and flow, so that a restarted driver counts alike."""
@@ -51,7 +52,7 @@ _pins: dict[int, str] = {}
 class Call:
     """One call of a flow, from its arguments to its end."""
 
-    flow: Flow[..., Any]
+    flow: FlowDefinition
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     return_state: bool
@@ -60,25 +61,23 @@ class Call:
     parameters: dict[str, Any] = field(default_factory=dict)
     returned: Any = None
     error: BaseException | None = None
-    crash: BaseException | None = None
     state: State[Any] | None = None
 
 
-def start(flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, return_state: bool) -> Call:
+def start(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], *, return_state: bool) -> Call:
     """Open the run of a flow call. Raises `InsideTask`, `UnknownBackend`, and `TypeError` as the function would."""
     inside = current_task_run()
     if inside is not None:
         raise InsideTask("Flow", flow.name, inside.task_run.name)
     bound = flow.signature.bind(*args, **kwargs)
     bound.apply_defaults()
-    context = FLOW_RUN.get()
-    parent = context.run if context else None
+    parent = current()
     if parent is not None and parent.over:
         raise FlowTimedOut(f"Flow run timed out: '{parent.info.name}' makes no further calls, '{flow.name}' was one.")
     run_logs.show_by_default()
-    backend = parent.backend if parent and flow.backend is None else backends.get(flow.backend)
+    backend = parent.backend if parent and flow.options.backend is None else registry.get(flow.options.backend)
     info = _identity(flow, parent)
-    run = FlowRun(info, backend, flow.task_runner, parent=parent)
+    run = FlowRun(info, backend, flow.options.task_runner, parent=parent)
     return Call(flow, bound.args, bound.kwargs, return_state, parent, run, dict(bound.arguments))
 
 
@@ -89,7 +88,7 @@ def run_sync(call: Call) -> Any:
     with _shown(call), ending(call.run):
         if _accepts(call):
             with _body(call):
-                limit = call.flow.timeout_seconds
+                limit = call.flow.options.timeout_seconds
                 call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
         for run in call.run.runs:
             block_on(run)
@@ -109,7 +108,7 @@ async def run_async(call: Call) -> Any:
             if _accepts(call):
                 with _body(call):
                     body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
-                    call.returned = await await_within(call.flow.timeout_seconds, call.run, body)
+                    call.returned = await await_within(call.flow.options.timeout_seconds, call.run, body)
             for run in call.run.runs:
                 await run.wait_async()
             await asyncio.wrap_future(_settle(call))
@@ -127,7 +126,7 @@ def _accepts(call: Call) -> bool:
     """Resolve and validate the parameters; False, and the flow has failed, where the annotations refuse them."""
     args, kwargs = replaced((call.args, call.kwargs), _as_data)
     try:
-        if call.flow.validate_parameters:
+        if call.flow.options.validate_parameters:
             args, kwargs = validated(call.flow, args, kwargs)
     except ParameterTypeError as error:
         call.error = error
@@ -143,7 +142,7 @@ def _as_data(item: Any) -> Any:
     return state.result if state.is_completed() else state.exception()
 
 
-def _identity(flow: Flow[..., Any], parent: FlowRun | None) -> FlowRunInfo:
+def _identity(flow: FlowDefinition, parent: FlowRun | None) -> FlowRunInfo:
     """Who this run is: derived from the run around it, or from the pinned id of this driver."""
     pin = None if parent else settings.load().flow_run_id or _own_pin()
     place = f"{parent.info.id if parent else pin} {flow.name}"
@@ -187,7 +186,7 @@ def _body(call: Call) -> Iterator[None]:
     """Around the body: the context is entered, and an exception of the flow's own is kept for its end."""
     token = FLOW_RUN.set(FlowRunContext(call.run.info, clock.now(), call.parameters, call.run))
     try:
-        with prints_to(get_run_logger()) if call.flow.log_prints else nullcontext():
+        with prints_to(get_run_logger()) if call.flow.options.log_prints else nullcontext():
             yield
     except Exception as error:  # noqa: BLE001 - the flow's own exception is its outcome
         call.error = error
@@ -197,17 +196,13 @@ def _body(call: Call) -> Iterator[None]:
 
 def _settle(call: Call) -> Future[None]:
     """After every run ended: the flow's state, and its hooks behind those of its tasks. Done when all were called."""
-    call.crash = call.run.crash()
-    if call.crash is None:
-        call.state = _of_run(_state(call), call.run.info.id)
-        call.run.hooks.call(due(call.flow.options, call.state), call.flow, call.run.info, call.state)
+    call.state = _of_run(_state(call), call.run.info.id)
+    call.run.hooks.call(due(call.flow.options, call.state), call.flow, call.run.info, call.state)
     return call.run.hooks.drained()
 
 
 def _answer(call: Call) -> Any:
     """After everything ended: the caller's value, exception or state."""
-    if call.crash is not None:
-        raise call.crash
     state = call.state
     assert state is not None
     if call.parent is not None:

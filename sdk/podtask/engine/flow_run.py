@@ -11,30 +11,30 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
+from podtask.core.api import limits
 from podtask.engine import run_names
 from podtask.engine.hooks import HookLine
 from podtask.engine.submission import Together, cancel_each
+from podtask.engine.task_result import load
 from podtask.errors import FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
-from podtask.model.task_run import Listener, RunKey, TaskRun
+from podtask.model.task_run import Executor, Listener, RunKey, TaskRun
 from podtask.payloads.arguments import bind, prepare, runs_in
 from podtask.payloads.module_policy import luggage_of
 
 if TYPE_CHECKING:
     import asyncio
 
-    from podtask.display.progress import Tally
+    from podtask.display.tally import Tally
     from podtask.engine.backend import Backend
+    from podtask.model.definitions import TaskDefinition
     from podtask.states import State
     from podtask.task_runners import TaskRunner
-    from podtask.tasks import Task
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-CRASHES_THE_FLOW = {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}
-"""Ends of a task that end its flow as well and reach the flow's caller (seed, engine)."""
 
 
 class FlowRun:
@@ -97,7 +97,7 @@ class FlowRun:
 
     def cancel(self) -> None:
         """End every unfinished task run, those of subflows included."""
-        by_backend: dict[Backend, list[TaskRun]] = {}
+        by_backend: dict[Executor, list[TaskRun]] = {}
         for run in self.unfinished():
             by_backend.setdefault(run.backend, []).append(run)
         for backend, runs in by_backend.items():
@@ -114,7 +114,7 @@ class FlowRun:
         return self._by_id.get(run_id) or (self.parent.find(run_id) if self.parent else None)
 
     def submit(
-        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
+        self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None
     ) -> TaskRun:
         """Make a run of a call and hand it to the backend."""
         run = self._made(task, args, kwargs, wait_for)
@@ -125,7 +125,7 @@ class FlowRun:
             self._submit_together([run])
         return run
 
-    def submit_each(self, task: Task[..., Any], calls: Iterable[Arguments], wait_for: Any) -> list[TaskRun]:
+    def submit_each(self, task: TaskDefinition, calls: Iterable[Arguments], wait_for: Any) -> list[TaskRun]:
         """The same for many calls of one task, as many at a time as the backend takes."""
         return self._submit_together(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
 
@@ -138,12 +138,13 @@ class FlowRun:
                 self._keep(run)
         return many.submitted
 
-    def _made(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
+    def _made(self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
         if self.over:
             raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
         bound = bind(task.signature, args, kwargs)
-        packing = luggage_of(task).packing() if self.backend.remote else None
-        inputs = prepare(task.name, bound, self.find, packing)
+        remote = self.backend.remote
+        packing = luggage_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
+        inputs = prepare(task.name, bound, self.find, packing, remote=remote)
         name = run_names.of_call(task, bound.arguments)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
@@ -151,8 +152,9 @@ class FlowRun:
             inputs,
             flow=self.info,
             backend=self.backend,
+            load=load,
             wait_for=runs_in(wait_for, self.find),
-            tags=TAGS.get() | task.tags,
+            tags=limits.tags(TAGS.get() | task.tags),
             loop=self.loop,
             listeners=self.listeners,
             name=name,
@@ -166,24 +168,14 @@ class FlowRun:
         if self.over:  # since the call was on its way: `cancel` may not have seen it
             cancel_each([run], 1)
 
-    def crash(self) -> BaseException | None:
-        """SystemExit or KeyboardInterrupt of a task, which end the flow as well."""
-        for run in self.runs:
-            kind = run.status.error.type if run.finished and run.status.error else None
-            if kind in CRASHES_THE_FLOW and run.state.is_crashed():
-                crashed = run.state.exception()
-                cause = crashed.__cause__ if crashed else None
-                return cause if isinstance(cause, (SystemExit, KeyboardInterrupt)) else CRASHES_THE_FLOW[kind]()
-        return None
 
-
-def call(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:
+def call(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:
     """What calling a task does, from the flow around the call."""
     flow = _around(task, args, kwargs)
     return _handle(flow, flow.submit(task, args, kwargs, wait_for))
 
 
-def call_each(task: Task[..., Any], calls: list[Arguments], wait_for: Any) -> list[Any]:
+def call_each(task: TaskDefinition, calls: list[Arguments], wait_for: Any) -> list[Any]:
     """What `.map` does: as many calls, but on their way to a cluster several at a time."""
     flow = _around(task, *calls[0]) if calls else None
     if flow is None or flow.backend.submits_at_once == 1 or flow.task_runner.sequential:
@@ -191,17 +183,22 @@ def call_each(task: Task[..., Any], calls: list[Arguments], wait_for: Any) -> li
     return [_handle(flow, run) for run in flow.submit_each(task, calls, wait_for)]
 
 
-def _around(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> FlowRun:
-    """The flow run that a call belongs to. Raises `InsideTask`, `OutsideFlow`, `TypeError`."""
-    inside = current_task_run()
+def current() -> FlowRun | None:
+    """The flow run around this code."""
     context = FLOW_RUN.get()
-    if inside is not None or context is None:
+    return cast("FlowRun", context.run) if context is not None else None
+
+
+def _around(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> FlowRun:
+    """The flow run that a call belongs to. Raises `InsideTask`, `OutsideFlow`, `TypeError`."""
+    inside, flow = current_task_run(), current()
+    if inside is not None or flow is None:
         bind(task.signature, args, kwargs)  # a call that does not fit is wrong anywhere
     if inside is not None:
         raise InsideTask("Task", task.name, inside.task_run.name)
-    if context is None:
+    if flow is None:
         raise OutsideFlow(task.name)
-    return context.run
+    return flow
 
 
 def _handle(flow: FlowRun, run: TaskRun) -> Any:

@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from podtask.core.api.names import State as Word
+from podtask.options import Hook
 from podtask.states import State, from_status
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
 
 log = logging.getLogger("podtask.engine.hooks")
-
-Hook = Callable[[Any, Any, State[Any]], Any]
-"""`hook(task, run, state)` or `hook(flow, run, state)`; `run` is a `TaskRunInfo` or a `FlowRunInfo`. May be async."""
 
 
 class HookLine:
@@ -91,17 +89,6 @@ def due(options: Any, state: State[Any]) -> tuple[Hook, ...]:
     if state.is_completed():
         return options.on_completion  # type: ignore[no-any-return]
     return options.on_failure if state.is_failed() else ()
-
-
-def checked(name: str, given: Iterable[Hook] | None) -> tuple[Hook, ...]:
-    """The option as a tuple. Raises `TypeError` for what is no list of functions."""
-    if callable(given) or isinstance(given, str):
-        raise TypeError(f"{name} takes a list of functions, such as {name}=[tell], not one")
-    hooks = tuple(given or ())
-    for hook in hooks:
-        if not callable(hook):
-            raise TypeError(f"{name} takes functions (task or flow, run, state), not {hook!r}")
-    return hooks
 
 
 def _retried(before: Status, after: Status) -> tuple[Attempt, ...]:

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from podtask.engine.flow_run import FlowRun
 from podtask.model.task_run import TaskRun
+from podtask.support import keyboard
 
 PATIENCE_SECONDS = 60.0
 """How long cancelled runs are waited for; a pod has 30 s of grace."""
@@ -62,7 +63,8 @@ async def ending_async(flow: FlowRun) -> AsyncIterator[None]:
 
     stopped = (KeyboardInterrupt, asyncio.CancelledError)
     try:
-        yield
+        with keyboard.watched():
+            yield
     except stopped:
         if _stopped(flow):
             raise

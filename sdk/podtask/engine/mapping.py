@@ -10,13 +10,13 @@ from podtask.errors import MappingError
 from podtask.futures import AsyncTaskFuture, BaseFuture, TaskFuture
 
 if TYPE_CHECKING:
-    from podtask.tasks import Task
+    from podtask.model.definitions import TaskDefinition
 
 _WHOLE = (str, bytes, bytearray, dict, unmapped, quote)
 
 
 def elements(
-    task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Positional and keyword arguments of each call. Raises `MappingError`."""
     places = [*range(len(args)), *kwargs]
@@ -38,7 +38,7 @@ def elements(
         yield tuple(row[place] for place in range(len(args))), {name: row[name] for name in kwargs}
 
 
-def _opened(task: Task[..., Any], value: Any) -> Any:
+def _opened(task: TaskDefinition, value: Any) -> Any:
     """How many elements a future has is known when it is finished."""
     if isinstance(value, TaskFuture):
         return value.result()

@@ -13,22 +13,27 @@ import typing
 from collections.abc import Sized
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from podtask.errors import ParameterTypeError
 from podtask.support.callables import function_of
 
 if TYPE_CHECKING:
-    from podtask.flows import Flow
+    from podtask.model.definitions import FlowDefinition
 
 log = logging.getLogger("podtask.flows")
+_adapters: WeakKeyDictionary[FlowDefinition, dict[str, Any]] = WeakKeyDictionary()
+"""Validators by parameter; made by the first call of a flow."""
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def validated(
-    flow: Flow[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments as the annotations want them. Raises `ParameterTypeError` that names every bad parameter."""
-    adapters = flow.adapters
+    adapters = _adapters.get(flow)
+    if adapters is None:
+        adapters = _adapters[flow] = adapters_of(flow.fn, flow.signature)
     if not adapters:
         return args, kwargs
     from pydantic import ValidationError

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from podtask.futures import BaseFuture
 
 if TYPE_CHECKING:
-    from podtask.tasks import Task
+    from podtask.model.definitions import TaskDefinition
 
 
-def check(task: Task[..., Any]) -> None:
+def check(task: TaskDefinition) -> None:
     """Raises `ValueError` for a template that no call could fill in."""
     template = task.options.task_run_name
     if not isinstance(template, str):
@@ -35,7 +35,7 @@ def check(task: Task[..., Any]) -> None:
         )
 
 
-def of_call(task: Task[..., Any], parameters: Mapping[str, Any]) -> str | None:
+def of_call(task: TaskDefinition, parameters: Mapping[str, Any]) -> str | None:
     """The name of a run with these parameters; None where the task has no `task_run_name`. Raises `ValueError`."""
     template = task.options.task_run_name
     if template is None:

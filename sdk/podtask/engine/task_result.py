@@ -6,7 +6,9 @@ Before: `podtask.model.task_run`. The bytes come with the report, inside the sta
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -115,8 +117,15 @@ def _value(run: TaskRun) -> Any:
         return deserialize(data, info.serializer)
     except Exception as error:
         raise ResultUnavailable(
-            f"The result of task run '{run.name}' cannot be read here: {type(error).__name__}: {error}"
+            f"The result of task run '{run.name}' cannot be read here: {type(error).__name__}: {error}{cure_of(error)}"
         ) from error
+
+
+def cure_of(error: Exception) -> str:
+    """What to do about a result that cannot be opened, behind what went wrong; empty where nobody knows."""
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return ""
+    return f". It holds objects of the module '{error.name}': read it where that can be imported."
 
 
 _files: WeakKeyDictionary[TaskRun, File] = WeakKeyDictionary()
@@ -164,8 +173,9 @@ def _bytes(run: TaskRun, info: ResultInfo) -> bytes:
 
 
 def _exception(run: TaskRun) -> BaseException | None:
-    """The task's own exception as it was raised, with the traceback of where it was raised as its cause."""
+    """The task's own exception as it was raised, with the traceback of where it was raised below it."""
     from podtask_runner.pickled_names import RemoteError as Unpicklable
+    from podtask_runner.serialization.exceptions import notes_of
     from podtask_runner.serialization.pickling import loads
 
     error = run.status.error
@@ -175,15 +185,39 @@ def _exception(run: TaskRun) -> BaseException | None:
         data = _error_bytes(run, error)
         found = None if data is None else loads(data)
     except Exception as problem:  # noqa: BLE001 - whatever keeps it from being rebuilt, its words are known
-        return _caused(RemoteError(f"{error.message}\n{error.traceback or ''}".rstrip()), problem)
-    if isinstance(found, Unpicklable):
-        return RemoteError(f"{found}\n{error.traceback or ''}".rstrip())
+        words = f"{error.type}: {error.message}\n{error.traceback or ''}".rstrip()
+        return _noted(_caused(RemoteError(words), problem), [error.cure])
     if not isinstance(found, BaseException):
         return None
-    text = getattr(found, "__podtask_traceback__", None)
-    if text and found.__cause__ is None and found.__context__ is None:
-        found.__cause__ = RemoteTraceback(text)
-    return found
+    text = getattr(found, "__podtask_traceback__", None) or error.traceback
+    if isinstance(found, Unpicklable):
+        stand_in = RemoteError(str(found))
+        stand_in.__cause__, stand_in.__context__ = found.__cause__, found.__context__
+        stand_in.__suppress_context__ = found.__suppress_context__
+        found = _noted(stand_in, notes_of(found))
+    _below(found, text)
+    return _noted(found, [error.cure] if run.status.state is Word.FAILED else [])
+
+
+def _below(found: BaseException, text: str | None) -> None:
+    """The text with every place, under the first link of the chain: causes stay what they are, and print before it."""
+    first, seen = found, {id(found)}
+    while (link := first.__cause__ or (None if first.__suppress_context__ else first.__context__)) is not None:
+        if id(link) in seen:
+            return
+        seen.add(id(link))
+        first = link
+    if text:
+        first.__cause__ = RemoteTraceback(text)
+
+
+def _noted(error: BaseException, notes: Iterable[str | None]) -> BaseException:
+    """With these notes; before Python 3.11 nobody prints them, and `__notes__` has them all the same."""
+    added = [note for note in notes if note]
+    if added:
+        with contextlib.suppress(Exception):  # a class may refuse attributes; then only this is lost
+            error.__notes__ = [*getattr(error, "__notes__", ()), *added]  # type: ignore[attr-defined]
+    return error
 
 
 def _error_bytes(run: TaskRun, error: ErrorInfo) -> bytes | None:
@@ -196,7 +230,7 @@ def _error_bytes(run: TaskRun, error: ErrorInfo) -> bytes | None:
 
 
 def _checked(run: TaskRun, data: bytes, digest: str) -> bytes:
-    from podtask_runner.serialization.header import digest as digest_of
+    from podtask_runner.storage.spool import digest as digest_of
 
     _same(run, digest_of(data), digest)
     return data

@@ -1,5 +1,5 @@
 """`timeout_seconds` of flows. A body in this process cannot be killed: when its time is over it is left behind,
-its next call raises `FlowTimedOut`, and its unfinished task runs are cancelled (seed, engine).
+its next call raises `FlowTimedOut`, and its unfinished task runs are cancelled.
 
 Used by: `podtask.engine.flow_engine`. The timeout of tasks is the backend's business.
 """

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FRESH_SECONDS = 12 * 3600.0
-"""Younger objects are safe from the sweep (`podtask.core.storage.gc.LEAST_SPARE`); older ones are written again."""
+"""Younger objects are safe from the sweep (`podtask.core.gc.LEAST_SPARE`); older ones are written again."""
+
+SMALL = 1024
+"""Bytes that a TaskRun carries itself, though others carry the same."""
 
 Published = Callable[[str], "Mapping[str, str] | None"]
 """Namespace -> data of its ConfigMap `podtask-client`."""
@@ -47,6 +50,7 @@ class BucketAccess:
         self._opened: tuple[Store, Bucket] | None = None
         self._uploaded: dict[str, float] = {}
         """Digest -> when the object was written, in seconds since the epoch."""
+        self._usable, self._why = True, ""
         self._lock = threading.Lock()
 
     def carry(self, data: Payload, what: str) -> dict[str, Any]:
@@ -60,6 +64,23 @@ class BucketAccess:
         if isinstance(data, bytes) and len(data) <= INLINE_LIMIT:
             return {"inline": b64encode(data).decode()}
         return self._stored(digest_of(data), data if isinstance(data, bytes) else data.path, len(data), what)
+
+    def carry_once(self, data: bytes, what: str) -> dict[str, Any] | None:
+        """What many TaskRuns name alike, compressed already: by its digest where the bucket can be used from here.
+
+        Else inline, where a TaskRun has room for it; None where not. What is smaller than a digest is worth is inline.
+        """
+        if len(data) > SMALL and self._usable:
+            try:
+                return self._stored(digest_of(data), data, len(data), what)
+            except NoBucket as why:
+                self._usable = False  # asked once: each try may take as long as a connection does
+                self._why = str(why)
+        return {"inline": b64encode(data).decode()} if len(data) <= INLINE_LIMIT else None
+
+    def refuse(self, size: int, what: str) -> NoBucket:
+        """The error about something that `carry_once` found no way for."""
+        return NoBucket(self._why or f"{what} ({human(size)}) needs the cluster's bucket.")
 
     def carry_file(self, file: File, what: str) -> dict[str, Any]:
         """The content of a file, uploaded under its digest unless it is there. Raises `NoBucket` as `carry`."""

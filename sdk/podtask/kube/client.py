@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from podtask.core.api.names import GROUP, PLURAL, POD_CONTAINER, VERSION
+from podtask.core.api.url_path import NoSuchName, url_path
 from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable, refused
 
 Object = dict[str, Any]
@@ -134,7 +135,7 @@ class Api:
         query = {"container": POD_CONTAINER, "timestamps": "true", "limitBytes": str(limit_bytes)}
         if since is not None:
             query["sinceTime"] = since
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        path = core_path(namespace, "pods", pod, "log")
         with self.asking(Asked("get", "pods/log", namespace, pod), "GET", path, query, read_seconds=seconds) as answer:
             return bytes(answer.data).decode("utf-8", "replace")
 
@@ -142,7 +143,7 @@ class Api:
         """The data of a ConfigMap, or None where there is none or it may not be read."""
         asked = Asked("get", "configmaps", namespace, name)
         try:
-            found = self._patiently(lambda: self.found(asked, f"/api/v1/namespaces/{namespace}/configmaps/{name}"))
+            found = self._patiently(lambda: self.found(asked, core_path(namespace, "configmaps", name)))
         except ClusterRefused:
             return None
         return None if found is None else found.get("data") or {}
@@ -289,10 +290,26 @@ def _context(config: Any, kubeconfig: str | None, name: str | None) -> Object:
     return dict(current if name is None else next(each for each in known if each["name"] == name))
 
 
-def runs_path(namespace: str, name: str = "") -> str:
-    """TaskRuns of a namespace, or one of them; without a namespace, of all."""
-    where = f"namespaces/{namespace}/" if namespace else ""
-    return f"/apis/{GROUP}/{VERSION}/{where}{PLURAL}/{name}".rstrip("/")
+def runs_path(namespace: str, *name: str) -> str:
+    """TaskRuns of a namespace, or one of them; without a namespace, of all. Raises `ClusterRefused` for no name.
+
+    An empty name is none: the path would be that of all TaskRuns, and a DELETE would remove them.
+    """
+    scope = ("namespaces", namespace) if namespace else ()
+    return _path("apis", GROUP, VERSION, *scope, PLURAL, *name)
+
+
+def core_path(namespace: str, plural: str, *name: str) -> str:
+    """Objects of the core group in a namespace, one of them, or a part of one. Raises `ClusterRefused` for no name."""
+    return _path("api", "v1", "namespaces", namespace, plural, *name)
+
+
+def _path(*segments: str) -> str:
+    """What cannot be the name of an object is not asked for: it would be another path."""
+    try:
+        return url_path(*segments)
+    except NoSuchName as error:
+        raise ClusterRefused(str(error), 404, "NotFound", str(error)) from None
 
 
 def utc(when: str) -> str | None:

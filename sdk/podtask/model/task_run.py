@@ -9,30 +9,80 @@ what is known of it (`status`). Before: `podtask.engine.flow_run`. Next on the r
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podtask.context import FlowRunInfo, TaskRunInfo
-from podtask.core.api.status import Status
+from podtask.core.api.status import ErrorInfo, ResultInfo, Status
 from podtask.states import State, from_status
 
 if TYPE_CHECKING:
     import asyncio
 
-    from podtask.engine.backend import Backend
-    from podtask.payloads.arguments import Inputs
-    from podtask.tasks import Task
+    from podtask.model.definitions import TaskDefinition
+    from podtask_runner.files import File
+    from podtask_runner.storage.spool import Payload
 
+log = logging.getLogger("podtask.backends")
 _SLUG_LIMIT = 30
 _HASH_DIGITS = 16
 
 
 Listener = Callable[["TaskRun", Status, Status], None]
 """`(run, status before, status after)`, on the thread that brings the news: must neither block nor raise."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The arguments of one call."""
+
+    parameters: Mapping[str, Any]
+    """By parameter name, defaults included, `*args` as a tuple and `**kwargs` as a dict; futures still inside."""
+    payload: Payload
+    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future; large ones in a file."""
+    upstreams: tuple[TaskRun, ...] = ()
+    """Runs whose data is needed, in the order met."""
+    blocked_by: State[Any] | None = None
+    """A state made by hand, or of another flow, that is not completed: the task will not run."""
+    upstream_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Run ids of the upstreams by the parameter they were found in; empty ones included."""
+    modules: frozenset[str] = frozenset()
+    """What must be importable where the arguments are opened; only known of what goes to another machine."""
+    files: Mapping[str, File] = field(default_factory=dict)
+    """Files that stand in the payload by reference, where it goes to another machine."""
+
+    def spent(self) -> Inputs:
+        """What is left to know once the run is finished; large arguments need not live as long as the flow."""
+        return replace(self, parameters={}, payload=b"")
+
+
+class Executor(Protocol):
+    """The part of a backend that runs and those who hold them use; see `podtask.engine.backend.Backend`."""
+
+    detachable: bool
+    submits_at_once: int
+
+    def cancel(self, run: TaskRun) -> None:
+        """Ask for the end of the run."""
+        ...
+
+    def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
+        """The stored bytes behind a result or an error."""
+        ...
+
+    def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
+        """The same as a file, and its sha256."""
+        ...
+
+
+Load = Callable[["TaskRun"], Any]
+"""Gives the value of a finished run, or raises what it failed with."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +113,12 @@ class TaskRun:
     def __init__(
         self,
         key: RunKey,
-        task: Task[..., Any],
+        task: TaskDefinition,
         inputs: Inputs,
         *,
         flow: FlowRunInfo,
-        backend: Backend,
+        backend: Executor,
+        load: Load,
         wait_for: tuple[TaskRun, ...] = (),
         tags: frozenset[str] = frozenset(),
         loop: asyncio.AbstractEventLoop | None = None,
@@ -83,6 +134,7 @@ class TaskRun:
         self.inputs = inputs
         self.flow = flow
         self.backend = backend
+        self._load = load
         self.wait_for = wait_for
         self.tags = tags
         self.loop = loop
@@ -91,14 +143,16 @@ class TaskRun:
         """Told of every newer status, before those who wait for the run."""
         self.uid: str | None = None
         """Set by the backend: what its objects in the store are filed under."""
-        self.code: bytes | None = None
-        """The pickled function, where the backend ships it."""
+        self.shipment: Any = None
+        """The pickled function with the project it belongs to, where the backend keeps them."""
         self.status = Status()
         self.payload: bytes | None = None
         """Result or pickled exception of a finished run, where the backend had it at hand."""
         self.history: tuple[State[Any], ...] = (from_status(self.status, self.id, None),)
         self._lock = threading.Lock()
         self._done: Future[None] = Future()
+        self._told = False
+        self._bells: list[threading.Lock] = []
 
     @property
     def upstreams(self) -> tuple[TaskRun, ...]:
@@ -127,7 +181,7 @@ class TaskRun:
     @property
     def finished(self) -> bool:
         """True once the end was reported and can be read."""
-        return self._done.done()
+        return self._told
 
     @property
     def state(self) -> State[Any]:
@@ -145,16 +199,20 @@ class TaskRun:
                 load = self.load if status.finished else None
                 self.history = (*self.history, from_status(status, self.id, load))
         for tell in self.listeners:
-            tell(self, before, status)
+            try:
+                tell(self, before, status)
+            except Exception:  # who watches a run may fail, and the run has its end all the same
+                log.exception("What task run '%s' reports could not be shown", self.name)
         if status.finished:
-            self.inputs, self.code = self.inputs.spent(), None
+            self.inputs, self.shipment = self.inputs.spent(), None
+            self._told = True  # before the callbacks, which may wait for this run
             self._done.set_result(None)
+            for bell in list(self._bells):
+                bell.release()
 
     def load(self) -> Any:
         """The value, read and unpickled anew; raises what `State.result` promises."""
-        from podtask.engine.task_result import load
-
-        return load(self)
+        return self._load(self)
 
     def cancel(self) -> None:
         """Ask the backend to end the run; nothing happens to one that is finished."""
@@ -166,14 +224,20 @@ class TaskRun:
         self._done.add_done_callback(lambda _: tell())
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until finished, at most `timeout` seconds; whether it is."""
-        from concurrent.futures import TimeoutError as Elapsed
+        """Block until finished, at most `timeout` seconds; whether it is.
 
+        On a plain lock: a Ctrl-C between two steps of `threading.Condition.wait` (and `Future.result`) is lost in a
+        RuntimeError about a lock that nobody has.
+        """
+        bell = threading.Lock()
+        bell.acquire()
+        self._bells.append(bell)
         try:
-            self._done.result(timeout)
-        except Elapsed:
-            return False
-        return True
+            if self._told:  # asked after the bell is in its place, so that the end cannot come in between
+                return True
+            return bell.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
+        finally:
+            self._bells.remove(bell)
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """As `wait`, taking no thread and leaving the loop free."""

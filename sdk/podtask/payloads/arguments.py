@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from podtask.annotations import quote
 from podtask.errors import UnpicklableArgument
 from podtask.futures import BaseFuture
+from podtask.model.task_run import Inputs
 from podtask.states import State
 from podtask.support import containers
 from podtask_runner.files import File, reference
@@ -23,37 +24,12 @@ from podtask_runner.files import File, reference
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
     from podtask_runner.serialization.by_value import Packing
-    from podtask_runner.storage.spool import Payload
 
 Find = Callable[[str], "TaskRun | None"]
 _CLASS_METHOD = (
     "The first parameter is 'cls': where @classmethod stands above @task, Python 3.13 and later bind the plain call "
     "only; write @task above @classmethod, and .submit, .map and .with_options know the class as well."
 )
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The arguments of one call."""
-
-    parameters: Mapping[str, Any]
-    """By parameter name, defaults included, `*args` as a tuple and `**kwargs` as a dict; futures still inside."""
-    payload: Payload
-    """The pickled `(args, kwargs)`, with the run id of each upstream in place of its future; large ones in a file."""
-    upstreams: tuple[TaskRun, ...] = ()
-    """Runs whose data is needed, in the order met."""
-    blocked_by: State[Any] | None = None
-    """A state made by hand, or of another flow, that is not completed: the task will not run."""
-    upstream_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Run ids of the upstreams by the parameter they were found in; empty ones included."""
-    modules: frozenset[str] = frozenset()
-    """What must be importable where the arguments are opened; only known of what goes to another machine."""
-    files: Mapping[str, File] = field(default_factory=dict)
-    """Files that stand in the payload by reference, where it goes to another machine."""
-
-    def spent(self) -> Inputs:
-        """What is left to know once the run is finished; large arguments need not live as long as the flow."""
-        return replace(self, parameters={}, payload=b"")
 
 
 def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
@@ -68,14 +44,21 @@ def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, 
     return bound
 
 
-def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: Packing | None = None) -> Inputs:
+def prepare(
+    task_name: str,
+    bound: inspect.BoundArguments,
+    find: Find,
+    packing: Packing | None = None,
+    *,
+    remote: bool | None = None,
+) -> Inputs:
     """Everything about the arguments of one call. Raises `UnpicklableArgument` that names the parameter.
 
-    `packing`: for a task on another machine, where the user's own modules are not.
+    `packing`: for a task in another interpreter. `remote`: on another machine; default: where there is a packing.
     """
     from podtask_runner.serialization.pickling import dump_payload
 
-    seen = _Met(find, remote=packing is not None)
+    seen = _Met(find, remote=packing is not None if remote is None else remote)
     ids: dict[str, tuple[str, ...]] = {}
     for name, value in bound.arguments.items():
         before, seen.runs = seen.runs, {}
@@ -88,7 +71,7 @@ def prepare(task_name: str, bound: inspect.BoundArguments, find: Find, packing: 
         raise _culprit(task_name, bound, seen, error) from error
     if len(seen.runs) > len(plain):
         ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
-    needed = frozenset(packing.by_name) if packing is not None else frozenset()
+    needed = frozenset(packing.by_name | packing.reached) if packing is not None else frozenset()
     return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids, needed, seen.files)
 
 

@@ -1,19 +1,38 @@
-"""The task's code as the runner takes it: the function, and what the task itself decides about retries.
+"""The task's code as the runner takes it: the function, what decides about retries, and the project it belongs to.
 
-Used by every backend, so that a task is executed by the same rules everywhere. Next: `podtask_runner.attempt.execute`.
+    function ──> code      a pickle: of a function of a module only its name
+    modules  ──> bundle    one object for all tasks of the project
+    changes  ──> overlay   what the program set in modules since they were imported
+
+Used by every backend that has another interpreter run the task, so that a task is executed by the same rules
+everywhere. Next: `podtask_runner.attempt.execute`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from podtask.errors import PodtaskError
-from podtask_runner.serialization.registry import REGISTERED, Equipped
+from podtask.payloads import culprit
+from podtask.payloads.module_policy import luggage_of
+from podtask_runner.serialization import log_levels
+from podtask_runner.serialization.registry import Equipped
+from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
-    from podtask.tasks import Task
+    from podtask.model.definitions import TaskDefinition
+    from podtask.payloads.project.reach import Reach
+    from podtask.payloads.project.state import Bundle, Project
     from podtask_runner.pickled_names import Shipped
     from podtask_runner.serialization.by_value import Packing
+
+log = logging.getLogger("podtask.backends")
+_CURE = (
+    "Make it inside of the function that uses it, or put it into a module of the project that is imported: "
+    "modules travel as files, and make their own."
+)
 
 
 class UnpicklableTask(PodtaskError, TypeError):
@@ -22,11 +41,38 @@ class UnpicklableTask(PodtaskError, TypeError):
     def __init__(self, task_name: str, why: str) -> None:
         super().__init__(
             f"The function of task '{task_name}' cannot be pickled ({why}). It refers to something that exists only in "
-            f"this process (a lock, a connection, an open file); make it inside the function."
+            f"this process (a lock, a connection, an open file). {_CURE}"
         )
 
 
-def shipped(task: Task[..., Any]) -> Shipped:
+class ModuleChanged(PodtaskError):
+    """The file of a module says something else by now than what runs in this process."""
+
+    def __init__(self, task_name: str, module: str, file: str) -> None:
+        super().__init__(
+            f"Task '{task_name}' uses the module '{module}', and its file was changed after it had been imported "
+            f"({file}). The task would run the new text under the identity of the old one. Start the program again, or "
+            f"import the module anew (importlib.reload)."
+        )
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """Code on its way to another interpreter."""
+
+    code: bytes
+    packing: Packing
+    """What the code's pickle met."""
+    reach: Reach
+    """What the call needs."""
+    exclude: tuple[str, ...] = ()
+    """What the image has, as the user says."""
+    bundle: Bundle | None = None
+    overlay: bytes | None = None
+    stuck: tuple[str, ...] = ()
+
+
+def shipped(task: TaskDefinition) -> Shipped:
     """The function with its retry condition and its own delays."""
     from podtask_runner.pickled_names import Shipped
 
@@ -35,8 +81,8 @@ def shipped(task: Task[..., Any]) -> Shipped:
     return Shipped(task.fn, options.retry_condition_fn, delay if callable(delay) else None)
 
 
-def pickled_code(task: Task[..., Any], packing: Packing | None = None) -> bytes:
-    """The payload for `Grants.code.shipped`; `packing` where it goes to another machine. Raises `UnpicklableTask`."""
+def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
+    """The payload for `Grants.code.shipped`; `packing` says which modules travel how. Raises `UnpicklableTask`."""
     from podtask_runner.serialization.pickling import dumps
 
     code = shipped(task)
@@ -44,7 +90,47 @@ def pickled_code(task: Task[..., Any], packing: Packing | None = None) -> bytes:
     content: object = task.fn if plain else code
     if REGISTERED:
         content = Equipped(tuple(REGISTERED.values()), content)
+    if log_levels.is_configured():
+        content = log_levels.Configured(content)
     try:
         return dumps(content, packing=packing)
     except Exception as error:
-        raise UnpicklableTask(task.name, f"{type(error).__name__}: {error}") from error
+        found = culprit.find(task.fn, task.name, lambda value: dumps(value, packing=packing))
+        why = f"{type(error).__name__}: {error}" if found is None else str(found)
+        raise UnpicklableTask(task.name, why) from error
+
+
+def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, at_home: bool) -> Shipment:
+    """The task's code with the project. `arguments`: modules that the call's arguments name.
+
+    Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`.
+    """
+    luggage = luggage_of(task)
+    project = luggage.project(at_home=at_home)
+    changed = project.changes()
+    packing = project.packing(changed)
+    code = pickled_code(task, packing)
+    bundle = project.bundle()
+    reach = project.reach(packing.reached | arguments, packing.imported)
+    if not bundle.collected.sources:
+        return Shipment(code, packing, reach, luggage.exclude)
+    for name in sorted(reach.modules & bundle.collected.stale.keys()):
+        raise ModuleChanged(task.name, name, bundle.collected.stale[name])
+    _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
+    return Shipment(code, packing, reach, luggage.exclude, bundle, changed.overlay, tuple(sorted(changed.stuck)))
+
+
+def _module_of(variable: str, modules: frozenset[str]) -> bool:
+    parts = variable.split(".")
+    return any(".".join(parts[:end]) in modules for end in range(1, len(parts)))
+
+
+def _tell(project: Project, stuck: dict[str, str]) -> None:
+    for name in sorted(stuck.keys() - project.warned):
+        project.warned.add(name)
+        log.warning(
+            "%s was changed after its module had been imported, and cannot travel (%s): tasks see what the module "
+            "makes by itself.",
+            name,
+            stuck[name],
+        )

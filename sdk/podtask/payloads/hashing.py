@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from podtask.core.cache.entry import Components, compose
 
 if TYPE_CHECKING:
+    from podtask.context import DescribedTask, TaskRunContext
     from podtask.model.task_run import TaskRun
-    from podtask.tasks import Task
 
 log = logging.getLogger("podtask.cache")
 
 
-def components(task: Task[..., Any], arguments: Mapping[str, Any]) -> Components:
+def components(task: DescribedTask, arguments: Mapping[str, Any]) -> Components:
     """Code identity and a content hash per argument. Raises `Unhashable`, a `TypeError` that leads to the culprit."""
-    from podtask_runner.hashing.encoder import content_hash
+    from podtask_runner.hashing.content_hash import content_hash
 
     return Components(
         content_hash(task.fn, name=task.name),
@@ -30,7 +30,7 @@ def components(task: Task[..., Any], arguments: Mapping[str, Any]) -> Components
     )
 
 
-def components_or_why(task: Task[..., Any], arguments: Mapping[str, Any]) -> Components | str:
+def components_or_why(task: DescribedTask, arguments: Mapping[str, Any]) -> Components | str:
     """The components, or why there are none; the log says so, too."""
     try:
         return components(task, arguments)
@@ -39,10 +39,22 @@ def components_or_why(task: Task[..., Any], arguments: Mapping[str, Any]) -> Com
         return f"No key can be made of the inputs: {error}"
 
 
-def input_key(task: Task[..., Any] | None, arguments: Mapping[str, Any]) -> str | None:
+def input_key(task: DescribedTask | None, arguments: Mapping[str, Any]) -> str | None:
     """The composed key, or None, and the log says why."""
     found = components_or_why(task, arguments) if task is not None else None
     return compose(found) if isinstance(found, Components) else None
+
+
+def task_input_hash(context: TaskRunContext, arguments: dict[str, Any]) -> str | None:
+    """A cache key of the task's code and all its arguments, for `@task(cache_key_fn=task_input_hash)`.
+
+    The code counts with its constants, globals, closures and local helpers, values by a canonical encoding, so
+    the key is the same in every process. None where an argument has no stable form: the task then runs uncached.
+    """
+    return input_key(context.task, arguments)
+
+
+task_input_hash.__module__ = "podtask.tasks"  # the public place; it stands in cache keys and pickles
 
 
 def call_digest(run: TaskRun) -> str:
@@ -50,7 +62,7 @@ def call_digest(run: TaskRun) -> str:
 
     What has no canonical form does not count: an unstable digest would refuse runs that are the same.
     """
-    from podtask_runner.hashing.encoder import content_hash
+    from podtask_runner.hashing.content_hash import content_hash
 
     parts = [run.task.name]
     for value in (run.task.fn, *run.inputs.parameters.items()):

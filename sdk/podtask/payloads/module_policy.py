@@ -1,13 +1,15 @@
-"""Which modules travel with a task to another machine, and which must be there. First rule that answers wins:
+"""Which modules travel with a task, and how. First rule that answers wins:
 
     exclude   `@task(exclude=...)`, PODTASK_EXCLUDE: the image has it       by name, not looked for
-    include   `@task(include=...)`, PODTASK_INCLUDE: take it along          by value
-    own       its file is in the project: the working directory, an         by value
+    include   `@task(include=...)`, PODTASK_INCLUDE: take it along          as a file
+    own       its file is in the project: the working directory, an         as a file
               editable install, PYTHONPATH; not in site-packages
     other     the standard library, installed packages                      by name
 
-A name stands for the package and everything in it. "Own" is what counts as the user's code in cache keys, too
-(`podtask_runner.hashing.modules`). Used by: `podtask.engine.flow_run` (arguments), `podtask.payloads.code` (code).
+A name stands for the package and everything in it. What travels and has no text (a module made by a program) goes by
+value, like the script itself; so do files of tests that pytest loads, where the task goes to a pod: they import pytest.
+"Own" is what counts as the user's code in cache keys, too (`podtask_runner.hashing.modules`). Used by:
+`podtask.engine.flow_run` (arguments), `podtask.payloads.code` (code), backends (`project`).
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from podtask.tasks import Task
-    from podtask_runner.serialization.by_value import Packing
+    from podtask.model.definitions import TaskDefinition
+    from podtask.payloads.project.state import Project
+    from podtask_runner.serialization.by_value import Packing, Travel
 
 _SOURCE = (".py", ".pyc")
 
@@ -33,31 +36,62 @@ class Luggage:
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    """Patterns of files beside modules; a setting, because the bundle is the project's."""
 
     def travels(self, name: str) -> bool:
-        """Whether the module goes by value."""
+        """Whether the module goes along."""
         if covers(self.exclude, name):
             return False
         return covers(self.include, name) or is_own(name, name in sys.modules)
 
-    def packing(self) -> Packing:
-        """For one pickle."""
-        from podtask_runner.serialization.by_value import Packing
+    def place(self, name: str, *, at_home: bool) -> Travel:
+        """How it goes. `at_home`: to another process of this machine."""
+        from podtask.payloads.project.collect import is_shippable, source_of
+        from podtask_runner.serialization.by_value import Travel
 
-        return Packing(functools.cache(self.travels))
+        if not self.travels(name):
+            return Travel.NAME
+        if not is_shippable(name) or (not at_home and _of_pytest(name)):
+            return Travel.VALUE
+        module = sys.modules.get(name)
+        namespace = getattr(module, "__file__", None) is None and hasattr(module, "__path__")
+        return Travel.BUNDLE if namespace or source_of(name) is not None else Travel.VALUE
+
+    def project(self, *, at_home: bool = False) -> Project:
+        """The project by these rules."""
+        return _project(self, at_home)
+
+    def packing(self, *, at_home: bool = False) -> Packing:
+        """For one pickle of arguments."""
+        return self.project(at_home=at_home).packing()
 
 
-def luggage_of(task: Task[..., Any]) -> Luggage:
+@functools.lru_cache(maxsize=64)
+def _project(luggage: Luggage, at_home: bool) -> Project:  # noqa: FBT001 - part of the cache's key
+    from podtask.payloads.project.state import Project
+
+    place = functools.partial(luggage.place, at_home=at_home)
+    return Project(place, luggage.include, luggage.exclude, luggage.data)
+
+
+def luggage_of(task: TaskDefinition) -> Luggage:
     """What the task's options and the settings say."""
     from podtask import settings
     from podtask.options import modules_named
 
     given = settings.load()
-    include, exclude = (
-        modules_named(f"the setting '{name}'", [part.strip() for part in text.split(",") if part.strip()])
-        for name, text in (("include", given.include), ("exclude", given.exclude))
-    )
-    return Luggage((*task.options.include, *include), (*task.options.exclude, *exclude))
+    include, exclude = (modules_named(f"the setting '{name}'", _listed(text)) for name, text in _modules(given))
+    options = task.options
+    return Luggage((*options.include, *include), (*options.exclude, *exclude), tuple(_listed(given.data)))
+
+
+def _modules(given: Any) -> list[tuple[str, str]]:
+    return [("include", given.include), ("exclude", given.exclude)]
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def covers(packages: Iterable[str], name: str) -> bool:
@@ -72,11 +106,21 @@ def is_own(name: str, loaded: bool) -> bool:  # noqa: FBT001 - part of the cache
 
     if name == "__main__":
         return True
-    found = None if loaded else modules.file_of(name)
-    where = _file(name) if loaded else Path(found) if found else None
+    where = _file(name) if loaded else _found(name)
     if where is None:
         return loaded and modules.is_own(name, "<memory>")
     return where.suffix in _SOURCE and modules.is_own(name, str(where))
+
+
+def _found(name: str) -> Path | None:
+    """Where a module is that is not loaded."""
+    from podtask.payloads.project.collect import locate
+
+    spec = locate(name)
+    if spec is None or (spec.origin is not None and not spec.has_location):
+        return None
+    folders = list(spec.submodule_search_locations or ())
+    return Path(spec.origin) if spec.origin is not None else Path(folders[0]) / "__init__.py" if folders else None
 
 
 def _file(name: str) -> Path | None:
@@ -89,3 +133,8 @@ def _file(name: str) -> Path | None:
             return Path(folder) / "__init__.py"
         name = name.rpartition(".")[0]
     return None
+
+
+def _of_pytest(name: str) -> bool:
+    loader = getattr(sys.modules.get(name), "__loader__", None)
+    return type(loader).__module__.startswith("_pytest.")

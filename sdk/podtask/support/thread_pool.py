@@ -6,10 +6,12 @@ then keep the process alive. Used by: `podtask.backends.local` and `process`.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
+log = logging.getLogger("podtask.backends")
 Job = Callable[[], None]
 
 
@@ -31,9 +33,18 @@ class Workers:
             if self._idle >= len(self._jobs):
                 self._changed.notify()
             elif self._threads < self._limit:
-                self._threads += 1
-                self._made += 1
-                threading.Thread(target=self._work, name=f"{self._name}-{self._made}", daemon=True).start()
+                self._start()
+
+    def _start(self) -> None:
+        self._made += 1
+        try:
+            threading.Thread(target=self._work, name=f"{self._name}-{self._made}", daemon=True).start()
+        except RuntimeError:  # the system has no thread for us
+            if not self._threads:
+                self._jobs.pop()
+                raise
+        else:
+            self._threads += 1
 
     def grow(self) -> None:
         """Allow one more thread: one of the present ones is stuck in code that cannot be stopped."""
@@ -53,7 +64,10 @@ class Workers:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            job()
+            try:
+                job()
+            except BaseException:  # a thread that died of one job would be missed by all others
+                log.exception("podtask could not go on with a job of thread %s", threading.current_thread().name)
             del job
 
     def _next(self) -> Job | None:

@@ -47,7 +47,21 @@ def test_what_is_no_message_is_a_value_error(data: bytes) -> None:
     "text", ["x", "ü", "\x00", '"', "\udc80"], ids=["plain", "umlauts", "control characters", "quotes", "surrogates"]
 )
 def test_an_outcome_fits_whatever_it_says(text: str) -> None:
-    error = protocol.Error(text * 3000, text * 9000, text * 9000, inline=text * 3000, cure="c" * 500)
+    error = protocol.Error(text * 3000, text * 9000, text * 9000, inline=text * 3000, cure=text * 9000)
     data = protocol.dump_outcome(protocol.Outcome(protocol.Verdict.FAILED, error=error))
     assert len(data) <= TERMINATION_LIMIT
     assert protocol.load_outcome(data).outcome is protocol.Verdict.FAILED
+
+
+@pytest.mark.parametrize("verdict", list(protocol.Verdict))
+def test_an_outcome_has_a_last_word_whatever_it_holds(verdict: protocol.Verdict) -> None:
+    result = protocol.Result("d" * 9000, 1, "s" * 9000, "c" * 9000, "v" * 9000, "i" * 9000)
+    error = protocol.Error("t" * 9000, "m" * 9000, "b" * 9000, "d" * 64, 1, "i" * 9000, cure="c" * 9000)
+    timings = {str(number): 1.0 for number in range(2000)}
+    for outcome in (
+        protocol.Outcome(verdict, result, None, timings),
+        protocol.Outcome(verdict, result, error, timings),
+    ):
+        data = protocol.dump_outcome(outcome)
+        assert len(data) <= TERMINATION_LIMIT
+        assert protocol.load_outcome(data).error is not None

@@ -12,6 +12,7 @@ from podtask.backends.in_process.clock import Timer
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.result_cache import Shelf
 from podtask.context import FlowRunInfo
+from podtask.engine.task_result import load
 from podtask.model.task_run import RunKey, TaskRun
 from podtask.payloads.arguments import bind, prepare
 from podtask.support.thread_pool import Workers
@@ -133,4 +134,6 @@ def make_run(
     """A run of a flow that does not exist."""
     inputs = prepare(task.name, bind(task.signature, args, kwargs or {}), lambda _: None)
     flow = FlowRunInfo("11111111-flow", "flow-11111111", "flow")
-    return TaskRun(RunKey(flow.id, task.task_key, number), task, inputs, flow=flow, backend=backend, wait_for=wait_for)
+    return TaskRun(
+        RunKey(flow.id, task.task_key, number), task, inputs, flow=flow, backend=backend, load=load, wait_for=wait_for
+    )

@@ -1,4 +1,4 @@
-"""What `import podtask` may load (design: quality, budgets): modules, because a time would depend on the machine."""
+"""What `import podtask` may load: modules, because a time would depend on the machine."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import get_type_hints
 
 import pytest
@@ -29,12 +30,50 @@ def test_the_typed_keywords_are_exactly_the_options() -> None:
         ({"timeout_seconds": 0}, "timeout_seconds"),
         ({"deadline_seconds": -1}, "deadline_seconds"),
         ({"cache_concurrent": "maybe"}, "cache_concurrent"),
+        ({"timeout_seconds": 1e9}, r"timeout_seconds must be .* at most 2\.592e\+06 \(30 days\), not 1000000000\.0"),
+        ({"timeout_seconds": 10**400}, "timeout_seconds"),
+        ({"timeout_seconds": float("inf")}, "timeout_seconds"),
+        ({"deadline_seconds": 4e7}, r"deadline_seconds .*365 days"),
+        ({"retry_jitter_factor": 11}, "retry_jitter_factor must be a number, 0 or more and at most 10"),
+        ({"retry_delay_seconds": 604801}, r"retry_delay_seconds .*7 days"),
+        ({"retry_delay_seconds": [1] * 101}, "retry_delay_seconds may have at most 100 delays"),
+        ({"tags": {"x" * 64}}, "a tag may have at most 63 characters; 'x+' has 64"),
+        ({"tags": {f"t{number}" for number in range(33)}}, "at most 32 tags"),
+        ({"tags": {"\udcff"}}, "UTF-8"),
+        ({"cache_expiration": "1h"}, "cache_expiration must be a timedelta, a number of seconds"),
+        ({"cache_expiration": True}, "cache_expiration"),
+        ({"cache_expiration": float("nan")}, "cache_expiration"),
+        ({"cache_expiration": float("inf")}, "cache_expiration"),
+        ({"cache_expiration": 10**20}, "cache_expiration"),
     ],
     ids=str,
 )
 def test_an_impossible_value_is_a_value_error_that_names_the_argument(given, named) -> None:
     with pytest.raises(ValueError, match=named):
         TaskOptions.of(given)
+
+
+@pytest.mark.parametrize("seconds", [60, 60.0, timedelta(minutes=1)])
+def test_a_number_is_an_expiration_in_seconds(seconds) -> None:
+    assert TaskOptions.of({"cache_expiration": seconds}).cache_expiration == timedelta(seconds=60)
+
+
+def test_a_tag_is_text() -> None:
+    with pytest.raises(TypeError, match="a tag must be a string, not 5"):
+        TaskOptions.of({"tags": {5}})
+
+
+def test_the_largest_values_that_the_schema_takes_are_taken() -> None:
+    TaskOptions.of(
+        {
+            "retries": 100,
+            "retry_delay_seconds": [604800] * 100,
+            "retry_jitter_factor": 10,
+            "timeout_seconds": 2592000,
+            "deadline_seconds": 31536000,
+            "tags": {f"{number:>063}" for number in range(32)},
+        }
+    )
 
 
 def test_one_string_is_no_set_of_tags() -> None:

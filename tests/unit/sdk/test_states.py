@@ -1,4 +1,4 @@
-"""States: shape, words, and how returned ones add up (design: task-semantics §§6, 7)."""
+"""States: shape, words, and how returned ones add up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Task object (design: task-semantics §1)."""
+"""The Task object."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ pod.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 import io
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from podtask.context import TASK_RUN, TaskRunContext, task_run_logger
 from podtask.core import clock
+from podtask.core.api.limits import KEY_LIMIT
 from podtask.states import open_returned
 from podtask.support.print_capture import prints_to
 from podtask_runner.attempt.execute import drained
@@ -86,10 +88,19 @@ class InProcess:
 
     def run(self) -> tuple[Outcome, bytes | None]:
         """Call the sync function in a context of its own; nothing is raised."""
-        return Context().run(self._call)
+        try:
+            return Context().run(self._call)
+        except BaseException as error:  # noqa: BLE001 - podtask's own: every end has a verdict
+            return broken(error), None
 
     async def run_async(self) -> tuple[Outcome, bytes | None]:
         """Await the async function. The caller gives the context; nothing is raised."""
+        try:
+            return await self._await()
+        except BaseException as error:  # noqa: BLE001 - as in `run`
+            return broken(error), None
+
+    async def _await(self) -> tuple[Outcome, bytes | None]:
         try:
             args, kwargs = arguments(self.run_)
             with self._inside(args, kwargs):
@@ -144,6 +155,15 @@ class InProcess:
         return replace(outcome, timings=timings), desk.error.data
 
 
+def broken(error: BaseException) -> Outcome:
+    """The outcome of an attempt that podtask itself could not bring to its end."""
+    from podtask_runner.protocol import Error, Outcome, Verdict
+    from podtask_runner.serialization.exceptions import message_of
+
+    text = f"Execution was interrupted by an unexpected exception: {type(error).__name__}: {message_of(error)}"
+    return Outcome(Verdict.CRASHED, error=Error(type(error).__name__, text, retryable=False))
+
+
 def _forget_own_frames(error: BaseException) -> None:
     """The traceback begins where the user's code does."""
     trace = error.__traceback__
@@ -186,4 +206,22 @@ def cache_key(run: TaskRun) -> str | None:
     parameters = named(run, args, kwargs)
     context = TaskRunContext(run.task, run.info, clock.now(), parameters)
     key = Context().run(key_fn, context, parameters)
-    return None if key is None or key == "" else str(key)
+    return None if key is None or key == "" else checked_key(str(key), run.task.name)
+
+
+def checked_key(key: str, task_name: str) -> str:
+    """The key as every store and API server takes it. Raises `ValueError` for one that is too long for the cluster.
+
+    A file name may hold lone surrogates, which no UTF-8 has; such a key is written with escapes, and a hash of itself.
+    """
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        mark = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        key = f"{key.encode('utf-8', 'backslashreplace').decode()}#{mark}"
+    if len(key) > KEY_LIMIT:
+        raise ValueError(
+            f"cache_key_fn of task '{task_name}' answered a key of {len(key)} characters; at most {KEY_LIMIT} are "
+            f"possible. Answer a hash of it, such as hashlib.sha256(key.encode()).hexdigest()."
+        )
+    return key

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
 from podtask.core import clock
+
+log = logging.getLogger("podtask.backends")
 
 
 class Timer:
@@ -69,7 +72,10 @@ class WallClock:
 
     def _run(self) -> None:
         while True:
-            self._next().fire()
+            try:
+                self._next().fire()
+            except Exception:  # one call that fails must not be the last one
+                log.exception("podtask could not do what was due")
 
     def _next(self) -> Timer:
         with self._changed:

@@ -13,6 +13,7 @@ import logging
 import threading
 import uuid
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from podtask.backends.in_process.clock import Clock, Timer
 from podtask.backends.in_process.observer import log_failure, policy_of, upstreams_of
 from podtask.backends.in_process.result_cache import CachePlan, Shelf
 from podtask.core.api.names import Reason, State
-from podtask.core.api.status import ErrorInfo, Status
+from podtask.core.api.status import MESSAGE_LIMIT, ErrorInfo, Status
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.model import (
     Decision,
@@ -38,7 +39,6 @@ from podtask.core.lifecycle.model import (
     Why,
 )
 from podtask.core.lifecycle.transitions import end
-from podtask.core.storage.base import StoreError
 from podtask.model.task_run import TaskRun
 from podtask_runner.protocol import Outcome
 
@@ -235,7 +235,7 @@ class LifecycleLoop:
         """A cache that cannot be written costs the next run its hit, and this one nothing."""
         try:
             self._shelf.publish(effect, tracked.run, tracked.uid, tracked.plan.components if tracked.plan else None)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is
             log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
 
     def _tell_between(self, tracked: Tracked, before: Status) -> None:
@@ -274,15 +274,27 @@ class LifecycleLoop:
                     tracked.run.on_finished(partial(self.poke, waiting))
 
     def _crash(self, tracked: Tracked, error: BaseException, now: datetime) -> None:
-        """The end of a run whose cache key function, or podtask itself, failed: never retried (seed)."""
-        text = f"{type(error).__name__}: {error}"
-        info = ErrorInfo(type(error).__name__, text)
-        tracked.payload = _pickled(error)
+        """The end of a run whose cache key function, or podtask itself, failed: never retried (seed).
+
+        Nothing is asked again that may have failed just now: this end comes in any case.
+        """
+        from podtask_runner.serialization.exceptions import dump_exception, message_of
+
+        text = f"{type(error).__name__}: {message_of(error)}"[:MESSAGE_LIMIT]
         why = Why(Reason.CRASHED, f"Execution was interrupted by an unexpected exception: {text}")
-        self._apply(tracked, end(self._observe(tracked), now, State.CRASHED, why, info))
+        seen = Observed(tracked.uid, tracked.created_at, tracked.policy, tracked.status)
+        tracked.status = end(seen, now, State.CRASHED, why, ErrorInfo(type(error).__name__, text)).status
+        tracked.payload = None
+        for last in (self._stop_attempt, self._forget):
+            try:
+                last(tracked)
+            except Exception:
+                log.exception("podtask could not tidy up after task run '%s'", tracked.run.name)
+        with suppress(Exception):  # its words are in the status
+            tracked.payload = dump_exception(error)
+        tracked.run.report(tracked.status, tracked.payload)
 
-
-def _pickled(error: BaseException) -> bytes:
-    from podtask_runner.serialization.pickling import dump_exception
-
-    return dump_exception(error)
+    def _stop_attempt(self, tracked: Tracked) -> None:
+        running = tracked.status.running
+        if running is not None and tracked.pod is not None and tracked.pod.phase is not PodPhase.ENDED:
+            self._launcher.stop(tracked, running.number)

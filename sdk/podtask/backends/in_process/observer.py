@@ -61,4 +61,5 @@ def log_failure(run: TaskRun, before: Status, after: Status) -> None:
         if attempt.judged and attempt.outcome is not Ended.COMPLETED and not (known and known.judged):
             info = replace(run.info, run_count=attempt.number)
             what_next = "" if after.finished else "; it is tried again"
-            task_run_logger(info).warning("Attempt %d: %s%s", attempt.number, attempt.message, what_next)
+            said = " ".join(part for part in (attempt.message, attempt.cure) if part)
+            task_run_logger(info).warning("Attempt %d: %s%s", attempt.number, said, what_next)

@@ -1,7 +1,9 @@
-"""What a subprocess prints, on this process's own `sys.stdout` and `sys.stderr`, line by line.
+"""What a subprocess prints, on this process's own `sys.stdout` and `sys.stderr`, in the order it was written.
 
 Its file descriptors are not simply inherited: a progress table would be drawn over its lines, and in a notebook they
-would come out where the server was started. Used by: `podtask.backends.process`.
+would come out where the server was started. Both its streams are one pipe, because of two nobody could tell what came
+first; a mark around what Python's own standard error was given tells the two apart again. What programs and native code
+write to descriptor 2 themselves comes out on `sys.stdout`. Used by: `podtask.backends.process`.
 """
 
 from __future__ import annotations
@@ -19,28 +21,59 @@ CHUNK = 65536
 """Bytes read at a time, and characters of a line that are held back until it ends."""
 
 
-def follow(process: subprocess.Popen[bytes]) -> None:
+def follow(process: subprocess.Popen[bytes], mark: str = "") -> None:
     """Show what the process prints until it has ended; what its own children print afterwards is not waited for."""
-    lines = {process.stdout: Lines("stdout"), process.stderr: Lines("stderr")}
+    pipe, streams = process.stdout, Streams(mark.encode())
+    assert pipe is not None
+    os.set_blocking(pipe.fileno(), False)
     with selectors.DefaultSelector() as ready, _end_of(process, ready):
-        for pipe in lines:
-            assert pipe is not None
-            os.set_blocking(pipe.fileno(), False)
-            ready.register(pipe, selectors.EVENT_READ)
-        open_pipes = set(lines)
-        while open_pipes:
-            events = [key.fileobj for key, _ in ready.select()]
-            for pipe in open_pipes & set(events):
-                if not _read(pipe, lines[pipe]):
-                    ready.unregister(pipe)  # type: ignore[arg-type]
-                    open_pipes.discard(pipe)
-            if set(events) - set(lines):
-                for pipe in open_pipes:
-                    _read(pipe, lines[pipe])
+        ready.register(pipe, selectors.EVENT_READ)
+        while True:
+            ended = any(key.fileobj is not pipe for key, _ in ready.select())
+            if not _read(pipe, streams) or ended:
                 break
-    for rest in lines.values():
-        rest.end()
+    streams.end()
     process.wait()
+
+
+class Streams:
+    """Tells standard error, between `<mark>>` and `<mark><`, from everything else."""
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._lines = {b"<": Lines("stdout"), b">": Lines("stderr")}
+        self._side = self._last = b"<"
+        self._rest = b""
+        """What may be the beginning of a mark."""
+
+    def take(self, data: bytes) -> None:
+        """The next bytes."""
+        if not self._mark:
+            self._give(data)
+            return
+        data = self._rest + data
+        size = len(self._mark)
+        while (at := data.find(self._mark)) >= 0 and at + size < len(data):
+            self._give(data[:at])
+            self._side = data[at + size : at + size + 1]
+            data = data[at + size + 1 :]
+        keep = next((n for n in range(min(size, len(data)), 0, -1) if self._mark.startswith(data[-n:])), 0)
+        self._give(data[: len(data) - keep])
+        self._rest = data[len(data) - keep :]
+
+    def end(self) -> None:
+        """There are no more."""
+        self._give(self._rest)
+        for lines in self._lines.values():
+            lines.end()
+
+    def _give(self, data: bytes) -> None:
+        if not data:
+            return
+        if self._side != self._last:
+            self._lines[self._last].pause()
+            self._last = self._side
+        self._lines[self._side].take(data)
 
 
 class Lines:
@@ -66,6 +99,10 @@ class Lines:
         self._hold(text[end:])
         if self._held >= CHUNK:
             self._release()
+
+    def pause(self) -> None:
+        """The other stream has its turn: what is held was written before."""
+        self._release()
 
     def end(self) -> None:
         """There are no more; a line without an end is shown as one."""
@@ -95,12 +132,11 @@ class Lines:
             stream.flush()
 
 
-def _read(pipe: IO[bytes] | None, lines: Lines) -> bool:
+def _read(pipe: IO[bytes], streams: Streams) -> bool:
     """Everything that is there; False at the end of the stream."""
-    assert pipe is not None
     try:
         while data := os.read(pipe.fileno(), CHUNK):
-            lines.take(data)
+            streams.take(data)
     except BlockingIOError:
         return True
     return False

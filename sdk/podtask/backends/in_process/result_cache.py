@@ -96,7 +96,7 @@ class Shelf:
 
     def plan(self, run: TaskRun, tell: Callable[[CachePlan], None]) -> None:
         """Ask the task for its key, on a worker thread: it is the user's code."""
-        self._workers.submit(lambda: tell(_plan(run)))
+        self._workers.submit(lambda: tell(_plan_or_why(run)))
 
     def look_up(self, run: TaskRun, plan: CachePlan, now: datetime) -> CacheView:
         """What is known of the key. The first to ask leads it until `leave`."""
@@ -118,7 +118,10 @@ class Shelf:
     def leave(self, key: str, run_id: str) -> list[str]:
         """The run is over; if it led, the runs that waited for it."""
         self._abroad.discard(run_id)
-        self._flights.land(key, run_id)
+        try:
+            self._flights.land(key, run_id)
+        except OSError as error:  # the lock goes with this process at the latest
+            log.debug("The lock of cache key %s cannot be removed: %s", key, error)
         with self._lock:
             queue = self._queues.get(key)
             if queue is None or queue.leader != run_id:
@@ -247,16 +250,20 @@ class Shelf:
         return CacheView(key, hit=hit, hit_run=made_by.task_run, expires_at=entry.expires_at)
 
 
-def _plan(run: TaskRun) -> CachePlan:
-    from podtask.backends.in_process.attempt import cache_key
-    from podtask.tasks import task_input_hash
-
+def _plan_or_why(run: TaskRun) -> CachePlan:
     try:
-        if run.task.options.cache_key_fn is task_input_hash:
-            return _plan_of_inputs(run)
-        key = cache_key(run)
+        return _plan(run)
     except BaseException as error:  # noqa: BLE001 - a failing cache_key_fn crashes the run (seed)
         return CachePlan(asked=True, error=error)
+
+
+def _plan(run: TaskRun) -> CachePlan:
+    from podtask.backends.in_process.attempt import cache_key
+    from podtask.payloads.hashing import task_input_hash
+
+    if run.task.options.cache_key_fn is task_input_hash:
+        return _plan_of_inputs(run)
+    key = cache_key(run)
     return CachePlan(asked=True, key=key or None, off_reason=None if key else OFF)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from podtask.backends.kubernetes import cache_spec, local_statuses, manifest
+from podtask.backends.kubernetes.code_fields import CodeFields
 from podtask.backends.kubernetes.foreign_inputs import with_values
 from podtask.backends.kubernetes.module_check import ImageContents
 from podtask.backends.kubernetes.pod_logs import NoLogs, PodLogs
@@ -32,7 +33,6 @@ from podtask.kube.bucket_access import BucketAccess, NoBucket
 from podtask.kube.client import Api, Object, connect
 from podtask.kube.errors import ClusterRefused
 from podtask.payloads.arguments import largest
-from podtask.payloads.code import pickled_code
 from podtask.payloads.hashing import call_digest
 from podtask.payloads.module_policy import luggage_of
 from podtask.support.thread_pool import Workers
@@ -62,6 +62,7 @@ class KubernetesBackend:
     name = "kubernetes"
     detachable = True
     remote = True
+    own_interpreter = True
     submits_at_once = SUBMITS
 
     def __init__(self, settings: Settings, api: Api | None = None) -> None:
@@ -69,7 +70,7 @@ class KubernetesBackend:
         self.namespace = settings.namespace or self._api.namespace
         published = partial(self._api.config_map, name=CLIENT_CONFIG_MAP)
         self._bucket = BucketAccess(self.namespace, published, settings.store, settings.s3_endpoint_url)
-        self._image = ImageContents((self.namespace, OPERATOR_NAMESPACE), published)
+        self._code = CodeFields(self._bucket, ImageContents((self.namespace, OPERATOR_NAMESPACE), published))
         read = partial(self._api.pod_log, self.namespace)
         self._logs = PodLogs(read, last_words=self._last_words) if shows_logs(settings) else NoLogs()
         self._late = Workers(LATE_THREADS, "podtask-submit")
@@ -196,20 +197,16 @@ class KubernetesBackend:
         """The POST body. `elsewhere`: runs without a TaskRun; their results travel by value."""
         name = run.task.name
         plan = self._cache_plan(run)
-        luggage = luggage_of(run.task)
-        packing = luggage.packing()
-        code = pickled_code(run.task, packing)
-        payload, files = run.inputs.payload, run.inputs.files
+        payload, files, named = run.inputs.payload, run.inputs.files, run.inputs.modules
         if elsewhere:
+            packing = luggage_of(run.task).packing()
             payload, files = with_values(run, elsewhere, packing)
-        if run.task.options.image is None:
-            needed = packing.by_name | run.inputs.modules
-            self._image.check(name, needed, packing.imported_elsewhere(), luggage.exclude)
+            named |= packing.by_name | packing.reached
         return manifest.build(
             run,
             namespace=self.namespace,
             digest=call_digest(run),
-            code=self._bucket.carry(code, f"The code of task '{name}'"),
+            code=self._code.fields(run.task, named),
             inputs=self._inputs(run, payload),
             files=[self._bucket.carry_file(file, f"{file!r} for task '{name}'") for file in files.values()],
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
@@ -257,7 +254,11 @@ class KubernetesBackend:
         if status.state is State.NOT_READY:
             local_statuses.after_the_cause(run, lambda: run.report(status))
         else:
-            self._logs.update(run, status, lambda: run.report(status))
+            try:
+                self._logs.update(run, status, lambda: run.report(status))
+            except Exception:  # what it printed is not worth a run without an end
+                log.exception("What task run '%s' printed cannot be shown", run.name)
+                run.report(status)
 
 
 class Selected:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from podtask.core.api.status import MESSAGE_LIMIT
-from podtask.tasks import task_input_hash
+from podtask.payloads.hashing import task_input_hash
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -70,7 +70,7 @@ def _components(run: TaskRun) -> Object | str:
     and two places may not be mistaken for each other.
     """
     from podtask.payloads.hashing import components_or_why
-    from podtask_runner.hashing.encoder import content_hash
+    from podtask_runner.hashing.content_hash import content_hash
 
     given = _with_places(run)
     whole = {name: value for name, value in given.items() if isinstance(value, Place)}

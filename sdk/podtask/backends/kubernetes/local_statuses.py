@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from podtask.core import clock
 from podtask.core.api.names import Reason, State
-from podtask.core.api.status import ErrorInfo, Status
+from podtask.core.api.status import MESSAGE_LIMIT, ErrorInfo, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,9 @@ def cancelled() -> Status:
 
 def crash(run: TaskRun, error: BaseException) -> None:
     """The end of a run whose `cache_key_fn`, or whose late submission, failed: never retried (seed)."""
-    from podtask_runner.serialization.pickling import dump_exception
+    from podtask_runner.serialization.exceptions import dump_exception, message_of
 
-    text = f"{type(error).__name__}: {error}"
+    text = f"{type(error).__name__}: {message_of(error)}"[:MESSAGE_LIMIT]
     status = Status(
         State.CRASHED,
         Reason.CRASHED,

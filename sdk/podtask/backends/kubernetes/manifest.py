@@ -41,17 +41,18 @@ def build(
     *,
     namespace: str,
     digest: str,
-    code: Object,
+    code: Mapping[str, Object],
     inputs: Object,
     files: Sequence[Object] = (),
     upstream: Sequence[str],
     wait_for: Sequence[str],
     cache: Object | None = None,
 ) -> Object:
-    """The TaskRun of a call. `upstream` and `wait_for`: names of TaskRuns; `code`, `inputs`: see `payloads`."""
+    """The TaskRun of a call. `upstream` and `wait_for`: names of TaskRuns; `code`: fields of
+    `spec.task`; `inputs`: see `payloads`."""
     options = run.task.options
     spec: Object = {
-        "task": {"name": run.title[:253], "key": run.task.task_key, "python": PYTHON, "code": code},
+        "task": {"name": run.title[:253], "key": run.task.task_key, "python": PYTHON, **code},
         "inputs": inputs,
         "files": _once(files),
         "upstream": [{"taskRun": name, "ref": name} for name in upstream],

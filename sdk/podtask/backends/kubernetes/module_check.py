@@ -36,6 +36,17 @@ class ModuleMissing(PodtaskError, ImportError):
         )
 
 
+class CompiledModule(PodtaskError, ImportError):
+    """The task needs a module of the project that is machine code, and only source files travel."""
+
+    def __init__(self, task_name: str, name: str, file: str) -> None:
+        super().__init__(
+            f"Task '{task_name}' needs the module '{name}' of the project, which is compiled ({file}); only source "
+            f"files travel. Give the task an image that has it (@task(image=..., exclude=['{name}'])), or let the "
+            f"import be one that may fail (try: ... except ImportError)."
+        )
+
+
 class ImageContents:
     """What the cluster's runner images can import; asked for once, and only when something is in doubt."""
 

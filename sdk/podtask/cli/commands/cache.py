@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -156,7 +156,11 @@ def _compare(session: Session, key: str) -> None:
 
 def _open(session: Session) -> tuple[Store, Bucket]:
     because = f"The cache of namespace '{session.namespace}' is in the cluster's bucket"
-    return session.bucket(session.namespace).open(because, "delete TaskRuns and submit them with cache.refresh")
+    store, bucket = session.bucket(session.namespace).open(
+        because, "delete TaskRuns and submit them with cache.refresh"
+    )
+    # One that was made anew under the name has no entries of the one before.
+    return store, replace(bucket, namespace_uid=session.cluster.namespace_uid(session.namespace))
 
 
 def _entries(session: Session) -> list[Held]:

@@ -21,6 +21,7 @@ from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.common.task_run import Seen
 from podtask.errors import PodtaskError
+from podtask.support.terminal_text import visible_log
 from podtask.support.thread_pool import Workers
 
 AT_ONCE = 20
@@ -201,7 +202,7 @@ def _write(lines: Iterable[bytes], lock: threading.Lock | None = None) -> None:
     """To stdout, flushed while something is awaited; line by line under the lock where others write, too."""
     sink = sys.stdout.buffer
     sys.stdout.flush()
-    for line in lines:
+    for line in map(visible_log, lines) if sys.stdout.isatty() else lines:
         if lock is None:
             sink.write(line)
             if len(line) < _SMALL and sys.stdout.isatty():

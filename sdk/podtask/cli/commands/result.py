@@ -21,10 +21,10 @@ from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.common.task_run import Seen
 from podtask.core.api.status import ErrorInfo, ResultInfo
-from podtask_runner.names import FILE, JSON
+from podtask.support.terminal_text import visible_log
+from podtask_runner.names import FILE, JSON, NPY, PARQUET
 from podtask_runner.serialization.format import Word
-from podtask_runner.serialization.header import digest
-from podtask_runner.serialization.registry import NPY, PARQUET
+from podtask_runner.storage.spool import digest
 
 HARMLESS = (NPY, PARQUET)
 """Opened without asking: data, no code."""
@@ -50,7 +50,8 @@ def result(session: Session, name: str | None, *, latest: bool, output: str | No
         note(f"{output}: {info.size} bytes, {info.serializer}, sha256 {info.digest}")
     elif word.format == JSON:
         data = _bytes(session, run, info)
-        sys.stdout.buffer.write((_unpacked(run, data, word) if word.gzipped else data) + b"\n")
+        text = (_unpacked(run, data, word) if word.gzipped else data) + b"\n"
+        sys.stdout.buffer.write(visible_log(text) if sys.stdout.isatty() else text)
     elif word.format == FILE:
         name = word.details.get("name", "")
         raise CommandFailed(f"The result of '{run.name}' is the file '{name}' ({info.size} bytes): -o FILE stores it.")
@@ -161,13 +162,14 @@ def _unpacked(run: Seen, data: bytes, word: Word) -> bytes:
 
 
 def _opened(run: Seen, data: bytes, serializer: str) -> Any:
+    from podtask.engine.task_result import cure_of
     from podtask_runner.serialization.pickling import deserialize
 
     try:
         return deserialize(data, serializer)
     except Exception as problem:
         raise CommandFailed(
-            f"The result of '{run.name}' cannot be opened here: {type(problem).__name__}: {problem}"
+            f"The result of '{run.name}' cannot be opened here: {type(problem).__name__}: {problem}{cure_of(problem)}"
         ) from problem
 
 

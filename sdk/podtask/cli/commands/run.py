@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -124,10 +125,29 @@ def _users(error: Exception) -> TracebackType | None:
 def _in_cluster(session: Session, place: str, arguments: dict[str, Any], image: str | None, **stays: Any) -> None:
     attribute, flow = _loaded(place)
     flow_files.fits(flow, arguments)
-    made = create(session, incluster.manifest(place, flow, attribute, arguments, image or _driver_image(session)))
+    driver_image, bundle = image or _driver_image(session), _bundle(session, flow, place)
+    made = create(session, incluster.manifest(place, flow, attribute, arguments, driver_image, bundle))
     output.out(f"{KIND_PREFIX}{made.name} created")
     note(f"podtask: its TaskRuns: podtask list --flow-run {made.flow_run}{session.where}")
     stay(session, [made], **stays)
+
+
+def _bundle(session: Session, flow: Flow[..., Any], place: str) -> dict[str, Any] | None:
+    """The project that the flow belongs to, as a field of the driver's TaskRun. Raises `NoBucket`."""
+    from podtask import Task
+    from podtask.backends.kubernetes.code_fields import bundle_field
+    from podtask.payloads.module_policy import luggage_of
+    from podtask.payloads.project import text
+
+    project = luggage_of(Task(flow.fn)).project()
+    bundle = project.bundle()
+    if not bundle.collected.sources:
+        return None
+    where, named = place.partition(":")[0], [place.partition(":")[0]]
+    if where.endswith(".py"):
+        named = [each.name for each in text.read(Path(where).read_bytes(), "__main__", package=False).imports]
+    bucket = session.bucket(session.namespace)
+    return bundle_field(bucket, bundle, project.reach(named), f"The project of flow '{flow.name}'")
 
 
 def _driver_image(session: Session) -> str:
@@ -151,9 +171,9 @@ def _file(path: str) -> None:
     for name, state in states.items():
         if state.is_completed():
             value = state.result
-            sys.stdout.write(f"{name} {output.state(state.name)}: {output.value(value)}\n")
+            output.out(f"{name} {output.state(state.name)}: {output.value(value)}")
         else:
-            sys.stdout.write(f"{name} {output.state(state.name)}\n")
+            output.out(f"{name} {output.state(state.name)}")
             note(f"podtask: {name}: {state.message}")
     sys.stdout.flush()
     raise Ended(outcome(State(state.name) for state in states.values()))

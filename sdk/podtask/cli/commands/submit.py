@@ -17,6 +17,7 @@ from podtask.cli.common.session import Session, terminal
 from podtask.cli.common.task_run import KIND_PREFIX, Seen
 from podtask.kube.client import Object
 from podtask.kube.errors import ClusterRefused
+from podtask.support.terminal_text import visible_log
 
 
 @click.command()
@@ -63,7 +64,7 @@ def stay(session: Session, runs: list[Seen], *, wait: bool, logs: bool, timeout:
         form = Form(prefix=len(runs) > 1)
         for run in runs:
             for line in follow_run(session, run, form, first=True):
-                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.write(visible_log(line) if sys.stdout.isatty() else line)
                 sys.stdout.buffer.flush()
     if wait or logs:
         raise Ended(until_ended(session, runs, timeout=timeout))

@@ -12,7 +12,8 @@ from typing import Any
 
 from podtask.cli.common.log_lines import Line, cut
 from podtask.core.api.names import PLURAL, POD_CONTAINER
-from podtask.kube.client import MERGE_PATCH, Api, Object, runs_path, utc
+from podtask.core.api.url_path import url_path
+from podtask.kube.client import MERGE_PATCH, Api, Object, core_path, runs_path, utc
 from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable
 
 WATCH_SECONDS = 300
@@ -102,13 +103,18 @@ class Cluster:
     def pod(self, namespace: str, name: str) -> Object | None:
         """A pod, or None."""
         asked = Asked("get", "pods", namespace, name)
-        return self.api.found(asked, f"/api/v1/namespaces/{namespace}/pods/{name}")
+        return self.api.found(asked, core_path(namespace, "pods", name))
+
+    def namespace_uid(self, namespace: str) -> str:
+        """What tells the namespace from every other one of its name. Raises `ClusterRefused`, also where none is."""
+        asked = Asked("get", "namespaces", namespace, namespace)
+        return str(self.api.ask(asked, "GET", url_path("api", "v1", "namespaces", namespace))["metadata"]["uid"])
 
     def events(self, namespace: str, uid: str) -> list[Object]:
         """Events about the object with this UID."""
         asked = Asked("list", "events", namespace)
         query = {"fieldSelector": f"involvedObject.uid={uid}"}
-        return list(self.api.ask(asked, "GET", f"/api/v1/namespaces/{namespace}/events", query).get("items", ()))
+        return list(self.api.ask(asked, "GET", core_path(namespace, "events"), query).get("items", ()))
 
     def log(self, namespace: str, pod: str, *, follow: bool = False, tail: int | None = None) -> Iterator[Line]:
         """Lines of the task's container as they come.
@@ -141,7 +147,7 @@ class Cluster:
             query["tailLines"] = str(tail)
         if since:
             query["sinceTime"] = f"{since[:19].decode()}Z"
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        path = core_path(namespace, "pods", pod, "log")
         asked = Asked("get", "pods/log", namespace, pod)
         with self.api.asking(asked, "GET", path, query, read_seconds=QUIET_SECONDS) as answer:
             rest, when, begins = b"", b"", True

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 
 from podtask.core.api.names import State
 from podtask.errors import PodtaskError
+from podtask.support.terminal_text import visible
 
 
 class Exit(enum.IntEnum):
@@ -85,7 +86,7 @@ def told(error: BaseException, *, debug: bool) -> int:
         return Exit.INTERRUPTED
     if debug:
         traceback.print_exception(error)
-    sys.stderr.write(f"podtask: {sentence(error)}\n")
+    sys.stderr.write(f"podtask: {visible(sentence(error))}\n")
     return error.status if isinstance(error, CommandFailed) else Exit.FAILED
 
 

@@ -32,8 +32,18 @@ SOURCE_LIMIT = 128 * 1024
 PARAMETERS_LIMIT = 32 * 1024
 
 
-def manifest(place: str, flow: Flow[..., Any], attribute: str, arguments: dict[str, Any], image: str) -> Object:
-    """The driver's TaskRun for `file.py:flow` or `package.module:flow`. Raises `CommandFailed` for one too large."""
+def manifest(
+    place: str,
+    flow: Flow[..., Any],
+    attribute: str,
+    arguments: dict[str, Any],
+    image: str,
+    bundle: Object | None = None,
+) -> Object:
+    """The driver's TaskRun for `file.py:flow` or `package.module:flow`. Raises `CommandFailed` for one too large.
+
+    `bundle`: the modules of the project that the file imports, which the driver's tasks get as well.
+    """
     where = place.partition(":")[0]
     text = Path(where).read_text(encoding="utf-8") if where.endswith(".py") else f"from {where} import {attribute}\n"
     source = text + CALL.format(function=FUNCTION, flow=attribute)
@@ -44,7 +54,13 @@ def manifest(place: str, flow: Flow[..., Any], attribute: str, arguments: dict[s
         raise CommandFailed("The arguments are larger than 32 KiB; pass where the data is, instead of the data.")
     name = f"{slug(flow.name)[: NAME_LIMIT - 9].rstrip('-')}-{secrets.token_hex(4)}"
     spec: Object = {
-        "task": {"name": flow.name[:253], "source": source, "function": FUNCTION, "python": PYTHON},
+        "task": {
+            "name": flow.name[:253],
+            "source": source,
+            "function": FUNCTION,
+            "python": PYTHON,
+            **({"bundle": bundle} if bundle is not None else {}),
+        },
         "parameters": arguments,
         "image": image,
         "serviceAccountName": DRIVER_ACCOUNT,

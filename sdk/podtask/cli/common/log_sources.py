@@ -9,6 +9,7 @@ Nothing is held in memory beyond one piece and, of a line that does not end, 64 
 
 from __future__ import annotations
 
+import enum
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -61,10 +62,16 @@ def follow(session: Session, run: Seen, number: int) -> Iterator[Line]:
     if over(run, number):
         yield from read(session, run, number)
         return
+    others = False
     while True:
+        whose = _whose(session, run, number)
+        if whose is Whose.OTHERS and not others:
+            others = True
+            note(_others(run, number))
         try:
-            yield from session.cluster.log(run.namespace, pod_name(run.name, number), follow=True)
-            return
+            if whose is Whose.OWN:
+                yield from session.cluster.log(run.namespace, pod_name(run.name, number), follow=True)
+                return
         except ClusterRefused as no:
             if no.status not in NOT_THERE:
                 raise
@@ -124,7 +131,11 @@ def _of_bucket(store: Store, pieces: list[ObjectInfo]) -> Iterator[Line]:
 
 
 def _of_pod(session: Session, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
-    """The pod's own log; nothing where the pod has not started or is gone."""
+    """The pod's own log; nothing where the pod has not started, is gone, or is another object's."""
+    whose = _whose(session, run, number)
+    if whose is not Whose.OWN:
+        note(_others(run, number)) if whose is Whose.OTHERS else None
+        return
     try:
         yield from session.cluster.log(run.namespace, pod_name(run.name, number), tail=count)
     except ClusterRefused as no:
@@ -132,10 +143,36 @@ def _of_pod(session: Session, run: Seen, number: int, count: int | None = None) 
             raise
 
 
+class Whose(enum.Enum):
+    """Whose pod has the name of an attempt's."""
+
+    NOBODYS = "there is none"
+    OWN = "the run's"
+    OTHERS = "another object's"
+
+
+def _whose(session: Session, run: Seen, number: int) -> Whose:
+    """A name can be anybody's: an orphan of an earlier run, a pod that somebody made. A UID cannot."""
+    pod = session.cluster.pod(run.namespace, pod_name(run.name, number))
+    if pod is None:
+        return Whose.NOBODYS
+    owners = pod.get("metadata", {}).get("ownerReferences") or ()
+    own = any(owner.get("controller") is True and owner.get("uid") == run.uid for owner in owners)
+    return Whose.OWN if own else Whose.OTHERS
+
+
+def _others(run: Seen, number: int) -> str:
+    name = pod_name(run.name, number)
+    return (
+        f"podtask: pod '{name}' belongs to another object than TaskRun '{run.name}', so its log is not shown"
+        f" (kubectl --namespace {run.namespace} logs {name})."
+    )
+
+
 def _of_pod_instead(
     session: Session, run: Seen, number: int, why: Exception, count: int | None = None
 ) -> Iterator[Line]:
-    if session.cluster.pod(run.namespace, pod_name(run.name, number)) is None:
+    if _whose(session, run, number) is not Whose.OWN:
         raise CommandFailed(str(why)) from why
     note(f"podtask: from the pod, which keeps the newest 10 MB only. {why}")
     yield from _of_pod(session, run, number, count)

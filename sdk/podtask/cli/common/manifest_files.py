@@ -2,7 +2,8 @@
 
 YAML 1.1 makes booleans of `yes`, `no`, `on` and `off`, and PyYAML makes dates of dates: a key that is no text is an
 error that says "quote it", a date stays the text it is. So does a time of day, which PyYAML takes for a number of base
-60; `1e-3`, which it takes for text, is a number, as for kubectl and in JSON. Asked by: `submitting`, `running`.
+60; `1e-3`, which it takes for text, is a number, as for kubectl and in JSON. Numbers among the parameters are those
+that the API server keeps (`podtask.core.api.json_values`). Asked by: `submitting`, `running`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from podtask.cli.common.exits import CommandFailed
+from podtask.core.api.json_values import NotKept, as_kept
 from podtask.core.api.names import API_VERSION, GROUP, KIND
 from podtask.kube.client import Object
 
@@ -71,7 +73,14 @@ def _checked(item: Any, where: str) -> Object:
     meta = item.get("metadata")
     if not isinstance(meta, dict) or not (meta.get("name") or meta.get("generateName")):
         raise CommandFailed(f"{where}: a TaskRun without metadata.name or metadata.generateName; give it one.")
-    _text_keys(item, "", f"{where}: TaskRun {meta.get('name') or meta.get('generateName')}")
+    who = f"{where}: TaskRun {meta.get('name') or meta.get('generateName')}"
+    _text_keys(item, "", who)
+    spec = item.get("spec")
+    if isinstance(spec, dict) and isinstance(spec.get("parameters"), dict):
+        try:
+            return {**item, "spec": {**spec, "parameters": as_kept(spec["parameters"], "spec.parameters")}}
+        except NotKept as error:
+            raise CommandFailed(f"{who}: {error}") from error
     return item
 
 

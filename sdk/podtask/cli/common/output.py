@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ import click
 
 from podtask.cli.common.task_run import KIND_PREFIX, Seen
 from podtask.core.api.names import State
+from podtask.support.terminal_text import visible
 
 NONE = "<none>"
 COLOURS: Mapping[str, str] = {
@@ -32,9 +34,12 @@ COLOURS: Mapping[str, str] = {
 }
 
 
+_C1 = re.compile("[\x7f-\x9f]")
+
+
 def out(text: str) -> None:
-    """One line, or several, to stdout, at once."""
-    sys.stdout.write(text + "\n")
+    """One line, or several, to stdout, at once; what others wrote in it commands no terminal."""
+    sys.stdout.write(visible(text) + "\n")
     sys.stdout.flush()
 
 
@@ -122,12 +127,18 @@ def value(given: Any) -> str:
     from podtask_runner.serialization.header import encode_json_exact
 
     exact = encode_json_exact(given)
-    return repr(given) if exact is None else json.dumps(given, ensure_ascii=not unicode())
+    return repr(given) if exact is None else _json(given)
 
 
 def as_json(document: Any) -> str:
     """Indented by four, as kubectl's."""
-    return json.dumps(document, indent=4, ensure_ascii=not unicode())
+    return _json(document, indent=4)
+
+
+def _json(document: Any, indent: int | None = None) -> str:
+    """JSON leaves DEL and C1 as they are, which a terminal obeys; by number they are the same text."""
+    text = json.dumps(document, indent=indent, ensure_ascii=not unicode())
+    return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def as_yaml(document: Any) -> str:

@@ -9,7 +9,9 @@ Before: `manifests`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -65,7 +67,8 @@ def run(manifests: list[Object]) -> dict[str, State[Any]]:
             futures[name] = tasks[name](**(spec.parameters or {}), **values, wait_for=after)
         ended.update({name: futures[name].wait() for name in by_name})
 
-    everything(return_state=True)  # a failure is told, not raised
+    with redirect_stdout(sys.stderr):  # what tasks write is their log; the answer is on stdout
+        everything(return_state=True)  # a failure is told, not raised
     return ended
 
 

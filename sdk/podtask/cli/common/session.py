@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from podtask.cli.common.exits import CommandFailed
 from podtask.core import clock
+from podtask.support.terminal_text import visible
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -72,6 +74,10 @@ class Session:
         published = partial(self.cluster.api.config_map, name=CLIENT_CONFIG_MAP)
         return BucketAccess(namespace, published, self.settings.store, self.settings.s3_endpoint_url)
 
+    def pause(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        time.sleep(seconds)
+
     def now(self) -> datetime:
         """The time of this machine."""
         return clock.now()
@@ -96,8 +102,8 @@ class Session:
 
 
 def note(text: str) -> None:
-    """Something beside the answer, for people: on stderr."""
-    sys.stderr.write(f"{text}\n")
+    """Something beside the answer, for people: on stderr; what others wrote in it commands no terminal."""
+    sys.stderr.write(f"{visible(text)}\n")
 
 
 def terminal() -> bool:

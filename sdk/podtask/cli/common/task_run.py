@@ -5,6 +5,7 @@ Before: `cluster` (plain objects). Next on the road: `selection`, `printers`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,7 +115,8 @@ class Seen:
 
 
 def moment(text: str) -> datetime:
-    """A time as the API server writes it (RFC 3339)."""
+    """A time as the API server writes it (RFC 3339). Python 3.10 reads a fraction of three or six digits only."""
+    text = re.sub(r"\.(\d{1,6})\d*", lambda match: f".{match[1]:0<6}", text, count=1)
     return datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
 
 

@@ -103,7 +103,7 @@ def _discovered(cluster: Cluster) -> Iterator[Finding]:
 
 
 def _own_schema() -> dict[str, Any]:
-    from podtask.core.api.crd import crd as generated
+    from podtask.core.crd import crd as generated
 
     found: dict[str, Any] = generated()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return found

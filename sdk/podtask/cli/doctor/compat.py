@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.session import Session
-from podtask.core.storage.base import AlreadyStored, StoreError
+from podtask.core.storage.base import AlreadyStored, S3Settings, StoreError
 from podtask.core.storage.probe import probe_conditional_writes
-from podtask.core.storage.url import S3Settings, parse_store_url
+from podtask.core.storage.url import parse_store_url
 
 if TYPE_CHECKING:
     from podtask.core.storage.s3 import S3Signer, S3Store

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from podtask.cli.common.session import Session
-from podtask.cli.doctor.findings import Finding, failed, ok, warning
+from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
+from podtask.core.storage import owner as owners
 from podtask.core.storage.base import StoreError
 from podtask.core.storage.probe import probe_conditional_writes
 from podtask.kube.bucket_access import NoBucket
+from podtask.kube.errors import ClusterRefused
+
+if TYPE_CHECKING:
+    from podtask.core.storage import Store
+    from podtask.core.storage.layout import Bucket
 
 SMALL_FLOWS = "small flows work without it; "
 USED_FOR = "the command reads logs and large results from it"
@@ -31,7 +38,26 @@ def bucket(session: Session) -> Iterator[Finding]:
         yield failed("bucket from here", "it gave back other bytes than were stored", "podtask doctor store")
         return
     yield ok("bucket from here", "an object was written, read and deleted")
+    yield _owner(session, store, keys)
     yield conditional(probe_conditional_writes(store, keys.run("doctor").rstrip("/")))
+
+
+def _owner(session: Session, store: Store, keys: Bucket) -> Finding:
+    """Whether the bucket and the kube context belong together."""
+    try:
+        uid = session.cluster.namespace_uid(keys.namespace)
+        owner = owners.read(store, keys)
+    except (ClusterRefused, StoreError) as error:
+        return skipped("bucket's owner", str(error))
+    if owner is None:
+        told = (
+            f"nobody has marked {keys.folder} yet; the operator does when a pod starts in namespace '{keys.namespace}'"
+        )
+        return skipped("bucket's owner", told)
+    refusal = owners.refusal(owner, keys.namespace, uid, None)
+    if refusal is not None:
+        return warning("bucket's owner", refusal, "PODTASK_STORE, --context, or podtask bucket adopt")
+    return ok("bucket's owner", f"{keys.folder} belongs to namespace '{keys.namespace}' of this cluster")
 
 
 def conditional(answer: str) -> Finding:

@@ -1,7 +1,7 @@
 """The TaskRun as a person writes it: the single source of the CRD, of `kubectl explain` and of the Python types.
 
 Reading is lenient (a newer CRD and an older reader), the schema is strict and everything is bounded.
-`podtask.core.api.crd` turns these models into the CustomResourceDefinition; `podtask.core.api.status` is the other
+`podtask.core.crd` turns these models into the CustomResourceDefinition; `podtask.core.api.status` is the other
 half. Durations are numbers of seconds with the unit in the name (Kubernetes API conventions).
 """
 
@@ -11,17 +11,28 @@ import enum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
+from podtask.core.api import limits
 from podtask.core.api.names import NAME_LIMIT, PodCleanup
 from podtask.core.api.status import camel_case
 
-Name = Annotated[str, Field(max_length=253, min_length=1)]
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""Names of objects in Kubernetes (RFC 1123 subdomain). The API server refuses others; what is read here is judged by
+the operator, in a sentence about the run: a pattern of the model would make the object unreadable instead."""
+Name = Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": NAME_PATTERN})]
 Text = Annotated[str, Field(max_length=1024)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
-Seconds = Annotated[float, Field(ge=0, le=604800)]
+Seconds = Annotated[float, Field(ge=0, le=limits.DELAY_LIMIT)]
 Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
-OpenObject = Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})]
+_OPEN: JsonDict = {
+    "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True, "nullable": True},
+    "maxProperties": 256,
+}
+OpenObject = Annotated[dict[str, Any], Field(json_schema_extra=_OPEN)]
+"""Any JSON under each key. Not one open object: the API server would take two of equal size for equal when their keys
+differ (see `podtask.core.crd`)."""
 
 
 class Model(BaseModel):
@@ -30,6 +41,11 @@ class Model(BaseModel):
     model_config = ConfigDict(
         alias_generator=camel_case, populate_by_name=True, frozen=True, use_attribute_docstrings=True, extra="ignore"
     )
+
+
+def plain(model: Model) -> dict[str, Any]:
+    """A model as Kubernetes writes it."""
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class Payload(Model):
@@ -65,6 +81,11 @@ class Task(Model):
     """package.module:function, imported inside the image."""
     code: Payload | None = None
     """A function shipped by the Python SDK."""
+    bundle: Payload | None = None
+    """The source files of the project that code and inputs belong to, one archive for all its TaskRuns; set by the
+    SDK."""
+    overlay: Payload | None = None
+    """What the driver changed in modules of the bundle since it imported them; set by the SDK."""
     key: Annotated[str, Field(max_length=253)] | None = None
     """Stable identity of the task, set by the SDK."""
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] | None = None
@@ -110,7 +131,7 @@ class CacheComponents(Model):
 class Cache(Model):
     """Reuse the result of an identical earlier run; with {} the key is composed from code, parameters and image."""
 
-    key: Annotated[str, Field(max_length=1024, min_length=1)] | None = None
+    key: Annotated[str, Field(max_length=limits.KEY_LIMIT, min_length=1)] | None = None
     """The key, when you choose it yourself."""
     components: CacheComponents | None = None
     """Set by the SDK."""
@@ -149,7 +170,7 @@ class KeyRef(Model):
 
     name: Name
     """Name of the object."""
-    key: Annotated[str, Field(max_length=253, min_length=1)]
+    key: Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": r"^[-._a-zA-Z0-9]+$"})]
     """Key inside it."""
     optional: bool | None = None
     """True: absent is not an error."""
@@ -214,25 +235,27 @@ class TaskRunSpec(Model):
     """Results of other TaskRuns that this one needs."""
     wait_for: Annotated[list[WaitFor], Field(max_length=1000)] = Field(default_factory=list)
     """TaskRuns that must complete first."""
-    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    retries: Annotated[int, Field(ge=0, le=limits.RETRIES_LIMIT)] = 0
     """Extra attempts after a failure of the task's own code."""
-    retry_delay_seconds: Annotated[list[Seconds], Field(max_length=100)] = Field(default_factory=list)
+    retry_delay_seconds: Annotated[list[Seconds], Field(max_length=limits.RETRIES_LIMIT)] = Field(default_factory=list)
     """Delay before retry k; the last one repeats."""
-    retry_jitter_factor: Annotated[float, Field(ge=0, le=10)] = 0
+    retry_jitter_factor: Annotated[float, Field(ge=0, le=limits.JITTER_LIMIT)] = 0
     """Each delay grows by up to this fraction of itself."""
     max_disruptions: Annotated[int, Field(ge=0, le=1000)] = 5
     """Free re-creations after evictions, lost nodes, deleted pods and the like."""
     on_out_of_memory: OnOutOfMemory | None = None
     """More memory after an out-of-memory kill; absent: such a kill uses retries, with the same memory."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=limits.TIMEOUT_LIMIT)] | None = None
     """Per attempt, from the start of its container; a timeout uses retries."""
-    deadline_seconds: Annotated[float, Field(gt=0, le=31536000)] | None = None
+    deadline_seconds: Annotated[float, Field(gt=0, le=limits.DEADLINE_LIMIT)] | None = None
     """For all attempts together, from the record of the first (status.startedAt); time suspended is not counted."""
     pending_timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] = 900
     """How long a pod may stay without a running container; its expiry counts as a disruption."""
     cache: Cache | None = None
     """Reuse the result of an identical earlier run."""
-    tags: Annotated[list[Annotated[str, Field(max_length=63)]], Field(max_length=32)] = Field(default_factory=list)
+    tags: Annotated[list[Annotated[str, Field(max_length=limits.TAG_LIMIT)]], Field(max_length=limits.TAGS_LIMIT)] = (
+        Field(default_factory=list)
+    )
     """Words for people and limits."""
     image: Annotated[str, Field(max_length=1024)] | None = None
     """Image with Python and the podtask runner; default: the runner image of the Python minor."""
@@ -240,7 +263,7 @@ class TaskRunSpec(Model):
     """CPU and memory."""
     env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default_factory=list)
     """Environment variables."""
-    service_account_name: Annotated[str, Field(max_length=253)] | None = None
+    service_account_name: Name | None = None
     """Service account of the pod; its token is never mounted."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
     """Labels a node must have."""

@@ -17,6 +17,10 @@ ATTEMPTS_KEPT = 20
 """Newest attempts in the status; the counters keep the rest."""
 MESSAGE_LIMIT = 1024
 """Characters of a message in the status."""
+WORD_LIMIT = 256
+"""Characters of a type, a serializer, a hash."""
+PAYLOAD_LIMIT = 8192
+"""Characters of a value, an inline object, a traceback; longer ones are read from the store."""
 
 
 def camel_case(name: str) -> str:
@@ -150,6 +154,10 @@ class Status(Wire):
     )
     next_attempt_at: datetime | None = field(
         default=None, metadata=doc("The next attempt starts at this time, never earlier.")
+    )
+    spec_digest: str | None = field(
+        default=None,
+        metadata=doc("Digest of parameters and podTemplate at the first attempt; later ones need the same."),
     )
     inputs: tuple[ResolvedInput, ...] = field(default=(), metadata=doc("Upstream results, resolved once."))
     result: ResultInfo | None = field(default=None, metadata=doc("The stored result that proves success."))

@@ -15,9 +15,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Final
 
+from podtask.core.api.status import PAYLOAD_LIMIT, WORD_LIMIT
 from podtask.core.storage.layout import checked_digest
 
 KEY_PREFIX: Final = "k1:"
@@ -26,6 +27,12 @@ POINTER_VERSION: Final = 1
 POINTER_LIMIT: Final = 256 * 1024
 """Bytes of a pointer; more is not one of ours."""
 
+_KEY_LIMIT: Final = 1024
+"""Characters of a key that somebody chose (`spec.cache.key`), of an image, of an ETag."""
+_NAME_LIMIT: Final = 253
+_MOST: Final = 2**31 - 1
+"""Of attempts."""
+_MOST_BYTES: Final = 2**63 - 1
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -43,9 +50,13 @@ class Components:
     """Argument -> canonical hash of its value; for an upstream result, the content hash in its status."""
     image: str | None = None
     """Image reference, as in the spec."""
+    environment: str | None = None
+    """Hash of the environment that the spec asks for; None: it asks for none."""
 
-    def completed(self, upstream: Mapping[str, str | None], image: str | None) -> Components:
-        """With what only the operator knows: upstream results by name, and the image. Raises `NotCacheable`.
+    def completed(
+        self, upstream: Mapping[str, str | None], image: str | None, environment: str | None = None
+    ) -> Components:
+        """With what only the operator knows: upstream results by name, image, environment. Raises `NotCacheable`.
 
         An argument that is nothing but an upstream's result names that upstream instead of a hash, and gets the
         hash of its value here: so `f(one())` and `f(1)` have one key.
@@ -59,7 +70,7 @@ class Components:
             known[name] = content_hash
         values = {name: known.get(value, value) for name, value in self.arguments.items()}
         beside = {name: value for name, value in known.items() if name not in self.arguments.values()}
-        return replace(self, arguments={**values, **beside}, image=image)
+        return replace(self, arguments={**values, **beside}, image=image, environment=environment)
 
 
 def compose(components: Components) -> str:
@@ -67,6 +78,8 @@ def compose(components: Components) -> str:
     parts = ["code", components.code, "image", *([] if components.image is None else [components.image]), "arguments"]
     for name, content_hash in sorted(components.arguments.items()):
         parts += (name, content_hash)
+    if components.environment is not None:  # in front, where nothing else begins so
+        parts = ["environment", components.environment, *parts]
     counted = [str(len(parts)), *parts]
     return KEY_PREFIX + hashlib.sha256(b"".join(_length_prefixed(counted))).hexdigest()
 
@@ -79,6 +92,7 @@ def for_manifest(
     parameters: Mapping[str, Any] | None = None,
     upstream: Mapping[str, str | None] | None = None,
     image: str | None = None,
+    environment: str | None = None,
 ) -> Components:
     """The components of a run written as YAML. Raises `NotCacheable`.
 
@@ -96,7 +110,7 @@ def for_manifest(
         code = f"entrypoint:{entrypoint}"
     else:
         raise NotCacheable("task.code is identified by cache.components, and there are none; set cache.key")
-    return Components(code, _argument_hashes(parameters or {})).completed(upstream or {}, image)
+    return Components(code, _argument_hashes(parameters or {})).completed(upstream or {}, image, environment)
 
 
 @dataclass(frozen=True)
@@ -172,33 +186,38 @@ class Fields:
             raise ValueError("not a cache pointer: expected an object")  # noqa: TRY004 - readers promise ValueError
         self._parsed: dict[str, Any] = parsed
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, most: int = WORD_LIMIT) -> str:
         """Some text."""
-        value = self.maybe_text(name)
+        value = self.maybe_text(name, most)
         if not value:
             raise ValueError(f"not a cache pointer: no {name}")
         return value
 
-    def maybe_text(self, name: str) -> str | None:
-        """Text, or None."""
+    def maybe_text(self, name: str, most: int = WORD_LIMIT) -> str | None:
+        """Text of at most so many characters, or None: what is longer no status takes."""
         value = self._parsed.get(name)
         if value is not None and not isinstance(value, str):
-            raise ValueError(f"not a cache pointer: {name} is no text")
+            raise ValueError(f"not a cache pointer: {name[:80]} is no text")
+        if value is not None and len(value) > most:
+            raise ValueError(f"not a cache pointer: {name[:80]} has {len(value)} characters")
         return value
 
-    def number(self, name: str, least: int) -> int:
-        """A whole number from `least`."""
+    def number(self, name: str, least: int, most: int) -> int:
+        """A whole number between two others."""
         value = self._parsed.get(name)
-        if type(value) is not int or value < least:
-            raise ValueError(f"not a cache pointer: {name} is no whole number from {least}")
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"not a cache pointer: {name} is no whole number from {least} to {most}")
         return value
 
     def time(self, name: str) -> datetime:
-        """A time with its zone."""
+        """A time with its zone, in UTC: one that UTC has no date for is none."""
         when = datetime.fromisoformat(self.text(name).replace("Z", "+00:00"))
         if when.tzinfo is None:
             raise ValueError(f"not a cache pointer: {name} has no time zone")
-        return when
+        try:
+            return when.astimezone(timezone.utc)
+        except OverflowError:
+            raise ValueError(f"not a cache pointer: {name} is beyond the calendar") from None
 
     def part(self, name: str) -> Fields:
         """An object."""
@@ -207,7 +226,7 @@ class Fields:
     def texts(self, name: str) -> dict[str, str]:
         """An object of texts."""
         inner = self.part(name)
-        return {item: inner.text(item) for item in inner.names()}
+        return {item: inner.text(item, POINTER_LIMIT) for item in inner.names()}
 
     def parts(self, name: str) -> list[Fields]:
         """A list of objects."""
@@ -226,22 +245,22 @@ class Fields:
 
 
 def _entry(fields: Fields) -> CacheEntry:
-    if fields.number("v", 1) != POINTER_VERSION:
+    if fields.number("v", 1, _MOST) != POINTER_VERSION:
         raise ValueError("a cache pointer of another version")
     maker = fields.part("producer")
-    producer = Producer(maker.text("taskRun"), maker.text("uid"), maker.number("attempt", 1))
+    producer = Producer(maker.text("taskRun", _NAME_LIMIT), maker.text("uid"), maker.number("attempt", 1, _MOST))
     if not _UID.fullmatch(producer.uid):
         raise ValueError(f"not a UID: {producer.uid[:80]!r}")
     components = components_of(fields.part("components")) if fields.has("components") else None
     return CacheEntry(
-        key=fields.text("key"),
+        key=fields.text("key", _KEY_LIMIT),
         digest=checked_digest(fields.text("digest")),
-        size=fields.number("size", 0),
-        etag=fields.text("etag"),
+        size=fields.number("size", 0, _MOST_BYTES),
+        etag=fields.text("etag", _KEY_LIMIT),
         serializer=fields.text("serializer"),
         content_hash=fields.maybe_text("contentHash"),
-        value=fields.maybe_text("value"),
-        inline=fields.maybe_text("inline"),
+        value=fields.maybe_text("value", PAYLOAD_LIMIT),
+        inline=fields.maybe_text("inline", PAYLOAD_LIMIT),
         producer=producer,
         components=components,
         created_at=fields.time("createdAt"),
@@ -250,18 +269,20 @@ def _entry(fields: Fields) -> CacheEntry:
 
 
 def components_of(fields: Fields) -> Components:
-    """The components in a document. Raises `ValueError`."""
-    return Components(fields.text("code"), fields.texts("arguments"), fields.maybe_text("image"))
+    """The components in a document. Raises `ValueError`. No status holds them, so only the document bounds them."""
+    arguments, image = fields.texts("arguments"), fields.maybe_text("image", POINTER_LIMIT)
+    return Components(fields.text("code", POINTER_LIMIT), arguments, image, fields.maybe_text("environment"))
 
 
 def document_of(parts: Components) -> dict[str, Any]:
     """The components as they are stored."""
-    return {"code": parts.code, "arguments": dict(parts.arguments), "image": parts.image}
+    told = {"code": parts.code, "arguments": dict(parts.arguments), "image": parts.image}
+    return told if parts.environment is None else {**told, "environment": parts.environment}
 
 
 def _source_identity(source: str, function: str) -> str:
     """Identity of inline source. It is the user's text: whatever parsing it may raise is a reason, not an error."""
-    from podtask_runner.hashing.code import source_identity
+    from podtask_runner.hashing.content_hash import source_identity
 
     try:
         return source_identity(source, function)
@@ -274,7 +295,8 @@ def _source_identity(source: str, function: str) -> str:
 
 
 def _argument_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:
-    from podtask_runner.hashing.encoder import Unhashable, content_hash
+    from podtask_runner.hashing.content_hash import content_hash
+    from podtask_runner.hashing.tokens import Unhashable
 
     try:
         return {name: content_hash(value, name=name) for name, value in parameters.items()}

@@ -75,7 +75,8 @@ def load_recent(data: bytes) -> tuple[Earlier, ...]:
 def _distance(before: Components, after: Components) -> int:
     old, new = before.arguments, after.arguments
     arguments = sum(old.get(name) != new.get(name) for name in old.keys() | new.keys())
-    return arguments + (before.code != after.code) + (before.image != after.image)
+    others = ((before.code, after.code), (before.image, after.image), (before.environment, after.environment))
+    return arguments + sum(was != now for was, now in others)
 
 
 def explain(before: Components, after: Components) -> str:
@@ -87,8 +88,12 @@ def explain(before: Components, after: Components) -> str:
         *_named("gone", old.keys() - new.keys()),
     ]
     same = [] if found else ["arguments"]
-    for word, was, now in (("code", before.code, after.code), ("image", before.image, after.image)):
-        if was is not None or now is not None:  # outside of clusters there is no image
+    for word, was, now in (
+        ("code", before.code, after.code),
+        ("image", before.image, after.image),
+        ("environment (spec.env)", before.environment, after.environment),
+    ):
+        if was is not None or now is not None:  # outside of clusters there is no image, and most runs ask for no env
             (found if was != now else same).append(f"{word} changed" if was != now else word)
     if not found:
         return "code, arguments and image the same"

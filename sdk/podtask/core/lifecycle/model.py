@@ -58,6 +58,7 @@ class Presence(enum.Enum):
     EXPECTED = "POST accepted, not seen by the watch yet"
     SEEN = "seen, and ours"
     ABSENT = "a live GET found no pod"
+    LATE = "a live GET found no pod, and a POST of the operator before this one may still be on its way"
     FOREIGN = "a pod of that name belongs to somebody else"
 
 
@@ -169,12 +170,17 @@ class Observed:
     status: Status
     presence: Presence = Presence.ABSENT
     pod: Pod | None = None
+    late_until: datetime | None = None
+    """When a POST of the operator before has arrived or never will; asked only where its pod may be `LATE`."""
     known_uid: str | None = None
     """UID of the running attempt's pod where this process knew it (answer to its POST, watch), though it be gone."""
     stored: Outcome | None = None
-    """Object `outcome` of the running attempt; read only where its pod cannot say how it ended, or is not there."""
+    """Object `outcome` of the running attempt; read only where its pod cannot say how it ended, is not
+    there, or where the runner says that it is stored."""
     refusal: Refusal | None = None
     invalid: Why | None = None
+    spec_digest: str | None = None
+    """Of what later attempts must find unchanged; kept with the record of the first one."""
     upstreams: tuple[Upstream, ...] = ()
     cache: CacheView | None = None
     limits: tuple[Limit, ...] = ()

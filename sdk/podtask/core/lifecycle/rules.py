@@ -73,6 +73,15 @@ def finished(seen: Observed, now: datetime) -> Decision | None:
     return Decision(status, (DeleteRun(),)) if now >= due else Decision(status, again_at=due)
 
 
+def stored_result(seen: Observed, now: datetime) -> Decision | None:
+    """Its runner stored a result and said so: the run ends now, before the kubelet tells of the pod's end."""
+    attempt, pod = seen.status.running, seen.pod
+    if attempt is None or pod is None or pod.phase is PodPhase.ENDED or seen.stored is None:
+        return None
+    judged = judge(seen, attempt)
+    return settle(seen, attempt, judged, now) if judged.result is not None else None
+
+
 def lost_node(seen: Observed, now: datetime) -> Decision | None:
     """By the administrator's policy: a pod that outlived its deletion for so long is on a lost node, and is removed.
 
@@ -128,6 +137,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.presence is Presence.EXPECTED:
         return Decision(seen.status, again_at=now + LOOK_AGAIN)
+    if seen.presence is Presence.LATE:  # judged lost, the next attempt would run beside a pod that comes after all
+        return Decision(seen.status, again_at=seen.late_until)
     if was_there(seen, attempt):
         return None  # whoever has its pod's name now, the number is used
     if seen.presence is Presence.FOREIGN:
@@ -287,6 +298,7 @@ def due(seen: Observed, now: datetime) -> Decision | None:
 RULES: tuple[Rule, ...] = (
     # what runs or ended
     finished,
+    stored_result,
     lost_node,
     cancelled,
     past_deadline,

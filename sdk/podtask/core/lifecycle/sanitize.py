@@ -11,14 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from podtask.core.api.status import MESSAGE_LIMIT
+from podtask.core.api.status import MESSAGE_LIMIT, PAYLOAD_LIMIT, WORD_LIMIT
 from podtask.core.storage.layout import checked_digest
 from podtask_runner.protocol import Error, Outcome, Result
 
-WORD_LIMIT = 256
-"""Characters of a type, a serializer, a hash."""
-PAYLOAD_LIMIT = 8192
-"""Characters of a value, an inline object, a traceback; longer ones are read from the store."""
 _CENTURIES = 1e10
 """Seconds; compared before anything is converted, because JSON has integers that no float can hold."""
 

@@ -32,6 +32,7 @@ def record(seen: Observed, status: Status, now: datetime) -> Status:
         started_at=status.started_at or now,
         inputs=tuple(up.result for up in seen.upstreams if up.result and up.wants_data) if first else status.inputs,
         cache=_looked_up(seen) if first else status.cache,
+        spec_digest=seen.spec_digest if first else status.spec_digest,
     )
 
 

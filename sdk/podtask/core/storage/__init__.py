@@ -8,13 +8,14 @@ from podtask.core.storage.base import (
     AlreadyStored,
     NotStored,
     ObjectInfo,
+    S3Settings,
     Signer,
     Store,
     StoreError,
     StoreRefused,
     StoreUnavailable,
 )
-from podtask.core.storage.url import S3Settings, key_prefix, open_signer, open_store, parse_store_url
+from podtask.core.storage.url import key_prefix, open_signer, open_store, parse_store_url
 
 __all__ = [
     "AlreadyStored",

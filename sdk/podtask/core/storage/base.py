@@ -13,7 +13,7 @@ S3 servers that keep objects as files, can hold: see `checked_key`; no key is a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -90,7 +90,7 @@ class Store(Protocol):
 
 
 class Signer(Protocol):
-    """Time-limited URLs for exactly one object or one prefix (design: taskrun-api, Grants). No network."""
+    """Time-limited URLs for exactly one object or one prefix. No network."""
 
     def sign_get(self, key: str, seconds: float) -> str:
         """A URL that reads `key`."""
@@ -141,3 +141,23 @@ def checked_grant_prefix(prefix: str) -> str:
     if not prefix:
         raise ValueError("not a prefix to grant: an empty one opens the whole store")
     return checked_prefix(prefix)
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """Which bucket, and by which way. None leaves the choice to boto3 (environment, profile, AWS itself)."""
+
+    bucket: str
+    prefix: str = ""
+    """Without slashes at its ends; may be empty."""
+    endpoint_url: str | None = None
+    """As pods and the operator see the server. Signed URLs carry it: SigV4 signs the host name."""
+    public_endpoint_url: str | None = None
+    """As a laptop sees the same server, where that differs."""
+    region: str | None = None
+    conditional_writes: bool = True
+    """Whether the server knows `If-None-Match`. Without it, two who write one key at once may both succeed."""
+
+    def outside(self) -> S3Settings:
+        """The same bucket by the way a laptop takes."""
+        return replace(self, endpoint_url=self.public_endpoint_url or self.endpoint_url)

@@ -19,10 +19,22 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Bucket:
-    """The part of the bucket that belongs to one namespace: `<prefix>/<namespace>/…`."""
+    """The part of the bucket that belongs to one namespace: `<prefix>/<namespace>/…`.
+
+    What the cache keeps is below the namespace's UID as well, `cache/<uid>/…` and `recent/<uid>/…`: a namespace that
+    was deleted and made anew under the same name must not find the entries of the one before. Runs and blobs need no
+    such part: they are named by UIDs and digests.
+    """
 
     prefix: str
     namespace: str
+    namespace_uid: str | None = None
+    """None where there is no cluster, and for whoever needs no cache: then the cache's keys have no UID in them."""
+
+    @property
+    def folder(self) -> str:
+        """Everything of the namespace; ends with a slash."""
+        return self._key("")
 
     def blob(self, digest: str) -> str:
         """Shipped code and inputs, content-addressed. Raises `ValueError` unless it is a sha256 in hex."""
@@ -46,12 +58,25 @@ class Bucket:
 
     @property
     def cache_prefix(self) -> str:
-        """All pointers; ends with a slash."""
-        return self._key("cache", "")
+        """All pointers of this very namespace; ends with a slash."""
+        return self._of_namespace("cache")
 
     def recent(self, task: str) -> str:
         """The last runs of a task that stored entries: what a miss is explained with; hashed as cache keys are."""
-        return self._key("recent", hashlib.sha256(task.encode()).hexdigest() + ".json")
+        return f"{self._of_namespace('recent')}{hashlib.sha256(task.encode()).hexdigest()}.json"
+
+    @property
+    def owner(self) -> str:
+        """The mark that says which namespace of which cluster this part of the bucket belongs to."""
+        return self._key("owner.json")
+
+    @property
+    def sweep_stopped(self) -> str:
+        """The note that a sweep stopped here, because unexpectedly much would have gone."""
+        return self._key("sweep-stopped.json")
+
+    def _of_namespace(self, kind: str) -> str:
+        return self._key(kind, *(() if self.namespace_uid is None else (_segment(self.namespace_uid),)), "")
 
     def _key(self, *parts: str) -> str:
         base = (self.prefix.strip("/"), _segment(self.namespace)) if self.prefix else (_segment(self.namespace),)
@@ -92,9 +117,13 @@ def pod_name(task_run: str, attempt: int) -> str:
     return f"{task_run}-{attempt}"
 
 
-def secret_name(task_run: str) -> str:
-    """The Secret with the grants of all attempts of a run, one key each."""
-    return f"{task_run}-grants"
+def secret_name(task_run: str, uid: str) -> str:
+    """The Secret with the grants of all attempts of a run, one key each.
+
+    With the start of the run's UID: the pod of an earlier run of the name, which somebody orphaned, mounts another one,
+    so it never sees what this run may write.
+    """
+    return f"{task_run}-{uid[:8]}-grants"
 
 
 def secret_key(attempt: int) -> str:

@@ -32,12 +32,12 @@ from podtask.core.storage.base import (
     AlreadyStored,
     NotStored,
     ObjectInfo,
+    S3Settings,
     checked_grant_prefix,
     checked_key,
     checked_prefix,
 )
 from podtask.core.storage.s3_errors import explain
-from podtask.core.storage.url import S3Settings
 from podtask_runner.protocol import LogPost, Put
 from podtask_runner.storage.spool import PIECE, Digesting, file_digest
 

@@ -10,35 +10,15 @@ Next on the road: `s3` or `directory`, imported when their scheme is asked for.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from podtask.core.storage.base import Signer, Store, checked_key
+from podtask.core.storage.base import S3Settings, Signer, Store, checked_key
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # Amazon S3 user guide, bucket naming rules
 _EXPECTED: Final = "write s3://bucket/prefix or file:///folder"
-
-
-@dataclass(frozen=True)
-class S3Settings:
-    """Which bucket, and by which way. None leaves the choice to boto3 (environment, profile, AWS itself)."""
-
-    bucket: str
-    prefix: str = ""
-    """Without slashes at its ends; may be empty."""
-    endpoint_url: str | None = None
-    """As pods and the operator see the server. Signed URLs carry it: SigV4 signs the host name."""
-    public_endpoint_url: str | None = None
-    """As a laptop sees the same server, where that differs."""
-    region: str | None = None
-    conditional_writes: bool = True
-    """Whether the server knows `If-None-Match`. Without it, two who write one key at once may both succeed."""
-
-    def outside(self) -> S3Settings:
-        """The same bucket by the way a laptop takes."""
-        return replace(self, endpoint_url=self.public_endpoint_url or self.endpoint_url)
 
 
 def parse_store_url(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.support.operator_world import CACHED, ENDED, World, reconciling
 
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
+from podtask_operator.task_runs.key import Key
 
 
 @reconciling

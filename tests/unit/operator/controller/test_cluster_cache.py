@@ -12,9 +12,9 @@ from tests.support.builders import UID, pod, run_object
 
 from podtask.core.api.names import Reason
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.work_queue import Key
-from podtask_operator.kube.intake import Intake
+from podtask_operator.events.intake import Intake
 from podtask_operator.pods import status as podstatus
+from podtask_operator.task_runs.key import Key
 
 KEY = Key("team", "hello")
 FINISHED = {"state": "Completed", "finishedAt": "2026-01-02T04:00:00Z"}

@@ -13,7 +13,7 @@ from podtask.core.api.status import Attempt
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.judge import judge
 from podtask.core.lifecycle.model import Observed, Policy, Presence, Why
-from podtask_operator.controller.applier import refusal
+from podtask_operator.controller.applier import THE_GRANTS, refusal
 from podtask_operator.kube.client import ApiError
 from podtask_operator.pods import status as podstatus
 from podtask_runner.protocol import Verdict
@@ -54,6 +54,63 @@ HELD_UP: dict[str, tuple[Why | None, Reason, str]] = {
         refusal(ApiError(403, "Forbidden", 'admission webhook "x" denied')),
         Reason.ADMISSION,
         "denied",
+    ),
+    "a policy refuses with its default reason, Invalid": (
+        refusal(
+            ApiError(
+                422,
+                "Invalid",
+                "pods \"x-1\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: "
+                "label is invalid: team",
+            )
+        ),
+        Reason.ADMISSION,
+        "'teams' denied",
+    ),
+    "the parameters of a policy are missing for a moment": (
+        refusal(
+            ApiError(
+                422,
+                "Invalid",
+                "pods \"x-1\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: "
+                "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction",
+            )
+        ),
+        Reason.ADMISSION,
+        "no params found",
+    ),
+    "a webhook refuses without a code of its own": (
+        refusal(ApiError(400, "", 'admission webhook "teams.example" denied the request: no team')),
+        Reason.ADMISSION,
+        "no team",
+    ),
+    "a policy refuses the Secret": (
+        refusal(ApiError(422, "Invalid", 'secrets "x-grants" is forbidden: ValidatingAdmissionPolicy'), THE_GRANTS),
+        Reason.ADMISSION,
+        "ValidatingAdmissionPolicy",
+    ),
+    "a pod that quotes an admission webhook is invalid all the same": (
+        refusal(
+            ApiError(
+                422,
+                "Invalid",
+                'Pod "x-1" is invalid: spec.priorityClassName: Invalid value: "admission webhook \\"x\\" denied": no',
+            )
+        ),
+        Reason.INVALID_SPEC,
+        "priorityClassName",
+    ),
+    "a field that no pod has": (
+        refusal(
+            ApiError(
+                400,
+                "BadRequest",
+                'Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field '
+                '"spec.volumes[0].emptyDir.sizelimit"',
+            )
+        ),
+        Reason.INVALID_SPEC,
+        "sizelimit",
     ),
     "the API server calls the pod invalid": (
         refusal(ApiError(422, "Invalid", "spec.tolerations[0].operator: Unsupported value")),

@@ -10,7 +10,7 @@ from tests.support.builders import run_object
 
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.dependency_cycles import ASK_AFTER, Circles, tangled, way_round
-from podtask_operator.controller.work_queue import Key
+from podtask_operator.task_runs.key import Key
 
 CASES: dict[str, tuple[dict[str, list[str]], dict[str, tuple[str, ...]]]] = {
     "nothing": ({}, {}),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from tests.support.builders import SETTINGS
 from tests.support.operator_world import NOW, World, reconciling
 
-from podtask_operator.controller.work_queue import Key
+from podtask_operator.task_runs.key import Key
 
 
 @reconciling
@@ -16,11 +16,11 @@ async def test_grants_are_renewed_at_half_of_their_life(world: World) -> None:
     world.add("hello", {"timeoutSeconds": 604800})
     await world.look("hello")
     await running(world, "hello")
-    assert world.api.calls.count("secret hello-grants") == 1
+    assert world.api.calls.count("secret hello-uid-hell-grants") == 1
     world.now += timedelta(seconds=SETTINGS.grant_seconds / 2)
     await world.look("hello")
     await world.look("hello")
-    assert world.api.calls.count("secret hello-grants") == 2
+    assert world.api.calls.count("secret hello-uid-hell-grants") == 2
 
 
 @reconciling
@@ -31,12 +31,12 @@ async def test_grants_are_renewed_before_the_credentials_that_signed_them_expire
     await world.look("hello")
     world.now += timedelta(minutes=29)
     await running(world, "hello")
-    assert world.api.calls.count("secret hello-grants") == 1
+    assert world.api.calls.count("secret hello-uid-hell-grants") == 1
     assert 0 < world.reconciler.queue._due[Key("team", "hello")] - asyncio.get_running_loop().time() <= 60
     world.now += timedelta(minutes=1)
     await world.look("hello")
     await world.look("hello")
-    assert world.api.calls.count("secret hello-grants") == 2
+    assert world.api.calls.count("secret hello-uid-hell-grants") == 2
     assert world.now + timedelta(minutes=14) < renewal(world, "hello") <= world.now + timedelta(minutes=15)
 
 
@@ -50,7 +50,7 @@ async def test_grants_that_another_process_signed_with_credentials_that_expire_a
     world.mirror._memories.clear()
     await running(world, "hello")
     await world.look("hello")
-    assert world.api.calls.count("secret hello-grants") == 2
+    assert world.api.calls.count("secret hello-uid-hell-grants") == 2
 
 
 async def running(world: World, name: str) -> None:

@@ -14,9 +14,10 @@ from tests.support.operator_world import NOW, World, reconciling
 
 from podtask.core.lifecycle.concurrency import Limits
 from podtask_operator import settings
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import ApiError
 from podtask_operator.settings import SettingsError
+from podtask_operator.task_runs.key import Key
 
 GPU = {"tags": ["gpu"]}
 LIMITED = {"namespace": {"default": 3}, "tags": {"gpu": 2}}

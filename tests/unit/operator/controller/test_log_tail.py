@@ -18,8 +18,8 @@ from podtask.core.storage.log_tail import sentences
 from podtask.core.storage.memory import MemoryStore
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.log_tail import LastWords
-from podtask_operator.controller.work_queue import Key
 from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)

@@ -13,8 +13,11 @@ from tests.support.fake_api import FakeApi
 from tests.support.operator_world import CACHED, ENDED, NOW, World, reconciling
 
 from podtask.core.storage import StoreRefused
-from podtask_operator.controller.work_queue import Key, Later
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError
+from podtask_operator.pods import build
+from podtask_operator.task_runs.key import Key
+from podtask_operator.task_runs.parse import TaskRun
 
 
 @reconciling
@@ -22,7 +25,7 @@ async def test_an_attempt_is_recorded_before_its_pod_and_both_once(world: World)
     world.add("hello")
     await world.look("hello")
     await world.look("hello")
-    assert world.api.calls == ["status hello", "secret hello-grants", "pod hello-1"]
+    assert world.api.calls == ["status hello", "secret hello-uid-hell-grants", "pod hello-1"]
 
 
 @reconciling
@@ -107,6 +110,64 @@ async def test_an_attempt_that_somebody_else_recorded_is_not_launched(world: Wor
     await world.look("hello")
     assert world.status("hello")["attempts"][0]["reason"] == "Lost"
     assert "hello-1" not in world.api.pods
+
+
+RECORDED: dict[str, Any] = {
+    "state": "Pending",
+    "reason": "Scheduling",
+    "attempts": [{"number": 1, "cause": "First", "recordedAt": "2026-01-02T04:00:00Z"}],
+    "attemptsTotal": 1,
+    "startedAt": "2026-01-02T04:00:00Z",
+}
+
+
+@reconciling
+async def test_after_a_restart_no_second_attempt_starts_while_the_first_ones_post_may_still_arrive(
+    world: World,
+) -> None:
+    world.add("hello", {"retries": 3}, status=RECORDED)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    assert world.status("hello") == RECORDED
+    assert world.reconciler.queue._due[Key("team", "hello")]
+    # the POST that was in admission takes effect
+    theirs = build.build(TaskRun.parse(world.api.runs["hello"]), 1, SETTINGS)
+    await world.api.create_pod("team", theirs)
+    world.api.late_seconds = 20.0
+    await world.look("hello")
+    assert list(world.api.pods) == ["hello-1"]
+    assert world.status("hello")["attemptsTotal"] == 1
+
+
+@reconciling
+async def test_after_that_time_the_attempt_is_lost_and_the_next_one_starts(world: World) -> None:
+    world.add("hello", status=RECORDED)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    world.api.late_seconds = 0.0
+    await world.look("hello")
+    assert world.status("hello")["attempts"][0]["reason"] == "Lost"
+    assert world.status("hello")["attemptsTotal"] == 2
+
+
+@reconciling
+async def test_a_pod_that_was_there_is_not_waited_for(world: World) -> None:
+    known = {**RECORDED, "attempts": [{**RECORDED["attempts"][0], "podUID": "pod-1"}]}
+    world.add("hello", status=known)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    assert world.status("hello")["attempts"][0]["reason"] == "PodDeleted"
+
+
+@reconciling
+async def test_who_cancels_meanwhile_waits_for_the_post_as_well(world: World) -> None:
+    world.add("hello", {"cancel": True}, status=RECORDED)
+    world.api.late_seconds = 35.0
+    await world.look("hello")
+    assert world.status("hello") == RECORDED
+    world.api.late_seconds = 0.0
+    await world.look("hello")
+    assert world.status("hello")["state"] == "Cancelled"
 
 
 @reconciling
@@ -254,3 +315,32 @@ async def test_a_pod_that_appears_after_its_attempt_was_judged_is_deleted(world:
 def test_the_fake_has_the_verbs_of_the_real_one() -> None:
     verbs = {name for name in vars(FakeApi) if not name.startswith("_")} - {"add", "touch"}
     assert verbs <= set(vars(Api))
+
+
+@pytest.mark.parametrize("name", ["../../other/taskruns/run", "held/hello", "..", "asb?x=1"])
+def test_what_is_no_name_is_never_asked_for_and_ends_the_run_at_once(name: str) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        world.add("hello", {"waitFor": [{"taskRun": name}]})
+        await world.look("hello")
+        assert world.status("hello")["reason"] == "InvalidSpec"
+        assert world.api.asked == []
+
+    test()
+
+
+@reconciling
+async def test_the_pod_of_a_namesake_that_was_orphaned_gets_nothing_of_the_new_run(world: World) -> None:
+    world.add("hello", uid="11111111-old")
+    await world.look("hello")
+    mounted = world.api.pods["hello-1"]["spec"]["volumes"][0]["secret"]["secretName"]
+    world.mirror.forget_run(Key("team", "hello"))
+    del world.api.runs["hello"]  # and its pod stays: kubectl delete --cascade=orphan
+    world.api.calls.clear()
+    world.add("hello", uid="22222222-new")
+    await world.look("hello")
+    assert world.api.calls[0] == "status hello"
+    assert f"secret {mounted}" not in world.api.calls
+    assert "secret hello-22222222-grants" in world.api.calls
+    await world.look("hello")
+    assert world.status("hello")["reason"] == "PodNameConflict"

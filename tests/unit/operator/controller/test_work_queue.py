@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support.virtual_time import run
 
-from podtask_operator.controller.work_queue import LAST_BACKOFF, STALE_TIMERS, Key, Later, WorkQueue
+from podtask_operator.controller.work_queue import LAST_BACKOFF, STALE_TIMERS, Later, WorkQueue
+from podtask_operator.task_runs.key import Key
 
 KEY, OTHER = Key("team", "hello"), Key("team", "other")
 

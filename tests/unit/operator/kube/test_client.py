@@ -1,4 +1,4 @@
-"""The connections of the operator: watches hold theirs for minutes, and no request may wait for one of them."""
+"""The operator's requests: watches hold their connections, and no user's text in a name becomes another path."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from podtask_operator.kube.client import Api
+from podtask_operator.kube.client import Api, ApiError
 
 NAMESPACES = 120
 
@@ -17,7 +18,15 @@ NAMESPACES = 120
 @asynccontextmanager
 async def served() -> AsyncIterator[Api]:
     """An API server whose watches say nothing, and whose Leases are there."""
+    async with recorded() as (api, _):
+        yield api
+
+
+@asynccontextmanager
+async def recorded() -> AsyncIterator[tuple[Api, list[str]]]:
+    """The same, with what it was asked for, as it came in."""
     over = asyncio.Event()
+    asked: list[str] = []
 
     async def pods(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
@@ -28,11 +37,16 @@ async def served() -> AsyncIterator[Api]:
     async def lease(_: web.Request) -> web.Response:
         return web.json_response({"kind": "Lease"})
 
+    async def anything(request: web.Request) -> web.Response:
+        asked.append(f"{request.method} {request.raw_path}")
+        return web.json_response({"reason": "NotFound", "message": "there is none"}, status=404)
+
     app = web.Application()
     app.add_routes(
         [
             web.get("/api/v1/namespaces/{namespace}/pods", pods),
             web.get("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}", lease),
+            web.route("*", "/{anything:.*}", anything),
         ]
     )
     runner = web.AppRunner(app)
@@ -42,7 +56,7 @@ async def served() -> AsyncIterator[Api]:
     host, port = runner.addresses[0][:2]
     api = Api(client.ApiClient(client.Configuration(host=f"http://{host}:{port}")))
     try:
-        yield api
+        yield api, asked
     finally:
         over.set()
         await api.close()
@@ -56,5 +70,40 @@ def test_the_watches_of_many_namespaces_leave_connections_for_requests() -> None
                 watch = api.pod_events(f"team-{number}", "1", 120)
                 await asyncio.wait_for(watches.enter_async_context(watch), 10)
             assert await api.get_lease("podtask", "podtask-operator") == {"kind": "Lease"}
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("name", ["../../other/taskruns/hello", "..", ".", "hello/status", "a%2F..", "", "a/../b"])
+def test_a_name_that_would_be_another_path_is_never_asked_for(name: str) -> None:
+    async def test() -> None:
+        async with recorded() as (api, asked):
+            assert await api.get_run("team", name) is None
+            assert await api.get_pod("team", name) is None
+            for refused in (api.patch_status("team", name, {}), api.patch_pod("team", name, {})):
+                with pytest.raises(ApiError, match="name of no object") as caught:
+                    await refused
+                assert caught.value.status == 404
+            assert await api.get_run("team", "there") is None  # this one is asked for: the server counts
+            assert asked == ["GET /apis/podtask.dev/v1alpha1/namespaces/team/taskruns/there"]
+
+    asyncio.run(test())
+
+
+def test_what_is_odd_in_a_name_stays_in_it() -> None:
+    async def test() -> None:
+        async with recorded() as (api, asked):
+            assert await api.get_run("team", "asb?x=1#y") is None
+            assert asked == ["GET /apis/podtask.dev/v1alpha1/namespaces/team/taskruns/asb%3Fx%3D1%23y"]
+
+    asyncio.run(test())
+
+
+def test_a_pod_is_posted_strictly() -> None:
+    async def test() -> None:
+        async with recorded() as (api, asked):
+            with pytest.raises(ApiError):
+                await api.create_pod("team", {"metadata": {"name": "x-1"}})
+            assert asked == ["POST /api/v1/namespaces/team/pods?fieldValidation=Strict"]
 
     asyncio.run(test())

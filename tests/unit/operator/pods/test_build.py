@@ -11,8 +11,8 @@ import pytest
 import yaml
 from tests.support.builders import PINNED, SETTINGS, run
 
+from podtask_operator.pod_template.checks import NotAllowed
 from podtask_operator.pods.build import build
-from podtask_operator.pods.checks import NotAllowed
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.parse import Malformed
 

@@ -12,7 +12,7 @@ from tests.support.builders import POD_UID, UID, pod
 
 from podtask.core.api.names import Reason
 from podtask.core.lifecycle.model import Pod, PodPhase
-from podtask_operator.pods.status import is_ours, project, read
+from podtask_operator.pods.status import is_ours, project, read, with_first_deletion
 from podtask_runner.protocol import Verdict
 
 REAL: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "golden" / "statuses.yaml").read_text())
@@ -303,3 +303,57 @@ def test_only_the_uid_of_the_controller_makes_a_pod_ours() -> None:
 def test_the_projection_forgets_what_nobody_asks() -> None:
     large = pod(spec={"containers": [{"env": []}]}, metadata={"managedFields": [{}], "annotations": {"a": "b"}})
     assert project(large) == project(pod())
+
+
+KILLED = {"exitCode": 137, "startedAt": "2026-01-02T03:04:10Z"}
+
+
+def versions(*seen: dict[str, Any]) -> dict[str, Any]:
+    """What the cache holds after these versions of one pod."""
+    held: dict[str, Any] | None = None
+    for one in seen:
+        held = with_first_deletion(project(one), held)
+    assert held is not None
+    return held
+
+
+def deleted(finished: str | None = None) -> dict[str, Any]:
+    """Asked to go at 03:05:20 by the API server's clock."""
+    metadata = {"deletionTimestamp": "2026-01-02T03:05:50Z", "deletionGracePeriodSeconds": 30}
+    if finished is None:
+        return pod({"phase": "Running"}, state={"running": {}}, metadata=metadata)
+    return pod({"phase": "Failed"}, state={"terminated": {**KILLED, "finishedAt": finished}}, metadata=metadata)
+
+
+@pytest.mark.parametrize("clock", ["2026-01-02T03:05:23Z", "2026-01-02T03:05:15Z", "2026-01-02T02:05:23Z"])
+def test_a_deletion_that_was_seen_before_the_end_is_its_cause_whatever_the_nodes_clock_says(clock: str) -> None:
+    why = read(versions(pod(), deleted(), deleted(clock))).disruption
+    assert why is not None
+    assert why.reason is Reason.POD_DELETED
+
+
+@pytest.mark.parametrize("clock", ["2026-01-02T03:05:18Z", "2026-01-02T03:05:30Z", "2026-01-02T04:05:18Z"])
+def test_an_end_that_was_seen_before_the_deletion_is_the_tasks_own(clock: str) -> None:
+    own = pod({"phase": "Failed"}, state={"terminated": {**KILLED, "finishedAt": clock}})
+    assert read(versions(pod(), own, deleted(clock), deleted(clock))).disruption is None
+
+
+@pytest.mark.parametrize(
+    ("finished", "cause"),
+    [
+        ("2026-01-02T03:05:23Z", Reason.POD_DELETED),
+        ("2026-01-02T03:05:15Z", Reason.POD_DELETED),  # a node 5 s behind: in doubt it was the deletion
+        ("2026-01-02T03:04:21Z", Reason.POD_DELETED),
+        ("2026-01-02T03:04:19Z", None),
+    ],
+)
+def test_where_the_order_was_not_seen_the_clocks_may_differ_by_a_minute(finished: str, cause: Reason | None) -> None:
+    for seen in (deleted(finished), versions(deleted(finished)), versions(pod(), deleted(finished))):
+        why = read(seen).disruption
+        assert (why and why.reason) == cause
+
+
+def test_what_came_first_is_not_carried_to_a_pod_that_took_the_name() -> None:
+    other = {**deleted("2026-01-02T02:05:23Z")}
+    other["metadata"] = {**other["metadata"], "uid": "another"}
+    assert read(versions(deleted(), other)).disruption is None

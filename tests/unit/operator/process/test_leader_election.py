@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.support.virtual_time import run
 
-from podtask_operator.kube.client import ApiError, ApiUnavailable
-from podtask_operator.process.leader_election import DURATION, LOOK, RENEW, STEM, VALID, Lease, Lost, name_of
+from podtask_operator.kube.client import IN_FLIGHT, ApiError, ApiUnavailable
+from podtask_operator.process.leader_election import DRAINED, DURATION, LOOK, RENEW, STEM, VALID, Lease, Lost, name_of
 
 Object = dict[str, Any]
 
@@ -217,3 +217,54 @@ def test_a_lease_that_may_not_be_written_is_waited_for_with_the_servers_sentence
 def test_each_set_of_namespaces_has_its_lease() -> None:
     assert name_of(()) == STEM
     assert name_of(("a", "b")) == name_of(("b", "a", "b")) != name_of(("a",)) != STEM
+
+
+def test_after_a_clean_hand_over_nothing_is_late() -> None:
+    async def test() -> None:
+        api = Leases()
+        first, second = lease(api, "first"), lease(api, "second")
+        await first.acquire()
+        await first.release(drained=True)
+        await second.acquire()
+        assert second.late() == 0.0
+        await second.release()  # it was not drained: the note of the one before must not speak for it
+        third = lease(api, "third")
+        await third.acquire()
+        assert third.late() == IN_FLIGHT
+
+    run(test())
+
+
+@pytest.mark.parametrize("identity", ["first", "second"])
+def test_after_a_death_writes_of_the_one_before_may_be_late_for_as_long_as_a_request_may_take(identity: str) -> None:
+    """Also under the same identity: a container that is started again in its pod."""
+
+    async def test() -> None:
+        api = Leases()
+        await lease(api, "first").acquire()
+        successor = lease(api, identity)
+        await successor.acquire()
+        assert successor.late() == IN_FLIGHT
+        keeping = asyncio.create_task(successor.keep())
+        await asyncio.sleep(IN_FLIGHT / 2)
+        assert 0 < successor.late() <= IN_FLIGHT / 2  # renewals do not begin it anew
+        await asyncio.sleep(IN_FLIGHT / 2)
+        assert successor.late() == 0.0
+        keeping.cancel()
+
+    run(test())
+
+
+def test_what_others_noted_on_the_lease_stays() -> None:
+    async def test() -> None:
+        api = Leases()
+        first = lease(api, "first")
+        await first.acquire()
+        assert api.lease is not None
+        api.lease["metadata"]["annotations"] = {"note": "of somebody"}
+        second = lease(api, "first")
+        await second.acquire()
+        await second.release(drained=True)
+        assert api.lease["metadata"]["annotations"] == {"note": "of somebody", DRAINED: "true"}
+
+    run(test())

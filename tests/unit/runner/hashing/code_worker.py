@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from podtask_runner.hashing import modules
-from podtask_runner.hashing.code import code_identity
-from podtask_runner.hashing.encoder import Unhashable
+from podtask_runner.hashing.content_hash import code_identity
+from podtask_runner.hashing.tokens import Unhashable
 
 FLOW = "flow.py"
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sample import Access, Colour, Pair, Plain, Point, Words
 
-from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.hashing.content_hash import content_hash
 
 NAMES = [datetime, Decimal, Fraction, PurePosixPath, PureWindowsPath, UUID, Access, Colour, Pair, Plain, Point, Words]
 

@@ -14,7 +14,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.hashing.content_hash import content_hash
 
 ARRAY = np.arange(12, dtype="int32").reshape(3, 4)
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})

@@ -16,8 +16,7 @@ import uuid
 import zoneinfo
 from typing import Any, NamedTuple
 
-from podtask_runner.hashing.code import code_identity, source_identity
-from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.hashing.content_hash import code_identity, content_hash, source_identity
 
 Bare = collections.namedtuple("Bare", "a b")  # noqa: PYI024
 WORDS = ("ada", "alan", "grace", "edsger", "barbara")

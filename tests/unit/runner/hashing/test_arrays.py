@@ -19,7 +19,8 @@ from tests.unit.runner.hashing.interpreters import SEEDS
 from tests.unit.runner.hashing.library_values import DIFFERENT, EQUAL
 from tests.unit.runner.hashing.values import hashes
 
-from podtask_runner.hashing.encoder import Unhashable, content_hash
+from podtask_runner.hashing.content_hash import content_hash
+from podtask_runner.hashing.tokens import Unhashable
 
 
 @pytest.mark.parametrize("case", EQUAL)
@@ -51,14 +52,14 @@ def test_hash_seeds_do_not_matter() -> None:
 
 def test_a_library_that_is_not_loaded_is_not_imported() -> None:
     text = (
-        "import sys; from podtask_runner.hashing.encoder import content_hash; content_hash([{'a': 1.5}, print]); "
+        "import sys; from podtask_runner.hashing.content_hash import content_hash; content_hash([{'a': 1.5}, print]); "
         "print([name for name in ('numpy', 'pandas', 'polars', 'pyarrow', 'torch') if name in sys.modules])"
     )
     assert script(f"-c {text}") == "[]\n"
 
 
 def test_polars_hashes_the_same_with_and_without_its_neighbours() -> None:
-    imports = "import polars as pl; from podtask_runner.hashing.encoder import content_hash"
+    imports = "import polars as pl; from podtask_runner.hashing.content_hash import content_hash"
     text = f"{imports}; print(content_hash(pl.Series([1])))"
     alone = script(f"-c import sys; sys.modules.update(numpy=None, pyarrow=None); {text}")
     assert alone == script(f"-c import numpy, pyarrow; {text}")

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from tests.unit.runner.harness import RUNNER
 
-from podtask_runner.hashing.code import code_identity, source_identity
-from podtask_runner.hashing.encoder import Unhashable
+from podtask_runner.hashing.content_hash import code_identity, source_identity
+from podtask_runner.hashing.tokens import Unhashable
 
 PROBE = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import flow; from podtask_runner.hashing.code import code_identity; "
-    "print(code_identity(flow.f))"
+    "import sys; sys.path.insert(0, sys.argv[1]); import flow; "
+    "from podtask_runner.hashing.content_hash import code_identity; print(code_identity(flow.f))"
 )
 
 

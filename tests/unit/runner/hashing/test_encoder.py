@@ -22,7 +22,8 @@ from tests.unit.runner.hashing.sample import Access, Colour, Pair, Plain, Point,
 from tests.unit.runner.hashing.values import KEYS, VALUES, hashes, neighbours, typed
 
 from podtask_runner.hashing import encoder
-from podtask_runner.hashing.encoder import Unhashable, content_hash, register_hasher
+from podtask_runner.hashing.content_hash import content_hash
+from podtask_runner.hashing.tokens import Unhashable, register_hasher
 
 UTC = dt.timezone.utc
 PLUS1 = dt.timezone(dt.timedelta(hours=1))

@@ -18,7 +18,7 @@ from tests.unit.runner.hashing import sample
 from tests.unit.runner.hashing.interpreters import SEEDS, Worker, ask_all, interpreters
 from tests.unit.runner.hashing.values import VALUES, neighbours, spelled, typed
 
-from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.hashing.content_hash import content_hash
 
 RECORDED = {
     "none": "1a566744f1e5",

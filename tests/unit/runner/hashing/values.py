@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from tests.unit.runner.hashing.sample import Access, Colour, Pair, Plain, Point, Words
 
-from podtask_runner.hashing.encoder import content_hash
+from podtask_runner.hashing.content_hash import content_hash
 
 ZONES = st.sampled_from([None, dt.timezone.utc, dt.timezone(dt.timedelta(hours=-3, minutes=-30))])
 PATHS = [kind(text) for kind in (PurePosixPath, PureWindowsPath) for text in ("a", "a/b", ".")]

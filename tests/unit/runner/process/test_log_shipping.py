@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,11 +34,28 @@ def test_prints_reach_the_pods_log_and_the_store(served: Attempt, server: S3Like
         "    subprocess.run(['echo', 'from below'])"
     )
     ran = served.source(source, logs=post(server.url))
-    assert ran.stdout == "out ü\nfrom below\n"
-    assert ran.stderr == "err\n"
-    kept = b"".join(chunks(server)).decode()
-    assert sorted(kept.splitlines()) == ["err", "from below", "out ü"]
+    assert ran.stdout == "out ü\nerr\nfrom below\n"
+    assert b"".join(chunks(server)).decode() == ran.stdout
     assert list(server.objects)[-1] == "/outcome", "the log is there when the outcome says that the attempt ended"
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["with a grant for logs", "without one"])
+def test_both_streams_arrive_in_the_order_of_writing(served: Attempt, server: S3Like, kept: bool) -> None:
+    source = (
+        "import os, sys, subprocess\ndef main():\n    for n in range(300):\n"
+        "        print('out', n)\n        print('err', n, file=sys.stderr)\n"
+        "    print('half a line', end=' ')\n    os.write(2, b'')\n    sys.stderr.write('and its rest\\n')\n"
+        "    subprocess.run(['sh', '-c', 'for n in 1 2 3; do echo below $n; echo beside $n >&2; done'])\n"
+        "    raise ValueError('the end')"
+    )
+    ran = served.source(source, logs=post(server.url) if kept else None)
+    wanted = [f"{stream} {n}" for n in range(300) for stream in ("out", "err")]
+    wanted += ["half a line and its rest", *(f"{where} {n}" for n in (1, 2, 3) for where in ("below", "beside"))]
+    lines = ran.stdout.splitlines()
+    assert lines[: len(wanted)] == wanted
+    assert lines[len(wanted)] == "Traceback (most recent call last):"
+    assert lines[-2:] == ["ValueError: the end", "podtask: Failed: the end"]
+    assert not kept or b"".join(chunks(server)).decode() == ran.stdout
 
 
 def test_without_a_grant_for_logs_prints_reach_the_pods_log_alone(served: Attempt, server: S3Like) -> None:
@@ -58,7 +74,7 @@ def test_the_log_of_a_killed_task_ends_with_the_verdict(served: Attempt, server:
     ran = served.source(source, logs=post(server.url))
     kept = b"".join(chunks(server)).decode()
     assert kept.startswith("last words\npodtask: Crashed: ")
-    assert ran.stdout == "last words\n"
+    assert ran.stdout == kept
 
 
 def test_a_large_output_is_cut_into_chunks_and_put_together_again(served: Attempt, server: S3Like) -> None:
@@ -155,31 +171,31 @@ class TestShipper:
         assert posted == []
 
 
-def test_a_reader_that_goes_away_does_not_stop_the_copy(tmp_path: Path) -> None:
-    read, write = os.pipe()
-    os.close(read)
-    log_shipping._write_all(write, b"nobody listens")
-    os.close(write)
+def test_a_reader_that_goes_away_does_not_stop_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(descriptor: int, data: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "write", gone)
+    log_shipping.say(b"nobody listens")
 
 
 def test_a_process_that_was_left_behind_and_prints_without_end_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tee = log_shipping.Tee(log_shipping.Shipper(lambda: post("http://store")))
-    behind = {out: os.dup(write) for out, (_, write) in tee._ends.items()}
+    behind = os.dup(tee._write)
     monkeypatch.setattr(tee.shipper, "start", lambda: None)
-    monkeypatch.setattr(log_shipping, "say", lambda _: None)
     tee.supervisor_side()
     copied: list[bytes] = []
 
-    def copy(out: int, data: bytes) -> None:
+    def copy(data: bytes) -> None:
         copied.append(data)
         assert len(copied) < 10, "it is copied for ever"
-        os.write(behind[out], b"more")  # whoever prints is quicker than the pod's log
+        if data != b"closing":
+            os.write(behind, b"more")  # whoever prints is quicker than the pod's log
 
-    monkeypatch.setattr(log_shipping, "_write_all", copy)
-    os.write(behind[1], b"last words")
-    tee.drain()
-    for end in behind.values():
-        os.close(end)
-    assert copied == [b"last words"]
+    monkeypatch.setattr(log_shipping, "say", copy)
+    os.write(behind, b"last words")
+    tee.drain(b"closing")
+    os.close(behind)
+    assert copied == [b"last words", b"closing"]

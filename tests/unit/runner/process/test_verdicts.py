@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from podtask_runner.process.handover import Phase
+from podtask_runner.attempt.report import Phase
 from podtask_runner.process.verdicts import Ended, judge
 from podtask_runner.protocol import Error, Outcome, Result, Verdict
 

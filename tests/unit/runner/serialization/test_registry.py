@@ -19,9 +19,10 @@ from tests.unit.runner.harness import RUNNER, Attempt, Ran, inline, stored
 from podtask_runner import protocol
 from podtask_runner.protocol import Verdict
 from podtask_runner.serialization import pickling, registry
-from podtask_runner.serialization.by_value import Packing
+from podtask_runner.serialization.by_value import Packing, Travel
 from podtask_runner.serialization.format import Word
-from podtask_runner.serialization.registry import NotReadable, register_serializer
+from podtask_runner.serialization.registry import NotReadable
+from podtask_runner.serializers import register_serializer
 
 SPECIAL = [0.0, -0.0, float("nan"), float("inf"), 1e-320]
 
@@ -162,7 +163,7 @@ class TestRegistered:
 
 def equipped(attempt: Attempt, fn: Any, upstream: protocol.Blob) -> Ran:
     content = registry.Equipped(tuple(registry.REGISTERED.values()), fn)
-    packing = Packing(lambda name: name.startswith("tests"))
+    packing = Packing(lambda name: Travel.VALUE if name.startswith("tests") else Travel.NAME)
     code = protocol.Code(shipped=inline(pickling.dumps(content, packing=packing)))
     return attempt.run(attempt.grants(code, upstream=(protocol.Upstream(upstream, parameter="x"),)))
 

@@ -17,10 +17,9 @@ from tests.unit.runner.s3like import CUT, S3Like
 from podtask_runner import protocol
 from podtask_runner.errors import AlreadyStored, InputCorrupted, StoreUnavailable
 from podtask_runner.protocol import Verdict
-from podtask_runner.serialization.header import digest
 from podtask_runner.storage.client import Store
 from podtask_runner.storage.http import Endpoints, Unreachable
-from podtask_runner.storage.spool import file_digest
+from podtask_runner.storage.spool import digest, file_digest
 
 DATA = b"payload " * 300_000
 

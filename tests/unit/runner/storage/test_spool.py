@@ -16,9 +16,8 @@ from tests.unit.runner.s3like import S3Like
 
 from podtask_runner import protocol
 from podtask_runner.attempt.execute import completed
-from podtask_runner.serialization.header import digest
 from podtask_runner.storage.client import Store
-from podtask_runner.storage.spool import NoRoom, Spool
+from podtask_runner.storage.spool import NoRoom, Spool, digest
 
 DATA = b"payload " * 300_000
 

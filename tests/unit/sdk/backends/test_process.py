@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -109,3 +110,77 @@ def test_a_cache_entry_counts_in_its_own_store_directory_only(
         monkeypatch.setenv("PODTASK_HOME", str(tmp_path / home))
         names.append(computing())
     assert names == ["Completed", "Completed", "Cached"]
+
+
+LOGGING = """
+import logging, sys
+from podtask import flow, task, get_run_logger
+logging.basicConfig(level=logging.INFO, format="CFG %(name)s %(levelname)s %(message)s", stream=sys.stdout)
+logging.getLogger("app.loud").setLevel(logging.DEBUG)
+logging.getLogger("app.quiet").setLevel(logging.ERROR)
+
+@task
+def talking():
+    logging.getLogger("app").info("informed")
+    logging.getLogger("app").debug("left out")
+    logging.getLogger("app.loud").debug("loud")
+    logging.getLogger("app.quiet").warning("left out")
+    get_run_logger().info("of the run")
+
+@flow
+def listening():
+    talking().wait()
+
+listening()
+"""
+
+
+def test_records_of_a_task_come_out_as_the_script_configured_logging(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(LOGGING)
+    shown = {}
+    for backend in ("local", "process"):
+        environment = {**os.environ, "PODTASK_BACKEND": backend, "PODTASK_HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
+        )
+        shown[backend] = [
+            line for line in (done.stdout + done.stderr).splitlines() if "CFG app" in line or "of the run" in line
+        ]
+    assert shown["local"] == [
+        "CFG app INFO informed",
+        "CFG app.loud DEBUG loud",
+        "CFG podtask.task_runs INFO of the run",
+    ]
+    assert shown["process"] == shown["local"]
+
+
+def test_a_format_that_only_this_process_can_fill_is_left_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    from podtask_runner.serialization import log_levels
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(request)s %(message)s"))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    assert log_levels.found()[1:] == (None, None)
+
+
+def test_a_directory_for_temporary_files_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PODTASK_HOME", str(tmp_path / "home"))
+
+    @task(retries=2)
+    def one():
+        return 1
+
+    @flow(backend="process")
+    def running():
+        future = one()
+        state = future.wait()
+        return state.name, future.task_run.status.attempts_total, state.message, str(state.exception())
+
+    monkeypatch.setenv("TMPDIR", "/nope")
+    name, attempts, message, error = running()
+    assert (name, attempts) == ("Failed", 1)
+    assert "TMPDIR is '/nope', and there is no such directory" in message
+    assert "Take TMPDIR out of" in error

@@ -22,6 +22,7 @@ Object = dict[str, Any]
 RUNS = re.compile(rf"/apis/{GROUP}/{VERSION}(?:/namespaces/([^/]+))?/{PLURAL}(?:/([^/]+))?$")
 POD = re.compile(r"/api/v1/namespaces/([^/]+)/pods/([^/]+?)(/log)?$")
 EVENTS = re.compile(r"/api/v1/namespaces/([^/]+)/events$")
+NAMESPACE = re.compile(r"/api/v1/namespaces/([^/]+)$")
 CONFIG_MAP = re.compile(r"/api/v1/namespaces/([^/]+)/configmaps/([^/]+)$")
 
 
@@ -34,6 +35,11 @@ class Refuse(Exception):
         self.status = status
 
 
+def namespace(name: str, uid: str) -> Object:
+    """As the API server has it."""
+    return {"kind": "Namespace", "metadata": {"name": name, "uid": uid}}
+
+
 class Cluster:
     """What there is. Tests fill it, and look at what was asked."""
 
@@ -43,6 +49,7 @@ class Cluster:
         self.logs: dict[str, str] = {}
         """Pod -> lines behind their times; an absent one has not started."""
         self.events: list[Object] = []
+        self.namespaces: dict[str, Object] = {"team": namespace("team", "uid-of-team")}
         self.config_maps: dict[tuple[str, str], Object] = {}
         self.news: list[tuple[str, Object]] = []
         """What the next watch brings."""
@@ -115,6 +122,8 @@ class Handler(BaseHTTPRequestHandler):
         elif found := EVENTS.fullmatch(path):
             uid = self.query["fieldSelector"].removeprefix("involvedObject.uid=")
             self._say({"items": [one for one in self.cluster.events if one["involvedObject"]["uid"] == uid]})
+        elif found := NAMESPACE.fullmatch(path):
+            self._found(self.cluster.namespaces.get(found[1]), "namespaces", found[1])
         elif found := CONFIG_MAP.fullmatch(path):
             self._found(self.cluster.config_maps.get((found[1], found[2])), "configmaps", found[2])
         else:
@@ -180,7 +189,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _pod(self, namespace: str, name: str, *, wants_log: bool) -> None:
         if not wants_log:
-            self._found(self.cluster.pods.get((namespace, name)), "pods", name)
+            pod = self.cluster.pods.get((namespace, name))
+            owner = {"controller": True, "uid": f"uid-{name.rpartition('-')[0]}"}  # unless the test says another
+            self._found(None if pod is None else {"metadata": {"ownerReferences": [owner]}, **pod}, "pods", name)
             return
         if (namespace, name) not in self.cluster.pods:
             raise Refuse(404, "NotFound", f'pods "{name}" not found')

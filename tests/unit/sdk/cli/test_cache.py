@@ -14,7 +14,7 @@ from tests.unit.sdk.cli.runs import run
 from podtask.core.cache.entry import CacheEntry, Components, Producer
 from podtask.core.storage.layout import Bucket
 
-BUCKET = Bucket("", "team")
+BUCKET = Bucket("", "team", namespace_uid="uid-of-team")
 ONE = Components("code-1", {"rows": "h1", "city": "h2"}, "image-1")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.unit.sdk.cli.conftest import NOW, Terminal
 from tests.unit.sdk.cli.runs import FAILED, attempt, run
 
@@ -200,3 +202,27 @@ STEPS = {
 def test_what_to_do_next_when(case: str) -> None:
     obj, advice = STEPS[case]
     assert next_step(Seen(obj), NOW) == advice
+
+
+EVIL = "\x1b]52;c;Y3VybCBldmlsfHNo\x07\x1b[2J\x9b2J"
+
+
+def test_what_others_wrote_commands_no_terminal(podtask: Terminal) -> None:
+    """Names and tags are the creator's; type, message, cure and traceback the pod's; Events anybody's."""
+    failed = {**FAILED, "message": f"ValueError: {EVIL}", "cure": f"run {EVIL}"}
+    error = {"type": f"ValueError{EVIL}", "message": EVIL, "cure": EVIL, "traceback": f"Traceback {EVIL}"}
+    status = {"message": EVIL, "attempts": [failed], "error": error}
+    spec = {"task": {"name": f"t{EVIL}", "source": "x"}, "tags": [f"a{EVIL}"]}
+    podtask.cluster.add(run("load", "Failed", status=status, spec=spec))
+    podtask.cluster.events.append(
+        {
+            "involvedObject": {"uid": "uid-load"}, "type": "Warning", "reason": f"R{EVIL}", "message": EVIL,
+            "lastTimestamp": "2026-01-02T03:04:10Z", "metadata": {},
+        }
+    )  # fmt: skip
+    for line in ("describe load", "list -o wide", "error load", "wait load", "list -o json", "list -o yaml"):
+        said = podtask(line)
+        assert not {"\x1b", "\x07", "\x9b"} & set(said.out + said.err), line
+    assert "\\x1b]52;c;" in podtask("describe load").out
+    assert json.loads(podtask("list -o json").out)["items"][0]["status"]["message"] == EVIL
+    assert yaml.safe_load(podtask("list -o yaml").out)["items"][0]["status"]["message"] == EVIL

@@ -15,7 +15,8 @@ from tests.unit.sdk.cli.runs import STATES, run
 
 from podtask import __version__
 from podtask.cli.doctor.cluster import CRD, REVIEWS
-from podtask.core.api.crd import crd
+from podtask.core.crd import crd
+from podtask.core.storage import owner as owners
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/podtask-system/deployments"
@@ -23,6 +24,7 @@ DISCOVERY = "/apis/podtask.dev/v1alpha1"
 VALUE = json.dumps({"python": HERE, "time": NOW.timestamp() - 540})
 """Nine minutes ago: when the runs of `STATES` ended."""
 
+MARK = "team/owner.json"
 Change = Callable[[Terminal, pytest.MonkeyPatch], None]
 
 
@@ -69,6 +71,7 @@ def healthy(podtask: Terminal) -> Terminal:
     podtask.cluster.config_maps["podtask-system", "podtask-client"] = {"data": published}
     result = {**STATES["Completed"]["result"], "value": VALUE}
     podtask.cluster.news = [("MODIFIED", run("podtask-doctor-x7k2p", "Completed", status={"result": result}))]
+    podtask.store.put(MARK, owners.dump("uid-of-team", None))
     return podtask
 
 
@@ -85,6 +88,7 @@ def test_a_healthy_set_up(healthy: Terminal) -> None:
         "operator",
         "operator's pod",
         "bucket from here",
+        "bucket's owner",
         "conditional writes",
         "operator answers",
         "image and pod",
@@ -93,7 +97,7 @@ def test_a_healthy_set_up(healthy: Terminal) -> None:
     ]
     assert (said.status, said.err) == (0, "podtask: all is well.\n")
     assert healthy.cluster.runs == {}, "the trial's TaskRun is deleted"
-    assert list(healthy.store.list("")) == []
+    assert [info.key for info in healthy.store.list("")] == [MARK]
 
 
 def older(_: Any) -> Any:
@@ -195,6 +199,30 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "warning",
         "small flows work without it; the command reads logs and large results from it: set AWS credentials",
     ),
+    "the bucket is another cluster's": (
+        lambda podtask, _: podtask.store.put(MARK, owners.dump("uid-of-another", None)),
+        "bucket's owner",
+        "warning",
+        "belongs to the namespace with UID uid-of-another (since 2",
+    ),
+    "the bucket's mark cannot be read": (
+        lambda podtask, _: podtask.store.put(MARK, b"{"),
+        "bucket's owner",
+        "warning",
+        "belongs to nobody: its mark is unreadable",
+    ),
+    "nobody has marked the folder": (
+        lambda podtask, _: podtask.store.delete(MARK),
+        "bucket's owner",
+        "skipped",
+        "nobody has marked team/ yet; the operator does when a pod starts in namespace 'team'",
+    ),
+    "namespaces may not be read": (
+        answers("/api/v1/namespaces/team", FORBIDDEN),
+        "bucket's owner",
+        "skipped",
+        "The API server answered 403 Forbidden (get namespaces team/team): no",
+    ),
     "no operator answers": (
         lambda podtask, _: podtask.cluster.news.clear(),
         "operator answers",
@@ -277,3 +305,25 @@ def test_a_cure_stands_under_its_finding(healthy: Terminal) -> None:
     lines = healthy("doctor --no-trial").out.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("warning"))
     assert lines[at + 1].startswith(" " * 29 + " cure: helm install podtask")
+
+
+@pytest.mark.parametrize(
+    ("applied", "warns"),
+    [
+        ('{"spec": {"parameters": {"limit": null, "ratio": 1}}}', True),
+        ('{"spec": {"parameters": {"ratio": 1}}}', False),
+        ('{"spec": {"parameters": {"kept": null}}}', False),
+        ('{"spec": 5}', False),
+        ("[1]", False),
+        ("no JSON", False),
+        ("[" * 100_000, False),
+    ],
+    ids=["a null", "no null", "a null that is there", "no spec", "a list", "no JSON", "too deep"],
+)
+def test_a_parameter_that_kubectl_left_out_is_named(healthy: Terminal, applied: str, warns: bool) -> None:
+    made = run("n-null", "Completed", spec={"parameters": {"ratio": 1, "kept": None}})
+    made["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": applied}
+    healthy.cluster.runs["team", "n-null"] = made
+    said = healthy("doctor --no-trial")
+    assert ("TaskRun 'n-null' was applied with null for 'limit'; kubectl apply leaves null out" in said.out) is warns
+    assert said.status == 0

@@ -13,6 +13,7 @@ from tests.unit.sdk.cli.test_run import FLOWS, flows  # noqa: F401 - a fixture
 
 from podtask.cli.common.in_cluster import PARAMETERS_LIMIT, SOURCE_LIMIT
 from podtask.engine.flow_engine import run_id_of
+from podtask_runner.bundle import archive
 
 PUBLISHED = {("podtask-system", "podtask-client"): {"data": {"driverImage": "podtask/operator:0.1.0"}}}
 
@@ -38,6 +39,16 @@ def test_a_flow_of_a_module_is_imported_in_the_drivers_image(flows: Terminal) ->
     made = next(iter(flows.cluster.runs.values()))
     assert made["spec"]["task"]["source"].startswith("from some_flows import broken\n")
     assert made["spec"]["image"] == "registry.example/own"
+
+
+def test_modules_that_the_file_imports_travel_beside_it(flows: Terminal) -> None:  # noqa: F811
+    Path("helping.py").write_text("RATE = 1\n")
+    Path("with_helper.py").write_text(f"import helping\n{FLOWS}")
+    said = flows("run with_helper.py:doubled --param x=2 --in-cluster --image i")
+    assert said.status == 0, said.err
+    ((namespace, _), made), *_ = flows.cluster.runs.items()
+    data = flows.store.get(f"{namespace}/blobs/{made['spec']['task']['bundle']['digest']}")
+    assert archive.read(data).files["helping.py"] == b"RATE = 1\n"
 
 
 def test_waiting_for_a_driver_ends_with_its_outcome(flows: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -220,3 +220,40 @@ def test_a_flow_run_has_each_line_behind_its_run(podtask: Terminal) -> None:
 @pytest.mark.parametrize("line", ["-f --tail 3 x", "--attempt 1 --all-attempts x", "--flow-run r x", "--attempt 0 x"])
 def test_options_that_do_not_go_together(podtask: Terminal, line: str) -> None:
     assert podtask(f"logs {line}").status == 2
+
+
+@pytest.mark.parametrize(
+    "owners", [[], [{"controller": True, "uid": "uid-of-an-earlier-run"}], [{"controller": False, "uid": "uid-load"}]]
+)
+@pytest.mark.parametrize("state", ["Running", "Completed"])
+def test_the_log_of_another_objects_pod_is_not_the_runs(
+    podtask: Terminal, state: str, owners: list[dict[str, object]]
+) -> None:
+    """An orphan of an earlier run of the name, or a pod that somebody made."""
+    podtask.cluster.add(run("load", state))
+    podtask.cluster.pods["team", "load-1"] = {"metadata": {"ownerReferences": owners}}
+    podtask.cluster.logs["load-1"] = POD_LOG
+    for line in ("logs load", "logs load --tail 1"):
+        said = podtask(line)
+        assert (said.status, said.out) == (0, "")
+        assert "pod 'load-1' belongs to another object than TaskRun 'load'" in said.err
+    assert "three" not in podtask("describe load").out
+
+
+def test_following_waits_for_the_runs_own_pod_and_says_whose_is_there(
+    podtask: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    podtask.cluster.add(run("load", "Running"))
+    podtask.cluster.pods["team", "load-1"] = {"metadata": {"ownerReferences": []}}
+    podtask.cluster.logs["load-1"] = POD_LOG
+    looks = []
+
+    def looked(_: float) -> None:
+        looks.append(1)
+        if len(looks) == 2:  # the other pod is gone, and its own one is there
+            podtask.cluster.pods["team", "load-1"] = {"spec": {}}
+
+    monkeypatch.setattr("podtask.cli.common.log_sources.time.sleep", looked)
+    said = podtask("logs load -f")
+    assert (said.out, said.err.count("belongs to another object")) == ("one\n\nthree\n", 1)
+    assert len(looks) == 2

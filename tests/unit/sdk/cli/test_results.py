@@ -11,7 +11,8 @@ import pytest
 from tests.unit.sdk.cli.conftest import Terminal
 from tests.unit.sdk.cli.runs import TRACEBACK, run
 
-from podtask_runner.serialization.pickling import dump_exception, dumps, serialize_result
+from podtask_runner.serialization.exceptions import dump_exception
+from podtask_runner.serialization.pickling import dumps, serialize_result
 
 
 def with_result(data: bytes, **more: object) -> dict[str, object]:

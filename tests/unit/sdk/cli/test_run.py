@@ -225,6 +225,14 @@ def test_taskruns_of_a_file_run_here_in_the_order_they_need(flows: Terminal) -> 
     assert flows(f"run -f {path} --local").out == "total Cached: 6\nfetch Completed: [0, 1, 2, 3]\n"
 
 
+def test_parameters_of_a_file_are_those_that_a_cluster_would_give(flows: Terminal) -> None:
+    source = "def main(limit=10, **values): return [repr(limit), *(repr(values[name]) for name in 'abc')]"
+    text = TASKRUNS.partition("---")[2].replace("def main(n): return [*range(n)]", source)
+    flows.file("runs.yaml", text.replace('{"n": 4}', "{limit: null, a: 1.0, b: 1e3, c: [0.5, 2.0]}"))
+    said = flows("run -f runs.yaml --local")
+    assert (said.status, said.out) == (0, 'fetch Completed: ["None", "1", "1000", "[0.5, 2]"]\n')
+
+
 def test_a_taskrun_without_a_key_runs_uncached_here_too_and_says_why(flows: Terminal) -> None:
     path = flows.file("moody.yaml", UNCACHED)
     for _ in range(2):

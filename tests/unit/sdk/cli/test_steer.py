@@ -206,6 +206,34 @@ def test_integers_are_read_as_kubectl_reads_them(podtask: Terminal, text: str, v
     assert podtask.cluster.written()[0][2]["spec"]["parameters"] == {"day": value}
 
 
+KEPT = {"1.0": 1, "1e3": 1000, "-0.0": 0, "1.5": 1.5, "1e21": 1e21, "9223372036854775807": 2**63 - 1, "true": True}
+REFUSED = {
+    "9223372036854775808": "keeps integers of 64 bits; it would arrive as a float of another value. Write it as text",
+    "-12345678901234567890123": "keeps integers of 64 bits",
+    ".nan": 'spec.parameters.day is .nan, which JSON and so Kubernetes does not have; write it as text (".nan")',
+    "[{x: -.inf}]": "spec.parameters.day[0].x is -.inf",
+}
+
+
+@pytest.mark.parametrize(("text", "value"), KEPT.items())
+def test_a_number_is_the_one_that_the_api_server_keeps(podtask: Terminal, text: str, value: object) -> None:
+    podtask.file("n.yaml", HELLO.replace("2026-01-02", text))
+    podtask("submit -f n.yaml")
+    found = podtask.cluster.written()[0][2]["spec"]["parameters"]["day"]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(("text", "sentence"), REFUSED.items())
+@pytest.mark.parametrize("line", ["submit -f n.yaml", "run -f n.yaml --local"])
+def test_a_number_that_kubernetes_does_not_keep_is_refused(
+    podtask: Terminal, line: str, text: str, sentence: str
+) -> None:
+    podtask.file("n.yaml", HELLO.replace("2026-01-02", text))
+    said = podtask(line)
+    assert (said.status, said.out, podtask.cluster.written()) == (1, "", [])
+    assert sentence in said.err
+
+
 def test_submit_and_wait_ends_with_the_outcome(podtask: Terminal) -> None:
     path = podtask.file("hello.yaml", HELLO)
     podtask.cluster.news = [("MODIFIED", run("hello", "Failed"))]

@@ -16,6 +16,7 @@ from podtask import backends, flow, task, unmapped
 from podtask.context import FLOW_RUN
 from podtask.core import clock
 from podtask.core.api.names import State
+from podtask.engine import registry
 from podtask.engine.submission import Together
 
 
@@ -30,6 +31,7 @@ class Slow(Stage):
     name = "slow"
     detachable = False
     remote = False
+    own_interpreter = False
     submits_at_once = 4
 
     def __init__(self, home: Path, meet: int = 1, bad: frozenset[int] = frozenset()) -> None:
@@ -61,7 +63,7 @@ def put(tmp_path: Path) -> Iterator[Any]:
         return backend
 
     yield use
-    backends._factories.pop("slow", None)
+    registry._factories.pop("slow", None)
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +153,7 @@ def test_an_interrupt_leaves_cancellations_that_nobody_answers_behind() -> None:
 class Ending:
     """A backend whose cancellations meet: none ends its run before `meet` are under way; `stuck` raises afterwards."""
 
-    name, detachable, remote, submits_at_once = "slow", False, False, 4
+    name, detachable, remote, own_interpreter, submits_at_once = "slow", False, False, False, 4
 
     def __init__(self, meet: int, stuck: str = "") -> None:
         self._meet = threading.Barrier(meet)

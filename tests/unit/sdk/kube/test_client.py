@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from podtask.cli.common.cluster import Cluster
 from podtask.kube.client import Api, Patience, connect
 from podtask.kube.errors import ClusterRefused, ClusterUnreachable
 
@@ -240,3 +241,30 @@ def test_a_kube_config_and_a_context_may_be_chosen(tmp_path: Any) -> None:
     assert (second.server, second.namespace) == ("http://two.example", "team")
     with pytest.raises(ClusterUnreachable, match=r"no usable kube config .*config\): .*elsewhere"):
         connect(str(path), "elsewhere")
+
+
+OUTSIDE = ["../../other/taskruns/hello", "..", "hello/status", "a%2Fb", ""]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_name_that_would_be_another_path_is_never_asked_for(scene: Scene, name: str) -> None:
+    commands = Cluster(scene.api, "team")
+    asked: list[Callable[[], object]] = [
+        lambda: scene.api.get_run("team", name),
+        lambda: scene.api.pod_log("team", name, None, 10, 1.0),
+        lambda: commands.change("team", name, cancel=True),
+        lambda: commands.remove("team", name),
+        lambda: commands.pod("team", name),
+        lambda: list(commands.log("team", name)),
+    ]
+    for ask in asked:
+        with pytest.raises(ClusterRefused, match="name of no object"):
+            ask()
+    scene.api.cancel_run("team", name)  # what cannot be there has ended
+    assert scene.asked == []
+
+
+def test_what_is_odd_in_a_name_stays_in_it(scene: Scene) -> None:
+    scene.script[:] = [says(404, {"reason": "NotFound", "message": 'taskruns "asb?x=1" not found'})]
+    assert scene.api.get_run("team", "asb?x=1") is None
+    assert scene.asked[0][1:3] == ("/apis/podtask.dev/v1alpha1/namespaces/team/taskruns/asb%3Fx%3D1", {})

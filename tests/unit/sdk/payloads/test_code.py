@@ -1,52 +1,24 @@
 """Code that arrives whole: packed in one fresh process, executed by the real runner in another that has no project.
 
-A driver is a script in a project folder; it packs as the Kubernetes backend does and writes payloads to a folder. The
-runner then starts elsewhere, without the project on its path, as in a pod.
+The driver and the pod: `tests.support.travel`. What the bundle does to a project: `test_project_travels`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import pytest
-from tests.unit.runner.harness import Attempt, Ran, inline
+from tests.support.travel import SDK, Lab, written
+from tests.unit.runner.harness import Attempt
 
-import podtask
 from podtask import Task
 from podtask.payloads.module_policy import Luggage, luggage_of
-from podtask_runner import protocol
 from podtask_runner.hashing import usage
 from podtask_runner.protocol import Verdict
 from podtask_runner.serialization import pickling
-from podtask_runner.serialization.by_value import Packing
 
-SDK = os.pathsep.join(
-    dict.fromkeys(str(Path(module.__file__ or "").parents[1]) for module in (podtask, cloudpickle, protocol))
-)
-PACK = """
-import json, pathlib, sys
-from podtask import Task
-from podtask.payloads.module_policy import Luggage
-from podtask.payloads.code import pickled_code
-from podtask_runner.serialization.pickling import dumps, loads
-
-def send(fn, *args, to=None, **options):
-    luggage = Luggage(**options)
-    packing = luggage.packing()
-    folder = pathlib.Path(to or sys.argv[1])
-    folder.joinpath("code").write_bytes(pickled_code(Task(fn), packing))
-    folder.joinpath("inputs").write_bytes(dumps((args, {}), packing=packing))
-    told = {"by_name": sorted(packing.by_name), "imported": sorted(packing.imported_elsewhere())}
-    folder.joinpath("packing.json").write_text(json.dumps(told))
-"""
 SHOP = {
     "shop/__init__.py": "RATE = 2\n",
     "shop/models.py": """
@@ -136,47 +108,6 @@ SHOP["shop/deep/__init__.py"] = """
 del SHOP["shop/deep/helper.py"]
 
 
-def written(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-    return folder
-
-
-@dataclass
-class Lab:
-    """A project, a driver in it, and a pod without it."""
-
-    root: Path
-    attempt: Attempt
-    path: tuple[Path, ...] = ()
-
-    def send(self, script: str, *, cwd: Path | None = None, **environment: str) -> dict[str, Any]:
-        """Run the driver; what its packing met."""
-        project, out = self.root / "project", self.root / "out"
-        out.mkdir(exist_ok=True)
-        written(project, {"driver.py": PACK + textwrap.dedent(script)})
-        path = os.pathsep.join([SDK, *map(str, self.path)])
-        done = subprocess.run(
-            [sys.executable, str(project / "driver.py"), str(out)],
-            env={**os.environ, "PYTHONPATH": path, **environment},
-            cwd=cwd or project,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        told: dict[str, Any] = json.loads((out / "packing.json").read_text())
-        return told
-
-    def run(self) -> Ran:
-        """The real runner, which has no project."""
-        out = self.root / "out"
-        code = protocol.Code(shipped=inline((out / "code").read_bytes()))
-        return self.attempt.run(self.attempt.grants(code, inputs=inline((out / "inputs").read_bytes())))
-
-
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     written(tmp_path / "project", SHOP)
@@ -221,13 +152,6 @@ class TestOwnModules:
         met = lab.send("from shop import etl\nsend(etl.prepared)")
         assert lab.run().result.value == '"slowly"'
         assert met["imported"] == ["no_such_accelerator"]
-
-    def test_results_of_own_classes_are_opened_where_nobody_has_the_module(self, lab: Lab) -> None:
-        lab.send("from shop import etl\nsend(etl.makes, 3)")
-        ran = lab.run()
-        assert ran.outcome.outcome is Verdict.COMPLETED
-        assert "shop" not in sys.modules
-        assert pickling.loads(lab.attempt.path("result").read_bytes()).item.double() == 7
 
     def test_what_comes_back_to_its_driver_is_of_the_drivers_class(self, lab: Lab) -> None:
         script = """
@@ -377,6 +301,6 @@ def test_imports_are_found_in_code_with_more_names_than_a_byte_counts() -> None:
 def test_what_an_argument_needs_is_known() -> None:
     import numpy as np
 
-    packing = Packing(Luggage().travels)
+    packing = Luggage().packing()
     pickling.dumps(([np.arange(3)], {}), packing=packing)
     assert "numpy" in {name.partition(".")[0] for name in packing.by_name}

@@ -1,4 +1,4 @@
-"""The digest that guards a re-attached run, and the names that find it (design: architecture, SDK)."""
+"""The digest that guards a re-attached run, and the names that find it."""
 
 from __future__ import annotations
 

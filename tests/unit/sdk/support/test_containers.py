@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Any
 
 from podtask.support.containers import replaced
@@ -55,3 +56,31 @@ def test_everything_is_asked_for_in_its_order() -> None:
     asked: list[object] = []
     replaced([object, {"a": len, "b": (max,)}], lambda item: bool(asked.append(item)), str)
     assert asked == [object, len, max]
+
+
+@dataclass(frozen=True)
+class Node:
+    value: object
+    others: list[Any] = field(default_factory=list)
+
+
+def in_objects(value: Any) -> Any:
+    return replaced(value, lambda item: isinstance(item, Old), lambda _: "new", objects=True)
+
+
+def test_objects_that_know_each_other_know_the_copies() -> None:
+    parent, plain = Node(1), Node(2)
+    child = Node(Old(), [parent, plain])
+    parent.others.append(child)
+    made = in_objects(parent)
+    assert made.others[0].value == "new"
+    assert made.others[0].others[0] is made
+    assert made.others[0].others[1] is plain
+    assert parent.others == [child]
+
+
+def test_an_object_that_holds_nothing_old_stays_that_object() -> None:
+    node = Node(1)
+    node.others.append(node)
+    assert in_objects([node])[0] is node
+    assert new_for_old([Node(Old()), Old()])[0].value != "new"

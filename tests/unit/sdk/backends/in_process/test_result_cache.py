@@ -11,7 +11,7 @@ from podtask import flow, register_hasher, task
 from podtask.backends.in_process.result_cache import Shelf
 from podtask.backends.in_process.single_flight import Flights
 from podtask.tasks import task_input_hash
-from podtask_runner.hashing.encoder import REGISTERED
+from podtask_runner.hashing.tokens import REGISTERED
 
 FACTOR = 2
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from podtask import Task
 from podtask.context import FlowRunInfo
+from podtask.engine.task_result import load
 from podtask.kube.errors import ClusterRefused
 from podtask.model.task_run import RunKey, TaskRun
 from podtask.payloads.arguments import bind, prepare
@@ -46,7 +47,7 @@ def run_of(
     inputs = prepare(task.name, bind(task.signature, args, kwargs), lambda _: None)
     flow = FlowRunInfo(FLOW_RUN, "etl-6f0ceff0", "etl")
     key = RunKey(FLOW_RUN, task.task_key, number)
-    return TaskRun(key, task, inputs, flow=flow, backend=backend, wait_for=wait_for, tags=tags | task.tags)
+    return TaskRun(key, task, inputs, flow=flow, backend=backend, load=load, wait_for=wait_for, tags=tags | task.tags)
 
 
 def result(value: str) -> dict[str, Any]:

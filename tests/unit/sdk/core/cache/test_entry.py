@@ -31,7 +31,9 @@ ENTRY = CacheEntry(
 )
 
 TEXTS = st.text(max_size=4)
-COMPONENTS = st.builds(Components, TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=3), st.none() | TEXTS)
+COMPONENTS = st.builds(
+    Components, TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=3), st.none() | TEXTS, st.none() | TEXTS
+)
 
 
 def test_a_key_is_versioned_and_stays_what_it_is() -> None:
@@ -52,6 +54,9 @@ def test_different_components_have_different_keys_and_equal_ones_the_same(one: C
         (Components("a", {}, None), Components("a", {}, "")),
         (Components("a", {"b": "c"}, None), Components("a", {}, "b")),
         (Components("1:a"), Components("a")),
+        (Components("a", {}, None, "b"), Components("a", {}, "b")),
+        (Components("a", {}, None, "b"), Components("a", {"environment": "b"})),
+        (Components("a", {}, None, ""), Components("a")),
     ],
 )
 def test_no_part_runs_into_the_next(one: Components, other: Components) -> None:
@@ -188,6 +193,12 @@ def test_times_of_other_writers_are_read() -> None:
         {"components": {"arguments": {}}}, {"createdAt": None}, {"createdAt": "yesterday"}, {"createdAt": 5},
         {"createdAt": "2026-01-02T03:04:05"}, {"expiresAt": "never"}, {"expiresAt": "2026-01-02T03:04:05"},
         {"value": 42}, {"inline": []}, {"contentHash": {}},
+        {"producer": {"taskRun": "r", "uid": "u", "attempt": 10**300}},
+        {"producer": {"taskRun": "r", "uid": "u", "attempt": 2**31}},
+        {"producer": {"taskRun": "r" * 254, "uid": "u", "attempt": 1}}, {"size": 2**63}, {"size": 10**300},
+        {"serializer": "x" * 257}, {"contentHash": "x" * 257}, {"value": "1" * 8193}, {"inline": "A" * 8193},
+        {"key": "k" * 1025}, {"etag": "e" * 1025}, {"expiresAt": "9999-12-31T23:59:59-14:00"},
+        {"createdAt": "0001-01-01T00:00:00+14:00"},
     ],
 )  # fmt: skip
 def test_an_odd_pointer_is_a_value_error(change: dict[str, Any]) -> None:

@@ -121,3 +121,10 @@ def test_what_is_too_large_is_forgotten_the_oldest_first() -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"runs": 1}', b'{"runs": [{"taskRun": "a"}]}', b"[" * 100_000])
 def test_whatever_is_odd_about_the_document_is_no_error(data: bytes) -> None:
     assert load_recent(data) == ()
+
+
+def test_an_environment_that_changed_is_named() -> None:
+    before, after = replace(BASE, environment="sha256:1"), replace(BASE, environment="sha256:2")
+    assert explain(before, after).startswith("environment (spec.env) changed; ")
+    assert explain(BASE, after).startswith("environment (spec.env) changed; ")
+    assert why_missed(after, [Earlier("one", before)]) is not None

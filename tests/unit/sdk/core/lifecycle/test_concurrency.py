@@ -34,6 +34,12 @@ def line_of(line: Slots[str], **waiting: tuple[Name, ...]) -> None:
         line.wait(key, age(number), key, needs)
 
 
+def test_a_run_under_no_limit_sees_none_however_many_wait() -> None:
+    line = slots(gpu=0)
+    line_of(line, a=(GPU,), b=(GPU,))
+    assert line.seen_by("c", age(9), "c", ()) == ()
+
+
 @pytest.mark.parametrize(
     ("told", "namespace", "tags", "over"),
     [

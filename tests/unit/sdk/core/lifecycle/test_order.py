@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from tests.support.lifecycle_builders import HIT, at, awaiting, over, pod, running, seen, upstream, waiting
+from tests.support.lifecycle_builders import HIT, at, awaiting, over, pod, running, said_, seen, upstream, waiting
 from tests.unit.sdk.core.lifecycle.cases.case import CACHE, FINISHED, INVALID, VIEW, limit
 
 from podtask.core.api.names import State
@@ -22,13 +22,17 @@ from podtask.core.lifecycle.model import Observed, Policy, Presence
 from podtask_runner.protocol import Verdict
 
 NOW = 50.0
+STORED = said_(Verdict.COMPLETED)
 PODS = {
     "none": {"presence": Presence.ABSENT},
     "to be posted": {"presence": Presence.UNPOSTED},
     "expected": {"presence": Presence.EXPECTED},
+    "late": {"presence": Presence.LATE, "late_until": at(36)},
     "foreign": {"presence": Presence.FOREIGN},
     "waits": {"pod": waiting()},
     "runs": {"pod": pod()},
+    "has stored its result": {"pod": pod(stopping=True, gone_by=at(1)), "stored": STORED},
+    "has stored it, and waits as far as the watch knows": {"pod": waiting(), "stored": STORED},
     "is to be gone": {"pod": pod(stopping=True, gone_by=at(1))},
     "waits and is to be gone": {"pod": waiting(stopping=True, gone_by=at(1))},
     "ended": {"pod": over(Verdict.FAILED)},
@@ -47,6 +51,11 @@ ORDER: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         ("cancelled", *(gate for gate in GATES if gate != "delayed")),
         "an end is written once, whatever is asked for afterwards",
     ),
+    (
+        ("stored_result",),
+        ("lost_node", "cancelled", "past_deadline", "waiting_pod", "running_pod", "ended_attempt"),
+        "a stored result is success, whatever happens to the pod afterwards",
+    ),
     (("lost_node",), ("cancelled", "past_deadline"), "what cannot be stopped is removed, whoever wants it to stop"),
     (("lost_node",), ("waiting_pod", "running_pod"), "what its node says is old news"),
     (("cancelled",), ("past_deadline",), "who cancels wants Cancelled"),
@@ -57,7 +66,11 @@ ORDER: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("cancelled", "past_deadline"), ("ended_attempt",), "what is stopped first is judged when it has ended"),
     (ALIVE, ("ended_attempt",), "what is alive is not judged"),
     (("lost_node",), ("ended_attempt",), "a pod is judged when it is gone"),
-    (("lost_node", *ALIVE, "ended_attempt"), STANDING, "what runs or ended comes before what may start"),
+    (
+        ("stored_result", "lost_node", *ALIVE, "ended_attempt"),
+        STANDING,
+        "what runs or ended comes before what may start",
+    ),
     (("invalid",), GATES[1:], "no waiting cures an invalid spec"),
     (("suspended",), GATES[2:], "a suspended run starts, ends and looks up nothing"),
     (("upstream",), ("cached",), "a key is made of upstream results"),
@@ -117,7 +130,7 @@ def test_of_two_rules_that_could_answer_the_earlier_one_does(pair: tuple[str, st
 
 def test_the_order_is_the_design() -> None:
     assert [rule.__name__ for rule in RULES] == [
-        "finished", "lost_node", "cancelled", "past_deadline",
+        "finished", "stored_result", "lost_node", "cancelled", "past_deadline",
         "pod_to_come", "waiting_pod", "running_pod", "ended_attempt",
         "invalid", "suspended", "upstream", "cached", "delayed", "queued", "due",
     ]  # fmt: skip

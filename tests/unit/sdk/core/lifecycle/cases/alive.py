@@ -17,6 +17,23 @@ CASES: dict[str, Case] = {
     "a pod whose POST was accepted is expected and looked up after 30 s": Case(
         seen(running(), presence=Presence.EXPECTED), 1, "pod_to_come", writes=False, again=at(31)
     ),
+    "a pod whose POST may still be on its way from an operator that died is waited for": Case(
+        seen(running(), presence=Presence.LATE, late_until=at(36)), 1, "pod_to_come", writes=False, again=at(36)
+    ),
+    "suspending does not make its number free": Case(
+        seen(running(), presence=Presence.LATE, late_until=at(36), policy=Policy(suspend=True)),
+        1,
+        "pod_to_come",
+        writes=False,
+        again=at(36),
+    ),
+    "nor does cancelling": Case(
+        seen(running(), presence=Presence.LATE, late_until=at(36), policy=Policy(cancel=True)),
+        1,
+        "pod_to_come",
+        writes=False,
+        again=at(36),
+    ),
     "a refused POST is told in the server's words and tried again": Case(
         seen(running(), presence=Presence.UNPOSTED, refusal=refusal()),
         10,
@@ -72,6 +89,31 @@ CASES: dict[str, Case] = {
         Reason.SUSPENDED,
         has={"disruptions_used": 0},
         last={"number": 1, "outcome": Ended.DISRUPTION, "pod_uid": None},
+    ),
+    # a live pod whose runner says that its result is stored
+    "a stored result ends the run while its pod still leaves": Case(
+        seen(running(), pod=pod(), stored=said_(Verdict.COMPLETED)),
+        1,
+        "stored_result",
+        State.COMPLETED,
+        Reason.COMPLETED,
+        last={"outcome": Ended.COMPLETED, "pod_uid": "pod-1", "exit_code": None},
+    ),
+    "a stored result counts although the watch has not told yet that the container runs": Case(
+        seen(running(), pod=waiting(), stored=said_(Verdict.COMPLETED)), 1, "stored_result", State.COMPLETED
+    ),
+    "a stored result wins against a cancel that comes later": Case(
+        seen(running(), policy=Policy(cancel=True), pod=pod(), stored=said_(Verdict.COMPLETED)),
+        1,
+        "stored_result",
+        State.COMPLETED,
+    ),
+    "a stored failure of a live pod is judged when the pod has ended, not before": Case(
+        seen(running(), policy=Policy(retries=1), pod=pod(), stored=said_(Verdict.FAILED)),
+        1,
+        "running_pod",
+        writes=False,
+        again=at(4),
     ),
     # 3. a live pod
     "a pod that waits is not told of within three seconds": Case(

@@ -1,0 +1,129 @@
+"""The watches' events, and nothing else: each handler takes the object in and names the TaskRun to look at.
+
+No branch on create, update or delete beyond "gone"; no finalizers, no annotations: both kopf storages are no-ops.
+Before: `watches` (the thread kopf lives in) for TaskRuns, `podwatch` for pods. Next: `queue`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from podtask.core.api.names import GROUP, PLURAL, VERSION
+from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.kube.client import FULL_PAGE
+from podtask_operator.task_runs.key import Key
+
+log = logging.getLogger(__name__)
+
+ADDED = "ADDED"
+DELETED = "DELETED"
+
+REOPEN = 120
+"""Seconds after which the server ends a watch, and it is opened anew: a sign of life also where nothing happens."""
+
+WATCH_BACKOFFS = (0.5, 1, 1, 2, *[3] * 20)
+"""Seconds between tries to reach the API server; after the last one kopf ends, and `supervise` starts it again."""
+
+WORKER_IDLE = 0.1
+"""Seconds that kopf keeps a worker for an object of which nothing more comes: with its own 5 s, ten thousand workers
+were alive after the first list, and 170 MB never came back."""
+
+Event = dict[str, Any]
+
+
+class Intake:
+    """Takes events into the mirror; `wake` puts a key on the queue. Runs in the operator's own loop."""
+
+    def __init__(self, mirror: Mirror, wake: Callable[[Key], None]) -> None:
+        self._mirror = mirror
+        self._wake = wake
+
+    def task_run(self, event: Event) -> None:
+        """A TaskRun is there, changed or gone."""
+        try:
+            self._task_run(event["type"], event["object"])
+        except Exception:  # one poison object must never stop the others
+            log.exception("an event of a TaskRun could not be read")
+
+    def pod(self, event: Event) -> None:
+        """A pod of ours is there, changed or gone."""
+        try:
+            take = self._mirror.forget_pod if event["type"] == DELETED else self._mirror.put_pod
+            key = take(event["object"])
+            if key is not None:
+                self._wake(key)
+        except Exception:
+            log.exception("an event of a pod could not be read")
+
+    def _task_run(self, kind: str | None, obj: Any) -> None:
+        key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        if kind == DELETED:
+            for other in (key, *self._mirror.forget_run(key, obj["metadata"]["uid"])):
+                self._wake(other)
+        elif self._mirror.put_run(obj) is not None:
+            self._wake(key)
+
+
+class NoProgress(kopf.ProgressStorage):
+    """kopf keeps nothing on our objects."""
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was kept."""
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """Nothing to remove."""
+
+    def touch(self, **_: Any) -> None:
+        """Nothing to wake by."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """The essence is empty already."""
+        return essence
+
+
+class NoDiffBase(kopf.DiffBaseStorage):
+    """kopf compares nothing; `build` would copy every object twice for that."""
+
+    def build(self, **_: Any) -> Any:
+        """No essence, no diff."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing was kept."""
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
+def registry(task_run: Callable[[Event], None]) -> kopf.OperatorRegistry:
+    """The watch of TaskRuns, with whom to tell."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
+    async def on_task_run(event: Any, **_: Any) -> None:
+        task_run(event)
+
+    return handlers
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """kopf as an event source: no posting, no storages."""
+    ours = kopf.OperatorSettings()
+    ours.posting.enabled = False
+    ours.persistence.progress_storage = NoProgress()
+    ours.persistence.diffbase_storage = NoDiffBase()
+    ours.watching.chunk_size = FULL_PAGE
+    ours.watching.server_timeout = REOPEN
+    ours.queueing.idle_timeout = WORKER_IDLE
+    ours.scanning.disabled = True
+    ours.networking.request_timeout = 60
+    # kopf's own pauses grow to half a minute, in which the operator would be deaf to an API server that is back.
+    ours.networking.error_backoffs = WATCH_BACKOFFS
+    return ours

@@ -1,0 +1,1 @@
+"""`spec.podTemplate`: what users may add to a pod, by allow-list."""

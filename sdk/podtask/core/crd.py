@@ -1,0 +1,245 @@
+"""From the models to the CustomResourceDefinition: a structural schema with CEL rules, small enough to read.
+
+Pydantic speaks JSON Schema; Kubernetes wants a structural schema (no `$ref`, no `anyOf` with null, OpenAPI 3.0
+bounds). The transform is `structural`; the rules people meet as sentences are in `_spec_rules` and `_root_rules`.
+`python -m podtask.core.crd` prints the YAML that is committed under `crds/` (a test fails on drift).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from podtask.core.api.names import CATEGORY, CRD_NAME, GROUP, KIND, NAME_LIMIT, PLURAL, SHORT_NAME, VERSION
+from podtask.core.api.spec import MUTABLE, TaskRunSpec
+from podtask.core.api.status import ATTEMPTS_KEPT
+from podtask.core.lifecycle.rendering import StatusView
+
+Schema = dict[str, Any]
+
+STATUS_LIMITS = {"message": 2048, "value": 8192, "inline": 8192, "traceback": 8192, "cure": 1024}
+"""Characters of free text in the status; everything else there is short by nature."""
+
+
+def crd() -> Schema:
+    """The CustomResourceDefinition as a plain dict, ready for YAML."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": CRD_NAME},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": [SHORT_NAME],
+                "categories": [CATEGORY],
+            },
+            "scope": "Namespaced",
+            "versions": [_version()],
+        },
+    }
+
+
+def _version() -> Schema:
+    return {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "selectableFields": [{"jsonPath": ".status.state"}],
+        "additionalPrinterColumns": [
+            _column("State", ".status.state", "What it is doing, or how it ended."),
+            _column("Attempt", ".status.attempt", "User attempt, of how many."),
+            _column("Cache", ".status.cache.outcome", "Hit, Miss, Waiting or Off."),
+            _column("Reason", ".status.reason", "Why it is in this state.", wide=True),
+            _column("Node", ".status.attempts[-1:].node", "Node of the newest pod.", wide=True),
+            _column("Duration", ".status.duration", "Time from the first attempt to the end.", wide=True),
+            _column("Task", ".spec.task.name", "Name of the task.", wide=True),
+            _column("FlowRun", r".metadata.labels.podtask\.dev/flow-run", "Flow run it belongs to.", wide=True),
+            {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        ],
+        "schema": {"openAPIV3Schema": _root()},
+    }
+
+
+def _column(name: str, path: str, description: str, *, wide: bool = False) -> Schema:
+    column = {"name": name, "type": "string", "jsonPath": path, "description": description}
+    return {**column, "priority": 1} if wide else column
+
+
+def _root() -> Schema:
+    spec = structural(TaskRunSpec.model_json_schema(by_alias=True))
+    status = structural(TypeAdapter(StatusView).json_schema(by_alias=True, mode="validation"))
+    _bound_texts(status)
+    spec["x-kubernetes-validations"] = _spec_rules(spec)
+    spec["properties"]["task"]["x-kubernetes-validations"] = [
+        _rule(
+            "[has(self.source), has(self.entrypoint), has(self.code)].filter(given, given).size() == 1",
+            "give exactly one of source, entrypoint and code",
+        )
+    ]
+    payload = _rule("has(self.digest) != has(self.inline)", "give exactly one of digest and inline")
+    task = spec["properties"]["task"]["properties"]
+    for holder in (task["code"], task["bundle"], task["overlay"], spec["properties"]["inputs"]):
+        holder["x-kubernetes-validations"] = [payload]
+    _list_map(status["properties"]["conditions"], "type")
+    _list_map(status["properties"]["attempts"], "number")
+    status["properties"]["attempts"]["maxItems"] = ATTEMPTS_KEPT
+    status["properties"]["attempts"]["items"]["x-kubernetes-validations"] = [
+        _rule(
+            "!has(oldSelf.outcome) || (has(self.outcome) && self.outcome == oldSelf.outcome)",
+            "a judged attempt never changes",
+        )
+    ]
+    return {
+        "type": "object",
+        "description": "A TaskRun is one call of a Python task: a pod per attempt, the result in the bucket.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+        "x-kubernetes-validations": _root_rules(),
+    }
+
+
+def _rule(rule: str, message: str) -> Schema:
+    return {"rule": rule, "message": message}
+
+
+def _spec_rules(spec: Schema) -> list[Schema]:
+    """Every field is immutable but the few that steer; a plain comparison would miss a field that comes or goes."""
+    rules = []
+    for name in spec["properties"]:
+        if name in MUTABLE:
+            continue
+        # A map of anything has no type in CEL; its values are compared all the same, and keys that come or go are seen.
+        new, old = ("dyn(self)", "dyn(oldSelf)") if _open(spec["properties"][name]) else ("self", "oldSelf")
+        same = f"has({new}.{name}) == has({old}.{name}) && (!has({new}.{name}) || {new}.{name} == {old}.{name})"
+        rules.append(_rule(same, f"spec.{name} is immutable: create a TaskRun under another name instead"))
+    rules.append(_rule("!oldSelf.cancel || self.cancel", "spec.cancel is one way: a cancelled run stays cancelled"))
+    return rules
+
+
+def _open(node: Schema) -> bool:
+    return bool((node.get("additionalProperties") or {}).get("x-kubernetes-preserve-unknown-fields"))
+
+
+def _root_rules() -> list[Schema]:
+    """At the root, because a rule on `status` alone is bypassed by setting status to null."""
+    ended = "has(oldSelf.status) && has(oldSelf.status.finishedAt)"
+    keep = " && ".join(
+        [
+            "has(self.status)",
+            "has(self.status.finishedAt) && self.status.finishedAt == oldSelf.status.finishedAt",
+            "self.status.state == oldSelf.status.state",
+            "has(self.status.result) == has(oldSelf.status.result)",
+            "(!has(self.status.result) || self.status.result.digest == oldSelf.status.result.digest)",
+        ]
+    )
+    counted = "has(oldSelf.status) && has(oldSelf.status.attemptsTotal)"
+    grows = " && ".join(
+        [
+            "has(self.status) && has(self.status.attemptsTotal)",
+            "self.status.attemptsTotal >= oldSelf.status.attemptsTotal",
+        ]
+    )
+    listed = "has(oldSelf.status) && has(oldSelf.status.attempts)"
+    stays = " && ".join(
+        [
+            "has(self.status) && has(self.status.attempts) && has(self.status.attemptsTotal)",
+            f"oldSelf.status.attempts.all(old, old.number <= self.status.attemptsTotal - {ATTEMPTS_KEPT}"
+            " || self.status.attempts.exists(new, new.number == old.number))",
+        ]
+    )
+    return [
+        _rule(
+            f"self.metadata.name.size() <= {NAME_LIMIT}",
+            f"metadata.name may have at most {NAME_LIMIT} characters, because pods are named <name>-<attempt>",
+        ),
+        _rule(f"!({ended}) || ({keep})", "a finished TaskRun never changes its end"),
+        _rule(f"!({counted}) || ({grows})", "attempts are appended, never removed"),
+        _rule(f"!({listed}) || ({stays})", "attempts are appended, never removed"),
+    ]
+
+
+def structural(schema: Schema) -> Schema:
+    """A JSON Schema of pydantic as a Kubernetes structural schema. Raises `ValueError` for what cannot be one."""
+    return _convert(schema, schema.get("$defs", {}), ())
+
+
+_DROPPED = {"title", "$defs", "additionalProperties", "discriminator", "examples", "default"}
+_RENAMED = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+
+
+def _convert(node: Schema, defs: Schema, seen: tuple[str, ...]) -> Schema:
+    if "$ref" in node:
+        name = node["$ref"].rsplit("/", 1)[-1]
+        if name in seen:
+            raise ValueError(f"recursive model {name}: a structural schema has no references")
+        beside = {key: node[key] for key in ("description", "default") if node.get(key) not in (None, {}, [])}
+        return {**_convert(defs[name], defs, (*seen, name)), **beside}
+    if node.get("x-kubernetes-int-or-string"):
+        described = {"description": node["description"]} if "description" in node else {}
+        return {**described, "x-kubernetes-int-or-string": True}
+    if "anyOf" in node:
+        options = [option for option in node["anyOf"] if option.get("type") != "null"]
+        if len(options) != 1:
+            raise ValueError(f"a union is not structural: {json.dumps(node)[:200]}")
+        merged = {**options[0], **{key: value for key, value in node.items() if key != "anyOf"}}
+        return _convert(merged, defs, seen)
+    return _plain(node, defs, seen)
+
+
+def _plain(node: Schema, defs: Schema, seen: tuple[str, ...]) -> Schema:
+    out: Schema = {}
+    for key, value in node.items():
+        if key in _RENAMED:
+            out[_RENAMED[key]], out[key] = value, True
+        elif key == "const":
+            out["enum"] = [value]
+        elif key == "properties":
+            out[key] = {name: _convert(child, defs, seen) for name, child in value.items()}
+        elif key == "items":
+            out[key] = _convert(value, defs, seen)
+        elif key not in _DROPPED:
+            out[key] = value
+    more = node.get("additionalProperties")
+    if isinstance(more, dict):
+        out["additionalProperties"] = _convert(more, defs, seen)
+    default = node.get("default")
+    if default not in (None, [], {}, ""):
+        out["default"] = default
+    return out
+
+
+def _bound_texts(node: Schema) -> None:
+    for name, child in node.get("properties", {}).items():
+        if child.get("type") == "string" and "enum" not in child and child.get("format") is None:
+            child["maxLength"] = STATUS_LIMITS.get(name, 1024)
+        _bound_texts(child)
+        if "items" in child:
+            child["maxItems"] = 1000
+            _bound_texts(child["items"])
+    for text in (node.get("properties") or {}).values():
+        text.pop("default", None)  # a default would appear in every status and cost bytes
+
+
+def _list_map(node: Schema, key: str) -> None:
+    node["x-kubernetes-list-type"] = "map"
+    node["x-kubernetes-list-map-keys"] = [key]
+
+
+if __name__ == "__main__":
+    import yaml
+
+    yaml.safe_dump(crd(), sys.stdout, sort_keys=False, width=120, allow_unicode=True)

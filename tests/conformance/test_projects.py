@@ -1,0 +1,80 @@
+"""A real project is the same on every backend, however its flow is started (`tests.support.project`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support import project
+from tests.support.travel import written
+
+WAYS = {
+    "script": ["run.py"],
+    "module": ["-m", "acme.flows"],
+    "pytest": ["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "checks"],
+    "command": ["-m", "podtask.cli", "run", "src/acme/flows.py:report", "--param", "region=us"],
+}
+
+
+def report(folder: Path, command: list[str]) -> str:
+    """What the driver prints."""
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PODTASK_PROGRESS": "off"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_project_of_many_modules_is_itself(backend: str, tmp_path: Path, way: str) -> None:
+    del backend
+    folder = project.write(tmp_path / "project")
+    said = report(folder, WAYS[way])
+    if way == "command":
+        answer = json.loads(said[said.index("{") :])
+    else:
+        answer = json.loads(next(line for line in said.splitlines() if line.startswith("REPORT "))[7:])
+    assert answer == project.expected()
+
+
+SETTINGS = {
+    "conf.py": "RATE = 0.1\n\n\ndef rate():\n    return RATE\n",
+    "run.py": """
+        import sys
+
+        from podtask import flow, task, task_input_hash
+
+        import conf
+
+
+        @task(cache_key_fn=task_input_hash)
+        def rate():
+            return conf.rate()
+
+
+        @flow
+        def main():
+            conf.RATE = float(sys.argv[1])
+            future = rate()
+            print(future.wait().name, future.result())
+
+
+        main()
+        """,
+}
+
+
+def test_a_setting_changed_at_run_time_is_what_the_task_sees_and_what_its_key_is_made_of(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = written(tmp_path / "project", SETTINGS)
+    answers = [report(folder, ["run.py", value]).strip() for value in ("0.5", "0.7", "0.5")]
+    assert answers == ["Completed 0.5", "Completed 0.7", "Cached 0.5"]
+    if backend == "process":  # the two share a home, and so a cache
+        monkeypatch.setenv("PODTASK_BACKEND", "local")
+        assert report(folder, ["run.py", "0.7"]).strip() == "Cached 0.7"
