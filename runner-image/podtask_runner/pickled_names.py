@@ -7,6 +7,7 @@ that wrote them, so the names here are part of the wire format, like `podtask_ru
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
@@ -168,3 +169,136 @@ def registering(dispatching: Any, registered: dict[type, Callable[..., Any]]) ->
     for kind, function in registered.items():
         dispatching.register(kind, function)
     return functools.update_wrapper(dispatching, registered[object])
+
+
+def definitions() -> Any:
+    """What a script defined, to be opened where somebody needs it."""
+    from podtask_runner.script.definitions import Opened
+
+    return Opened()
+
+
+def defined(opened: Any, chunk: bytes, who: tuple[str, str, str, str], number: int) -> object:
+    """A class, a function or a constant of a script: the reader's own, or one made of the definitions."""
+    from podtask_runner.script.identity import Identity
+
+    return opened.get(chunk, Identity(*who), number)
+
+
+def made_class(who: tuple[str, str, str, str], *parts: Any) -> type:
+    """A class before what refers to it."""
+    from podtask_runner.script import classes
+    from podtask_runner.script.identity import Identity
+
+    return classes.made(Identity(*who), *parts)
+
+
+def filled_class(kind: type, content: dict[str, Any]) -> None:
+    """The class gets what refers to it."""
+    from podtask_runner.script import classes
+
+    classes.filled(kind, content)
+
+
+def made_function(
+    code: types.CodeType,
+    copied: dict[str, Any],
+    script: str | None,
+    names: tuple[str, ...],
+    who: tuple[str, str, str, str],
+    cells: tuple[types.CellType, ...] | None,
+) -> types.FunctionType:
+    """A function before what it refers to."""
+    from podtask_runner.script import functions
+    from podtask_runner.script.identity import Identity
+
+    return functions.made(code, copied, script, names, Identity(*who), cells)
+
+
+def filled_function(fn: types.FunctionType, content: tuple[Any, ...]) -> None:
+    """The function gets what it refers to."""
+    from podtask_runner.script import functions
+
+    functions.filled(fn, content[0], content[1], whole=len(content) == 2)
+
+
+def empty_cell() -> types.CellType:
+    """A cell of a closure, before its content is known."""
+    return types.CellType()
+
+
+def member(kind: Any, name: str | None, value: Any) -> Any:
+    """The member of an enum, by name and value; a combination of flags by its value."""
+    found = kind._member_map_.get(name)
+    if found is not None and (found._value_ is value or found._value_ == value or value != value):
+        return found
+    return kind(value)
+
+
+def own(who: tuple[str, str, str, str], script: str | None, make: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """A constant of a script: the reader's own, or a new one."""
+    from podtask_runner.script import definitions, identity, main_module
+
+    found = identity.find(identity.Identity(*who))
+    if found is None:
+        found = make(*args)
+        definitions.begin(found)
+        if "." not in who[1] and who[1]:
+            main_module.install(script, who[1], found)
+    return found
+
+
+def at_home(
+    module: str, make: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any] | None = None
+) -> Any:
+    """A type variable or alias that says which module it is of."""
+    found = make(*args, **(keywords or {}))
+    with contextlib.suppress(AttributeError):  # else it is of where it is made
+        found.__module__ = module
+    return found
+
+
+def filled_constant(obj: Any, content: tuple[dict[str, Any]]) -> None:
+    """The constant gets its attributes, if it was made just now."""
+    from podtask_runner.script import definitions
+
+    if definitions.finishes(obj):
+        obj.__dict__.update(content[0])
+
+
+def new_type(name: str, module: str, supertype: Any) -> Any:
+    """A `typing.NewType`."""
+    import typing
+
+    make: Any = typing.NewType
+    found = make(name, supertype)
+    found.__module__ = module
+    return found
+
+
+def alias(name: str, module: str) -> Any:
+    """A type alias of Python 3.12, before its value is known: it may refer to itself."""
+    values = {"__name__": module, "held": {}}
+    exec(f"type {name} = held['value']", values)  # noqa: S102 - a name that was one in the script
+    found: Any = values[name]
+    _HELD[id(found)] = values["held"]
+    return found
+
+
+_HELD: dict[int, Any] = {}
+"""Where aliases that have no value yet read it."""
+
+
+def filled_alias(found: Any, content: tuple[Any]) -> None:
+    """The alias gets its value, if it was made just now."""
+    held = _HELD.pop(id(found), None)
+    if held is not None:
+        held["value"] = content[0]
+
+
+def filled_dispatching(function: Any, registered: dict[type, Callable[..., Any]]) -> None:
+    """The dispatching function gets its implementations, if it was made just now."""
+    from podtask_runner.script import definitions
+
+    if definitions.finishes(function):
+        registering(function, registered)

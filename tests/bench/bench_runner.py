@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 from podtask_runner import protocol
-from podtask_runner.serialization import header, pickling
+from podtask_runner.serialization import pickling
+from podtask_runner.storage.spool import digest
 
 ROUNDS = 40
 RUNNER = str(Path(protocol.__file__).parent.parent)
@@ -60,7 +61,7 @@ def attempt(code: protocol.Code, inputs: protocol.Blob | None = None, *, logs: b
 
 
 def inline(data: bytes) -> protocol.Blob:
-    return protocol.Blob(header.digest(data), len(data), inline=base64.b64encode(data).decode())
+    return protocol.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from tests.cluster.operator_process import RUNNERS, Operator, without_installed
 
 from podtask import TaskFuture, backends, flow, task
 from podtask.backends.kubernetes import manifest
+from podtask.engine import registry
 from podtask.kube import bucket_access, client
 from podtask.kube.bucket_access import NoBucket
 from podtask.kube.errors import ClusterRefused, ClusterUnreachable
@@ -47,7 +48,7 @@ def on_the_cluster(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PODTASK_HOME", str(tmp_path))  # a backend of the test's own
     monkeypatch.setenv("PODTASK_PROGRESS", "off")
     yield
-    backends.register("kubernetes", backends._factories["kubernetes"])  # lets go of the test's own
+    backends.register("kubernetes", registry._factories["kubernetes"])  # lets go of the test's own
 
 
 Account = Callable[..., Path]

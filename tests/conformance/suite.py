@@ -31,6 +31,7 @@ STRAIGHT = frozenset(
         "test_futures_in_containers_are_replaced_by_results_keys_too",
         "test_one_upstream_used_twice_is_one_object_for_the_task",
         "test_a_final_state_stands_for_its_result",
+        "test_slots_enums_and_tuples_come_back_as_what_they_are",
         "test_wait_for_orders_without_passing_data",
         "test_a_task_sees_its_run_its_flow_run_and_its_tags",
         "test_a_task_inside_a_task_fails_with_the_cure",

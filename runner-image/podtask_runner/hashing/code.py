@@ -11,6 +11,7 @@ and version. Own is what is neither in the standard library nor in site-packages
 
 from __future__ import annotations
 
+import ast
 import functools
 import sys
 import types
@@ -104,7 +105,7 @@ def class_parts(kind: type) -> Parts:
     for key, member in vars(kind).items():
         if methods[key]:
             live[key] = methods[key]
-        elif not _is_machinery(kind, key, member) and (_is_plain(member) or isinstance(member, type) or not resolved):
+        elif not _is_machinery(kind, key, member) and (is_plain(member) or isinstance(member, type) or not resolved):
             live[key] = member
     if tree is not None:
         known = {key for key, found in methods.items() if found}
@@ -114,6 +115,19 @@ def class_parts(kind: type) -> Parts:
         live.update(_stated(kind))
     facts = (name, sources.normal(tree) if tree is not None else "")
     return Parts(b"class", facts, live)
+
+
+def statement_of(kind: type) -> ast.AST | None:
+    """The class statement, where it can be found and its functions are still those of the text."""
+    methods = {key: [fn for fn in _functions(member) if _written(fn)] for key, member in vars(kind).items()}
+    tree = sources.class_tree(_file_of(kind, methods), kind.__qualname__)
+    own = [fn for found in methods.values() for fn in found if fn.__qualname__.startswith(f"{kind.__qualname__}.")]
+    return tree if all(sources.tree_of(fn.__code__, fn.__globals__) is not None for fn in own) else None
+
+
+def is_written(kind: type) -> bool:
+    """Whether a class is of the user's own code."""
+    return kind is not object and isinstance(kind.__module__, str) and modules.is_own(kind.__module__)
 
 
 def module_parts(name: str) -> Parts:
@@ -169,12 +183,13 @@ def _written(fn: types.FunctionType) -> bool:
     return not generated and modules.is_own(str(fn.__globals__.get("__name__", "")), filename)
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Whether a value is made of numbers, texts and containers only."""
     kind = type(value)
     if kind in (list, tuple, set, frozenset):
-        return all(_is_plain(item) for item in value)  # type: ignore[attr-defined]
+        return all(is_plain(item) for item in value)  # type: ignore[attr-defined]
     if kind is dict:
-        return all(_is_plain(key) and _is_plain(item) for key, item in value.items())  # type: ignore[attr-defined]
+        return all(is_plain(key) and is_plain(item) for key, item in value.items())  # type: ignore[attr-defined]
     return kind in (type(None), bool, int, float, complex, str, bytes)
 
 

@@ -34,7 +34,7 @@ def is_own(name: str, filename: str = "") -> bool:
     if top in sys.stdlib_module_names:
         return False
     found = file_of(name)
-    return found is None or is_own(name, found)
+    return found is None or found.startswith("<") or is_own(name, found)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -129,7 +129,7 @@ def _spec(name: str) -> ModuleSpec | None:
     for end in range(len(parts)):
         try:
             spec = PathFinder.find_spec(".".join(parts[: end + 1]), path)
-        except (ImportError, ValueError):
+        except (ImportError, ValueError, KeyError):  # KeyError: a namespace package inside of one that is not loaded
             return None
         if spec is None:
             return None

@@ -22,6 +22,7 @@ from podtask_runner.attempt.report import Handover
 from podtask_runner.errors import RunnerError, ToldToStop
 from podtask_runner.process.log_shipping import as_error
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict
+from podtask_runner.script import main_module
 from podtask_runner.storage.client import Reload, Store
 
 
@@ -61,7 +62,7 @@ def _settle(desk: Handover, supervisor: int) -> None:
     sys.stdout = sys.__stdout__ = _text_stream(io.BufferedWriter(_descriptor(1)))  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _text_stream(_AtOnce(_descriptor(2)), at_once=True)  # type: ignore[misc]
     # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
-    sys.modules["__main__"] = types.ModuleType("__main__")
+    main_module.adopt()
     sys.argv = [""]
     _complete_path()
 

@@ -73,7 +73,6 @@ def home_of(fn: types.FunctionType) -> str | None:
 
 
 def bound(reduced: tuple[Any, ...], module: str, globals_of: Callable[[str], Globals]) -> tuple[Any, ...]:
-    """cloudpickle's reduction of a function, with the globals of a module in place of copies of those it uses."""
-    make, (code, _copied, *rest), (attributes, slots), *others = reduced
-    slots = {**slots, "__globals__": {}, "_cloudpickle_submodules": []}
-    return (make, (code, globals_of(module), *rest), (attributes, slots), *others)
+    """The reduction of a function, with the globals of a module in place of copies of those it uses."""
+    make, (code, _copied, *rest), *others = reduced
+    return (make, (code, globals_of(module), *rest), *others)

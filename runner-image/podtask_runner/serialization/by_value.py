@@ -30,7 +30,7 @@ from podtask_runner.serialization.pickler import Pickler
 
 Reference = Callable[[object], "str | None"]
 
-_registry: Final = threading.Lock()
+_registry: Final = threading.RLock()
 _CACHED: Final = type(functools.lru_cache(lambda: None))
 _STAYS: Final = frozenset({"__builtins__", "__loader__", "__spec__", "__cached__"})
 """What of a module belongs to the interpreter that loaded it."""
@@ -77,6 +77,11 @@ class PackingPickler(Pickler):
         self._reference = reference
         self._globals = functools.cache(by_reference.Globals)  # one object, so that pickle writes it once
 
+    def beside(self, stream: Any) -> Pickler:
+        other = PackingPickler(stream, self._packing, self._reference)
+        other._globals = self._globals
+        return other
+
     def persistent_id(self, obj: object) -> Any:
         if self._packing.shared is not None and (found := self._packing.shared(obj)) is not None:
             self._packing.names(found[0])
@@ -112,10 +117,7 @@ class PackingPickler(Pickler):
             return found
         own = place is Travel.VALUE and name != "__main__"
         if isinstance(obj, _CACHED):
-            return super().reducer_override(obj) if place is Travel.NAME else self._cached(obj)
-        registered = usage.registered(obj) if isinstance(obj, types.FunctionType) else None
-        if registered is not None and place is not Travel.NAME:  # its cache of types cannot be pickled
-            return pickled_names.dispatching, (), dict(registered), None, None, pickled_names.registering
+            return super().reducer_override(obj) if place is Travel.NAME else self.by_value(obj)
         with _registered(name) if own else _registry:
             reduced = super().reducer_override(obj)
             if reduced is NotImplemented and own and isinstance(obj, TypeVar):
@@ -148,15 +150,19 @@ class PackingPickler(Pickler):
 
     def _bound(self, fn: types.FunctionType, reduced: Any) -> Any:
         """A function by value goes on working on the globals of its module, where that is there."""
-        home = by_reference.home_of(fn)
-        if home is None or self._packing.place(home) is Travel.VALUE or _is_registered(home):
+        if reduced[0] is not pickled_names.made_function:  # where a chunk is referred to, or of another kind
+            return reduced
+        home = self.home_of(fn)
+        if home is None:
             return reduced
         self._packing.names(home)
         return by_reference.bound(reduced, home, self._globals)
 
-    def _cached(self, obj: Any) -> Any:
-        """`functools.cache` names the function it wraps; where that name means nothing, the wrapped one travels."""
-        return pickled_names.cached_again, (obj.__wrapped__, obj.cache_parameters())
+    def home_of(self, fn: types.FunctionType) -> str | None:
+        home = by_reference.home_of(fn)
+        if home is None or self._packing.place(home) is Travel.VALUE or _is_registered(home):
+            return None
+        return home
 
 
 def _is_registered(module: str) -> bool:

@@ -5,14 +5,25 @@ Below `podtask_runner.serialization.by_value` and `podtask_runner.serialization.
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import functools
 import types
 from collections import ChainMap
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import cloudpickle
+from cloudpickle.cloudpickle import _should_pickle_by_reference as is_by_reference
 
+from podtask_runner import pickled_names
+from podtask_runner.hashing import code, usage
+from podtask_runner.names import SOURCE_MODULE
+from podtask_runner.script import classes, definitions, functions, identity
 from podtask_runner.serialization import source_lines
+
+
+def _mark(name: str, _: object) -> str:
+    return name
 
 
 def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
@@ -20,11 +31,97 @@ def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
     return functools.cached_property, (obj.func,), state
 
 
+_BY_NAME: Final = (dataclasses.MISSING, dataclasses.KW_ONLY, dataclasses._HAS_DEFAULT_FACTORY)  # type: ignore[attr-defined]  # noqa: SLF001
+"""Marks that dataclasses compare by identity."""
+_MARKS: Final = {
+    type(mark): name for mark, name in zip(_BY_NAME, ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY"), strict=True)
+}
+_HEAP_TYPE: Final = 1 << 9
+_SOMETIMES: Final = (identity.CACHED, *functions.CONSTANTS)
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    """cloudpickle's, that keeps the files and lines of code, and also takes a `functools.cached_property`, which holds
-    a lock before Python 3.12."""
+    """cloudpickle's; what a script defined is in chunks (`definitions`), and is made of its parts there.
+
+    It keeps the files and lines of code, and also takes a `functools.cached_property`, which holds a lock before
+    Python 3.12.
+    """
 
     dispatch_table: ClassVar[Any] = ChainMap(
-        {functools.cached_property: _cached_property, types.CodeType: source_lines.reduced},
+        {
+            functools.cached_property: _cached_property,
+            types.CodeType: source_lines.reduced,
+            **{kind: functools.partial(_mark, name) for kind, name in _MARKS.items()},
+        },
         cloudpickle.Pickler.dispatch_table,
     )
+    inside: definitions.Inside | None = None
+    """Of the pickler of chunks."""
+    _chunks: definitions.Chunks | None = None
+
+    def beside(self, stream: Any) -> Pickler:
+        """Another one that decides alike."""
+        return Pickler(stream)
+
+    def home_of(self, _: types.FunctionType) -> str | None:
+        """The module whose globals a function by value works on where the pickle is opened; None for copies."""
+        return None
+
+    def reducer_override(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind is types.FunctionType or issubclass(kind, type):
+            if _is_defined(obj):
+                return self.by_value(obj)
+        elif isinstance(obj, _SOMETIMES):
+            if _is_of_script(obj):
+                return self.by_value(obj)
+        elif kind is types.CellType:
+            if self.inside is not None and id(obj) in self.inside.bare:
+                return pickled_names.empty_cell, ()
+        elif kind is classes.Rest:
+            return classes.rest(self, obj)
+        elif isinstance(obj, enum.Enum):
+            if code.is_written(kind) and _goes_by_name(kind):
+                return pickled_names.member, (kind, obj._name_, obj._value_)
+        elif (word := functions.word_of(obj)) is not None:
+            return self.by_value(obj, word)
+        return super().reducer_override(obj)
+
+    def by_value(self, obj: Any, word: str | None = None) -> tuple[Any, ...]:
+        """The reduction of what a script defined."""
+        if self.inside is None:
+            if self._chunks is None:
+                self._chunks = definitions.Chunks(self.beside)
+            return self._chunks.reduced(obj, _identity(obj, word))
+        if isinstance(obj, type):
+            return classes.taken_apart(self, obj)
+        if isinstance(obj, types.FunctionType):
+            dispatches = usage.registered(obj) is not None
+            return functions.dispatching(self, obj) if dispatches else functions.taken_apart(self, obj)
+        if word is not None:
+            return functions.by_its_word(self, obj, word)
+        return functions.cached(self, obj) if isinstance(obj, identity.CACHED) else functions.constant(self, obj)
+
+
+def _identity(obj: Any, word: str | None) -> identity.Identity:
+    if isinstance(obj, type):
+        return identity.of_class(obj)
+    if isinstance(obj, types.FunctionType) and usage.registered(obj) is None:
+        return identity.of_function(obj)
+    return identity.of_named(obj, word or getattr(obj, "__name__", None))
+
+
+def _is_defined(obj: Any) -> bool:
+    """Whether no module has the function or class by its name; classes of the interpreter are everywhere."""
+    return not is_by_reference(obj) and (not isinstance(obj, type) or obj.__flags__ & _HEAP_TYPE != 0)
+
+
+def _is_of_script(obj: Any) -> bool:
+    """Of an object that pickles by its name: whether that name is of a script."""
+    return getattr(obj, "__module__", None) in ("__main__", SOURCE_MODULE)
+
+
+def _goes_by_name(kind: type) -> bool:
+    """Whether it is the standard library that says how members of an enum are pickled."""
+    reduce = kind.__reduce_ex__
+    return not isinstance(reduce, types.FunctionType) or reduce.__module__ == "enum"

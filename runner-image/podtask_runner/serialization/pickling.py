@@ -22,6 +22,7 @@ import cloudpickle
 
 from podtask_runner import pickled_names
 from podtask_runner.names import CLOUDPICKLE, FILE, INLINE_LIMIT, JSON, PYTHON, SOURCE_MODULE
+from podtask_runner.script import definitions
 from podtask_runner.serialization import header as payload
 from podtask_runner.serialization.format import Word
 from podtask_runner.serialization.pickler import Pickler
@@ -189,6 +190,9 @@ class _ReferringPickler(Pickler):
         super().__init__(buffer)
         self._reference = reference
 
+    def beside(self, stream: Any) -> Pickler:
+        return _ReferringPickler(stream, self._reference)
+
     def persistent_id(self, obj: object) -> str | None:
         return self._reference(obj)
 
@@ -197,6 +201,13 @@ class _ResolvingUnpickler(pickle.Unpickler):
     def __init__(self, reader: Any, resolve: Resolve | None) -> None:
         super().__init__(reader)
         self._resolve = resolve
+
+    def load(self) -> Any:
+        before = definitions.OPENER.set(lambda stream: _ResolvingUnpickler(stream, self._resolve))
+        try:
+            return super().load()
+        finally:
+            definitions.OPENER.reset(before)
 
     def persistent_load(self, ref: Any) -> object:
         if isinstance(ref, tuple) and len(ref) == 3 and ref[0] == _GLOBAL:

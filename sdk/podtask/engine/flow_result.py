@@ -6,16 +6,13 @@ value.
 
 from __future__ import annotations
 
-import copy
-import sys
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 from podtask.engine.flow_run import FlowRun
 from podtask.futures import BaseFuture
 from podtask.states import State, StateType, aggregate
+from podtask.support import containers
 
 
 def final_state(returned: Any, flow: FlowRun) -> State[Any]:
@@ -46,46 +43,9 @@ def value_of(state: State[Any], returned: Any) -> Any:
     return replaced(returned, _value_of)
 
 
-def replaced(value: Any, by: Callable[[Any], Any], _within: tuple[int, ...] = ()) -> Any:
+def replaced(value: Any, by: Callable[[Any], Any]) -> Any:
     """A copy of the value with futures and states replaced: in exact containers, dataclasses and pydantic models."""
-    if isinstance(value, (BaseFuture, State)):
-        return by(value)
-    kind = type(value)
-    if kind in (list, tuple, set):
-        items = [replaced(item, by, _within) for item in value]
-        return kind(items) if any(new is not old for new, old in zip(items, value, strict=True)) else value
-    if kind in (dict, OrderedDict):
-        pairs = [(replaced(key, by, _within), replaced(item, by, _within)) for key, item in value.items()]
-        same = all(new[0] is old[0] and new[1] is old[1] for new, old in zip(pairs, value.items(), strict=True))
-        return value if same else kind(pairs)
-    parts = _fields(value)
-    if not parts or id(value) in _within:  # objects may know each other
-        return value
-    news = {name: replaced(old, by, (*_within, id(value))) for name, old in parts.items()}
-    changed = {name: new for name, new in news.items() if new is not parts[name]}
-    return _with(value, changed) if changed else value
-
-
-def _fields(value: Any) -> dict[str, Any] | None:
-    """The fields of a dataclass or a pydantic model, without asking its constructor or its properties."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value) if hasattr(value, field.name)}
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is not None and isinstance(value, pydantic.BaseModel):
-        return {
-            name: value.__dict__[name] for name in getattr(type(value), "model_fields", ()) if name in value.__dict__
-        }
-    return None
-
-
-def _with(value: Any, changed: dict[str, Any]) -> Any:
-    """A copy, also of a frozen one. Its constructor is not called: it has seen the futures."""
-    if is_dataclass(value):
-        new = copy.copy(value)
-        for name, item in changed.items():
-            object.__setattr__(new, name, item)
-        return new
-    return value.model_copy(update=changed)
+    return containers.replaced(value, lambda item: isinstance(item, (BaseFuture, State)), by, objects=True)
 
 
 def _state_of(item: Any) -> Any:

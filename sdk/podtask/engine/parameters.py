@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import logging
 import typing
+from collections.abc import Sized
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -19,6 +21,7 @@ from podtask.support.callables import function_of
 if TYPE_CHECKING:
     from podtask.model.definitions import FlowDefinition
 
+log = logging.getLogger("podtask.flows")
 _adapters: WeakKeyDictionary[FlowDefinition, dict[str, Any]] = WeakKeyDictionary()
 """Validators by parameter; made by the first call of a flow."""
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -51,13 +54,41 @@ def validated(
 
 def adapters_of(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
     """One pydantic adapter per annotated parameter; annotations that cannot be resolved are not checked, nor are those
-    that pydantic has no check for (a protocol, a `typing.TypedDict` before Python 3.12)."""
+    that pydantic has no check for (a protocol, a `typing.TypedDict` before Python 3.12), and a warning says so."""
     if all(parameter.annotation is inspect.Parameter.empty for parameter in signature.parameters.values()):
         return {}
     from pydantic import TypeAdapter
 
-    made = {name: _adapter(TypeAdapter, annotation) for name, annotation in _hints(fn, signature).items()}
-    return {name: adapter for name, adapter in made.items() if adapter is not None}
+    made: dict[str, Any] = {}
+    hints = _hints(fn, signature)
+    for name, annotation in hints.items():
+        try:
+            made[name] = _adapter(TypeAdapter, annotation)
+        except Exception as error:  # noqa: BLE001 - pydantic's own, and what building a schema of any object may raise
+            _tell(fn, name, str(error) or type(error).__name__)
+    for name in unresolved(signature, hints):
+        _tell(fn, name, f"the annotation {signature.parameters[name].annotation!r} cannot be resolved")
+    return made
+
+
+def unresolved(signature: inspect.Signature, hints: dict[str, Any]) -> list[str]:
+    """Parameters with an annotation that says nothing."""
+    return [
+        name
+        for name, parameter in signature.parameters.items()
+        if name not in hints
+        and isinstance(parameter.annotation, (str, typing.ForwardRef))
+        and parameter.annotation not in ("Any", "typing.Any")
+    ]
+
+
+def _tell(fn: Any, name: str, why: str) -> None:
+    log.warning(
+        "Flow '%s' does not check its parameter '%s': a value arrives as it was passed, a dict as a dict. %s.",
+        getattr(function_of(fn), "__name__", "?"),
+        name,
+        why.partition("\n")[0].rstrip("."),
+    )
 
 
 def _hints(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
@@ -83,19 +114,45 @@ def _one_by_one(fn: Any, signature: inspect.Signature) -> dict[str, Any]:
 
 
 def _adapter(make: Any, annotation: Any) -> Any:
-    options: tuple[dict[str, Any], ...] = ({"config": {"arbitrary_types_allowed": True}}, {})
-    for given in options:  # models and dataclasses bring a configuration of their own
-        with contextlib.suppress(Exception):  # pydantic's own, and what building a schema of any object may raise
-            return make(annotation, **given)
-    return None
+    """Models and dataclasses bring a configuration of their own. Raises what pydantic says at last."""
+    try:
+        return make(annotation, config={"arbitrary_types_allowed": True})
+    except Exception:  # noqa: BLE001 - see above
+        return make(annotation)
 
 
 def _one(adapter: Any, parameter: inspect.Parameter, value: Any) -> Any:
     if parameter.kind not in _VARIADIC:
-        return adapter.validate_python(value)
+        return _checked(adapter, value)
     if isinstance(value, dict):
-        return {name: adapter.validate_python(item) for name, item in value.items()}
-    return tuple(adapter.validate_python(item) for item in value)
+        return {name: _checked(adapter, item) for name, item in value.items()}
+    return tuple(_checked(adapter, item) for item in value)
+
+
+def _checked(adapter: Any, value: Any) -> Any:
+    return _not_lazy(adapter.validate_python(value), value)
+
+
+def _not_lazy(found: Any, value: Any) -> Any:
+    """What pydantic checks while somebody iterates (`Iterable[int]`) can be iterated once only: the caller's own is
+    kept, and checked before where it can be iterated again."""
+    if type(found).__name__ == "ValidatorIterator" and type(found).__module__.startswith("pydantic_core"):
+        if isinstance(value, Sized):
+            for _ in found:
+                pass
+        return value
+    kind = type(found)
+    if kind in (list, tuple) and isinstance(value, (list, tuple)) and len(found) == len(value):
+        items = [_not_lazy(item, own) for item, own in zip(found, value, strict=True)]
+        return kind(items) if any(new is not old for new, old in zip(items, found, strict=True)) else found
+    if kind is dict and isinstance(value, dict) and len(found) == len(value):
+        pairs = zip(found.items(), value.values(), strict=True)
+        return {key: _not_lazy(item, own) for (key, item), own in pairs}
+    fields = getattr(found, "__dict__", None)
+    if isinstance(fields, dict) and isinstance(value, dict):  # a dataclass or model that was made of it
+        for name in fields.keys() & value.keys():
+            fields[name] = _not_lazy(fields[name], value[name])
+    return found
 
 
 def _sentence(name: str, found: Any) -> str:

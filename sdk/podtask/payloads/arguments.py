@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from podtask.errors import UnpicklableArgument
 from podtask.futures import BaseFuture
 from podtask.model.task_run import Inputs
 from podtask.states import State
+from podtask.support import containers
 from podtask_runner.files import File, reference
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _CLASS_METHOD = (
     "The first parameter is 'cls': where @classmethod stands above @task, Python 3.13 and later bind the plain call "
     "only; write @task above @classmethod, and .submit, .map and .with_options know the class as well."
 )
-_ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 
 def bind(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
@@ -142,27 +141,23 @@ class _Met:
 
     def visit(self, value: Any) -> Any:
         """Materialise iterators and open states that belong to no run; exact containers only, as in the seed."""
-        kind = type(value)
-        if kind in _ATOMS or kind is quote:
-            return value
+        return containers.replaced(value, self._goes_otherwise, self._instead)
+
+    def _goes_otherwise(self, value: Any) -> bool:
+        """Whether a value cannot be pickled as it is; futures are noted in their order."""
+        if type(value) is quote:
+            return False
         if isinstance(value, BaseFuture):
             self.reference(value)
-            return value
+            return False
         if isinstance(value, State):
-            return self._open(value)
-        if kind in (list, tuple, set):
-            if set(map(type, value)) <= _ATOMS:
-                return value
-            return kind(map(self.visit, value))
-        if kind in (dict, OrderedDict):
-            return kind((self.visit(key), self.visit(item)) for key, item in value.items())
-        if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
-            return [self.visit(item) for item in value]
-        return value
+            return self.reference(value) is None  # of a run: the pickler makes it a reference
+        return isinstance(value, Iterator) and not isinstance(value, io.IOBase)
+
+    def _instead(self, value: Any) -> Any:
+        return self._open(value) if isinstance(value, State) else self.visit(list(value))
 
     def _open(self, state: State[Any]) -> Any:
-        if self.reference(state) is not None:
-            return state  # the pickler makes it a reference
         if state.is_completed():
             return state.result
         self.blocked_by = self.blocked_by or state

@@ -15,7 +15,8 @@ from typing import Any
 import podtask_runner
 from podtask_runner import protocol
 from podtask_runner.pickled_names import Shipped
-from podtask_runner.serialization import header, pickling
+from podtask_runner.serialization import pickling
+from podtask_runner.storage.spool import digest
 
 RUNNER = str(Path(podtask_runner.__file__).parent.parent)
 
@@ -131,11 +132,11 @@ class Attempt:
 
 
 def inline(data: bytes, **changes: Any) -> protocol.Blob:
-    blob = protocol.Blob(header.digest(data), len(data), inline=base64.b64encode(data).decode())
+    blob = protocol.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())
     return replace(blob, **changes)
 
 
 def stored(path: Path, data: bytes, serializer: str = "cloudpickle") -> protocol.Blob:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return protocol.Blob(header.digest(data), len(data), serializer, url=f"file://{path}")
+    return protocol.Blob(digest(data), len(data), serializer, url=f"file://{path}")

@@ -13,11 +13,12 @@ import pytest
 from tests.unit.runner.harness import Attempt, Ran, inline, stored
 
 from podtask_runner import protocol
-from podtask_runner.names import TERMINATION_LIMIT, VALUE_LIMIT
+from podtask_runner.names import PYTHON, TERMINATION_LIMIT, VALUE_LIMIT
 from podtask_runner.pickled_names import Shipped
 from podtask_runner.process.supervisor import EXIT_CODES
 from podtask_runner.protocol import Verdict
 from podtask_runner.serialization import header, pickling
+from podtask_runner.storage.spool import digest
 
 
 def verdict(ran: Ran, expected: Verdict) -> Ran:
@@ -34,7 +35,7 @@ class TestCompleted:
         data = attempt.path("result").read_bytes()
         assert data == b'"hello ada"'
         assert ran.result.value == '"hello ada"'
-        assert (ran.result.digest, ran.result.size, ran.result.serializer) == (header.digest(data), 11, "json")
+        assert (ran.result.digest, ran.result.size, ran.result.serializer) == (digest(data), 11, "json")
         assert ran.result.contentHash is not None
         assert ran.result.contentHash.startswith("h1:")
 
@@ -140,12 +141,12 @@ class TestCompleted:
             "    return Slow() if child else 'x' * 10_000"
         )
         ran = verdict(attempt.source(source), Verdict.COMPLETED)
-        assert header.digest(attempt.path("result").read_bytes()) == ran.result.digest
+        assert digest(attempt.path("result").read_bytes()) == ran.result.digest
 
     def test_a_result_stored_by_an_earlier_execution_of_the_attempt_stands(self, attempt: Attempt) -> None:
         stored(attempt.path("result"), b'"first"')
         ran = verdict(attempt.source("def main():\n    return 'second'"), Verdict.COMPLETED)
-        assert (ran.result.digest, ran.result.size) == (header.digest(b'"first"'), 7)
+        assert (ran.result.digest, ran.result.size) == (digest(b'"first"'), 7)
         assert ran.result.value is None
 
     def test_an_outcome_stored_by_an_earlier_execution_is_the_one_that_is_told(self, attempt: Attempt) -> None:
@@ -187,7 +188,7 @@ class TestInputs:
         other = header.Header(1, "2.7", "3.1.2", "linux-x86_64").line() + b"this would crash"
         ran = attempt.run(attempt.grants(protocol.Code(shipped=inline(other))))
         assert "Python 2.7" in verdict(ran, Verdict.ENVIRONMENT_MISMATCH).error.message
-        assert header.PYTHON in ran.error.message
+        assert PYTHON in ran.error.message
         assert "image with Python 2.7" in (ran.error.cure or "")
 
     def test_code_made_with_another_python_is_refused_first_of_all(self, attempt: Attempt) -> None:
@@ -211,7 +212,7 @@ class TestFailed:
         assert "return x['key']" in ran.stdout
         kept = pickling.loads(attempt.path("error").read_bytes())
         assert isinstance(kept, KeyError)
-        assert header.digest(attempt.path("error").read_bytes()) == ran.error.digest
+        assert digest(attempt.path("error").read_bytes()) == ran.error.digest
 
     @pytest.mark.parametrize(
         ("retries_left", "retryable"),

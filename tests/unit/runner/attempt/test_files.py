@@ -14,9 +14,10 @@ from tests.unit.runner.s3like import S3Like
 from podtask_runner import files, protocol
 from podtask_runner.files import File
 from podtask_runner.protocol import Verdict
-from podtask_runner.serialization import header, pickling
+from podtask_runner.serialization import pickling
 from podtask_runner.serialization.by_value import Packing, Travel
 from podtask_runner.serialization.format import Word, file_word
+from podtask_runner.storage.spool import digest
 
 CONTENT = b"line\n" * 1000
 
@@ -31,7 +32,7 @@ class TestFile:
         file = content_of(tmp_path / "a.txt")
         with open(file, "rb") as stream:  # noqa: PTH123 - as user code does
             assert stream.read() == CONTENT
-        assert (file.name, file.size, file.digest) == ("a.txt", len(CONTENT), header.digest(CONTENT))
+        assert (file.name, file.size, file.digest) == ("a.txt", len(CONTENT), digest(CONTENT))
         with file.open() as stream:
             assert stream.read() == CONTENT
 
@@ -53,7 +54,7 @@ class TestFile:
         file = content_of(tmp_path / "a")
         before = file.digest
         file.path.write_bytes(b"other")
-        assert file.digest == header.digest(b"other") != before
+        assert file.digest == digest(b"other") != before
 
     def test_it_is_saved_under_its_name_or_another(self, tmp_path: Path) -> None:
         file = content_of(tmp_path / "a.txt")

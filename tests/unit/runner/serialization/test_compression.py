@@ -19,11 +19,11 @@ from tests.unit.runner.s3like import S3Like
 
 from podtask_runner import protocol
 from podtask_runner.errors import EnvironmentMismatch, InputCorrupted
-from podtask_runner.names import INLINE_LIMIT
+from podtask_runner.names import INLINE_LIMIT, PYTHON
 from podtask_runner.serialization import header as payload
 from podtask_runner.serialization import pickling
 from podtask_runner.serialization.compression import Squeezing, parts, unpacked
-from podtask_runner.storage.spool import SPOOL_ABOVE, SpoolFile
+from podtask_runner.storage.spool import SPOOL_ABOVE, SpoolFile, digest
 
 NOISE = os.urandom(300_000)
 ROWS = b"2026-01-01,ok,17\n" * 20_000
@@ -112,7 +112,7 @@ class TestPickles:
         packed = pickling.squeezed(plain)
         assert len(packed) < len(plain) / 20
         header, _ = payload.split(as_bytes(packed))
-        assert (header.format, header.python) == (2, payload.PYTHON)
+        assert (header.format, header.python) == (2, PYTHON)
         (tmp_path / "stored").write_bytes(as_bytes(packed))
         for source in (as_bytes(packed), packed, tmp_path / "stored"):
             back = pickling.loads(source)
@@ -147,7 +147,7 @@ class TestAttempts:
         assert ran.result.serializer.startswith(word)
         assert ("gzip" in ran.result.serializer) is ("gzip" in word)
         stored = server.objects["/result"]
-        assert (payload.digest(stored), len(stored)) == (ran.result.digest, ran.result.size)
+        assert (digest(stored), len(stored)) == (ran.result.digest, ran.result.size)
         if "random" not in source:
             assert list(pickling.deserialize(stored, ran.result.serializer))[:3] == [17] * 3
 
@@ -165,7 +165,7 @@ class TestAttempts:
         packer.finish()
         server.objects["/up"] = sink.getvalue()
         word = f"{serializer}+gzip;size={len(plain)}"
-        blob = protocol.Blob(payload.digest(sink.getvalue()), len(sink.getvalue()), word, url=f"{served.store}/up")
+        blob = protocol.Blob(digest(sink.getvalue()), len(sink.getvalue()), word, url=f"{served.store}/up")
         ran = served.source("def main(x):\n    return [len(x), int(x[0])]", upstream=(protocol.Upstream(blob, "x"),))
         assert json.loads(ran.result.value or "") == [100_000, int(value[0])]
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podtask_runner.errors import EnvironmentMismatch, InputCorrupted
+from podtask_runner.names import PYTHON
 from podtask_runner.serialization import header as payload
 
-HERE = payload.Header(1, payload.PYTHON, "3.1.2", "linux-x86_64")
+HERE = payload.Header(1, PYTHON, "3.1.2", "linux-x86_64")
 EXACT = st.recursive(
     st.none()
     | st.booleans()
@@ -109,13 +110,11 @@ def test_what_has_no_header_is_corrupted(data: bytes) -> None:
     ("header", "sides"),
     [
         pytest.param(
-            payload.Header(1, "2.7", "3.1.2", "linux-x86_64"), ["Python 2.7", payload.PYTHON], id="another Python minor"
+            payload.Header(1, "2.7", "3.1.2", "linux-x86_64"), ["Python 2.7", PYTHON], id="another Python minor"
         ),
+        pytest.param(payload.Header(9, PYTHON, "3.1.2", "linux-x86_64"), ["format 9", "up to 2"], id="a newer format"),
         pytest.param(
-            payload.Header(9, payload.PYTHON, "3.1.2", "linux-x86_64"), ["format 9", "up to 2"], id="a newer format"
-        ),
-        pytest.param(
-            payload.Header(1, payload.PYTHON, "9.0.0", "linux-x86_64"),
+            payload.Header(1, PYTHON, "9.0.0", "linux-x86_64"),
             ["9.0.0", "3.1.2"],
             id="another cloudpickle major",
         ),
@@ -130,7 +129,7 @@ def test_a_mismatch_names_both_sides_and_the_cure(header: payload.Header, sides:
 
 
 def test_another_platform_is_no_mismatch() -> None:
-    payload.check(payload.Header(1, payload.PYTHON, "3.0.0", "darwin-arm64"), "3.1.2")
+    payload.check(payload.Header(1, PYTHON, "3.0.0", "darwin-arm64"), "3.1.2")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from podtask import backends, flow, task, unmapped
 from podtask.context import FLOW_RUN
 from podtask.core import clock
 from podtask.core.api.names import State
+from podtask.engine import registry
 from podtask.engine.submission import Together
 
 
@@ -62,7 +63,7 @@ def put(tmp_path: Path) -> Iterator[Any]:
         return backend
 
     yield use
-    backends._factories.pop("slow", None)
+    registry._factories.pop("slow", None)
 
 
 @pytest.fixture(autouse=True)

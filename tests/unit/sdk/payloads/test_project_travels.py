@@ -210,8 +210,8 @@ def test_an_import_that_fails_in_the_pod_is_told_with_its_module_and_line(lab: L
     ran = lab.run()
     assert ran.outcome.outcome is Verdict.FAILED
     assert ran.error.type == "KeyError"
-    assert "module 'db', line 3" in ran.stderr
-    assert "env=" in ran.stderr
+    assert "module 'db', line 3" in ran.stdout
+    assert "env=" in ran.stdout
 
 
 def test_a_module_of_the_project_hides_an_older_copy_in_the_image(lab: Lab) -> None:

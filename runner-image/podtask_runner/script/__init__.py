@@ -1,0 +1,1 @@
+"""What a script defines: taken apart, told from others, made again where it is missing."""

@@ -1,0 +1,525 @@
+"""A script whose definitions travel to another process and back; it prints what went wrong, line by line.
+
+Run by `test_definitions.py` on every Python minor of this machine. `script.py` is the driver; it starts itself again
+as `script.py pod FROM TO` for the other side, which has an empty `__main__`. A case is a value and a question about it
+that is answered with True here, there (the question travels, too), and of what came back.
+"""
+
+from __future__ import annotations
+
+import abc
+import collections
+import ctypes
+import dataclasses
+import enum
+import functools
+import json
+import pickle
+import subprocess
+import sys
+import threading
+import traceback
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypedDict, TypeVar
+
+from podtask_runner.script import main_module
+from podtask_runner.serialization import pickling
+
+T = TypeVar("T")
+UserId = typing.NewType("UserId", int)
+COUNT = {"n": 0}
+NAMES = COUNT
+
+
+def helper():
+    return "helped"
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    MIN = 1
+    HIGH = 2
+
+
+class Perm(enum.Flag):
+    R = 1
+    W = 2
+    RW = R | W
+
+
+class Bits(enum.IntFlag):
+    A = 11
+    B = 37
+
+
+class Planet(enum.Enum):
+    EARTH = (5.97e24, 6.37e6)
+    MARS = (6.4e23, 3.4e6)
+
+    def __init__(self, mass, radius):
+        self.mass = mass
+
+    def other(self):
+        return Planet.MARS if self is Planet.EARTH else Planet.EARTH
+
+
+class Coordinate(bytes, enum.Enum):
+    PX = (0, "P.X")
+    PY = (1, "P.Y")
+
+    def __new__(cls, value, label):
+        made = bytes.__new__(cls, [value])
+        made._value_, made.label = value, label
+        return made
+
+
+class Word(str, enum.Enum):
+    A = "a"
+
+    def __str__(self):
+        return f"word {self.value}"
+
+
+class Named(enum.Enum):
+    def _generate_next_value_(name, start, count, last_values):  # noqa: N805
+        return name.lower()
+
+    ONE = enum.auto()
+
+
+@dataclass(slots=True)
+class Row:
+    x: int
+    tags: list = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    x: int = 3
+
+    def up(self):
+        return dataclasses.replace(self, x=self.x + 1)
+
+
+if sys.version_info >= (3, 11):
+
+    @dataclass(slots=True, weakref_slot=True)
+    class Weak:
+        x: int
+else:
+    Weak = Row
+
+
+@dataclass(kw_only=True)
+class Kw:
+    a: int
+    row: Row | None = None
+
+
+class Node:
+    __slots__ = ("__secret", "__weakref__", "next")
+
+    def __init__(self, following=None):
+        self.next, self.__secret = following, 1
+
+    def secret(self):
+        return self.__secret
+
+
+class Wide(Node):
+    __slots__ = "width"  # noqa: PLC0205
+
+    def __init__(self):
+        super().__init__(self)
+        self.width = 2
+
+
+class Pair(NamedTuple):
+    a: int
+    b: str = "z"
+
+    def both(self):
+        return self.a, self.b
+
+
+Old = collections.namedtuple("Old", "p q", defaults=[3])  # noqa: PYI024
+
+
+class Told(TypedDict, total=False):
+    k: int
+
+
+class Box(Generic[T]):
+    def __init__(self, item: T) -> None:
+        self.item = item
+
+
+class IntBox(Box[int]):
+    def get(self):
+        return self.item
+
+
+class Loads(Protocol):
+    def load(self) -> int: ...
+
+
+class Base(abc.ABC):
+    @abc.abstractmethod
+    def go(self): ...
+
+
+class Impl(Base):
+    def go(self):
+        return 1
+
+
+@Base.register
+class Virtual:
+    pass
+
+
+class Plugin:
+    registry: typing.ClassVar[dict] = {}
+    heard: typing.ClassVar[list] = []
+
+    def __init_subclass__(cls, /, key, **keywords):
+        super().__init_subclass__(**keywords)
+        Plugin.registry[key] = cls
+        Plugin.heard.append((key, cls().run()))
+
+
+class First(Plugin, key="first"):
+    def run(self):
+        return helper()
+
+
+class Typed:
+    owners: typing.ClassVar[list] = []
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __set_name__(self, owner, name):
+        self.name = name
+        Typed.owners.append((owner.__name__, name))
+
+
+class Meta(type):
+    made: typing.ClassVar[list] = []
+
+    def __new__(cls, name, bases, body, tag=None):
+        fields = {key: value for key, value in body.items() if isinstance(value, Typed)}
+        made = super().__new__(cls, name, bases, {key: value for key, value in body.items() if key not in fields})
+        made.fields = fields
+        Meta.made.append((name, tag, sorted(fields)))
+        return made
+
+    def __init__(cls, name, bases, body, tag=None):
+        super().__init__(name, bases, body)
+
+    def __call__(cls, *args):
+        made = super().__call__(*args)
+        made.stamped = True
+        return made
+
+
+class Declared(metaclass=Meta, tag="t"):
+    a = Typed(int)
+
+    def itself(self):
+        return Declared
+
+
+class Described:
+    x = Typed(int)
+
+
+class Alike(type):
+    def __eq__(cls, other):
+        return True
+
+    __hash__ = type.__hash__
+
+
+class Left(metaclass=Alike):
+    pass
+
+
+class Right(metaclass=Alike):
+    pass
+
+
+class Model:
+    registry: typing.ClassVar[dict] = {}
+    made = 0
+
+    def __init__(self, name):
+        self.name = name
+        Model.registry[name] = self
+        type(self).made += 1
+
+    @functools.cached_property
+    def twice(self):
+        return self.name * 2
+
+    @functools.lru_cache  # noqa: B019
+    def slow(self):
+        return self.name
+
+    @functools.singledispatchmethod
+    def kind(self, value):
+        return "other"
+
+    @kind.register
+    def _(self, value: int):
+        return "int"
+
+    @property
+    def counted(self):
+        COUNT["n"] += 1
+        return COUNT["n"]
+
+    @staticmethod
+    def count():
+        return COUNT["n"]
+
+
+class Own(Exception):
+    def __init__(self, a, b):
+        super().__init__(a, b)
+        self.a = a
+
+
+class Number(int):
+    def __new__(cls, value, unit=None):
+        made = super().__new__(cls, value)
+        made.unit = unit
+        return made
+
+    def __getnewargs__(self):
+        return int(self), self.unit
+
+
+class Default(dict):
+    def __missing__(self, key):
+        return key
+
+
+class Outer:
+    class Inner:
+        def outer(self):
+            return Outer
+
+
+class Single:
+    def __reduce__(self):
+        return "SINGLE"
+
+
+SINGLE = Single()
+
+
+class Held:
+    """Has an object of itself, and is used by a list of the script."""
+
+    itself = None
+
+    def everybody(self):
+        return EVERYBODY
+
+
+EVERYBODY = [Held()]
+Held.itself = EVERYBODY[0]
+
+
+class Here:
+    def there(self):
+        return There()
+
+    def typed(self):
+        return typed([self])
+
+
+class There:
+    def here(self):
+        return Here()
+
+
+def typed(items: list[Here]) -> list[Here]:
+    return items
+
+
+class Locked:
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __getstate__(self):
+        return {"v": 4}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, lock=threading.Lock())
+
+
+class Struct(ctypes.Structure):
+    _fields_ = (("x", ctypes.c_int),)
+
+
+@functools.lru_cache
+def fib(n):
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+@functools.singledispatch
+def kind_of(value):
+    return "other"
+
+
+@kind_of.register
+def _(value: Row):
+    return "row"
+
+
+def counter():
+    n = 0
+
+    def add():
+        nonlocal n
+        n += 1
+
+    return add, lambda: n
+
+
+def refused(obj, name):
+    try:
+        setattr(obj, name, 1)
+    except (AttributeError, TypeError):
+        return True
+    return False
+
+
+def through_two_names():
+    NAMES["two"] = 1
+    return COUNT.pop("two") == 1
+
+
+def together():
+    add, get = counter()
+    add()
+    return add, get
+
+
+CASES: dict[str, tuple[Any, Any]] = {
+    "two names of one dict": (through_two_names, lambda v: v()),
+    "an alias of an enum": (Level.MIN, lambda v: v is Level.LOW and list(Level) == [Level.LOW, Level.HIGH]),
+    "a named combination": (Perm.RW, lambda v: v is Perm.R | Perm.W and v.name == "RW"),
+    "an unnamed combination": (Bits.A | Bits.B, lambda v: v == 47 and Bits.A in v),
+    "a member with attributes": (Planet.EARTH, lambda v: v.mass == 5.97e24 and v.other() is Planet.MARS),
+    "a member of bytes": (Coordinate.PY, lambda v: bytes(v) == b"\x01" and v.value == 1 and v.label == "P.Y"),
+    "a member of str": (Word.A, lambda v: v == "a" and str(v) == "word a" and Word("a") is v),
+    "an automatic member": (Named.ONE, lambda v: v.value == "one" and Named["ONE"] is v),
+    "a dataclass with slots": (Row(1), lambda v: v == Row(1) and refused(v, "zzz") and Row(2).tags == []),
+    "a frozen one": (Fixed(4), lambda v: v.up() == Fixed(5) and refused(v, "x") and hash(v) == hash(Fixed(4))),
+    "one with a weak slot": (Weak(1), lambda v: v == Weak(1) and refused(v, "zzz")),
+    "one by keywords": (Kw(a=1, row=Row(2)), lambda v: v == Kw(a=1, row=Row(2))),
+    "slots and a cycle": (Wide(), lambda v: v.next is v and v.secret() == 1 and refused(v, "zzz")),
+    "a named tuple": (Pair(1), lambda v: v.both() == (1, "z") and v._replace(a=2) == Pair(2)),
+    "an old named tuple": (Old(1), lambda v: v == Old(1, 3)),
+    "a typed dict": (Told, lambda v: v(k=1) == {"k": 1} and not v.__total__ and list(v.__annotations__) == ["k"]),
+    "a generic": (IntBox(2), lambda v: v.get() == 2 and Box[int].__origin__ is Box),
+    "a protocol": (Loads, lambda v: v is Loads),
+    "an abstract class": (Impl(), lambda v: v.go() == 1 and isinstance(v, Base)),
+    "a registered class": (Virtual(), lambda v: isinstance(v, Base)),
+    "a registry of subclasses": (First(), lambda v: v.run() == "helped" and Plugin.registry == {"first": First}),
+    "hooks that ran": (Plugin, lambda v: v.heard == [("first", "helped")]),
+    "a metaclass": (Declared(), lambda v: v.stamped and v.itself() is type(v) and list(Declared.fields) == ["a"]),
+    "what a metaclass noted": (Meta, lambda v: v.made == [("Declared", "t", ["a"])]),
+    "a descriptor": (Described(), lambda v: Described.x.name == "x" and Typed.owners == [("Described", "x")]),
+    "classes that say they are equal": ((Left(), Right()), lambda v: type(v[0]) is not type(v[1])),
+    "members of all kinds": (
+        Model("a"),
+        lambda v: (v.twice, v.slow(), v.kind(1), v.kind(""), v.count()) == ("aa", "a", "int", "other", COUNT["n"]),
+    ),
+    "a counter of the class": (Model, lambda v: (v.made, sorted(v.registry)) == (1, ["a"])),
+    "globals that methods change": (Model.registry["a"], lambda v: v.counted == v.count() == COUNT["n"]),
+    "an exception": (Own(1, 2), lambda v: v.a == 1 and v.args == (1, 2)),
+    "a number with more": (Number(4, "m"), lambda v: v == 4 and v.unit == "m"),
+    "a dict with more": (Default(a=1), lambda v: v["b"] == "b"),
+    "a nested class": (Outer.Inner(), lambda v: v.outer() is Outer and type(v) is Outer.Inner),
+    "a named object": (SINGLE, lambda v: v is SINGLE),
+    "an object of itself": (Held.itself, lambda v: v.everybody()[0] is Held.itself),
+    "classes that name each other": (Here(), lambda v: type(v.there().here()) is Here and v.typed() == [v]),
+    "a state of its own": (pickle.loads(pickle.dumps(Locked())), lambda v: v.v == 4 and not v.lock.locked()),
+    "a structure": (Struct(3), lambda v: v.x == 3),
+    "a cached function": (fib, lambda v: v(20) == 6765 and v is fib),
+    "a dispatching function": (kind_of, lambda v: v(Row(1)) == "row" and v(1) == "other" and v is kind_of),
+    "closures that share a variable": (together(), lambda v: (v[0](), v[1]())[1] == 2),
+    "a new type": (UserId, lambda v: v is UserId and v(5) == 5),
+    "a type variable": (list[T], lambda v: v == list[T]),
+    "an alias of classes": (Row | None, lambda v: v == Row | None),
+    "hints": (Kw, lambda v: typing.get_type_hints(v)["row"] == Row | None),
+}
+ONCE = {"closures that share a variable"}
+"""What the question changes."""
+
+
+def pod(source: Path, target: Path) -> None:
+    main_module.adopt()
+    wrong, back = {}, {}
+    for name, payload in pickle.loads(source.read_bytes()).items():
+        try:
+            value, question = pickling.loads(payload)
+            if question(value) is not True:
+                wrong[name] = "the answer there is no"
+            back[name] = pickling.dumps(value)
+            if not callable(value) and "tuple" not in str(type(value)):
+                pickle.loads(pickle.dumps(value))
+        except BaseException:  # noqa: BLE001
+            wrong[name] = traceback.format_exc()
+    target.write_bytes(pickle.dumps((wrong, back)))
+
+
+def state() -> list[tuple[Any, str, Any]]:
+    kinds = [found for found in globals().values() if isinstance(found, type) and found.__module__ == "__main__"]
+    members = [(kind, name, value) for kind in kinds for name, value in vars(kind).items()]
+    return [*members, *((globals(), name, value) for name, value in globals().items() if name != "wrong")]
+
+
+def changed(before: list[tuple[Any, str, Any]]) -> list[str]:
+    caches = {"__abstractmethods__", "_abc_impl"}
+    return [
+        f"{owner if isinstance(owner, type) else 'global'} {name}"
+        for owner, name, value in before
+        if (owner if isinstance(owner, dict) else vars(owner)).get(name) is not value and name not in caches
+    ]
+
+
+def driver(folder: Path) -> dict[str, str]:
+    sent = {name: pickling.dumps(case) for name, case in CASES.items()}
+    before, noted = state(), json.dumps([Plugin.heard, Meta.made, Typed.owners, Model.made, sorted(Model.registry)])
+    (folder / "there").write_bytes(pickle.dumps(sent))
+    subprocess.run([sys.executable, "-W", "error", __file__, "pod", folder / "there", folder / "back"], check=True)
+    wrong, back = pickle.loads((folder / "back").read_bytes())
+    for name, (value, question) in CASES.items():
+        for way, payload in (("at once", pickling.dumps(value)), ("and back", back.get(name))):
+            try:
+                came = pickling.loads(payload)
+                if type(came) is not type(value):
+                    wrong[f"{name}, {way}"] = f"a stranger: {type(came)}"
+                if question(came) is not True and name not in ONCE:
+                    wrong[f"{name}, {way}"] = "the answer is no"
+            except BaseException:  # noqa: BLE001
+                wrong[f"{name}, {way}"] = traceback.format_exc()
+    for what in changed(before):
+        wrong[what] = "changed"
+    if noted != json.dumps([Plugin.heard, Meta.made, Typed.owners, Model.made, sorted(Model.registry)]):
+        wrong["hooks"] = "ran again"
+    return wrong
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "pod":
+        pod(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        print(json.dumps(driver(Path(sys.argv[1]))))
