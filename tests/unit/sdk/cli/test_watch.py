@@ -8,8 +8,8 @@ import pytest
 from tests.unit.sdk.cli.conftest import NOW, Terminal
 from tests.unit.sdk.cli.runs import run
 
-from podtask.cli.commands.watch import FEW, HEAD, counts, row
 from podtask.cli.common import output
+from podtask.cli.common.live_runs import FEW, HEAD, counts, row
 from podtask.inspection.task_run import Seen
 
 LABELS = {"podtask.dev/flow-run": "etl-1"}
