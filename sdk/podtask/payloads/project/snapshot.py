@@ -21,6 +21,8 @@ Change = tuple[tuple[str, ...], Any]
 """A name and those of attributes below it; the value now."""
 _DEEPEST: Final = 3
 _MOST_ATTRIBUTES: Final = 1000
+_MOST_NESTED: Final = 100
+"""Containers within containers that are looked into."""
 _MOST_ITEMS: Final = 5000
 """Of a container that holds more than plain data."""
 _CONTAINERS: Final = frozenset({list, dict, set, bytearray})
@@ -129,17 +131,21 @@ def content(value: Any) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _outline(value: Any, left: list[int]) -> object:
-    """Containers as what they hold, plain values as themselves, others by identity."""
+def _outline(value: Any, left: list[int], within: tuple[int, ...] = ()) -> object:
+    """Containers as what they hold, plain values as themselves, others by identity; a container inside of itself as
+    the distance to it."""
     left[0] -= 1
-    if left[0] < 0:
+    if left[0] < 0 or len(within) > _MOST_NESTED:
         return "…"
     kind = type(value)
+    if kind not in _CONTAINERS and kind is not tuple and kind is not frozenset:
+        return (kind.__name__, value if kind in _ATOMS else id(value))
+    if id(value) in within:
+        return ("cycle", len(within) - within.index(id(value)))
+    inside = (*within, id(value))
     if kind is dict:
-        return [(_outline(key, left), _outline(item, left)) for key, item in value.items()]
-    if kind in (list, tuple, set, frozenset):
-        return (kind.__name__, [_outline(item, left) for item in value])
-    return (kind.__name__, value if kind in _ATOMS else id(value))
+        return [(_outline(key, left, inside), _outline(item, left, inside)) for key, item in value.items()]
+    return (kind.__name__, [_outline(item, left, inside) for item in value])
 
 
 def _equal(kept: Kept, now: Any) -> bool:

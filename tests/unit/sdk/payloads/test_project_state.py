@@ -55,6 +55,7 @@ CHANGES: dict[str, tuple[str, list[tuple[str, ...]]]] = {
     "a method": ("Config.load = lambda self: 2", [("Config", "load")]),
     "a function": ("work = lambda: 2", [("work",)]),
     "a new name": ("NEW = 1", [("NEW",)]),
+    "a list that holds itself": ("RING = []; RING.append(RING)", [("RING",)]),
     "a lock": ("LOCK = threading.Lock()", [("LOCK",)]),
 }
 
@@ -65,6 +66,18 @@ def test_every_change_is_noticed_and_nothing_else(module: Any, case: str) -> Non
     snapshot = Snapshot.of(module)
     exec(statements, vars(module))
     assert [path for path, _ in snapshot.changes(module)] == paths
+
+
+@pytest.mark.parametrize(
+    "statement", ["RING = [1]; RING.append(RING)", "DEEP = []\nfor _ in range(5000): DEEP = [DEEP]"]
+)
+def test_containers_without_an_end_are_compared(statement: str) -> None:
+    module = types.ModuleType("snapshot_module")
+    exec(statement, vars(module))
+    snapshot = Snapshot.of(module)
+    assert list(snapshot.changes(module)) == []
+    next(value for name, value in vars(module).items() if name in ("RING", "DEEP")).append(2)
+    assert [path for path, _ in snapshot.changes(module)] in ([("RING",)], [("DEEP",)])
 
 
 def test_imports_of_a_text_are_told_apart_by_whether_it_can_do_without() -> None:
