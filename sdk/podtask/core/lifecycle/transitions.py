@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from podtask.core.api.names import CacheOutcome, Cause, Ended, Reason, State
 from podtask.core.api.status import MESSAGE_LIMIT, Attempt, CacheInfo, ErrorInfo, Status
 from podtask.core.lifecycle import deadline
-from podtask.core.lifecycle.delays import disruption_delay, later, user_delay
+from podtask.core.lifecycle.delays import LONGEST, disruption_delay, later, user_delay
 from podtask.core.lifecycle.judge import Budget, Judgement
 from podtask.core.lifecycle.model import Decision, Launch, Observed, Publish, Why
 
@@ -135,7 +135,7 @@ def _closed(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) 
         attempt,
         pod_uid=pod.uid if pod else attempt.pod_uid or seen.known_uid,
         node=pod.node if pod else attempt.node,
-        started_at=(pod.started_at if pod else None) or attempt.started_at,
+        started_at=(pod.started_at if pod else None) or attempt.started_at or _began(seen, attempt, judged, now),
         exit_code=pod.exit_code if pod else None,
         finished_at=now,
         outcome=judged.ended,
@@ -143,6 +143,15 @@ def _closed(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) 
         message=None if succeeded else judged.why.message,
         cure=judged.why.cure,
     )
+
+
+def _began(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -> datetime | None:
+    """When an attempt began that has stored its result before any watch told of its start: so long ago as it ran."""
+    if judged.result is None or seen.stored is None or seen.pod is None:
+        return None
+    took = sum(seen.stored.timings.get(phase, 0.0) for phase in ("load", "run", "store"))
+    began = now - timedelta(seconds=min(took, LONGEST.total_seconds()))
+    return began if attempt.recorded_at is None else max(began, attempt.recorded_at)
 
 
 def _looked_up(seen: Observed) -> CacheInfo | None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.unit.runner.hashing.sample import Access, Colour, Pair, Plain, Point, Words, cyclic
 from tests.unit.runner.hashing.values import KEYS, VALUES, hashes, neighbours, typed
 
-from podtask_runner.hashing import encoder
+from podtask_runner.hashing import tokens
 from podtask_runner.hashing.content_hash import content_hash
 from podtask_runner.hashing.tokens import Unhashable, register_hasher
 
@@ -239,10 +239,10 @@ def test_a_class_may_say_what_stands_for_it() -> None:
 
 @pytest.fixture
 def registry() -> Iterator[None]:
-    before = dict(encoder.REGISTERED)
+    before = dict(tokens.REGISTERED)
     yield
-    encoder.REGISTERED.clear()
-    encoder.REGISTERED.update(before)
+    tokens.REGISTERED.clear()
+    tokens.REGISTERED.update(before)
 
 
 @pytest.mark.usefixtures("registry")

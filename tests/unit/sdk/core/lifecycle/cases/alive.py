@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.support.lifecycle_builders import T0, at, attempt, ended, pod, refusal, running, said_, seen, status, waiting
 from tests.unit.sdk.core.lifecycle.cases.case import INVALID, MARKED, Case
 
@@ -101,6 +103,24 @@ CASES: dict[str, Case] = {
     ),
     "a stored result counts although the watch has not told yet that the container runs": Case(
         seen(running(), pod=waiting(), stored=said_(Verdict.COMPLETED)), 1, "stored_result", State.COMPLETED
+    ),
+    "an attempt whose start no watch told of began as long ago as its runner measured": Case(
+        seen(
+            running(),
+            pod=waiting(),
+            stored=replace(said_(Verdict.COMPLETED), timings={"load": 0.5, "run": 1.0, "store": 0.25, "delay": 9}),
+        ),
+        4,
+        "stored_result",
+        State.COMPLETED,
+        last={"started_at": at(2.25)},
+    ),
+    "an attempt began after its record, whatever its runner says": Case(
+        seen(running(), pod=waiting(), stored=replace(said_(Verdict.COMPLETED), timings={"run": 1e300})),
+        4,
+        "stored_result",
+        State.COMPLETED,
+        last={"started_at": at(0)},
     ),
     "a stored result wins against a cancel that comes later": Case(
         seen(running(), policy=Policy(cancel=True), pod=pod(), stored=said_(Verdict.COMPLETED)),
