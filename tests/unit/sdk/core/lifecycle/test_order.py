@@ -141,12 +141,3 @@ def test_of_two_rules_that_could_answer_the_earlier_one_does(pair: tuple[str, st
     assert decide(given, at(NOW)).rule == first, CONFLICTS[pair]
     alone = {rule.__name__: rule for rule in RULES}
     assert alone[second](given, at(NOW)) is not None
-
-
-def test_the_order_is_the_design() -> None:
-    assert [rule.__name__ for rule in RULES] == [
-        "finished", "stored_result", "lost_node", "cancelled", "past_deadline",
-        "finished", "lost_node", "cancelled", "flow_cancelled", "past_deadline",
-        "pod_to_come", "waiting_pod", "running_pod", "ended_attempt",
-        "invalid", "suspended", "upstream", "cached", "delayed", "queued", "due",
-    ]  # fmt: skip
