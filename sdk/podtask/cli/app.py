@@ -47,8 +47,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "More": {
         "cache": ("commands.cache:cache", "List the results that are reused, tell why one was not, forget some."),
-        "gc": ("commands.gc:gc", "Remove objects from the bucket that no TaskRun and no cache entry needs."),
-        "bucket": ("commands.bucket:bucket", "Say which namespace a folder of the bucket belongs to."),
+        "gc": ("bucket.gc:gc", "Remove objects from the bucket that no TaskRun and no cache entry needs."),
+        "bucket": ("bucket.adopt:bucket", "Say which namespace a folder of the bucket belongs to."),
         "doctor": ("doctor.command:doctor", "Check everything between here and a TaskRun's pod, each with a cure."),
         "version": ("commands.version:version", "Print the versions of the command, the CRD and the operator's chart."),
         "completion": (

@@ -1,0 +1,1 @@
+"""The commands about the bucket: what nobody needs, and whose it is."""
