@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.names import TERMINATION_LIMIT
 from podtask_runner.protocol import Outcome, dump, dump_outcome, load_outcome
 from podtask_runner.storage.spool import pieces
@@ -146,3 +147,14 @@ def _remove(folder: Path) -> None:
         else:
             path.unlink()
     folder.rmdir()
+
+
+def no_room(error: OSError) -> RunnerError:
+    """A directory that the task's own variable names, and that is not there, is not there the next time either."""
+    named = os.environ.get("TMPDIR")
+    if named and not Path(named).is_dir():
+        return InvalidSpec(
+            f"The environment variable TMPDIR is {named!r}, and there is no such directory where the task runs.",
+            "Take TMPDIR out of the task's env (or of the image), or name a directory that exists and can be written.",
+        )
+    return StoreUnavailable(f"No room to work in TMPDIR: {error}.")

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from podtask_runner.attempt.execute import refusal
-from podtask_runner.attempt.report import Handover, Phase
-from podtask_runner.errors import EnvironmentMismatch, InvalidSpec, RunnerError, StoreUnavailable
+from podtask_runner.attempt.report import Handover, Phase, no_room
+from podtask_runner.errors import EnvironmentMismatch, RunnerError, StoreUnavailable
 from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSION
 from podtask_runner.process import child, doorbell
 from podtask_runner.process.delivery import deliver, say
@@ -60,7 +60,7 @@ def main() -> int:
         grants = read_grants(path)
         desk = Handover.create()
     except (RunnerError, OSError) as error:
-        return _speechless(error if isinstance(error, RunnerError) else _no_room(error))
+        return _speechless(error if isinstance(error, RunnerError) else no_room(error))
     store = Store(grants, lambda: read_grants(path))
     tee = Tee(Shipper(lambda: _log_post(store), store.renew)) if grants.logs is not None else None
     killed_before = oom_kills()
@@ -244,17 +244,6 @@ class _Watch:
                 return status
             if pid == 0:
                 return None
-
-
-def _no_room(error: OSError) -> RunnerError:
-    """A directory that the task's own variable names, and that is not there, is not there the next time either."""
-    named = os.environ.get("TMPDIR")
-    if named and not Path(named).is_dir():
-        return InvalidSpec(
-            f"The environment variable TMPDIR is {named!r}, and there is no such directory where the task runs.",
-            "Take TMPDIR out of the task's env (or of the image), or name a directory that exists and can be written.",
-        )
-    return StoreUnavailable(f"No room to work in TMPDIR: {error}.")
 
 
 def _log_post(store: Store) -> LogPost:

@@ -34,6 +34,9 @@ from podtask.errors import PodtaskError
 from podtask.payloads.code import Shipment, shipment
 from podtask.support.thread_pool import Workers
 from podtask_runner import protocol
+from podtask_runner.attempt.execute import refusal
+from podtask_runner.attempt.report import no_room
+from podtask_runner.errors import InvalidSpec
 from podtask_runner.files import File
 from podtask_runner.names import ENV_GRANTS, ENV_STDERR_MARK, ENV_TERMINATION_LOG
 from podtask_runner.serialization.format import file_word
@@ -147,8 +150,7 @@ class ProcessBackend:
                 protocol.Verdict.INPUT_CORRUPTED, error=protocol.Error(type(error).__name__, str(error))
             )
         except OSError as error:
-            why = protocol.Error(type(error).__name__, f"The subprocess could not be started: {error}")
-            outcome = protocol.Outcome(protocol.Verdict.CRASHED, error=why)
+            outcome = _not_started(error)
         except Exception as error:
             log.exception("podtask could not go on with task run '%s'", tracked.run.name)
             outcome = broken(error)
@@ -274,6 +276,15 @@ def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> protocol.
         return protocol.Upstream(whole, ref=needed.id)
     data, serializer = serialize_result(value)
     return protocol.Upstream(replace(_inline(data), serializer=serializer), ref=needed.id)
+
+
+def _not_started(error: OSError) -> protocol.Outcome:
+    """No process, or no file for it; a TMPDIR that is not there is named as the runner names it."""
+    found = no_room(error)
+    if isinstance(found, InvalidSpec):
+        return refusal(found)
+    why = protocol.Error(type(error).__name__, f"The subprocess could not be started: {error}")
+    return protocol.Outcome(protocol.Verdict.CRASHED, error=why)
 
 
 def create(settings: Settings) -> ProcessBackend:

@@ -181,6 +181,6 @@ def test_a_directory_for_temporary_files_that_is_not_there_is_named(
 
     monkeypatch.setenv("TMPDIR", "/nope")
     name, attempts, message, error = running()
-    assert (name, attempts) == ("Failed", 1)
+    assert (name, attempts) == ("Failed", 1), message
     assert "TMPDIR is '/nope', and there is no such directory" in message
     assert "Take TMPDIR out of" in error

@@ -105,11 +105,11 @@ from podtask_runner.protocol import Code, Grants, Put, Slot
 
 slot = Slot(Put("file:///nowhere"), "file:///nowhere")
 context.enter(Grants("team", "etl-1", "uid", 1, Code(source="x"), slot, slot, slot))
-from podtask import backends
+from podtask.engine import registry
 from podtask.backends.local import LocalBackend
 from pathlib import Path
 here = LocalBackend(Path(sys.argv[1]))
-backends.get = lambda name=None: here
+registry.get = lambda name=None: here
 
 @flow
 def etl(x):
