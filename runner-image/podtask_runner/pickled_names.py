@@ -11,11 +11,11 @@ import contextlib
 import functools
 import importlib
 import logging
+import os
 import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from podtask_runner.serializers import REGISTERED, register_serializer
@@ -67,7 +67,8 @@ def exception(
 
 def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...]) -> types.CodeType:
     """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file."""
-    if lines and not Path(filename).exists():  # a file that is here may change; it is read when it is needed
+    # A file that is here may change: it is read when it is needed. `Path.exists` raises where it may not look.
+    if lines and not os.path.exists(filename):  # noqa: PTH110
         _show(filename, first, lines)
     return types.CodeType(*parts).replace(co_filename=filename)
 
