@@ -1,8 +1,9 @@
 """An operator that numbers its writes, and kills itself before or after one of them. `python -m` starts it.
 
 Writes are PATCH, POST and DELETE on the API server, except Events and the Lease, and PUTs into the bucket. Each is a
-line of the file WRITES names, written before it is made. The owner's mark of a namespace is not counted. Nothing in the
-product knows of this: two methods are wrapped. Times that depend on how busy the machine is are no writes: short phases
+line of the file WRITES names, written before it is made. The mark of a namespace's owner is not counted.
+Nothing in the product knows of this: two methods are wrapped.
+Times that depend on how busy the machine is are no writes: short phases
 are never reported.
 """
 

@@ -167,7 +167,7 @@ def test_one_ctrl_c_ends_following_a_flow_run(podtask: Terminal) -> None:
         try:
             assert command.stdout.readline() == b"[load/1] one\n"
             command.send_signal(signal.SIGINT)
-            assert (command.wait(10), command.stderr.read().strip()) == (130, b"")
+            assert (command.wait(60), command.stderr.read().strip()) == (130, b"")
         finally:
             command.kill()
 
