@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from podtask import BackendNotInstalled, UnknownBackend, backends, settings
+from podtask.engine import registry
 from podtask.errors import SettingsError
 
 needs_toml = pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib is in the standard library since 3.11")
@@ -75,8 +76,8 @@ def test_a_missing_extra_is_a_sentence_with_the_command(monkeypatch) -> None:
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name="kubernetes")
 
-    monkeypatch.setattr(backends.importlib, "import_module", missing)
-    monkeypatch.setattr(backends, "_instances", {})
+    monkeypatch.setattr(registry.importlib, "import_module", missing)
+    monkeypatch.setattr(registry, "_instances", {})
     with pytest.raises(BackendNotInstalled, match=r"pip install 'podtask\[kubernetes\]'"):
         backends.get("kubernetes")
 
