@@ -125,7 +125,8 @@ def test_a_lost_watch_loses_nothing(world: World, chromium: Start) -> None:
 def test_a_log_is_followed_while_it_is_printed(world: World, chromium: Start) -> None:
     running = worlds.task_run("busy", "Running", attempts=[worlds.attempt(1, 5, None)])
     world.cluster.put(running)
-    world.cluster.pods["team", "busy-1"] = {"metadata": {"name": "busy-1"}}
+    owner = {"controller": True, "uid": "uid-busy"}
+    world.cluster.pods["team", "busy-1"] = {"metadata": {"name": "busy-1", "ownerReferences": [owner]}}
     world.cluster.logs["busy-1"] = "".join(f"2026-01-02T03:04:{n:02}Z \x1b[32mrow {n}\x1b[0m <b>\n" for n in range(20))
     driver = entered(world, chromium())
     visit(world, driver, "task-runs/busy")
