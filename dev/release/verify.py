@@ -25,6 +25,7 @@ from dev.release.tools import CHART, Failed, helm, run
 from dev.release.version import version
 
 from podtask.core.crd import crd
+from podtask.core.crd_flow_run import flow_run_crd
 
 SAID = "['hello ada', 'hello alan']\n"
 
@@ -76,14 +77,21 @@ def chart(folder: Path) -> None:
 
 
 def documents(folder: Path) -> None:
-    """crds.yaml is the CRD of this code; install.yaml has CRD and operator, of this version."""
-    if list(yaml.safe_load_all((folder / "crds.yaml").read_text())) != [crd()]:
-        raise Failed("crds.yaml is not the CRD of podtask.core.crd: run 'make generate', then 'make dist'")
+    """crds.yaml is the CRDs of this code; install.yaml has CRDs and operator, of this version."""
+    written = {
+        each["metadata"]["name"]: each for each in yaml.safe_load_all((folder / "crds.yaml").read_text()) if each
+    }
+    if written != {each["metadata"]["name"]: each for each in (crd(), flow_run_crd())}:
+        raise Failed(
+            "crds.yaml is not the CRDs of podtask.core.crd and crd_flow_run: run 'make generate', then 'make dist'"
+        )
     objects = [each for each in yaml.safe_load_all((folder / "install.yaml").read_text()) if each]
-    (definition,) = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
+    definitions = {
+        each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "CustomResourceDefinition"
+    }
     (operator,) = [each for each in objects if each["kind"] == "Deployment"]
-    if definition["spec"] != crd()["spec"]:
-        raise Failed("the CRD in install.yaml is not that of podtask.core.crd")
+    if definitions != {each["metadata"]["name"]: each["spec"] for each in (crd(), flow_run_crd())}:
+        raise Failed("the CRDs in install.yaml are not those of podtask.core.crd and crd_flow_run")
     image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
     if image != f"podtask/operator:{version()}":
         raise Failed(f"install.yaml runs {image}, not podtask/operator:{version()}")
