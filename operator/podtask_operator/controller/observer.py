@@ -192,12 +192,13 @@ class Observer:
             producer = found.entry.producer
             expires = found.entry.expires_at
             return CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
-        leader = leader or self._leader(key, run, memory, composed.key)
         reason = found.miss_reason
         memory.dropped = reason if found.dropped else memory.dropped
         if found.absent and leader is None:
             why = await self._objects.why_missed(run.namespace, composed)
             reason = f"{reason} {why}" if why else reason
+        # Last, and with nothing awaited from here to the record: one that joined the race meanwhile is seen.
+        leader = leader or self._leader(key, run, memory, composed.key)
         return CacheView(composed.key, leader=leader, miss_reason=reason)
 
     def _leader(self, key: Key, run: TaskRun, memory: Memory, cache_key: str) -> str | None:

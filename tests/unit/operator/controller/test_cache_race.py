@@ -31,6 +31,27 @@ async def test_of_identical_runs_of_one_second_the_one_seen_first_goes_first(wor
 
 
 @reconciling
+async def test_an_older_run_that_joins_the_race_while_a_younger_one_asks_why_it_missed_goes_first_alone(
+    world: World,
+) -> None:
+    """The first use of a namespace's cache takes several round trips, so the runs do not join in their order."""
+    world.add("first", CACHED)
+    world.add("second", CACHED)
+    objects = world.reconciler._observer._objects
+    why_missed = objects.why_missed
+
+    async def meanwhile(*asked: Any) -> Any:
+        objects.why_missed = why_missed  # type: ignore[method-assign]
+        await world.look("first")
+        return await why_missed(*asked)
+
+    objects.why_missed = meanwhile  # type: ignore[method-assign]
+    await world.look("second")
+    assert list(world.api.pods) == ["first-1"]
+    assert world.status("second")["cache"]["outcome"] == "Waiting"
+
+
+@reconciling
 async def test_a_leader_that_ends_during_a_lookup_is_waited_for_until_the_next_one(world: World) -> None:
     world.add("leader", CACHED)
     world.add("hello", CACHED)
