@@ -74,6 +74,7 @@ lock: ## write requirements/ anew
 	$(COMPILE) pyproject.toml --python-version 3.10 -o requirements/runner.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator -o requirements/operator.txt
 	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes --extra cli --group test --group build -o requirements/sdk.txt
+	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes -o requirements/driver.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --extra ui --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt
 	$(COMPILE) requirements/prefect-2.0b5.in --python-version 3.10 --no-annotate -o requirements/prefect-2.0b5.txt

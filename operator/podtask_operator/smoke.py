@@ -71,6 +71,7 @@ class Api:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
         context = ssl.create_default_context(cafile=str(self.account / "ca.crt"))
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as kubectl verifies: see `podtask.kube.tls`
         request = Request(url, data=data, headers=headers, method=method)  # noqa: S310 - https, from the kubelet
         opened: HTTPResponse = urlopen(request, timeout=timeout, context=context)  # noqa: S310
         return opened

@@ -13,8 +13,8 @@
     PODTASK_DATA             data             files beside modules that travel, too: "shop/rates/*.json"   none
 
 The table `[tool.podtask]` is that of the nearest pyproject.toml upwards from the working directory. It is read with
-`tomllib`, which Python has since 3.11; under 3.10 it is read where the package `tomli` is installed, and otherwise
-a file that has the table is an error, because a setting that is silently ignored costs an afternoon.
+`tomllib`, which Python has since 3.11; under 3.10 with the package `tomli`, which podtask installs there. Where that is
+missing, a file with the table is an error, because a setting that is silently ignored costs an afternoon.
 Nothing is read at import.
 """
 

@@ -88,7 +88,9 @@ class Api:
             config.load_incluster_config()
         except config.ConfigException:
             await config.load_kube_config()
-        return cls(client.ApiClient())
+        settings = client.Configuration.get_default_copy()
+        settings.disable_strict_ssl_verification = True  # as kubectl verifies: see `podtask.kube.tls`
+        return cls(client.ApiClient(settings))
 
     async def close(self) -> None:
         """Close all connections."""

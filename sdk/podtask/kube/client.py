@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 
 from podtask.core.api.names import GROUP, PLURAL, POD_CONTAINER, VERSION
 from podtask.core.api.url_path import NoSuchName, url_path
-from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable, refused
+from podtask.kube.errors import Asked, Busy, CertificateRefused, ClusterRefused, ClusterUnreachable, refused
+from podtask.kube.tls import verify_as_kubectl
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -174,7 +175,9 @@ class Api:
         while True:
             try:
                 return call()
-            except (ClusterUnreachable, Busy):
+            except (ClusterUnreachable, Busy) as error:
+                if isinstance(error, CertificateRefused) and not self._answered:
+                    raise
                 if waited >= (self._patience.later if self._answered else self._patience.first):
                     raise
             self._sleep(random.uniform(pause / 2, pause))  # noqa: S311 - so that many drivers do not come back at once
@@ -246,6 +249,11 @@ class Api:
 
     def _unreachable(self, asked: Asked, error: Exception) -> ClusterUnreachable:
         why = str(getattr(error, "reason", None) or error).strip()
+        if "CERTIFICATE_VERIFY_FAILED" in why:
+            return CertificateRefused(
+                f"The certificate of the API server {self.server} cannot be trusted ({asked}): {why}. "
+                f"Compare certificate-authority-data and tls-server-name of the kube config; try: kubectl cluster-info."
+            )
         return ClusterUnreachable(
             f"The API server {self.server} does not answer ({asked}): {type(error).__name__}: {why}. "
             f"Try: kubectl cluster-info. Another cluster: kubectl config use-context, or KUBECONFIG."
@@ -282,6 +290,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Api:
         ) from error
     api_client = client.ApiClient(configuration=settings)  # pyright: ignore[reportAttributeAccessIssue]
     api_client.user_agent = USER_AGENT
+    verify_as_kubectl(api_client)
     return Api(api_client, namespace or "default", context=name)
 
 

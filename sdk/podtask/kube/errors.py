@@ -2,6 +2,7 @@
 
     PodtaskError
     ├── ClusterUnreachable (ConnectionError)   no kube config, or no answer from the API server
+    │   └── CertificateRefused                 … or it answered with a certificate that cannot be trusted
     └── ClusterRefused                         it answered: no; `status` and `reason` are the server's
         └── Busy                               … not now (429, 5xx): asked again by itself, for a while
 
@@ -22,6 +23,10 @@ INSTALL = f"helm install podtask charts/podtask --namespace {OPERATOR_NAMESPACE}
 
 class ClusterUnreachable(PodtaskError, ConnectionError):
     """Nobody answered. Whether a write was applied is not known."""
+
+
+class CertificateRefused(ClusterUnreachable):
+    """The API server's certificate cannot be trusted; where it never could, waiting does not help."""
 
 
 class ClusterRefused(PodtaskError):
