@@ -70,11 +70,9 @@ class World:
 
     def woken(self) -> set[str]:
         """Keys on the queue, taken from it."""
-        queue = self.reconciler.queue
-        names = {key.name for key in queue._queued}
-        queue._queued.clear()
-        while not queue._ready.empty():
-            queue._ready.get_nowait()
+        line, names = self.reconciler.queue.line, set()
+        while (key := line.take(lambda _: False)) is not None:
+            names.add(key.name)
         return names
 
     def status(self, name: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The work queue: keys in, one reconcile per key at a time, delays and back-off kept here.
 
-Before: `handlers` (which only name what changed). Next: `reconcile`. A key that is added while it is being
-worked on is worked on once more afterwards; a key that failed comes back later and later, never lost.
+Before: `events` (which only name what changed). Next: `reconciler`. A key that is added while it is being worked on is
+worked on once more afterwards; a key that failed comes back later and later, never lost. Namespaces take turns, however
+many keys one of them has, and one alone never has all workers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import heapq
 import itertools
 import logging
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 
 from podtask_operator.runtime import logging as logs
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 0.2
 LAST_BACKOFF = 30.0
+RESERVED = 4
+"""Workers that one namespace leaves to the others: a bucket or a webhook that hangs holds all it gets."""
 STALE_TIMERS = 1000
 """Timers that were overtaken are dropped when there are more of them than this: some would lie there for a day."""
 
@@ -29,14 +33,53 @@ class Later(Exception):
     """Raised by a reconcile: nothing is wrong with the run, something it needs is away. Comes back with back-off."""
 
 
+class FairLine:
+    """Keys in turn of their namespaces, first come, first served within each. Each step costs the same."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._lines.get(key.namespace, ())
+
+    def put(self, key: Key) -> None:
+        """At the end of the line of its namespace, unless it is in there."""
+        line = self._lines.setdefault(key.namespace, OrderedDict())
+        if key not in line:
+            line[key] = None
+            self._length += 1
+
+    def take(self, busy: Callable[[str], bool]) -> Key | None:
+        """The next key of the next namespace that is not busy; None where there is none."""
+        namespace = next((namespace for namespace in self._lines if not busy(namespace)), None)
+        if namespace is None:
+            return None
+        line = self._lines[namespace]
+        key, _ = line.popitem(last=False)
+        self._length -= 1
+        if line:
+            self._lines.move_to_end(namespace)
+        else:
+            del self._lines[namespace]
+        return key
+
+
 class WorkQueue:
     """Level-triggered: an entry says "look at this key", never what happened to it."""
 
     def __init__(self, work: Callable[[Key], Awaitable[None]], concurrency: int) -> None:
         self._work = work
         self._slots = asyncio.Semaphore(concurrency)
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._queued: set[Key] = set()
+        self._most_of_one = concurrency - min(RESERVED, concurrency // 4)
+        self.line = FairLine()
+        """Keys that wait for a worker."""
+        self._arrived = asyncio.Event()
+        self._busy: Counter[str] = Counter()
+        """Namespace -> its keys that are being worked on."""
         self._active: set[Key] = set()
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
@@ -51,9 +94,9 @@ class WorkQueue:
         """Look at `key` soon."""
         if key in self._active:
             self._again.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._ready.put_nowait(key)
+        else:
+            self.line.put(key)
+            self._arrived.set()
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Look at `key` in so many seconds, or earlier if somebody asks for it earlier. Never early.
@@ -74,24 +117,37 @@ class WorkQueue:
     @property
     def depth(self) -> int:
         """Keys that wait for a worker."""
-        return len(self._queued)
+        return len(self.line)
 
     async def run(self) -> None:
         """Serve until cancelled."""
         timers = asyncio.create_task(self._serve_timers())
         try:
             while True:
-                key = await self._ready.get()
                 await self._slots.acquire()
+                try:
+                    key = await self._next()
+                except BaseException:  # served again, this would be a worker less
+                    self._slots.release()
+                    raise
                 if self._draining:
                     return
-                self._queued.discard(key)
                 self._active.add(key)
+                self._busy[key.namespace] += 1
                 task = asyncio.create_task(self._one(key))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         finally:
             timers.cancel()
+
+    async def _next(self) -> Key:
+        while (key := self.line.take(self._has_its_share)) is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return key
+
+    def _has_its_share(self, namespace: str) -> bool:
+        return self._busy[namespace] >= self._most_of_one
 
     async def drain(self, seconds: float) -> bool:
         """Take on nothing more, and let what is being worked on finish its writes; bounded. True when all did."""
@@ -107,6 +163,10 @@ class WorkQueue:
                 await self._timed(key)
         finally:
             self._active.discard(key)
+            self._busy[key.namespace] -= 1
+            if not self._busy[key.namespace]:
+                del self._busy[key.namespace]
+            self._arrived.set()  # a namespace that had its share may have its turn
             self._slots.release()
             if key in self._again:
                 self._again.discard(key)

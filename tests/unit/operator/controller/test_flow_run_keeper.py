@@ -47,11 +47,9 @@ class Scene:
         return self.woken()
 
     def woken(self) -> bool:
-        queue = self.keeper.queue
-        any_key = bool(queue._queued)
-        queue._queued.clear()
-        while not queue._ready.empty():
-            queue._ready.get_nowait()
+        any_key = False
+        while self.keeper.queue.line.take(lambda _: False) is not None:
+            any_key = True
         return any_key
 
     async def look(self, name: str = "etl", after: float = 0.0) -> set[str]:

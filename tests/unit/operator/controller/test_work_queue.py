@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support.virtual_time import run
 
-from podtask_operator.controller.work_queue import LAST_BACKOFF, STALE_TIMERS, Later, WorkQueue
+from podtask_operator.controller.work_queue import LAST_BACKOFF, RESERVED, STALE_TIMERS, FairLine, Later, WorkQueue
 from podtask_operator.task_runs.key import Key
 
 KEY, OTHER = Key("team", "hello"), Key("team", "other")
@@ -202,3 +202,72 @@ def test_draining_waits_for_the_work_in_flight_and_takes_on_nothing_more() -> No
         await serving
 
     run(test(Worker()))
+
+
+def test_a_namespace_with_many_keys_does_not_make_the_others_wait() -> None:
+    async def test(worker: Worker) -> None:
+        async def takes_a_second(_: Key) -> None:
+            await asyncio.sleep(1)
+
+        worker.then = takes_a_second
+        for number in range(1000):
+            worker.queue.add(Key("big", f"run-{number}"))
+        for name in ("a", "b"):
+            worker.queue.add(Key("small", name))
+        await worker.serve(10)
+        assert [at for at, key in worker.looks if key.namespace == "small"] == [0, 1]
+
+    run(test(Worker()))
+
+
+def test_one_namespace_never_has_all_workers_and_uses_its_share_whole() -> None:
+    async def test(worker: Worker) -> None:
+        worker.queue = WorkQueue(worker, concurrency=32)
+        gate = asyncio.Event()
+
+        async def hangs(key: Key) -> None:
+            if key.namespace == "big":
+                await gate.wait()
+
+        worker.then = hangs
+        for number in range(100):
+            worker.queue.add(Key("big", f"run-{number}"))
+        serving = asyncio.create_task(worker.serve(10))
+        await asyncio.sleep(1)
+        assert len(worker.looks) == 32 - RESERVED
+        worker.queue.add(Key("small", "hello"))
+        await asyncio.sleep(1)
+        assert worker.looks[-1] == (1, Key("small", "hello"))
+        gate.set()
+        await serving
+        assert len(worker.looks) == 101
+
+    run(test(Worker()))
+
+
+def test_keys_of_one_namespace_keep_their_order() -> None:
+    async def test(worker: Worker) -> None:
+        keys = [Key("team", f"run-{number}") for number in range(20)]
+        for key in keys:
+            worker.queue.add(key)
+        await worker.serve(1)
+        assert [key for _, key in worker.looks] == keys
+
+    run(test(Worker()))
+
+
+@pytest.mark.parametrize("namespaces", [1, 7, 100])
+def test_taking_from_the_line_costs_the_same_however_many_wait(namespaces: int) -> None:
+    line, asked = FairLine(), []
+    keys = [Key(f"team-{number % namespaces}", f"run-{number}") for number in range(1000)]
+    for key in (*keys, *keys):
+        line.put(key)
+    taken = []
+    while len(line):
+        before = len(asked)
+        key = line.take(lambda namespace: bool(asked.append(namespace)))  # type: ignore[func-returns-value]
+        assert key is not None
+        assert len(asked) == before + 1
+        taken.append(key)
+    assert sorted(taken) == sorted(keys)
+    assert {key.namespace for key in taken[:namespaces]} == {f"team-{number}" for number in range(namespaces)}
