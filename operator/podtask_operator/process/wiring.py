@@ -32,6 +32,7 @@ from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.runtime import health
 from podtask_operator.runtime.supervise import forever
+from podtask_operator.storage.calls import StoreCalls
 from podtask_operator.storage.fenced import Fenced
 from podtask_operator.storage.objects import Objects
 from podtask_operator.storage.owners import Owners
@@ -57,8 +58,11 @@ class Parts:
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
         signer = open_signer(*way, conditional_writes=told.conditional_writes)
-        self._owners = Owners(api, store, address.prefix, deletions=self.mirror.deletions, home=told.lease_namespace)
-        objects = Objects(Fenced(store, api.fence), address.prefix, self._owners)
+        calls = StoreCalls()
+        gone = self.mirror.deletions
+        self._owners = Owners(api, store, address.prefix, deletions=gone, home=told.lease_namespace, calls=calls)
+        quick = open_store(*way, conditional_writes=told.conditional_writes, quick=True)
+        objects = Objects(Fenced(quick, api.fence), address.prefix, self._owners, calls)
         observer = Observer(api, self.mirror, objects, told)
         applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.flow_runs = FlowRunKeeper(api, self.mirror, clock.now)

@@ -2,19 +2,31 @@
 
 A reconcile that began while the Lease was held can come to its write long after another operator took over (a thread
 that waited, a pause of the process). Writes to the API server are refused then by resourceVersion or UID; the bucket
-has no such thing for pointers, notes and logs. Reads need no fence. Used by: `process.wiring`.
+has no such thing for pointers, notes and logs. Reads need no fence. The store below makes one quick try per call, so
+that a write arrives soon after it was allowed or never; what only met a connection that the server had closed meanwhile
+is asked for, and sent, once more. Used by: `process.wiring`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final, TypeVar
 
 from podtask.core.storage import ObjectInfo, Store, StoreUnavailable
 
+T = TypeVar("T")
+
+_CLOSED: Final = "ConnectionClosedError"
+"""botocore's name for a kept connection that was closed before the answer came."""
+
+
+class WriteFenced(StoreUnavailable):
+    """Not sent: this process may not be the only operator any more. It says nothing about the bucket."""
+
 
 class Fenced:
-    """A store that writes only while `may_write` says so. Raises `StoreUnavailable` otherwise: try again later."""
+    """A store that writes only while `may_write` says so. Raises `WriteFenced` otherwise: try again later."""
 
     def __init__(self, store: Store, may_write: Callable[[], bool]) -> None:
         self._store = store
@@ -22,17 +34,15 @@ class Fenced:
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         """Read an object."""
-        return self._store.get(key, limit=limit)
+        return _once_more(lambda: self._store.get(key, limit=limit))
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         """Write an object."""
-        self._check(f"PUT {key}")
-        return self._store.put(key, data, if_absent=if_absent)
+        return self._write(f"PUT {key}", lambda: self._store.put(key, data, if_absent=if_absent))
 
     def put_file(self, key: str, path: Path, *, if_absent: bool = False) -> str:
         """Write an object from a file."""
-        self._check(f"PUT {key}")
-        return self._store.put_file(key, path, if_absent=if_absent)
+        return self._write(f"PUT {key}", lambda: self._store.put_file(key, path, if_absent=if_absent))
 
     def download(self, key: str, path: Path) -> str:
         """Read an object into a file."""
@@ -40,17 +50,29 @@ class Fenced:
 
     def head(self, key: str) -> ObjectInfo | None:
         """Size and ETag of an object."""
-        return self._store.head(key)
+        return _once_more(lambda: self._store.head(key))
 
     def delete(self, key: str) -> None:
         """Remove an object."""
-        self._check(f"DELETE {key}")
-        self._store.delete(key)
+        self._write(f"DELETE {key}", lambda: self._store.delete(key))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Objects below a prefix."""
         return self._store.list(prefix)
 
-    def _check(self, what: str) -> None:
-        if not self._may_write():
-            raise StoreUnavailable(f"{what}: not sent, because the operator's Lease is not renewed at present")
+    def _write(self, what: str, send: Callable[[], T]) -> T:
+        def allowed() -> T:
+            if not self._may_write():
+                raise WriteFenced(f"{what}: not sent, because the operator's Lease is not renewed at present")
+            return send()
+
+        return _once_more(allowed)
+
+
+def _once_more(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except StoreUnavailable as error:
+        if error.code != _CLOSED:
+            raise
+    return call()

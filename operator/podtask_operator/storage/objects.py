@@ -7,7 +7,6 @@ Used by: `observe` (reads), `apply` (pointers).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections import deque
@@ -23,6 +22,7 @@ from podtask.core.storage import AlreadyStored, NotStored, Store
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.log_tail import ANCHOR
 from podtask_operator.pods import outcome
+from podtask_operator.storage.calls import StoreCalls
 from podtask_operator.storage.grants import LOG_CHUNK_LIMIT
 from podtask_operator.storage.owners import Owners
 from podtask_operator.storage.recent import Recent
@@ -70,8 +70,11 @@ class Lookup:
 class Objects:
     """One bucket, all namespaces. `owners`: None where no cluster says whose a namespace's folder is."""
 
-    def __init__(self, store: Store, prefix: str, owners: Owners | None = None) -> None:
+    def __init__(
+        self, store: Store, prefix: str, owners: Owners | None = None, calls: StoreCalls | None = None
+    ) -> None:
         self._store = store
+        self._calls = calls or StoreCalls()
         self._prefix = prefix
         self._owners = owners
         self._recent = Recent(store)
@@ -84,7 +87,7 @@ class Objects:
         """What the runner stored as its answer, or None. Raises `StoreUnavailable`."""
         key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
         try:
-            data = await asyncio.to_thread(self._store.get, key, limit=OUTCOME_LIMIT + 1)
+            data = await self._calls(self._store.get, key, limit=OUTCOME_LIMIT + 1)
         except NotStored:
             return None
         said = outcome.parse(data) if len(data) <= OUTCOME_LIMIT else None
@@ -95,7 +98,7 @@ class Objects:
     async def answered(self, run: TaskRun, attempt: int) -> bool:
         """True where the runner stored how the attempt ended. Raises `StoreUnavailable`."""
         key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
-        return await asyncio.to_thread(self._store.head, key) is not None
+        return await self._calls(self._store.head, key) is not None
 
     async def end_of_log(self, run: TaskRun, attempt: int) -> bytes:
         """The end of what the runner shipped of its output, `ANCHOR` bytes or all. Raises `StoreUnavailable`."""
@@ -110,7 +113,7 @@ class Objects:
             return end
 
         try:
-            return await asyncio.to_thread(read)
+            return await self._calls(read)
         except NotStored:  # removed in between
             return b""
 
@@ -119,13 +122,13 @@ class Objects:
         seconds = run.spec.result_retention_seconds
         if seconds is not None:
             until = now + timedelta(seconds=min(seconds, FOR_EVER))
-            await asyncio.to_thread(self._store.put, self.bucket(run.namespace).keep(run.uid), keep_note(until))
+            await self._calls(self._store.put, self.bucket(run.namespace).keep(run.uid), keep_note(until))
 
     async def put_last_words(self, run: TaskRun, attempt: int, chunk: bytes) -> None:
         """Write the last chunk of a log, once. Raises `StoreUnavailable`."""
         key = self.bucket(run.namespace).attempt(run.uid, attempt).last_words
         try:
-            await asyncio.to_thread(lambda: self._store.put(key, chunk, if_absent=True))
+            await self._calls(lambda: self._store.put(key, chunk, if_absent=True))
         except AlreadyStored:
             log.debug("the last words of %s/%s are written already", run.namespace, run.name)
 
@@ -148,12 +151,12 @@ class Objects:
         bucket, off = await self._cache(namespace)
         if off is not None:
             return Lookup(miss_reason=off)
-        return await asyncio.to_thread(self._lookup, bucket, cache_key, now)
+        return await self._calls(self._lookup, bucket, cache_key, now)
 
     async def why_missed(self, namespace: str, composed: Composed) -> str | None:
         """What differs from the nearest earlier run of the task; None where nothing is known."""
         bucket, off = await self._cache(namespace)
-        return off or await asyncio.to_thread(self._recent.why_missed, bucket, composed)
+        return off or await self._calls(self._recent.why_missed, bucket, composed)
 
     async def publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
         """Write the pointer of a completed attempt. Raises as `cache_off`."""
@@ -161,7 +164,7 @@ class Objects:
         if off is not None:
             log.warning("no cache entry for %s/%s: %s", run.namespace, run.name, off)
             return
-        await asyncio.to_thread(self._publish, bucket, run, effect, composed, now)
+        await self._calls(self._publish, bucket, run, effect, composed, now)
 
     def _lookup(self, bucket: Bucket, cache_key: str, now: datetime) -> Lookup:
         pointer = bucket.cache(cache_key)

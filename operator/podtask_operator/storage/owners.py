@@ -22,6 +22,7 @@ from podtask.core.storage import owner as owners
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.owner import Owner
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
+from podtask_operator.storage.calls import StoreCalls
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,13 @@ class Owners:
         *,
         deletions: Callable[[str], int],
         home: str,
+        calls: StoreCalls | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._store = store
         self._prefix = prefix
+        self._calls = calls or StoreCalls()
         self._deletions = deletions
         self._anchors = (owners.CLUSTER_NAMESPACE, home)
         self._clock = clock
@@ -116,7 +119,7 @@ class Owners:
                 return owners.read(self._store, bucket)
             return owners.claim(self._store, bucket, uid, cluster, may_write=self._api.fence)
 
-        owner = await asyncio.to_thread(marked)
+        owner = await self._calls(marked)
         refusal = owners.refusal(owner, namespace, uid, cluster)
         return Claim(uid, owner, refusal)
 

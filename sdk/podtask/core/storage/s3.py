@@ -65,6 +65,8 @@ class Patience:
 
 
 _PATIENCE: Final = Patience()
+QUICK: Final = Patience(connect_seconds=2.0, read_seconds=4.0, attempts=1)
+"""For a caller that comes back by itself, and whose write must not arrive long after it was allowed."""
 
 
 class _Access:

@@ -40,20 +40,27 @@ def parse_store_url(
 
 
 def open_store(
-    url: str, endpoint_url: str | None = None, region: str | None = None, *, conditional_writes: bool = True
+    url: str,
+    endpoint_url: str | None = None,
+    region: str | None = None,
+    *,
+    conditional_writes: bool = True,
+    quick: bool = False,
 ) -> Store:
     """The store at an address. Reaches no server yet. Raises `ValueError` for an address that is none.
 
     `conditional_writes`: False for a server that does not know them; see `S3Settings`. Folders always do.
+    `quick`: one try of a few seconds per call, for callers that come back by themselves.
     """
     if urlsplit(url).scheme == "file":
         from podtask.core.storage.directory import DirectoryStore
 
         return DirectoryStore(_folder(url))
     settings = _settings(url, endpoint_url, region)
-    from podtask.core.storage.s3 import S3Store
+    from podtask.core.storage.s3 import QUICK, Patience, S3Store
 
-    return S3Store(replace(settings, conditional_writes=conditional_writes))
+    patience = QUICK if quick else Patience()
+    return S3Store(replace(settings, conditional_writes=conditional_writes), patience=patience)
 
 
 def open_signer(

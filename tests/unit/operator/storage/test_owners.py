@@ -18,6 +18,7 @@ from podtask.core.storage.memory import MemoryStore
 from podtask.core.storage.owner import dump
 from podtask_operator.kube.client import ApiError, ApiUnavailable
 from podtask_operator.storage import owners
+from podtask_operator.storage.calls import FIRST_PAUSE, StoreCalls
 from podtask_operator.storage.owners import AGAIN_SECONDS, FRESH_SECONDS, Owners
 
 BUCKET = Bucket("prefix", "team")
@@ -35,8 +36,15 @@ class World:
         self.asked: list[str] = []
         self.answer: Callable[[str], str | None] = self.api.namespaces.get
         self.api.namespace_uid = self._namespace_uid
+        calls = StoreCalls(lambda: self.time)
         self.owners = Owners(
-            self.api, self.store, "prefix", deletions=lambda _: self.gone, home="home", clock=lambda: self.time
+            self.api,
+            self.store,
+            "prefix",
+            deletions=lambda _: self.gone,
+            home="home",
+            calls=calls,
+            clock=lambda: self.time,
         )
 
     async def _namespace_uid(self, namespace: str) -> str | None:
@@ -198,6 +206,7 @@ async def test_what_is_away_is_an_error_and_not_remembered(world: World) -> None
     with pytest.raises(StoreUnavailable):
         await world.off()
     world.store._fault = lambda *_: None
+    world.time += FIRST_PAUSE
     assert await world.uid() == FIRST
 
 
