@@ -239,7 +239,7 @@ def _plain(node: Schema, defs: Schema, seen: tuple[str, ...]) -> Schema:
 def _bound_texts(node: Schema) -> None:
     for name, child in node.get("properties", {}).items():
         if child.get("type") == "string" and "enum" not in child and child.get("format") is None:
-            child["maxLength"] = STATUS_LIMITS.get(name, 1024)
+            child.setdefault("maxLength", STATUS_LIMITS.get(name, 1024))
         _bound_texts(child)
         if "items" in child:
             child["maxItems"] = 1000

@@ -6,7 +6,13 @@ Below: `podtask_runner.names`. Users of these words: models (CRD), lifecycle, op
 from __future__ import annotations
 
 import enum
-from typing import Final
+import re
+from typing import Any, Final
+
+WORD_LIMIT: Final = 64
+WORD: Final = "^[A-Z][A-Za-z0-9]*$"
+"""A reason, an outcome, a cause."""
+_WORD: Final = re.compile(rf"(?=.{{1,{WORD_LIMIT}}}\Z){WORD[:-1]}\Z")
 
 GROUP: Final = "podtask.dev"
 VERSION: Final = "v1alpha1"
@@ -113,7 +119,29 @@ class FlowState(str, enum.Enum):
         return self is not FlowState.RUNNING
 
 
-class Reason(str, enum.Enum):
+class OpenWord(str, enum.Enum):
+    """A set of words that grows: one of a newer version is read as it is, and stored without a change of the CRD.
+
+    As Kubernetes' API conventions have it for reasons. Nothing may fail because it does not know a word.
+    """
+
+    __str__ = str.__str__
+
+    @classmethod
+    def _missing_(cls, value: object) -> OpenWord | None:
+        if not isinstance(value, str) or _WORD.fullmatch(value) is None:
+            return None
+        word = str.__new__(cls, value)
+        word._name_ = word._value_ = value
+        return word
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = handler(schema)
+        return {"title": shown["title"], "type": "string", "pattern": WORD, "maxLength": WORD_LIMIT}
+
+
+class Reason(OpenWord):
     """`CamelCase` reasons: of a Pending run, of an attempt's end, of a condition, of an Event."""
 
     # why a run is Pending
@@ -155,10 +183,8 @@ class Reason(str, enum.Enum):
     RUNNING = "Running"
     AWAITING_RETRY = "AwaitingRetry"
 
-    __str__ = str.__str__
 
-
-class Ended(str, enum.Enum):
+class Ended(OpenWord):
     """`attempts[].outcome`: how an attempt was judged."""
 
     COMPLETED = "Completed"
@@ -172,18 +198,14 @@ class Ended(str, enum.Enum):
     ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
     INPUT_CORRUPTED = "InputCorrupted"
 
-    __str__ = str.__str__
 
-
-class Cause(str, enum.Enum):
+class Cause(OpenWord):
     """Why an attempt was started."""
 
     FIRST = "First"
     RETRY = "Retry"
     DISRUPTION = "Disruption"
     OUT_OF_MEMORY = "OutOfMemory"
-
-    __str__ = str.__str__
 
 
 class PodCleanup(str, enum.Enum):
