@@ -8,8 +8,7 @@ Used by: `observe` (reads), `apply` (pointers).
 from __future__ import annotations
 
 import logging
-import re
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,8 +33,9 @@ log = logging.getLogger(__name__)
 
 OUTCOME_LIMIT: Final = 64 * 1024
 """Bytes of a stored outcome; the runner's has 4096 at most (`dump_outcome`), but its URL lets a pod PUT anything."""
-_CHUNK: Final = re.compile(r"/log/[0-9]{6}\Z")
-"""What the runner calls its chunks; a pod may have stored other things beside them, under names that no store takes."""
+CHUNKS_READ: Final = 200
+"""Of a log that ends in crumbs; a pod may have stored as many and as small ones as it liked."""
+LAST_CHUNK: Final = 999_998
 
 
 @dataclass(frozen=True)
@@ -101,15 +101,19 @@ class Objects:
         return await self._calls(self._store.head, key) is not None
 
     async def end_of_log(self, run: TaskRun, attempt: int) -> bytes:
-        """The end of what the runner shipped of its output, `ANCHOR` bytes or all. Raises `StoreUnavailable`."""
+        """The end of what the runner shipped of its output, `ANCHOR` bytes or all. Raises `StoreUnavailable`.
+
+        Nothing is listed: what else a pod stored there, and how much of it, costs nothing.
+        """
         keys = self.bucket(run.namespace).attempt(run.uid, attempt)
 
         def read() -> bytes:
-            stored = (info for info in self._store.list(keys.log) if info.size and _CHUNK.search(info.key))
-            chunks = deque((info.key for info in stored if info.key < keys.last_words), maxlen=ANCHOR)
+            number = last_number(lambda number: self._store.head(keys.chunk(number)) is not None)
+            first = max(0, number - CHUNKS_READ)
             end = b""
-            while chunks and len(end) < ANCHOR:
-                end = self._store.get(chunks.pop(), limit=LOG_CHUNK_LIMIT) + end
+            while number > first and len(end) < ANCHOR:
+                end = self._store.get(keys.chunk(number), limit=LOG_CHUNK_LIMIT) + end
+                number -= 1
             return end
 
         try:
@@ -225,3 +229,15 @@ class Objects:
         )
         self._store.put(bucket.cache(effect.key), entry.dump())
         self._recent.add(bucket, composed, run.name)
+
+
+def last_number(exists: Callable[[int], bool]) -> int:
+    """The last of numbers that exist from 1 on without a gap; 0 where there is none. In some 2 log2 N questions."""
+    low, high = 0, 1
+    while high <= LAST_CHUNK and exists(high):
+        low, high = high, 2 * high
+    high = min(high, LAST_CHUNK + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if exists(middle) else (low, middle)
+    return low

@@ -106,6 +106,10 @@ class AttemptKeys:
         """Prefix of the log chunks."""
         return self.base + "log/"
 
+    def chunk(self, number: int) -> str:
+        """A chunk of the runner's; from 1 on, without a gap."""
+        return f"{self.log}{number:06d}"
+
     @property
     def last_words(self) -> str:
         """The chunk that the operator writes where the runner could not: after all of the runner's, `log/000001` on."""

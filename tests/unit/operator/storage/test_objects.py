@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ from tests.support.builders import run_object
 from podtask.core import clock
 from podtask.core.cache.entry import POINTER_LIMIT
 from podtask.core.storage import StoreUnavailable
-from podtask.core.storage.base import ObjectInfo
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.memory import MemoryStore
 from podtask_operator.storage.fenced import Fenced
-from podtask_operator.storage.objects import OUTCOME_LIMIT, Objects
+from podtask_operator.storage.objects import CHUNKS_READ, LAST_CHUNK, OUTCOME_LIMIT, Objects, last_number
 from podtask_operator.task_runs.parse import TaskRun
 from podtask_runner.protocol import Outcome, Verdict, dump_outcome
 
@@ -28,19 +27,15 @@ SAID = dump_outcome(Outcome(Verdict.CRASHED))
 
 
 class Watched(MemoryStore):
-    """Knows how much was asked for, and lists what is not stored."""
+    """Knows how much was asked for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.limits: list[int | None] = []
-        self.odd: list[ObjectInfo] = []
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         self.limits.append(limit)
         return super().get(key, limit=limit)
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        return iter(sorted([*super().list(prefix), *self.odd], key=lambda info: info.key))
 
 
 @pytest.fixture
@@ -151,11 +146,31 @@ def test_who_may_have_lost_the_lease_reads_and_does_not_write(store: Watched, tm
     assert (tmp_path / "copy").read_bytes() == b"1"
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "000001\n", "x", "0000001"])
+@pytest.mark.parametrize("name", ["a.b", "a/b", "x", "0000001", "000003", "900000"])
 def test_the_end_of_a_log_is_that_of_the_runners_chunks_whatever_else_a_pod_stored_there(
     store: Watched, name: str
 ) -> None:
-    store.put(KEYS.log + "000001", b"printed")
-    store.odd = [ObjectInfo(KEYS.log + name, 10, "e", 0.0)]
+    store.put(KEYS.chunk(1), b"printed")
+    store.put(KEYS.log + name, b"something else")
     assert asyncio.run(Objects(store, "prefix").end_of_log(RUN, 1)) == b"printed"
     assert None not in store.limits
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 8, 9, 1000, 999_997, LAST_CHUNK, LAST_CHUNK + 1, 10**9])
+def test_the_last_chunk_is_found_by_few_questions_however_many_there_are(count: int) -> None:
+    asked: list[int] = []
+
+    def exists(number: int) -> bool:
+        asked.append(number)
+        return number <= count
+
+    assert last_number(exists) == min(count, LAST_CHUNK)
+    assert len(asked) <= 41
+    assert max(asked, default=0) <= LAST_CHUNK
+
+
+def test_a_log_of_crumbs_is_read_to_a_bound(store: Watched) -> None:
+    for number in range(1, 2 * CHUNKS_READ):
+        store.put(KEYS.chunk(number), b"" if number % 2 else b"x")
+    assert asyncio.run(Objects(store, "prefix").end_of_log(RUN, 1)) == b"x" * (CHUNKS_READ // 2)
+    assert len(store.limits) == CHUNKS_READ
