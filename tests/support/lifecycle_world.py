@@ -90,6 +90,8 @@ class Cluster:
     """An unfinished run names it as its upstream."""
     store_away: bool = False
     deleted: bool = False
+    laptop: bool = False
+    """Workers of one process are its nodes: every phase is reported."""
     created: list[int] = field(default_factory=list)
     """Attempt numbers of all pods that ever were."""
     started: list[int] = field(default_factory=list)
@@ -222,6 +224,8 @@ class Operator:
             cache=cluster.cache,
             limits=cluster.limits,
             needed=cluster.needed,
+            reports_at_once=cluster.laptop,
+            worker_queue=Why(Reason.QUEUED, "Waiting for a free worker.") if cluster.laptop else None,
         )
         if running is None:
             return base

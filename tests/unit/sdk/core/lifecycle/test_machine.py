@@ -61,9 +61,10 @@ class Lifecycle(RuleBasedStateMachine):
         health=st.sampled_from(["pods start and end", "pods start and end", "pods never start", "pods never end"]),
         people=st.sampled_from(["", "", "suspend", "cancel"]),
         clock=st.sampled_from(["steady", "steady", "jumps"]),
+        laptop=st.sampled_from([False, False, True]),
     )
-    def begin(self, policy: Policy, needs: State | None, health: str, people: str, clock: str) -> None:
-        self.cluster = Cluster(policy)
+    def begin(self, policy: Policy, needs: State | None, health: str, people: str, clock: str, laptop: bool) -> None:
+        self.cluster = Cluster(policy, laptop=laptop)
         self.health = health
         self.people = people
         self.clock = clock
