@@ -34,6 +34,7 @@ class FakeApi:
         self.namespaces: dict[str, str] = {"team": "uid-of-team", "kube-system": "uid-of-cluster"}
         """Name -> UID."""
         self.fence = lambda: True
+        self.events: list[Object] = []
         self._version = 100
 
     def add(
@@ -137,8 +138,8 @@ class FakeApi:
     async def pod_log(self, *_: Any) -> bytes:
         raise ApiError(404, "NotFound", "not found")
 
-    async def create_event(self, *_: Any) -> None:
-        """Nobody reads them here."""
+    async def create_event(self, _: str, event: Object) -> None:
+        self.events.append(event)
 
     def _answer(self, call: str, obj: Object) -> Object:
         if call in self.refused:

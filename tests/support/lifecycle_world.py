@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from tests.support.lifecycle_builders import T0, UID
 
@@ -33,9 +34,11 @@ from podtask.core.lifecycle.model import (
     Upstream,
     Why,
 )
+from podtask.core.lifecycle.pod_expectation import Creation, PodExpectation
 from podtask_runner.protocol import Outcome, Verdict
 
-LOOK = timedelta(seconds=30)
+LOST: Final = {"lose": False, "lose the answer": True}
+"""What an API server does that never answers a POST: whether the pod is created."""
 
 
 class StoreAway(Exception):
@@ -87,6 +90,8 @@ class Cluster:
     """An unfinished run names it as its upstream."""
     store_away: bool = False
     deleted: bool = False
+    laptop: bool = False
+    """Workers of one process are its nodes: every phase is reported."""
     created: list[int] = field(default_factory=list)
     """Attempt numbers of all pods that ever were."""
     started: list[int] = field(default_factory=list)
@@ -139,10 +144,7 @@ class Operator:
     """One process; all it holds besides `cluster` is forgotten at a restart."""
 
     cluster: Cluster
-    presence: dict[int, Presence] = field(default_factory=dict)
-    uids: dict[int, str] = field(default_factory=dict)
-    posted_at: dict[int, datetime] = field(default_factory=dict)
-    refusal: Refusal | None = None
+    expectation: PodExpectation = PodExpectation(0)  # noqa: RUF009 - frozen
     run: Run = field(init=False)
     pods: dict[int, PodEvent] = field(default_factory=dict)
 
@@ -204,8 +206,7 @@ class Operator:
             cluster.write(status=decision.status)
             self.run = cluster.runs[-1]
         if decision.status.attempts_total > seen.status.attempts_total:
-            self.presence[decision.status.attempts_total] = Presence.UNPOSTED
-            self.refusal = None
+            self.expectation = PodExpectation(decision.status.attempts_total).recorded()
         if fault == "dies after the patch":
             return decision
         for effect in decision.effects:
@@ -223,6 +224,8 @@ class Operator:
             cache=cluster.cache,
             limits=cluster.limits,
             needed=cluster.needed,
+            reports_at_once=cluster.laptop,
+            worker_queue=Why(Reason.QUEUED, "Waiting for a free worker.") if cluster.laptop else None,
         )
         if running is None:
             return base
@@ -238,30 +241,36 @@ class Operator:
             base,
             presence=presence,
             pod=pod,
-            known_uid=self.uids.get(number),
+            known_uid=self.expectation.uid,
             stored=cluster.stored.get(number) if silent else None,
-            refusal=self.refusal,
+            refusal=self.expectation.refusal,
         )
 
+    def in_doubt(self, number: int) -> bool:
+        """A POST had no answer, and nobody has looked yet: a pod that is created and gone by then was never there."""
+        return self.expectation == PodExpectation(number, Creation.IN_DOUBT)
+
     def _presence(self, number: int) -> Presence:
-        cluster, known = self.cluster, self.presence.get(number)
+        cluster = self.cluster
+        if self.expectation.attempt != number:
+            self.expectation = PodExpectation(number)
         if number in self.pods:
             return self._seen(number)
-        if known is Presence.EXPECTED and cluster.now < self.posted_at[number] + LOOK:
-            return known
+        if not self.expectation.look_up_due(cluster.now):
+            return self.expectation.presence
         if number in cluster.pods:  # a live GET finds what the watch has not shown
             self.list_pods()
             return self._seen(number)
         if number in cluster.foreign:
             return Presence.FOREIGN
-        return Presence.UNPOSTED if known is Presence.UNPOSTED else Presence.ABSENT
+        self.expectation = self.expectation.missing()
+        return self.expectation.presence
 
     def _seen(self, number: int) -> Presence:
         pod = self.pods[number].pod
         assert pod is not None
-        self.uids[number] = pod.uid
-        self.presence[number] = Presence.SEEN
-        return Presence.SEEN
+        self.expectation = self.expectation.shown(pod.uid)
+        return self.expectation.presence
 
     def perform(self, effect: object) -> None:
         cluster = self.cluster
@@ -296,17 +305,22 @@ class Operator:
         if number != cluster.status.attempts_total or cluster.status.running is None:
             return  # the live TaskRun is read before a launch
         if number in cluster.foreign:
+            self.expectation = self.expectation.name_taken()
             return
-        if cluster.posts != "accept":
+        if cluster.posts.startswith("refuse"):
             why = Why(Reason.QUOTA, "exceeded quota")
-            self.refusal = Refusal(why, cluster.posts == "refuse for ever", cluster.now + timedelta(seconds=5))
+            refusal = Refusal(why, cluster.posts == "refuse for ever", cluster.now + timedelta(seconds=5))
+            self.expectation = self.expectation.refused(refusal)
             return
-        assert number not in cluster.created, "an attempt number is used once"
-        assert not cluster.alive, "another attempt's pod is alive"
-        cluster.created.append(number)
-        cluster.put(number, Pod(f"pod-{number}", PodPhase.WAITING, node="node-a"))
-        self.presence[number], self.posted_at[number] = Presence.EXPECTED, cluster.now
-        self.uids[number], self.refusal = f"pod-{number}", None
+        if LOST.get(cluster.posts, True):
+            assert number not in cluster.created, "an attempt number is used once"
+            assert not cluster.alive, "another attempt's pod is alive"
+            cluster.created.append(number)
+            cluster.put(number, Pod(f"pod-{number}", PodPhase.WAITING, node="node-a"))
+        if cluster.posts in LOST:
+            self.expectation = self.expectation.unanswered()
+        else:
+            self.expectation = self.expectation.accepted(f"pod-{number}", cluster.now)
 
 
 __all__ = ["Cluster", "Operator", "Verdict"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timezone
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 from tests.support.builders import SETTINGS
 from tests.support.fake_api import FakeApi
 
+from podtask.core.lifecycle.concurrency import Limits, Slots
 from podtask.core.storage.memory import MemoryStore
-from podtask_operator.controller.applier import Applier
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.event_recorder import Story
-from podtask_operator.controller.observer import Observer
+from podtask_operator.controller.expectations import Expected
 from podtask_operator.controller.reconciler import Reconciler
+from podtask_operator.events.doorbell import Doorbell
+from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
 from podtask_operator.storage.owners import Owners
 from podtask_operator.task_runs.key import Key
@@ -48,18 +51,44 @@ class Signer:
 class World:
     """A reconciler whose watch shows what the test lets it show."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS, limits: dict[str, Any] | None = None) -> None:
         self.api = FakeApi()
-        self.mirror = Mirror()
         self.signer = Signer()
         self.now = NOW
-        api: Any = self.api
         self.store = MemoryStore()
+        self.limits = Limits.read(limits or {})
+        self.start(settings)
+
+    def start(self, settings: Settings = SETTINGS) -> None:
+        """A process that has seen nothing yet."""
+        api: Any = self.api
+        self.mirror = Mirror(slots=Slots(self.limits))
         self.owners = Owners(api, self.store, "prefix", deletions=self.mirror.deletions, home="podtask-system")
-        objects = Objects(self.store, "prefix", self.owners)
-        observer = Observer(api, self.mirror, objects, SETTINGS)
-        applier = Applier(api, self.mirror, objects, self.signer, Story(api), SETTINGS)
-        self.reconciler = Reconciler(self.mirror, observer, applier, SETTINGS, lambda: self.now)
+        self.objects = Objects(self.store, "prefix", self.owners)
+        self.story = Story(api)
+        self.reconciler = Reconciler(
+            api, self.mirror, self.objects, self.signer, self.story, settings, lambda: self.now
+        )
+        self.doorbell = Doorbell(self.mirror, self.reconciler.queue.add)
+
+    def restart(self, settings: Settings = SETTINGS) -> None:
+        """Another process, after its first lists."""
+        self.start(settings)
+        for pod in self.api.pods.values():
+            self.mirror.put_pod(pod)
+        for run in self.api.runs.values():
+            self.mirror.put_run(run)
+
+    def ring(self, name: str, attempt: int = 1) -> None:
+        """The runner of an attempt says that its outcome is stored."""
+        run = self.mirror.runs[Key("team", name)]
+        said = {"ns": run.namespace, "run": run.name, "uid": run.uid, "attempt": attempt}
+        self.doorbell.datagram_received(json.dumps(said).encode(), None)
+
+    def expected(self, name: str) -> Expected:
+        """What the operator expects of a run."""
+        key = Key("team", name)
+        return self.mirror.expectations.of(key, self.mirror.runs[key].uid).expected
 
     def add(self, name: str, spec: dict[str, Any] | None = None, **more: Any) -> None:
         """A run that the watch shows."""
@@ -74,6 +103,13 @@ class World:
         while (key := line.take(lambda _: False)) is not None:
             names.add(key.name)
         return names
+
+    async def events(self) -> list[dict[str, Any]]:
+        """The Events that were posted so far."""
+        posting = asyncio.create_task(self.story.run())
+        await self.story.flush(30)
+        posting.cancel()
+        return self.api.events
 
     def status(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.api.runs[name].get("status") or {}

@@ -1,94 +1,42 @@
-"""What the operator holds of the cluster: TaskRuns, their pods, and what it remembers of its own writes.
+"""What the operator holds of the cluster: the informer cache of TaskRuns and their pods, and who holds a slot.
 
 Fed by `handlers` (watch events), `resync` (lists) and the answers to own writes; an older resourceVersion never
 replaces a newer one. Holds projections: no managedFields, no payloads (those are read live when a pod is built).
-Read by `observe`.
+Read by `observe`. What this process itself did, and no watch has shown yet, is in `expectations`.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
 from podtask.core.api.names import Ended, Reason
 from podtask.core.lifecycle.concurrency import Name, Slots
-from podtask.core.lifecycle.model import Limit, PodPhase, Presence, Refusal
+from podtask.core.lifecycle.model import Limit, PodPhase
 from podtask.core.storage.layout import pod_name
+from podtask_operator.controller.expectations import Expectations
 from podtask_operator.pods import status
 from podtask_operator.pods.owner import owner_key
-from podtask_operator.task_runs.cache_key import Composed
-from podtask_operator.task_runs.flow_run import FlowRuns
+from podtask_operator.task_runs.flow_run import FlowRuns, Object
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
 
-Object = dict[str, Any]
 Version = tuple[str, str]
 """UID and resourceVersion."""
 NAMESPACES_HELD = 10_000
 """Namespaces whose last deletion of a TaskRun is remembered."""
 
 
-@dataclass(slots=True)
-class Memory:
-    """What only this process knows of one TaskRun; lost at a restart, and then asked from the API server."""
-
-    uid: str
-    seen_at: float = field(default_factory=time.monotonic)
-    """When it was seen first, by the process's own clock."""
-    waited: bool = False
-    """It was told to wait, before its first attempt."""
-    presence: dict[int, Presence] = field(default_factory=dict)
-    """Attempt -> what we know of its pod beyond what the watch shows."""
-    pod_uid: dict[int, str] = field(default_factory=dict)
-    """Attempt -> UID of its pod, from the answer to our POST or from the watch."""
-    records: set[tuple[int, datetime | None]] = field(default_factory=set)
-    """Attempt and `recordedAt` of each record we sent and had no answer to: whichever is stored, its pod is ours to
-    POST. Sent again before the watch tells of it, a record has another time."""
-    expected_since: datetime | None = None
-    in_doubt: bool = False
-    """The last POST of a pod had no answer: it may have been applied, or still be."""
-    refusal: Refusal | None = None
-    refusals: int = 0
-    renew_at: datetime | None = None
-    """When the grants of the running attempt are to be written anew; None: another process wrote them."""
-    composed: Composed | None = None
-    store_refusal: str | None = None
-    """What the bucket refused the operator last, told in an Event."""
-    dropped: str | None = None
-    """Why its lookup dropped a cache entry, until an Event says so."""
-    cache_key: str | None = None
-    claimed: bool = False
-    """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""
-    sent_against: str | None = None
-    """resourceVersion that the record of an attempt was sent against, while nobody knows whether it was taken.
-    It holds its slots meanwhile: the write can take effect only as long as this is the stored version."""
-    rang: int | None = None
-    """Attempt whose runner says that its outcome is stored, until that is looked up (`events.doorbell`)."""
-    rang_at: float | None = None
-    """When it said so last, by the process's own clock."""
-    announced: bool = False
-    """Its end was told to the runs that wait for it."""
-
-    def begin(self, attempt: int) -> None:
-        """The attempt is on record, and nobody has tried to create its pod."""
-        self.presence[attempt] = Presence.UNPOSTED
-        self.refusal, self.refusals, self.in_doubt = None, 0, False
-        self.records.clear()
-
-
 @dataclass
 class Mirror:
-    """TaskRuns and pods by key, with the two indexes that wake other runs."""
+    """TaskRuns and pods by key, with the index that wakes other runs."""
 
     runs: dict[Key, TaskRun] = field(default_factory=dict)
     malformed: dict[Key, Version] = field(default_factory=dict)
     pods: dict[Key, Object] = field(default_factory=dict)
     slots: Slots[Key] = field(default_factory=Slots)
     flow_runs: FlowRuns = field(default_factory=FlowRuns)
-    _memories: dict[Key, Memory] = field(default_factory=dict)
+    expectations: Expectations = field(default_factory=Expectations)
     _gone: int = 0
     """TaskRuns that are gone by now."""
     _last_gone: dict[str, int] = field(default_factory=dict)
@@ -96,7 +44,6 @@ class Mirror:
     _gone_floor: int = 0
     """What counts for a namespace that is not among them."""
     _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
-    _same_key: dict[tuple[str, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
 
     def put_run(self, obj: Object) -> Key | None:
         """Take in a TaskRun; returns its key when anything changed."""
@@ -117,7 +64,7 @@ class Mirror:
         self.runs[key] = run
         if run.flow_run is not None:
             self.flow_runs.own(key, run.flow_run.uid, finished=run.status.finished)
-        self.memory(key, run.uid)  # from its first sight on
+        self.expectations.of(key, run.uid)  # from its first sight on
         self._index(key, run)
         return key
 
@@ -146,8 +93,7 @@ class Mirror:
         self._last_gone[key.namespace] = self._gone
         run = self.runs.pop(key, None)
         self.malformed.pop(key, None)
-        self.forget_cache_key(key)
-        self._memories.pop(key, None)
+        self.expectations.forget(key)
         self.flow_runs.disown(key)
         self.slots.leave(key)
         self.slots.release(key)
@@ -173,32 +119,6 @@ class Mirror:
             del self.pods[key]
         return owner_key(obj)
 
-    def memory(self, key: Key, uid: str) -> Memory:
-        """The memory of this very TaskRun; a new object under an old name starts without one."""
-        memory = self._memories.get(key)
-        if memory is None or memory.uid != uid:
-            memory = self._memories[key] = Memory(uid)
-        return memory
-
-    def remember_cache_key(self, key: Key, memory: Memory, cache_key: str) -> None:
-        """The run takes part in the race for `cache_key`."""
-        memory.cache_key = cache_key
-        self._same_key[key.namespace, cache_key].add(key)
-
-    def forget_cache_key(self, key: Key) -> None:
-        """The run left the race."""
-        memory = self._memories.get(key)
-        if memory is not None and memory.cache_key is not None:
-            group = self._same_key[key.namespace, memory.cache_key]
-            group.discard(key)
-            if not group:
-                del self._same_key[key.namespace, memory.cache_key]
-            memory.cache_key = None
-
-    def racing(self, key: Key, cache_key: str) -> list[Key]:
-        """Other runs of the namespace with the same cache key."""
-        return [other for other in self._same_key.get((key.namespace, cache_key), ()) if other != key]
-
     def dependents(self, key: Key) -> list[Key]:
         """Unfinished runs that name `key` as upstream or in waitFor."""
         return [
@@ -210,11 +130,10 @@ class Mirror:
 
         Those that need it, those that raced it for a cache key, and finished ones that stayed because it needs them.
         """
-        memory, run = self._memories.get(key), self.runs.get(key)
-        raced = self.racing(key, memory.cache_key) if memory is not None and memory.cache_key is not None else []
+        run = self.runs.get(key)
         needed = [Key(key.namespace, name) for name in needed_names(run)] if run is not None else []
         stayed = [other for other in needed if other in self.runs and self.runs[other].status.finished]
-        return [*self.dependents(key), *raced, *stayed]
+        return [*self.dependents(key), *self.expectations.rivals(key), *stayed]
 
     def limits(self, key: Key, run: TaskRun) -> tuple[Limit, ...]:
         """The concurrency limits of a run, as they are at this moment: no await may come before the decision."""
@@ -229,17 +148,13 @@ class Mirror:
 
     def recording(self, key: Key, run: TaskRun) -> None:
         """The record of an attempt is about to be sent: from now on it holds its slots."""
-        if not self._holds(key, run):
-            return
-        self.memory(key, run.uid).sent_against = run.resource_version
-        self.slots.hold(key, self._slots_of(run))
+        if self._holds(key, run):
+            self.slots.hold(key, self._slots_of(run))
 
     def recorded(self, key: Key, run: TaskRun) -> None:
         """The API server has answered: what the mirror holds of the run is what counts."""
-        if not self._holds(key, run):
-            return
-        self.memory(key, run.uid).sent_against = None
-        self._count(key, self.runs[key])
+        if self._holds(key, run):
+            self._count(key, self.runs[key])
 
     def _holds(self, key: Key, run: TaskRun) -> bool:
         """False once it is gone: it may be while a reconcile looks at it, and nobody would free its place again."""
@@ -251,11 +166,8 @@ class Mirror:
 
     def _count(self, key: Key, run: TaskRun) -> None:
         """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
-        memory = self._memories.get(key)
-        if memory is not None and memory.uid == run.uid and memory.sent_against == run.resource_version:
+        if not self.expectations.of(key, run.uid).stored(run.resource_version):
             return
-        if memory is not None:
-            memory.sent_against = None
         if run.status.running is not None or self._lives_on(key, run):
             self.slots.hold(key, self._slots_of(run))
             return
@@ -287,7 +199,7 @@ class Mirror:
         for name in needed_names(run):
             self._waiting[Key(key.namespace, name)].add(key)
         if run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
-            self.remember_cache_key(key, self.memory(key, run.uid), run.status.cache.key)
+            self.expectations.of(key, run.uid).join(run.status.cache.key)
 
     def _unindex(self, key: Key, run: TaskRun) -> None:
         for name in needed_names(run):

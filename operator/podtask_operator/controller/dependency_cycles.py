@@ -73,7 +73,7 @@ class Circles:
         run = self._mirror.runs.get(key)
         if run is None or now < created_at + ASK_AFTER:
             return None
-        seen_at = self._mirror.memory(key, run.uid).seen_at
+        seen_at = self._mirror.expectations.of(key, run.uid).expected.seen_at
         at, found = self._searched.get(key.namespace, (seen_at, {}))
         if at <= seen_at:
             found = tangled(self._graph(key.namespace))

@@ -1,24 +1,36 @@
 """One look at one TaskRun: observe, decide, apply, and when to look again.
 
-Before: `queue`. The semantics are not here: they are `podtask.core.lifecycle.rules`.
+    observe ──> Learned taken in ──> look up the cache key ──> limits ──> decide ──> apply ──> renew, reap, clean up
+
+Before: `work_queue`. The semantics are not here: they are `podtask.core.lifecycle.rules`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from podtask.core.lifecycle import decide
-from podtask.core.lifecycle.model import Decision, Launch, Presence
-from podtask.core.storage import StoreRefused, StoreUnavailable
+from podtask.core.lifecycle.model import Decision, Launch
+from podtask.core.lifecycle.pod_expectation import Creation
+from podtask.core.storage import Signer, StoreRefused, StoreUnavailable
 from podtask_operator.controller.applier import Applier
+from podtask_operator.controller.cache_lookup import CacheLookup
 from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.expectations import Learned, RunExpectations
+from podtask_operator.controller.janitor import Janitor
+from podtask_operator.controller.log_tail import LastWords
 from podtask_operator.controller.observer import Observer
+from podtask_operator.controller.pod_launcher import PodLauncher
+from podtask_operator.controller.status_writer import StatusWriter
 from podtask_operator.controller.work_queue import Later, WorkQueue
-from podtask_operator.kube.client import ApiError, ApiUnavailable
+from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.runtime import logging as logs
 from podtask_operator.settings import Settings
+from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 
@@ -33,16 +45,23 @@ class Reconciler:
 
     def __init__(
         self,
+        api: Api,
         mirror: Mirror,
-        observer: Observer,
-        applier: Applier,
+        objects: Objects,
+        signer: Signer,
+        story: Story,
         settings: Settings,
         clock: Callable[[], datetime],
         ended: Callable[[Key], None] = lambda _: None,
     ) -> None:
         self._mirror = mirror
-        self._observer = observer
-        self._applier = applier
+        self._observer = Observer(api, mirror, objects, settings)
+        self._lookup = CacheLookup(mirror, objects)
+        self._writer = StatusWriter(api, mirror, story)
+        self._launcher = PodLauncher(api, mirror, objects, signer, settings)
+        self._janitor = Janitor(api, mirror, settings)
+        last_words = LastWords(api, mirror, objects)
+        self._applier = Applier(self._writer, self._launcher, self._janitor, last_words, objects, settings)
         self._clock = clock
         self._ended = ended
         self.queue = WorkQueue(self.reconcile, settings.concurrency)
@@ -56,11 +75,11 @@ class Reconciler:
         now, concerned = self._clock(), self._mirror.concerned(key)
         try:
             with logs.about(*key, attempt=run.status.attempts_total):
-                decision = await self._step(key, run, now)
+                decision = await self._step(key, run, self._mirror.expectations.of(key, run.uid), now)
         except (ApiUnavailable, StoreUnavailable) as error:
             self._mirror.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
             if isinstance(error, StoreRefused):
-                self._applier.tell_refusal(key, error)
+                self._writer.tell_refusal(key, error)
             raise Later(str(error)) from error
         except ApiError:
             self._mirror.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others
@@ -70,20 +89,44 @@ class Reconciler:
         if any(isinstance(effect, Launch) for effect in decision.effects):
             self.queue.add(key)
         if decision.again_at is not None:
-            self.queue.add_after(key, (decision.again_at - now).total_seconds() + MARGIN)
+            self._look_again(key, decision.again_at, now)
 
-    async def _step(self, key: Key, run: TaskRun, now: datetime) -> Decision:
-        seen = await self._observer.observe(key, run, now)
+    async def _step(self, key: Key, run: TaskRun, expectations: RunExpectations, now: datetime) -> Decision:
+        decision = await self._decide(key, run, expectations, now)
+        log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
+        await self._applier.apply(key, run, decision, expectations, now)
+        await self._renew_grants(key, expectations, now)
+        alive_until = await self._janitor.reap(key, now)
+        if alive_until is not None:
+            self._look_again(key, alive_until, now)
+        await self._janitor.clean_up(key)
+        return decision
+
+    async def _decide(self, key: Key, run: TaskRun, expectations: RunExpectations, now: datetime) -> Decision:
+        """The reads, in the order that keeps two reconciles from taking one slot or leading one race twice."""
+        seen, learned = await self._observer.observe(key, run, expectations.look(), now)
+        self._take_in(expectations, learned)
+        if learned.composed is not None:  # in the race already: identical runs that look at the same time see it there
+            cache, learned = await self._lookup.look_up(key, run, expectations, learned.composed, now)
+            self._take_in(expectations, learned)
+            seen = replace(seen, cache=cache)
+        if not run.status.finished:
+            # Last, and with nothing awaited from here to the record: two reconciles never count the same slot as free.
+            seen = replace(seen, limits=self._mirror.limits(key, run))
         decision = decide(seen, now)
         self._mirror.decided(key, run, queues=decision.queues)
-        log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
-        await self._applier.apply(key, run, decision, now)
-        await self._refresh_grants(key, now)
-        alive_until = await self._applier.reap(key, now)
-        if alive_until is not None:
-            self.queue.add_after(key, (alive_until - now).total_seconds() + MARGIN)
-        await self._applier.clean_up(key)
         return decision
+
+    def _take_in(self, expectations: RunExpectations, learned: Learned) -> None:
+        """What a look has found out becomes what the next one expects."""
+        expectations.learn(learned)
+        for pod in learned.pods:
+            self._mirror.put_pod(pod)
+        for uid, live in learned.flow_runs.items():
+            if live is None:
+                self._mirror.flow_runs.gone(uid)
+            else:
+                self._mirror.flow_runs.put(live)
 
     def _wake_others(self, key: Key, concerned: list[Key]) -> None:
         """Once a run has ended or is gone, whoever told us, those that wait for it look again at once.
@@ -91,34 +134,39 @@ class Reconciler:
         A suspended run leads no race for a cache key: the others of the race must not wait for it.
         """
         run = self._mirror.runs.get(key)
-        memory = self._mirror.memory(key, run.uid) if run is not None else None
         others: list[Key] = []
-        if run is None or memory is None:
+        if run is None:
             others = concerned
-        elif run.status.finished and not memory.announced:
-            others = self._mirror.concerned(key)
-            if run.spec.ttl_seconds_after_finished is not None:  # it has begun, and no watch tells of an own write
-                others.append(key)
-            memory.announced = True
-            self._ended(key)
-            self._mirror.forget_cache_key(key)
-        elif run.spec.suspend and memory.cache_key is not None:
-            others = self._mirror.racing(key, memory.cache_key)
-            self._mirror.forget_cache_key(key)  # said once: two that are suspended would wake each other for ever
-            memory.claimed = False  # a record that the suspension overtook was refused
+        elif run.status.finished:
+            others = self._announced(key, run)
+        elif run.spec.suspend:
+            others = self._mirror.expectations.rivals(key)
+            self._mirror.expectations.of(key, run.uid).withdraw()  # once: two would wake each other for ever
         for other in (*others, *self._mirror.slots.next()):
             self.queue.add(other)
 
-    async def _refresh_grants(self, key: Key, now: datetime) -> None:
+    def _announced(self, key: Key, run: TaskRun) -> list[Key]:
+        """Those who hear of the end: once."""
+        expectations = self._mirror.expectations.of(key, run.uid)
+        if not expectations.announce():
+            return []
+        others = self._mirror.concerned(key)
+        if run.spec.ttl_seconds_after_finished is not None:  # it has begun, and no watch tells of an own write
+            others.append(key)
+        self._ended(key)
+        expectations.leave()
+        return others
+
+    def _look_again(self, key: Key, moment: datetime, now: datetime) -> None:
+        self.queue.add_after(key, (moment - now).total_seconds() + MARGIN)
+
+    async def _renew_grants(self, key: Key, expectations: RunExpectations, now: datetime) -> None:
         """Long attempts get new URLs at half of the old ones' life; the runner reads them when the store refuses."""
         run = self._mirror.runs.get(key)
         attempt = run.status.running if run is not None else None
-        if run is None or attempt is None:
+        if run is None or attempt is None or run.uid != expectations.expected.uid:
             return
-        memory = self._mirror.memory(key, run.uid)
-        if memory.presence.get(attempt.number) is not Presence.SEEN:  # what launches it writes its grants
+        if expectations.expected.pod_of(attempt.number).creation is not Creation.SEEN:  # what launches it grants
             return
-        due = memory.renew_at = memory.renew_at or await self._applier.renewal(attempt, now)
-        if now >= due:
-            await self._applier.renew(key, attempt.number, memory, now)
-        self.queue.add_after(key, (memory.renew_at - now).total_seconds())
+        again_at = await self._launcher.renew(key, attempt, expectations, now)
+        self.queue.add_after(key, (again_at - now).total_seconds())

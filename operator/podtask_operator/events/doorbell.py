@@ -59,11 +59,7 @@ class Doorbell(asyncio.DatagramProtocol):
         running = run.status.running if run is not None and run.uid == uid else None
         if running is None or running.number != number:
             return False
-        memory, now = self._mirror.memory(key, uid), self._clock()
-        if memory.rang_at is not None and now - memory.rang_at < APART:
-            return False
-        memory.rang, memory.rang_at = number, now
-        return True
+        return self._mirror.expectations.of(key, uid).ring(number, self._clock(), APART)
 
     def _within_bounds(self) -> bool:
         second = int(self._clock())

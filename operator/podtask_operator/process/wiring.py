@@ -17,11 +17,9 @@ from podtask.core import clock
 from podtask.core.lifecycle.concurrency import Slots
 from podtask.core.storage.url import open_signer, open_store, parse_store_url
 from podtask_operator import settings
-from podtask_operator.controller.applier import Applier
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.event_recorder import Story
 from podtask_operator.controller.flow_run_keeper import FlowRunKeeper
-from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.reconciler import Reconciler
 from podtask_operator.events import intake, kopf_source
 from podtask_operator.events.doorbell import Doorbell
@@ -63,11 +61,9 @@ class Parts:
         self._owners = Owners(api, store, address.prefix, deletions=gone, home=told.lease_namespace, calls=calls)
         quick = open_store(*way, conditional_writes=told.conditional_writes, quick=True)
         objects = Objects(Fenced(quick, api.fence), address.prefix, self._owners, calls)
-        observer = Observer(api, self.mirror, objects, told)
-        applier = Applier(api, self.mirror, objects, signer, self.story, told)
         self.flow_runs = FlowRunKeeper(api, self.mirror, clock.now)
         ended = self.flow_runs.task_run_ended
-        self.queue = Reconciler(self.mirror, observer, applier, told, clock.now, ended).queue
+        self.queue = Reconciler(api, self.mirror, objects, signer, self.story, told, clock.now, ended).queue
         self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
         self.resync = Resync(api, self.mirror, told)
         self._intake = intake.Intake(self.mirror, self.queue.add, self.flow_runs.queue.add)

@@ -12,7 +12,8 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from podtask.core.api.names import FLOW_RUN_KIND, GROUP, FlowState, Reason
 from podtask.core.lifecycle.model import Why
@@ -68,6 +69,9 @@ class Unknown(Exception):
     def __init__(self, ref: Ref) -> None:
         super().__init__(ref.name)
         self.ref = ref
+
+
+NOTHING: Final[Mapping[str, FlowRun | None]] = MappingProxyType({})
 
 
 class FlowRuns:
@@ -155,15 +159,18 @@ class FlowRuns:
         """The FlowRun that a TaskRun belongs to."""
         return self._by_uid.get(self._owners.get(key, ""))
 
-    def ended_by(self, ref: Ref) -> Why | None:
-        """Why a TaskRun of this FlowRun is to end: it, or one around it, was cancelled or deleted. Raises `Unknown`."""
+    def ended_by(self, ref: Ref, live: Mapping[str, FlowRun | None] = NOTHING) -> Why | None:
+        """Why a TaskRun of this FlowRun is to end: it, or one around it, was cancelled or deleted. Raises `Unknown`.
+
+        `live`: UID -> what a GET has just found where nothing is held; None: it is gone.
+        """
         at: Ref | None = ref
         for _ in range(DEPTH):
             if at is None:
                 return None
-            run = self._by_uid.get(at.uid)
+            run = self._by_uid.get(at.uid) or live.get(at.uid)
             if run is None:
-                if at.uid not in self._gone:
+                if at.uid not in self._gone and at.uid not in live:
                     raise Unknown(at)
                 return _deleted(at.name)
             if run.cancel:

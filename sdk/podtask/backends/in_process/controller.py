@@ -123,16 +123,10 @@ class LifecycleLoop:
             status, pod = tracked.status, tracked.pod
             if status.running is None or status.running.number != attempt or pod is None or pod.stopping:
                 return False
-            now = self._clock.now()
-            tracked.pod = replace(pod, phase=PodPhase.RUNNING, started_at=now, waiting=None)
-            tracked.status = replace(
-                status.with_latest(replace(status.running, started_at=now)),
-                state=State.RETRYING if status.retries_used else State.RUNNING,
-                reason=Reason.RUNNING,
-                message=None,
-            )
-            tracked.run.report(tracked.status)
-            return True
+            tracked.pod = replace(pod, phase=PodPhase.RUNNING, started_at=self._clock.now(), waiting=None)
+            self.poke(tracked)
+            running = tracked.status.running
+            return running is not None and running.number == attempt and not tracked.pod.stopping
 
     def ended(self, tracked: Tracked, attempt: int, outcome: Outcome | None, payload: bytes | None = None) -> None:
         """An attempt is over; None: without a word. Late news of an attempt that was given up are ignored."""
@@ -169,7 +163,7 @@ class LifecycleLoop:
                 if tracked.plan is not None and tracked.plan.error is not None:
                     self._crash(tracked, tracked.plan.error, now)
                     return
-                self._apply(tracked, decide(self._observe(tracked), now))
+                self._apply(tracked, decide(self._observe(tracked), now), now)
             except Exception as error:
                 log.exception("podtask could not go on with task run '%s'", tracked.run.name)
                 self._crash(tracked, error, now)
@@ -186,6 +180,8 @@ class LifecycleLoop:
             pod=tracked.pod,
             upstreams=upstreams_of(tracked.run) if before_first else (),
             cache=self._shelf.look_up(tracked.run, plan, self._clock.now()) if plan and before_first else None,
+            reports_at_once=True,
+            worker_queue=_QUEUED,
         )
 
     def _key_missing(self, tracked: Tracked) -> bool:
@@ -202,16 +198,15 @@ class LifecycleLoop:
             tracked.plan = plan
         self.poke(tracked)
 
-    def _apply(self, tracked: Tracked, decision: Decision) -> None:
+    def _apply(self, tracked: Tracked, decision: Decision, now: datetime) -> None:
         """Perform a decision: what must be there before the end is told first, everything else after."""
         before, tracked.status = tracked.status, decision.status
         for effect in decision.effects:
             if isinstance(effect, Publish):
                 self._publish(tracked, effect)
-        starts = any(isinstance(effect, Launch) for effect in decision.effects)
-        if starts:
-            self._tell_between(tracked, before)
-            self._as_queued(tracked)
+            elif isinstance(effect, Launch):  # its pod is a worker that is still to come free
+                pod_uid, tracked.payload = f"{tracked.uid}-{effect.attempt}", None
+                tracked.pod = Pod(pod_uid, PodPhase.WAITING, waiting=_QUEUED)
         if tracked.status.finished:
             self._forget(tracked)
         log_failure(tracked.run, before, tracked.status)
@@ -220,7 +215,11 @@ class LifecycleLoop:
         for effect in decision.effects:
             self._perform(tracked, effect)
         again_at = self._next_look(tracked, decision.again_at)
-        if not tracked.status.finished and again_at is not None:
+        if tracked.status.finished or again_at is None:
+            return
+        if again_at <= now:
+            self.poke(tracked)  # behind this step
+        else:
             self._look_again(tracked, again_at)
 
     def _next_look(self, tracked: Tracked, again_at: datetime | None) -> datetime | None:
@@ -237,20 +236,6 @@ class LifecycleLoop:
             self._shelf.publish(effect, tracked.run, tracked.uid, tracked.plan.components if tracked.plan else None)
         except Exception as error:  # noqa: BLE001 - whatever it is
             log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
-
-    def _tell_between(self, tracked: Tracked, before: Status) -> None:
-        """Without a delay the lifecycle goes from one attempt to the next in one step; people see both (seed)."""
-        if before.running is not None and before.attempts_total:
-            tracked.run.report(replace(tracked.status, state=State.AWAITING_RETRY))
-
-    def _as_queued(self, tracked: Tracked) -> None:
-        """The pod of this attempt is a worker that is still to come free."""
-        latest = tracked.status.latest
-        assert latest is not None
-        tracked.payload = None
-        tracked.pod = Pod(f"{tracked.uid}-{latest.number}", PodPhase.WAITING, waiting=_QUEUED)
-        known = tracked.status.with_latest(replace(latest, pod_uid=tracked.pod.uid))
-        tracked.status = replace(known, reason=_QUEUED.reason, message=_QUEUED.message)
 
     def _perform(self, tracked: Tracked, effect: Effect) -> None:
         if isinstance(effect, Launch):

@@ -188,6 +188,10 @@ class Observed:
     """An unfinished run names this one."""
     flow_ended: Why | None = None
     """Its flow run, or one around it, was cancelled or deleted."""
+    reports_at_once: bool = False
+    """Every phase is reported as it begins, however short: on a laptop, where a report costs nothing."""
+    worker_queue: Why | None = None
+    """What a new attempt waits for where workers of this process run it; None: a cluster schedules its pod."""
 
     @property
     def cancelled(self) -> bool:

@@ -181,7 +181,7 @@ def waiting_pod(seen: Observed, now: datetime) -> Decision | None:
     why = pod.waiting or Why(Reason.SCHEDULING, "The pod is being scheduled and started.")
     if attempt.reason is Reason.PENDING_TIMEOUT or overdue(seen, pod.scheduled_at, now):
         return stop(attempt, pod, seen.status.with_latest(marked(attempt, why)))
-    soon, latest = (attempt.recorded_at or now) + REPORT_AFTER, start_by(seen, pod.scheduled_at)
+    soon, latest = _report_at(seen, attempt.recorded_at or now), start_by(seen, pod.scheduled_at)
     if now < soon and pod.waiting is None:
         return Decision(seen.status, again_at=min(soon, latest or soon))
     known = replace(attempt, pod_uid=pod.uid, node=pod.node)
@@ -201,8 +201,8 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
         if now >= over:
             late = replace(attempt, reason=Reason.TIMED_OUT, message="The attempt ran longer than timeoutSeconds.")
             return stop(attempt, pod, seen.status.with_latest(late))
-    if now < started + REPORT_AFTER:
-        return Decision(seen.status, again_at=started + REPORT_AFTER)
+    if now < _report_at(seen, started):
+        return Decision(seen.status, again_at=_report_at(seen, started))
     state = State.RETRYING if seen.status.retries_used or seen.status.out_of_memory_used else State.RUNNING
     known = replace(attempt, pod_uid=pod.uid, node=pod.node, started_at=pod.started_at)
     if attempt.reason is Reason.PENDING_TIMEOUT:  # it started after all, before it was deleted
@@ -331,11 +331,15 @@ def _waiting(seen: Observed, why: Why) -> Status:
     return replace(seen.status, state=State.PENDING, reason=why.reason, message=why.message)
 
 
+def _report_at(seen: Observed, began: datetime) -> datetime:
+    return began if seen.reports_at_once else began + REPORT_AFTER
+
+
 def _wait_quietly(
     seen: Observed, why: Why, now: datetime, until: datetime | None, cache: CacheInfo | None = None
 ) -> Decision:
     """Wait for another object's event; write the reason only when it takes longer than a few seconds."""
-    soon = seen.created_at + REPORT_AFTER
+    soon = _report_at(seen, seen.created_at)
     if now < soon:
         return Decision(seen.status, again_at=soon)
     status = replace(_waiting(seen, why), cache=cache or seen.status.cache)

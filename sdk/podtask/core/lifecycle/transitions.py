@@ -26,8 +26,8 @@ def record(seen: Observed, status: Status, now: datetime) -> Status:
     return replace(
         deadline.resume(status.with_new(attempt), now),
         state=State.RETRYING if cause in (Cause.RETRY, Cause.OUT_OF_MEMORY) else State.PENDING,
-        reason=Reason.SCHEDULING,
-        message=None,
+        reason=Reason.SCHEDULING if seen.worker_queue is None else seen.worker_queue.reason,
+        message=None if seen.worker_queue is None else seen.worker_queue.message,
         next_attempt_at=None,
         started_at=status.started_at or now,
         inputs=tuple(up.result for up in seen.upstreams if up.result and up.wants_data) if first else status.inputs,
@@ -81,7 +81,7 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
         out_of_memory_used=before.status.out_of_memory_used + (judged.budget is Budget.MEMORY),
         next_attempt_at=now + delay,
     )
-    if delay > timedelta(0) or suspend or any(limit.full for limit in seen.limits):
+    if delay > timedelta(0) or suspend or seen.reports_at_once or any(limit.full for limit in seen.limits):
         return Decision(status, again_at=now if suspend else status.next_attempt_at)
     again = record(seen, status, now)  # without a delay the judgement and the next record are one write
     return Decision(again, (Launch(again.attempts_total),))

@@ -37,7 +37,7 @@ async def test_an_older_run_that_joins_the_race_while_a_younger_one_asks_why_it_
     """The first use of a namespace's cache takes several round trips, so the runs do not join in their order."""
     world.add("first", CACHED)
     world.add("second", CACHED)
-    objects = world.reconciler._observer._objects
+    objects = world.objects
     why_missed = objects.why_missed
 
     async def meanwhile(*asked: Any) -> Any:
@@ -56,7 +56,7 @@ async def test_a_leader_that_ends_during_a_lookup_is_waited_for_until_the_next_o
     world.add("leader", CACHED)
     world.add("hello", CACHED)
     await world.look("leader")
-    objects = world.reconciler._observer._objects
+    objects = world.objects
     lookup = objects.lookup
 
     async def quick_end(*asked: Any) -> Any:
@@ -106,8 +106,7 @@ def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
         world.add("leader", CACHED)
         world.add("hello", CACHED)
         for name in ("leader", "hello"):
-            key = Key("team", name)
-            world.mirror.remember_cache_key(key, world.mirror.memory(key, f"uid-{name}"), "k")
+            world.mirror.expectations.of(Key("team", name), f"uid-{name}").join("k")
         world.mirror.put_run(world.api.touch("leader", **{end: True}))
         await world.look("leader")
         assert "hello" in world.woken()

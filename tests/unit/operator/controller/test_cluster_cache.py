@@ -62,12 +62,12 @@ def test_a_late_deletion_of_the_old_namesake_leaves_the_new_one_alone() -> None:
     assert woken == [KEY, KEY]
 
 
-def test_a_new_namesake_starts_without_the_memory_of_the_old_one() -> None:
+def test_a_new_namesake_starts_without_what_was_expected_of_the_old_one() -> None:
     mirror = Mirror()
     mirror.put_run(made(version=7))
-    mirror.memory(KEY, UID).claimed = True
+    mirror.expectations.of(KEY, UID).recording(1, None, "7")
     mirror.put_run(made(version=8, uid="new"))
-    assert not mirror.memory(KEY, "new").claimed
+    assert not mirror.expectations.of(KEY, "new").expected.claimed
 
 
 def test_who_waits_is_named_when_what_it_needs_ends_or_goes_and_leaves_no_trace_when_it_ends_itself() -> None:
@@ -92,17 +92,17 @@ def test_a_finished_run_that_stayed_because_it_was_needed_is_named_when_the_one_
 def test_who_leads_the_race_for_a_cache_key_is_known_from_its_status_as_after_a_restart() -> None:
     mirror = Mirror()
     mirror.put_run(claiming("leader"))
-    assert mirror.racing(KEY, "k") == [Key("team", "leader")]
+    assert mirror.expectations.races.others(KEY, "k") == [Key("team", "leader")]
 
 
 def test_the_others_of_the_race_are_named_when_the_leader_is_deleted() -> None:
     mirror = Mirror()
     mirror.put_run(claiming("leader"))
     mirror.put_run(made(spec={"cache": {"key": "k"}}))
-    mirror.remember_cache_key(KEY, mirror.memory(KEY, UID), "k")
+    mirror.expectations.of(KEY, UID).join("k")
     assert mirror.forget_run(Key("team", "leader")) == [KEY]
     mirror.forget_run(KEY)
-    assert not mirror._same_key
+    assert len(mirror.expectations.races) == 0
 
 
 def test_a_pod_that_took_the_name_of_a_deleted_one_stays() -> None:

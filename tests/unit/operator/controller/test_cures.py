@@ -13,7 +13,7 @@ from podtask.core.api.status import Attempt
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.judge import judge
 from podtask.core.lifecycle.model import Observed, Policy, Presence, Why
-from podtask_operator.controller.applier import THE_GRANTS, refusal
+from podtask_operator.controller.pod_launcher import THE_GRANTS, refusal
 from podtask_operator.kube.client import ApiError
 from podtask_operator.pods import status as podstatus
 from podtask_runner.protocol import Verdict

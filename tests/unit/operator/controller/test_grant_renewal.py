@@ -47,7 +47,7 @@ async def test_grants_that_another_process_signed_with_credentials_that_expire_a
     world.signer.expires = (NOW + timedelta(hours=1)).timestamp()
     world.add("hello", {"timeoutSeconds": 604800})
     await world.look("hello")
-    world.mirror._memories.clear()
+    world.restart()
     await running(world, "hello")
     await world.look("hello")
     assert world.api.calls.count("secret hello-uid-hell-grants") == 2
@@ -63,6 +63,6 @@ async def running(world: World, name: str) -> None:
 
 
 def renewal(world: World, name: str) -> datetime:
-    found = world.mirror.memory(Key("team", name), f"uid-{name}").renew_at
-    assert found is not None
-    return found
+    moment = world.expected(name).renew_at
+    assert moment is not None
+    return moment

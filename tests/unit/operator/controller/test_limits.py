@@ -24,7 +24,8 @@ LIMITED = {"namespace": {"default": 3}, "tags": {"gpu": 2}}
 
 
 def limited(world: World, told: dict[str, Any] | None = None) -> World:
-    world.mirror.slots.limits = Limits.read(told or LIMITED)
+    world.limits = Limits.read(told or LIMITED)
+    world.start()
     return world
 
 
@@ -205,13 +206,15 @@ async def test_after_a_restart_slots_and_order_are_read_from_what_is_stored(worl
     await settle(world, ["b"])
     assert list(world.api.pods) == ["b-1"]
     await settle(world, ["c", "a"])
-    again = limited(World(), {"tags": {"gpu": 1}})
-    again.api = world.api
-    again.reconciler._observer._api = again.reconciler._applier._api = world.api  # type: ignore[assignment]
-    for name in ("b", "c", "a"):
-        again.mirror.put_run(world.api.runs[name])
-    assert list(again.mirror.slots._holders.values()) == [{Key("team", "b")}]
-    assert [place.key.name for place in again.mirror.slots._line] == ["a", "c"]
+    world.restart()
+    await settle(world, ["c", "a"])
+    assert list(world.api.pods) == ["b-1"]
+    for ends, next_one in (("b", "a"), ("a", "c")):
+        world.woken()
+        end(world, f"{ends}-1")
+        await world.look(ends)
+        assert world.woken() == {next_one}
+        await settle(world, [next_one])
 
 
 @reconciling
@@ -268,7 +271,7 @@ async def test_the_pod_of_an_attempt_that_is_not_judged_yet_is_never_cleaned_up(
 
 @reconciling
 async def test_a_pod_on_a_lost_node_is_removed_by_force_after_the_time_the_administrator_set(world: World) -> None:
-    world.reconciler._observer._settings = replace(SETTINGS, lost_node_force_seconds=60)
+    world.start(replace(SETTINGS, lost_node_force_seconds=60))
     world.add("hello")
     await world.look("hello")
     pod = world.api.pods["hello-1"]

@@ -13,6 +13,7 @@ from tests.support.fake_api import FakeApi
 from tests.support.operator_world import CACHED, ENDED, NOW, World, reconciling
 
 from podtask.core.storage import StoreRefused
+from podtask_operator.controller.pod_launcher import PodLauncher
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError
 from podtask_operator.pods import build
@@ -173,11 +174,13 @@ async def test_who_cancels_meanwhile_waits_for_the_post_as_well(world: World) ->
 @reconciling
 async def test_a_namesake_that_came_during_a_reconcile_is_not_forgotten_with_the_old_one(world: World) -> None:
     world.add("hello")
+    expectations = world.mirror.expectations.of(Key("team", "hello"), "uid-hello")
     world.api.add("hello", uid="new")
     world.mirror.put_run(world.api.runs["hello"])  # the watch is ahead of the reconcile that is about to launch
-    memory = world.mirror.memory(Key("team", "hello"), "uid-hello")
-    await world.reconciler._applier._launch(Key("team", "hello"), 1, memory, NOW)
+    launcher = PodLauncher(world.api, world.mirror, world.objects, world.signer, SETTINGS)  # type: ignore[arg-type]
+    await launcher.launch(Key("team", "hello"), 1, expectations, NOW)
     assert world.mirror.runs[Key("team", "hello")].uid == "new"
+    assert world.api.pods == {}
 
 
 @reconciling
@@ -238,15 +241,13 @@ async def test_a_bucket_that_refuses_the_operator_is_told_to_the_user_once(world
         raise StoreRefused("cannot read 'ns' in bucket 'b': AccessDenied. Check the rights of the key.")
 
     world.add("hello", CACHED)
-    world.reconciler._observer._objects.lookup = refuse  # type: ignore[method-assign]
+    world.objects.lookup = refuse  # type: ignore[method-assign]
     for _ in range(2):
         with pytest.raises(Later):
             await world.look("hello")
-    told = world.reconciler._applier._story._pending
-    assert told.qsize() == 1
-    assert told.get_nowait()[1]["message"] == (
+    assert [event["message"] for event in await world.events()] == [
         "The operator cannot read 'ns' in bucket 'b': AccessDenied. Check the rights of the key."
-    )
+    ]
 
 
 @reconciling
@@ -255,10 +256,7 @@ async def test_an_attempt_that_no_pod_can_be_built_for_any_more_ends_the_run(wor
     world.add("hello")
     await world.look("hello")
     world.api.pods.clear()
-    world.mirror.pods.clear()
-    world.mirror._memories.clear()
-    upgraded = replace(SETTINGS, runner_images={})
-    world.reconciler._observer._settings = world.reconciler._applier._settings = upgraded
+    world.restart(replace(SETTINGS, runner_images={}))
     await world.look("hello")  # the first attempt is Lost, and the second is recorded at once
     await world.look("hello")
     assert (world.status("hello")["state"], world.status("hello")["reason"]) == ("Failed", "InvalidSpec")
@@ -302,8 +300,7 @@ async def test_a_pod_that_appears_after_its_attempt_was_judged_is_deleted(world:
     world.add("hello")
     await world.look("hello")
     late = world.api.pods.pop("hello-1")
-    world.mirror.forget_pod(late)
-    world.mirror._memories.clear()  # a restart
+    world.restart()
     await world.look("hello")  # judged as lost
     assert world.status("hello")["attempts"][0]["outcome"] == "Disruption"
     world.api.pods["hello-1"] = late

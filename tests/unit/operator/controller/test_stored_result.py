@@ -39,13 +39,12 @@ def ends(world: World) -> None:
 
 
 def stores(world: World, verdict: Verdict = Verdict.COMPLETED) -> None:
-    """The runner stores its outcome and rings."""
+    """The runner stores its outcome."""
     run = world.mirror.runs[HELLO]
     result = Result(hashlib.sha256(b"1").hexdigest(), 1, "json", value="1")
     outcome = Outcome(verdict, result=result if verdict is Verdict.COMPLETED else None)
     key = Objects(world.store, "prefix").bucket("team").attempt(run.uid, 1).outcome
     world.store.put(key, dump_outcome(outcome))
-    world.mirror.memory(HELLO, run.uid).rang = 1
 
 
 async def running(world: World, spec: dict[str, Any] | None = None) -> None:
@@ -59,6 +58,7 @@ async def running(world: World, spec: dict[str, Any] | None = None) -> None:
 async def test_the_run_is_completed_with_one_write_while_its_pod_runs(world: World) -> None:
     await running(world)
     stores(world)
+    world.ring("hello")
     before = len(world.api.calls)
     await world.look("hello")
     assert world.api.calls[before:] == ["status hello"]
@@ -70,7 +70,6 @@ async def test_the_run_is_completed_with_one_write_while_its_pod_runs(world: Wor
 async def test_without_the_datagram_nothing_is_read_and_the_pods_end_is_waited_for(world: World) -> None:
     await running(world)
     stores(world)
-    world.mirror.memory(HELLO, world.mirror.runs[HELLO].uid).rang = None
     await world.look("hello")
     assert world.status("hello")["state"] != "Completed"
 
@@ -78,16 +77,18 @@ async def test_without_the_datagram_nothing_is_read_and_the_pods_end_is_waited_f
 @reconciling
 async def test_a_datagram_without_a_stored_outcome_changes_nothing(world: World) -> None:
     await running(world)
-    world.mirror.memory(HELLO, world.mirror.runs[HELLO].uid).rang = 1
+    world.ring("hello")
     await world.look("hello")
+    stores(world)
+    await world.look("hello")  # the datagram was followed already
     assert world.status("hello")["state"] != "Completed"
-    assert world.mirror.memory(HELLO, world.mirror.runs[HELLO].uid).rang is None
 
 
 @reconciling
 async def test_a_stored_failure_waits_for_the_pods_own_end(world: World) -> None:
     await running(world)
     stores(world, Verdict.FAILED)
+    world.ring("hello")
     await world.look("hello")
     assert world.status("hello")["state"] not in ("Failed", "Completed")
 
@@ -96,6 +97,7 @@ async def test_a_stored_failure_waits_for_the_pods_own_end(world: World) -> None
 async def test_the_pod_is_neither_deleted_nor_stopped_within_its_grace_and_stopped_after_it(world: World) -> None:
     await running(world, {"podCleanup": "Delete"})
     stores(world)
+    world.ring("hello")
     await world.look("hello")
     await world.look("hello")
     assert [call for call in world.api.calls if call.startswith(("stop", "delete"))] == []
@@ -109,6 +111,7 @@ async def test_the_pod_is_neither_deleted_nor_stopped_within_its_grace_and_stopp
 async def test_the_pod_is_cleaned_up_once_it_has_ended(world: World) -> None:
     await running(world, {"podCleanup": "Delete"})
     stores(world)
+    world.ring("hello")
     await world.look("hello")
     assert "hello-1" in world.api.pods
     ends(world)
@@ -123,6 +126,7 @@ async def test_its_slot_is_free_when_the_pod_has_ended_and_not_before(world: Wor
     world.add("next", {"tags": ["gpu"]})
     await world.look("next")
     stores(world)
+    world.ring("hello")
     await world.look("hello")
     await world.look("next")
     assert "next-1" not in world.api.pods
@@ -139,8 +143,9 @@ async def test_its_slot_is_free_when_the_pod_has_ended_and_not_before(world: Wor
 async def test_after_a_restart_a_pod_that_runs_on_is_still_stopped(world: World) -> None:
     await running(world)
     stores(world)
+    world.ring("hello")
     await world.look("hello")
-    world.mirror._memories.clear()
+    world.restart()
     world.now += LEAVES
     await world.look("hello")
     assert world.api.pods["hello-1"]["spec"]["activeDeadlineSeconds"] == 1

@@ -1,8 +1,9 @@
 """The lifecycle against a hostile world: whatever happens, invariants I1 to I5, I7 and I9 of the design hold.
 
-Hypothesis chooses what happens: refused and lost launches, pods that end in every way, lost nodes, restarts of the
-operator, events that come late, again or not at all, clocks that jump, a store that is away, cancel, suspend,
-upstreams, an identical run ahead, slots that others take. At the end the faults stop, and the run must finish (I4).
+Hypothesis chooses what happens: refused and lost launches, POSTs without an answer, pods that end in every way, lost
+nodes, restarts of the operator, events that come late, again or not at all, clocks that jump, a store that is away,
+cancel, suspend, upstreams, an identical run ahead, slots that others take. What the operator expects of pods is the
+operator's own code. At the end the faults stop, and the run must finish (I4).
 I6 and I8 are about objects and writes: tests/faults.
 """
 
@@ -24,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tests.support.lifecycle_builders import HIT, UID, said_, upstream
-from tests.support.lifecycle_world import Cluster, Operator
+from tests.support.lifecycle_world import LOST, Cluster, Operator
 
 from podtask.core.api.names import Cause, Ended, Reason, State
 from podtask.core.api.quantity import in_bytes
@@ -60,9 +61,10 @@ class Lifecycle(RuleBasedStateMachine):
         health=st.sampled_from(["pods start and end", "pods start and end", "pods never start", "pods never end"]),
         people=st.sampled_from(["", "", "suspend", "cancel"]),
         clock=st.sampled_from(["steady", "steady", "jumps"]),
+        laptop=st.sampled_from([False, False, True]),
     )
-    def begin(self, policy: Policy, needs: State | None, health: str, people: str, clock: str) -> None:
-        self.cluster = Cluster(policy)
+    def begin(self, policy: Policy, needs: State | None, health: str, people: str, clock: str, laptop: bool) -> None:
+        self.cluster = Cluster(policy, laptop=laptop)
         self.health = health
         self.people = people
         self.clock = clock
@@ -125,7 +127,7 @@ class Lifecycle(RuleBasedStateMachine):
             self.stood_still += seconds
         self.cluster.now += timedelta(seconds=seconds)
 
-    @rule(posts=st.sampled_from(["accept", "refuse", "refuse for ever"]))
+    @rule(posts=st.sampled_from(["accept", "refuse", "refuse for ever", *LOST]))
     def the_api_server_changes_its_mind(self, posts: str) -> None:
         self.cluster.posts = posts
 
@@ -198,7 +200,7 @@ class Lifecycle(RuleBasedStateMachine):
     def the_container_dies_without_a_word(self, facts: dict[str, Any]) -> None:
         self.cluster.finish(self.cluster.alive[0], None, **facts)
 
-    @precondition(lambda self: self.cluster.pods)
+    @precondition(lambda self: self.cluster.pods and not self.operator.in_doubt(max(self.cluster.pods)))
     @rule()
     def somebody_deletes_the_pod(self) -> None:
         self.cluster.remove(max(self.cluster.pods))

@@ -1,0 +1,69 @@
+"""What the bucket has for a run's cache key, and which of several identical runs goes first.
+
+Before: `observer`, whose cache key the reconciler has entered into the race already, so that identical runs which look
+at the same time see each other. Next: `podtask.core.lifecycle.decide`. Reads; a broken entry is dropped on the way.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from podtask.core.lifecycle.model import CacheView
+from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.expectations import Expected, Learned, RunExpectations
+from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.key import Key
+from podtask_operator.task_runs.parse import TaskRun
+
+
+class CacheLookup:
+    """Asks the bucket and the race."""
+
+    def __init__(self, mirror: Mirror, objects: Objects) -> None:
+        self._mirror = mirror
+        self._objects = objects
+
+    async def look_up(
+        self, key: Key, run: TaskRun, expectations: RunExpectations, composed: Composed, now: datetime
+    ) -> tuple[CacheView, Learned]:
+        """The entry, or the run that goes first, or why there is neither. May raise as `Objects.lookup`."""
+        if run.spec.cache is None or composed.key is None:
+            raise AssertionError("asked only for a run with a cache key")
+        if run.spec.cache.refresh:
+            return CacheView(composed.key, miss_reason="spec.cache.refresh is true."), Learned()
+        # Asked before the lookup, too: one that ends meanwhile stored its entry too late for it, and wakes this run.
+        leader = self._leader(key, run, expectations.expected, composed.key)
+        found = await self._objects.lookup(run.namespace, composed.key, now)
+        if found.entry is not None:
+            producer, expires = found.entry.producer, found.entry.expires_at
+            hit = CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
+            return hit, Learned()
+        reason = found.miss_reason
+        learned = Learned(dropped=reason if found.dropped else None)
+        if found.absent and leader is None:
+            why = await self._objects.why_missed(run.namespace, composed)
+            reason = f"{reason} {why}" if why else reason
+        # Last, and with nothing awaited from here to the record: one that joined the race meanwhile is seen.
+        leader = leader or self._leader(key, run, expectations.expected, composed.key)
+        return CacheView(composed.key, leader=leader, miss_reason=reason), learned
+
+    def _leader(self, key: Key, run: TaskRun, expected: Expected, cache_key: str) -> str | None:
+        """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""
+        if expected.claimed:
+            return None
+        names = self._mirror.expectations.races.others(key, cache_key)
+        others = [(other, self._mirror.runs[other]) for other in names if other in self._mirror.runs]
+        active = [
+            (other, self._mirror.expectations.of(name, other.uid).expected)
+            for name, other in others
+            if not (other.status.finished or other.spec.suspend or other.deleting)
+        ]
+        started = [(_age(*each), each[0].name) for each in active if each[0].status.attempts_total or each[1].claimed]
+        older = [(_age(*each), each[0].name) for each in active if _age(*each) < _age(run, expected)]
+        return min(started or older, default=(None, None))[1]
+
+
+def _age(run: TaskRun, expected: Expected) -> tuple[datetime, float, str]:
+    """Creation is told to the second: of those created in one, the oldest is the one that was seen first."""
+    return run.created_at, expected.seen_at, run.uid

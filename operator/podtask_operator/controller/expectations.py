@@ -1,0 +1,284 @@
+"""What this process did about TaskRuns and their pods, and what no watch has shown yet. As client-go's expectations.
+
+    recording, recorded, accepted, refused, ... (writers)  ──┐
+    Learned (one look)                                      ─┴─> RunExpectations ──> Expected, frozen ──> observer
+
+Lost at a restart, and then asked from the API server. Everything is written here, by verbs; others read `expected`.
+What becomes of a pod is one table: `podtask.core.lifecycle.pod_expectation`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from podtask.core.lifecycle.model import Refusal, Why
+from podtask.core.lifecycle.pod_expectation import PodExpectation
+from podtask_operator.runtime.supervise import pause
+from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.flow_run import Object
+from podtask_operator.task_runs.key import Key
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 30.0
+NO_ATTEMPT = PodExpectation(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of one TaskRun at this moment."""
+
+    uid: str
+    seen_at: float
+    """When the TaskRun was seen first, by the process's own clock."""
+    pod: PodExpectation = NO_ATTEMPT
+    """Of the newest attempt that was looked at or recorded."""
+    records: frozenset[tuple[int, datetime | None]] = frozenset()
+    """Attempt and `recordedAt` of each record that was sent and had no answer: whichever is stored, its pod is ours to
+    POST. Sent again before the watch tells of it, a record has another time."""
+    sent_against: str | None = None
+    """resourceVersion that the record of an attempt was sent against, while nobody knows whether it was taken.
+    It holds its slots meanwhile: the write can take effect only as long as this is the stored version."""
+    renew_at: datetime | None = None
+    """When the grants of the running attempt are to be written anew; None: another process wrote them."""
+    cache_key: str | None = None
+    """The TaskRun takes part in the race for this key."""
+    composed: Composed | None = None
+    claimed: bool = False
+    """Its first attempt is being recorded: identical runs wait for it although no stored status says so yet."""
+    rang: int | None = None
+    """Attempt whose runner says that its outcome is stored, until that is looked up (`events.doorbell`)."""
+    rang_at: float | None = None
+    """When it said so last, by the process's own clock."""
+    waited: bool = False
+    """It was told to wait, before its first attempt."""
+    announced: bool = False
+    """Its end was told to the runs that wait for it."""
+    dropped: str | None = None
+    """Why its lookup dropped a cache entry, until an Event says so."""
+    store_refusal: str | None = None
+    """What the bucket refused the operator last, told in an Event."""
+
+    def pod_of(self, attempt: int) -> PodExpectation:
+        """What is expected of the attempt's pod; of another attempt nothing is known."""
+        return self.pod if self.pod.attempt == attempt else PodExpectation(attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What one look has found out, for `RunExpectations.learn` and the informer cache to take in."""
+
+    pod: PodExpectation | None = None
+    composed: Composed | None = None
+    """The cache key that the run is about to look up."""
+    dropped: str | None = None
+    pods: tuple[Object, ...] = ()
+    """Live reads of pods that the watch has not shown."""
+    flow_runs: dict[str, Object | None] = field(default_factory=dict)
+    """UID -> live read of a FlowRun that the watch has not shown; None: it is gone."""
+
+
+class Races:
+    """Which TaskRuns of a namespace take part in the race for a cache key."""
+
+    def __init__(self) -> None:
+        self._runners: dict[tuple[str, str], set[Key]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        return len(self._runners)
+
+    def join(self, key: Key, cache_key: str) -> None:
+        """The run takes part."""
+        self._runners[key.namespace, cache_key].add(key)
+
+    def leave(self, key: Key, cache_key: str) -> None:
+        """The run takes part no more."""
+        runners = self._runners.get((key.namespace, cache_key), set())
+        runners.discard(key)
+        if not runners:
+            self._runners.pop((key.namespace, cache_key), None)
+
+    def others(self, key: Key, cache_key: str | None) -> list[Key]:
+        """The other runs in the race."""
+        if cache_key is None:
+            return []
+        return [other for other in self._runners.get((key.namespace, cache_key), ()) if other != key]
+
+
+class RunExpectations:
+    """One TaskRun's, with the verbs that change them. Outlives its TaskRun only in the hands of a reconcile."""
+
+    __slots__ = ("_expected", "_held", "_key", "_races")
+
+    def __init__(self, key: Key, uid: str, races: Races) -> None:
+        self._key, self._races, self._held = key, races, True
+        self._expected = Expected(uid, time.monotonic())
+
+    @property
+    def expected(self) -> Expected:
+        """As it is now."""
+        return self._expected
+
+    # the record of an attempt
+
+    def recording(self, attempt: int, recorded_at: datetime | None, version: str) -> None:
+        """The record is about to be sent, against this resourceVersion."""
+        records = self._expected.records | {(attempt, recorded_at)}
+        self._set(claimed=True, records=records, sent_against=version)
+
+    def answered(self) -> None:
+        """The API server has refused a status: nothing that was sent is in doubt."""
+        self._set(sent_against=None)
+
+    def stored(self, version: str) -> bool:
+        """Whether what is stored counts: not while a record that was sent against this version may still be taken."""
+        if self._expected.sent_against == version:
+            return False
+        if self._expected.sent_against is not None:
+            self._set(sent_against=None)
+        return True
+
+    def recorded(self, attempt: int) -> None:
+        """The attempt is on record, and nobody has tried to create its pod."""
+        self._set_pod(self._expected.pod_of(attempt).recorded())
+
+    # its pod
+
+    def accepted(self, attempt: int, uid: str, now: datetime) -> None:
+        """The pod is created."""
+        self._set_pod(self._expected.pod_of(attempt).accepted(uid, now))
+
+    def unanswered(self, attempt: int) -> None:
+        """The answer to the POST was lost."""
+        self._set_pod(self._expected.pod_of(attempt).unanswered())
+
+    def refused(self, attempt: int, why: Why, now: datetime, *, final: bool) -> None:
+        """What the pod needs or the pod itself was refused; it is tried again with back-off, unless `final`."""
+        pod = self._expected.pod_of(attempt)
+        wait = timedelta(seconds=pause(pod.refusals + 1, FIRST_RETRY, LAST_RETRY))
+        self._set_pod(pod.refused(Refusal(why, final=final, retry_at=now + wait)))
+
+    def name_taken(self, attempt: int) -> None:
+        """The POST met a pod of somebody else."""
+        self._set_pod(self._expected.pod_of(attempt).name_taken())
+
+    def shown(self, attempt: int, uid: str) -> None:
+        """The POST met the pod itself."""
+        self._set_pod(self._expected.pod_of(attempt).shown(uid))
+
+    def renew_at(self, moment: datetime) -> None:
+        """When the attempt's grants are due to be written anew."""
+        self._set(renew_at=moment)
+
+    # the race for a cache key
+
+    def join(self, cache_key: str) -> None:
+        """Take part in the race; a TaskRun that is gone meanwhile does not."""
+        if not self._held:
+            return
+        if self._expected.cache_key not in (None, cache_key):
+            self.leave()
+        self._set(cache_key=cache_key)
+        self._races.join(self._key, cache_key)
+
+    def leave(self) -> None:
+        """Take part no more."""
+        if self._expected.cache_key is not None:
+            self._races.leave(self._key, self._expected.cache_key)
+            self._set(cache_key=None)
+
+    def withdraw(self) -> None:
+        """A suspension overtook the first record: it was refused, and another run may go first."""
+        self.leave()
+        self._set(claimed=False)
+
+    # looks, and what people are told
+
+    def look(self) -> Expected:
+        """What is expected, for one look. A datagram is followed once, also where the look fails."""
+        expected = self._expected
+        if expected.rang is not None:
+            self._set(rang=None)
+        return expected
+
+    def learn(self, learned: Learned) -> None:
+        """Take in what a look has found out."""
+        if learned.pod is not None:
+            self._set_pod(learned.pod)
+        if learned.composed is not None and learned.composed.key is not None:
+            self._set(composed=learned.composed)
+            self.join(learned.composed.key)
+        if learned.dropped is not None:
+            self._set(dropped=learned.dropped)
+
+    def ring(self, attempt: int, at: float, apart: float) -> bool:
+        """A datagram names the attempt; False when the last one is not `apart` seconds ago."""
+        last = self._expected.rang_at
+        if last is not None and at - last < apart:
+            return False
+        self._set(rang=attempt, rang_at=at)
+        return True
+
+    def wait(self) -> None:
+        """The TaskRun was told to wait, before its first attempt."""
+        self._set(waited=True)
+
+    def announce(self) -> bool:
+        """Its end is told to those who wait for it; False when that was done before."""
+        first = not self._expected.announced
+        self._set(announced=True)
+        return first
+
+    def refused_by_store(self, text: str) -> bool:
+        """The bucket refused the operator; False when the same was said before."""
+        new = self._expected.store_refusal != text
+        self._set(store_refusal=text)
+        return new
+
+    def take_dropped(self) -> str | None:
+        """Why an entry was dropped, once."""
+        dropped = self._expected.dropped
+        self._set(dropped=None)
+        return dropped
+
+    def forget(self) -> None:
+        """The TaskRun is gone."""
+        self.leave()
+        self._held = False
+
+    def _set_pod(self, pod: PodExpectation) -> None:
+        """Records of earlier attempts, and of this one, are decided by now."""
+        self._set(pod=pod, records=frozenset(record for record in self._expected.records if record[0] > pod.attempt))
+
+    def _set(self, **changes: Any) -> None:
+        self._expected = replace(self._expected, **changes)
+
+
+class Expectations:
+    """Of every TaskRun that the informer cache holds."""
+
+    def __init__(self) -> None:
+        self.races = Races()
+        self._runs: dict[Key, RunExpectations] = {}
+
+    def of(self, key: Key, uid: str) -> RunExpectations:
+        """Of this very TaskRun; a new object under an old name starts without any."""
+        run = self._runs.get(key)
+        if run is None or run.expected.uid != uid:
+            self.forget(key)
+            run = self._runs[key] = RunExpectations(key, uid, self.races)
+        return run
+
+    def rivals(self, key: Key) -> list[Key]:
+        """The other runs in the race that the TaskRun takes part in."""
+        run = self._runs.get(key)
+        return self.races.others(key, run.expected.cache_key) if run is not None else []
+
+    def forget(self, key: Key) -> None:
+        """The TaskRun is gone."""
+        run = self._runs.pop(key, None)
+        if run is not None:
+            run.forget()

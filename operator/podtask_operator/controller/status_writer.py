@@ -1,0 +1,91 @@
+"""Writes to the TaskRun itself: its status, with the resourceVersion that was decided by, and its deletion.
+
+Before: `applier`. Next: `event_recorder`, and only after the write succeeded. An answer goes into the informer cache.
+"""
+
+from __future__ import annotations
+
+from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED
+from podtask.core.api.status import Status
+from podtask.core.lifecycle.rendering import Event, events, rendered
+from podtask.core.storage import StoreRefused
+from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.expectations import RunExpectations
+from podtask_operator.controller.work_queue import Later
+from podtask_operator.kube.client import Api, ApiError
+from podtask_operator.runtime import metrics
+from podtask_operator.task_runs.key import Key
+from podtask_operator.task_runs.parse import TaskRun, policy
+from podtask_operator.task_runs.status_patch import dump, merge_patch
+
+
+class StatusWriter:
+    """One status write per decision."""
+
+    def __init__(self, api: Api, mirror: Mirror, story: Story) -> None:
+        self._api = api
+        self._mirror = mirror
+        self._story = story
+
+    async def write(self, key: Key, run: TaskRun, status: Status, expectations: RunExpectations) -> TaskRun:
+        """Patch the status. The stored status is what the next reader sees, or nothing happened.
+
+        Raises `Later` where the TaskRun changed meanwhile.
+        """
+        view = rendered(status, policy(run), run.created_at, run.generation)
+        patch = merge_patch(run.raw_status, dump(view))
+        body = {"metadata": {"resourceVersion": run.resource_version, "uid": run.uid}, "status": patch}
+        began = status.running if status.attempts_total > run.status.attempts_total else None
+        if began is not None:
+            expectations.recording(began.number, began.recorded_at, run.resource_version)
+            self._mirror.recording(key, run)
+        try:
+            answer = await self._api.patch_status(key.namespace, key.name, body)
+        except ApiError as error:
+            expectations.answered()
+            self._mirror.recorded(key, run)
+            if error.status not in (404, 409):
+                raise
+            await self._refresh(key, run.uid)
+            raise Later(f"the TaskRun changed meanwhile ({error.status})") from error
+        if began is not None:
+            expectations.recorded(began.number)
+        if status.attempts_total == 0:
+            expectations.wait()
+        metrics.transition(run.status, status)
+        self._mirror.put_run(answer)
+        held = self._mirror.runs.get(key)
+        same = held is not None and held.resource_version == answer["metadata"]["resourceVersion"]
+        written = held if held is not None and same else TaskRun.parse(answer)  # the watch may have been quicker
+        self._story.tell(written, (*events(run.status, status), *_dropped(expectations)))
+        return written
+
+    async def delete(self, key: Key, uid: str) -> None:
+        """Delete the TaskRun. Raises `Later` where it changed meanwhile."""
+        try:
+            await self._api.delete_run(key.namespace, key.name, uid)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            await self._refresh(key, uid)
+            raise Later(f"the TaskRun was not deleted: {error}") from error
+
+    def tell_refusal(self, key: Key, error: StoreRefused) -> None:
+        """The run waits for a bucket that waiting does not heal: said once for each thing that is refused."""
+        run = self._mirror.runs.get(key)
+        if run is not None and self._mirror.expectations.of(key, run.uid).refused_by_store(str(error)):
+            self._story.tell(run, (Event("Warning", EVENT_STORE_REFUSED, f"The operator {error}"),))
+
+    async def _refresh(self, key: Key, uid: str) -> None:
+        live = await self._api.get_run(key.namespace, key.name)
+        if live is None:
+            self._mirror.forget_run(key, uid)
+        else:
+            self._mirror.put_run(live)
+
+
+def _dropped(expectations: RunExpectations) -> tuple[Event, ...]:
+    """That a cache entry was dropped, said once."""
+    why = expectations.take_dropped()
+    return (Event("Warning", EVENT_ENTRY_DROPPED, why),) if why else ()
