@@ -9,6 +9,7 @@ whose pod cannot say how it ended.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -100,7 +101,11 @@ class Observer:
         """The key to look up; or, where there is none, why."""
         if run.spec.cache is None or run.status.attempts_total:
             return None, None
-        composed = composed_key(run, identified(up.result for up in upstreams if up.wants_data), self._settings)
+        hashes = identified(up.result for up in upstreams if up.wants_data)
+        if run.spec.task.source is None:
+            composed = composed_key(run, hashes, self._settings)
+        else:  # parsing a stranger's source must not stop the event loop
+            composed = await asyncio.to_thread(composed_key, run, hashes, self._settings)
         off = composed.off_reason if composed.key is None else await self._objects.cache_off(run.namespace)
         if composed.key is None or off is not None:
             return CacheView(None, off_reason=off), None

@@ -15,7 +15,8 @@ from typing import Final
 
 from podtask.core.api.spec import plain
 from podtask.core.api.status import ResolvedInput
-from podtask.core.cache.entry import Components, NotCacheable, compose, for_manifest
+from podtask.core.cache.entry import Components, compose, for_manifest
+from podtask.core.cache.source import NotCacheable
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.image import image_of
 from podtask_operator.task_runs.parse import TaskRun

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from podtask.cli.common.exits import CommandFailed
 from podtask.cli.common.session import note
 from podtask.core.api.spec import TaskRunSpec
-from podtask.core.cache.entry import NotCacheable, compose, for_manifest
+from podtask.core.cache.entry import compose, for_manifest
+from podtask.core.cache.source import NotCacheable
 from podtask.kube.client import Object
 
 if TYPE_CHECKING:

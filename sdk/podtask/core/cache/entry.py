@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from podtask.core.api.status import PAYLOAD_LIMIT, WORD_LIMIT
+from podtask.core.cache.source import NotCacheable, source_identity
 from podtask.core.storage.layout import checked_digest
 
 KEY_PREFIX: Final = "k1:"
@@ -34,10 +35,6 @@ _MOST: Final = 2**31 - 1
 """Of attempts."""
 _MOST_BYTES: Final = 2**63 - 1
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
-
-
-class NotCacheable(Exception):
-    """No key can be made, and the text says why and what to do: `status.cache.missReason` of an uncached run."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def for_manifest(
     An entrypoint lives in the image, so it is identified by an image that is pinned by digest.
     """
     if source is not None:
-        code = _source_identity(source, function)
+        code = source_identity(source, function)
     elif entrypoint is not None:
         if image is None or "@sha256:" not in image:
             raise NotCacheable(
@@ -278,20 +275,6 @@ def document_of(parts: Components) -> dict[str, Any]:
     """The components as they are stored."""
     told = {"code": parts.code, "arguments": dict(parts.arguments), "image": parts.image}
     return told if parts.environment is None else {**told, "environment": parts.environment}
-
-
-def _source_identity(source: str, function: str) -> str:
-    """Identity of inline source. It is the user's text: whatever parsing it may raise is a reason, not an error."""
-    from podtask_runner.hashing.content_hash import source_identity
-
-    try:
-        return source_identity(source, function)
-    except SyntaxError as error:
-        raise NotCacheable(f"task.source is not Python: {error.msg} (line {error.lineno})") from None
-    except (RecursionError, MemoryError):
-        raise NotCacheable("task.source is nested too deeply to be analysed; set cache.key") from None
-    except ValueError as error:
-        raise NotCacheable(f"task.source cannot be analysed: {error}; set cache.key") from None
 
 
 def _argument_hashes(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.lifecycle_builders import DIGEST, T0, at
 
-from podtask.core.cache.entry import CacheEntry, Components, NotCacheable, Producer, compose, for_manifest
+from podtask.core.cache.entry import CacheEntry, Components, Producer, compose, for_manifest
 from podtask.core.cache.explain import explain
+from podtask.core.cache.source import NotCacheable
 
 BASE = Components("h1:code", {"rows": "h1:1", "path": "h1:2"}, "img")
 ENTRY = CacheEntry(
@@ -121,8 +122,8 @@ ODD_SOURCES = {
     "no Python": "def f(:",
     "a null byte": "x = '\0'",
     "too many brackets": "(" * 5000,
-    "too deep for the parser": "-" * 90_000 + "1",
-    "too deep for the walk": "x = " + "1+" * 30_000 + "1",
+    "too deep for the parser": "-" * 16_000 + "1",
+    "too deep for the walk": "x = " + "1+" * 8_000 + "1",
     "a lone surrogate": "x = '\ud800'",
     "tabs and spaces": "if 1:\n\tx = 1\n        y = 2\n",
 }
