@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -85,13 +85,13 @@ class Task(TaskDefinition, Generic[P, R_co]):
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[AsyncTaskFuture[T]]: ...
+    ) -> Coroutine[Any, Any, AsyncTaskFuture[T]]: ...
     @overload
     def __call__(self: Task[P, T], *args: P.args, **kwargs: P.kwargs) -> TaskFuture[T]: ...
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self: Task[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any
-    ) -> Awaitable[AsyncTaskFuture[T]]: ...
+    ) -> Coroutine[Any, Any, AsyncTaskFuture[T]]: ...
     @overload
     def __call__(self: Task[..., T], *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> TaskFuture[T]: ...
     def __call__(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
@@ -110,7 +110,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
     @overload
     def map(  # pyright: ignore[reportOverlappingOverload]
         self: Task[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> list[Awaitable[AsyncTaskFuture[T]]]: ...
+    ) -> list[Coroutine[Any, Any, AsyncTaskFuture[T]]]: ...
     @overload
     def map(
         self: Task[..., T], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
