@@ -70,9 +70,9 @@ class Flow(FlowDefinition, Generic[P, R_co]):
         return run_async(call) if self.isasync else run_sync(call)
 
     def with_options(self, **changes: Unpack[FlowArgs]) -> Flow[P, R_co]:
-        """A copy with these options changed."""
+        """A copy with these options changed. What is not given stays; 0, [] and "" reset."""
         copy: Flow[P, R_co] = object.__new__(type(self))
-        copy._set_up(self._given, replace(self.options, **changes))
+        copy._set_up(self._given, self.options.changed(changes))
         return copy
 
     @overload

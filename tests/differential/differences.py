@@ -187,7 +187,7 @@ STATES = (
             At(
                 r"flow_results\.\w+\.flows\.0\.message",
                 "Flow run exceeded timeout of 0.5 seconds",
-                r"Flow run 'f-<key>' exceeded its timeout of 0\.5 seconds\.",
+                r"Flow run exceeded timeout of 0\.5 seconds: 'f-<key>'\.",
             ),
         ),
     ),

@@ -78,7 +78,7 @@ def test_many_states_are_one(states, kind, message) -> None:
         (Word.CRASHED, "FAILED", True),
         (Word.TIMED_OUT, "FAILED", True),
         (Word.CANCELLED, "CANCELLED", True),
-        (Word.NOT_READY, "PENDING", True),
+        (Word.NOT_READY, "PENDING", False),
     ],
 )
 def test_every_word_of_a_status_has_its_type(word, kind, final) -> None:
