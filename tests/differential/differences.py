@@ -7,6 +7,7 @@ A fact that differs and is not covered here fails the tests, and so does a line 
 from __future__ import annotations
 
 from tests.differential.beta_bugs import BETA_BUGS
+from tests.differential.flow_differences import FLOWS
 from tests.differential.table import At, Difference
 from tests.differential.task_differences import TASKS
 
@@ -234,5 +235,5 @@ STATES = (
     ),
 )
 
-ON_PURPOSE = STATES + TASKS
+ON_PURPOSE = STATES + TASKS + FLOWS
 DIFFERENCES = ON_PURPOSE + BETA_BUGS
