@@ -36,11 +36,15 @@ class TaskRunInfo:
 
     id: str
     name: str
+    """What the run is called, inside and outside, on every backend."""
     flow_run_id: str
     flow_name: str = ""
+    """In a pod as much of the name as a label can hold; so with `task_name`."""
     tags: frozenset[str] = field(default_factory=frozenset)
     task_key: str = ""
+    """Empty in a pod or a subprocess."""
     dynamic_key: str = ""
+    """The number of the call; empty in a pod or a subprocess."""
     run_count: int = 0
     """Number of the attempt, from 1; 0 while a cache key is computed."""
     task_name: str = ""
@@ -63,9 +67,11 @@ class TaskRunContext:
     """What `get_run_context()` gives inside a task, and what a `cache_key_fn` receives (seed: TaskRunContext)."""
 
     task: DescribedTask | None
+    """None in a pod or a subprocess: only the function travels."""
     task_run: TaskRunInfo
     start_time: datetime
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Empty in a pod or a subprocess."""
 
     @property
     def flow_run_id(self) -> str:

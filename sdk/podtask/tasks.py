@@ -97,6 +97,8 @@ class Task(TaskDefinition, Generic[P, R_co]):
     def __call__(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
         """Submit a run with these arguments; futures among them are upstreams, `wait_for` orders without data.
 
+        Futures and states may stand in containers and in the fields of objects, in `wait_for` as well. A state of a
+        subflow, or one made by hand, keeps the run from starting unless it is completed.
         Gives a `TaskFuture`; for an async task in an async flow an awaitable that gives an `AsyncTaskFuture`.
         Blocks for the submission only, with `SequentialTaskRunner` until the run is finished. Raises
         `OutsideFlow`, `InsideTask`, `FlowTimedOut`, `UnpicklableArgument`, and `TypeError` as `fn` would.
