@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from types import MemberDescriptorType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 _ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _FLAT = frozenset({list, tuple, set, frozenset, deque})
@@ -63,34 +64,12 @@ def leaves(value: Any) -> Iterator[Any]:
 def is_looked_into(value: Any) -> bool:
     """Whether the value is a container here, or an object with fields."""
     kind = type(value)
-    return kind in _FLAT or kind in _PAIRS or _is_namedtuple(kind) or _names(value) is not None
+    return kind in _FLAT or kind in _PAIRS or _names(kind) is not None
 
 
 def has_fields(value: Any) -> bool:
     """Whether the value is an object with fields: a namedtuple, a dataclass, a pydantic model, one of attrs."""
-    return _is_namedtuple(type(value)) or _names(value) is not None
-
-
-def _is_flat_of_atoms(value: Any) -> bool:
-    """A quick look at what most large containers are."""
-    return type(value) in _FLAT and set(map(type, value)) <= _ATOMS
-
-
-def _is_namedtuple(kind: type) -> bool:
-    return kind is not tuple and issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
-
-
-def _names(value: Any) -> Iterable[str] | None:
-    """The fields of an object; None for one that has none."""
-    kind = type(value)
-    if is_dataclass(kind):
-        return (field.name for field in fields(kind))
-    if (found := getattr(kind, "__attrs_attrs__", None)) is not None:
-        return (attribute.name for attribute in found)
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is not None and issubclass(kind, pydantic.BaseModel):
-        return (*getattr(kind, "model_fields", ()), *(getattr(value, "__pydantic_extra__", None) or ()))
-    return None
+    return _names(type(value)) is not None
 
 
 def parts(value: Any) -> Iterable[Any]:
@@ -98,21 +77,51 @@ def parts(value: Any) -> Iterable[Any]:
     kind = type(value)
     if kind in _PAIRS:
         return (part for pair in value.items() for part in pair)
-    if kind in _FLAT or _is_namedtuple(kind):
-        return value  # type: ignore[no-any-return]
-    return _fields(value).values()
+    return value if kind in _FLAT or issubclass(kind, tuple) else _fields(value).values()
+
+
+def _is_flat_of_atoms(value: Any) -> bool:
+    """A quick look at what most large containers are."""
+    return type(value) in _FLAT and set(map(type, value)) <= _ATOMS
+
+
+def _names(kind: type) -> tuple[str, ...] | None:
+    """The fields of objects of this class; None for one that has none."""
+    try:
+        return _known[kind]
+    except KeyError:
+        return _known.setdefault(kind, _names_of(kind))
+
+
+_known: WeakKeyDictionary[type, tuple[str, ...] | None] = WeakKeyDictionary()
+
+
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    if issubclass(kind, tuple):
+        named = getattr(kind, "_fields", None)
+        return named if kind is not tuple and isinstance(named, tuple) else None
+    if is_dataclass(kind):
+        return tuple(field.name for field in fields(kind))
+    if (found := getattr(kind, "__attrs_attrs__", None)) is not None:
+        return tuple(attribute.name for attribute in found)
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and issubclass(kind, pydantic.BaseModel):
+        return tuple(getattr(kind, "model_fields", ()))
+    return None
 
 
 def _fields(value: Any) -> dict[str, Any]:
     """What the object keeps in its fields, without asking its constructor or its properties."""
-    kept = {name: _kept(value, name) for name in _names(value) or ()}
-    return {name: item for name, item in kept.items() if item is not _ABSENT}
+    kind, place = type(value), getattr(value, "__dict__", {})
+    names = _names(kind) or ()
+    kept = {name: place[name] for name in names if name in place}
+    if len(kept) < len(names):
+        slots = {name: _in_slot(value, name) for name in names if name not in place}
+        kept.update({name: item for name, item in slots.items() if item is not _ABSENT})
+    return {**kept, **(getattr(value, "__pydantic_extra__", None) or {})}
 
 
-def _kept(value: Any, name: str) -> Any:
-    for place in (getattr(value, "__dict__", None), getattr(value, "__pydantic_extra__", None)):
-        if isinstance(place, dict) and name in place:
-            return place[name]
+def _in_slot(value: Any, name: str) -> Any:
     slot = inspect.getattr_static(type(value), name, None)
     if not isinstance(slot, MemberDescriptorType):
         return _ABSENT
@@ -167,7 +176,7 @@ class _Copy:
         kind: Any = type(value)
         if not is_looked_into(value):
             self._made[id(value)] = self._by(value)
-        elif kind in (tuple, set, frozenset) or _is_namedtuple(kind):
+        elif kind in (set, frozenset) or issubclass(kind, tuple):
             self._made[id(value)] = value  # what stands in itself cannot be another one before it is made
             make: Callable[[Iterable[Any]], Any] = getattr(kind, "_make", kind)
             self._made[id(value)] = make(map(self.of, value))
