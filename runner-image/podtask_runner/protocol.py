@@ -116,6 +116,8 @@ class Grants:
     error: Slot
     outcome: Slot
     task_name: str = ""
+    run_name: str = ""
+    """What the driver calls the run; empty where there is none."""
     parameters: Mapping[str, Any] | None = None
     """Keyword arguments of the YAML door."""
     inputs: Blob | None = None
@@ -129,6 +131,7 @@ class Grants:
     """User attempts before this one: disruptions count in `attempt` and not here."""
     tags: tuple[str, ...] = ()
     flow_run: str = ""
+    flow_name: str = ""
     timeout_seconds: float | None = None
     grace_seconds: float = 10.0
     """Seconds between SIGTERM and SIGKILL of the child."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable
 
-    from podtask.options import TaskOptions
+    from podtask.options import FlowOptions, TaskOptions
+    from podtask.task_runners import TaskRunner
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,19 @@ class TaskRunInfo:
 
     id: str
     name: str
+    """What the run is called, inside and outside, on every backend."""
     flow_run_id: str
     flow_name: str = ""
+    """In a pod as much of the name as a label can hold; so with `task_name`."""
     tags: frozenset[str] = field(default_factory=frozenset)
     task_key: str = ""
+    """Empty in a pod or a subprocess."""
     dynamic_key: str = ""
+    """The number of the call; empty in a pod or a subprocess."""
     run_count: int = 0
     """Number of the attempt, from 1; 0 while a cache key is computed."""
+    task_name: str = ""
+    flow_run_name: str = ""
 
 
 class DescribedTask(Protocol):
@@ -60,9 +67,11 @@ class TaskRunContext:
     """What `get_run_context()` gives inside a task, and what a `cache_key_fn` receives (seed: TaskRunContext)."""
 
     task: DescribedTask | None
+    """None in a pod or a subprocess: only the function travels."""
     task_run: TaskRunInfo
     start_time: datetime
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Empty in a pod or a subprocess."""
 
     @property
     def flow_run_id(self) -> str:
@@ -84,6 +93,15 @@ class FlowRunInfo:
     """How often the driver, or the flow around this one, had called this flow before."""
 
 
+class DescribedFlow(Protocol):
+    """A flow as its own code sees it: any `podtask.Flow`."""
+
+    name: str
+    fn: Callable[..., Any]
+    options: FlowOptions
+    signature: inspect.Signature
+
+
 class OpenFlowRun(Protocol):
     """The flow run around a call, as futures see it; `podtask.engine.flow_run.FlowRun`."""
 
@@ -99,6 +117,7 @@ class FlowRunContext:
     start_time: datetime
     parameters: Mapping[str, Any]
     run: OpenFlowRun
+    flow: DescribedFlow
 
     @property
     def flow_run_id(self) -> str:
@@ -106,9 +125,19 @@ class FlowRunContext:
         return self.flow_run.id
 
     @property
+    def task_runner(self) -> TaskRunner:
+        """How the flow makes its calls."""
+        return self.flow.options.task_runner
+
+    @property
     def task_run(self) -> TaskRunInfo:
         """Only tasks have one: raises `NoRunContext`."""
         raise NoRunContext("get_run_context().task_run")
+
+
+def flow_run_name(flow_name: str, flow_run_id: str) -> str:
+    """What a flow run is called: the flow, and the start of the run's id."""
+    return f"{flow_name}-{flow_run_id[:8]}" if flow_name else ""
 
 
 FLOW_RUN: ContextVar[FlowRunContext | None] = ContextVar("podtask_flow_run", default=None)
@@ -150,36 +179,56 @@ class RunLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
         return msg, kwargs
 
 
-def get_run_logger() -> RunLogger:
-    """Logger `podtask.task_runs` or `podtask.flow_runs`, marked with the run. Raises `NoRunContext` outside."""
-    task = current_task_run()
-    if task is not None:
-        run_logs.show_by_default()  # inside a pod nobody else has
-        return task_run_logger(task.task_run)
-    flow = FLOW_RUN.get()
-    if flow is None:
+def get_run_logger(context: TaskRunContext | FlowRunContext | None = None, **extra: Any) -> RunLogger:
+    """Logger `podtask.task_runs` or `podtask.flow_runs`, marked with the run and with `extra` (seed: get_run_logger).
+
+    `context`: that of another run than the one around this code, as in a thread of your own. Raises `NoRunContext`
+    where there is no run.
+    """
+    found = context or current_task_run() or FLOW_RUN.get()
+    if found is None:
         raise NoRunContext("get_run_logger")
-    marks = {"flow_run_id": flow.flow_run.id, "flow_run_name": flow.flow_run.name, "flow_name": flow.flow_run.flow_name}
-    return RunLogger(logging.getLogger("podtask.flow_runs"), marks)
+    if isinstance(found, FlowRunContext):
+        return flow_run_logger(found.flow_run, **extra)
+    run_logs.show_by_default()  # inside a pod nobody else has
+    return task_run_logger(found.task_run, **extra)
 
 
-def task_run_logger(run: TaskRunInfo) -> RunLogger:
+def flow_run_logger(run: FlowRunInfo, **extra: Any) -> RunLogger:
+    """The logger of one flow run."""
+    marks = {"flow_run_id": run.id, "flow_run_name": run.name, "flow_name": run.flow_name}
+    return RunLogger(logging.getLogger("podtask.flow_runs"), {**marks, **extra})
+
+
+def task_run_logger(run: TaskRunInfo, **extra: Any) -> RunLogger:
     """The logger of one task run."""
-    marks = {"task_run_id": run.id, "task_run_name": run.name, "flow_run_id": run.flow_run_id, "attempt": run.run_count}
-    return RunLogger(logging.getLogger("podtask.task_runs"), marks)
+    marks = {
+        "task_run_id": run.id,
+        "task_run_name": run.name,
+        "task_name": run.task_name,
+        "flow_run_id": run.flow_run_id,
+        "flow_run_name": run.flow_run_name,
+        "flow_name": run.flow_name,
+        "attempt": run.run_count,
+    }
+    return RunLogger(logging.getLogger("podtask.task_runs"), {**marks, **extra})
 
 
 def _from_runner() -> TaskRunContext | None:
-    """Inside a pod or a subprocess. The function itself is what travels, so `task` and `parameters` stay empty."""
+    """Inside a pod or a subprocess. The function itself is what travels, so `task` and `parameters` stay empty, and so
+    do the parts of the run's key."""
     runner = sys.modules.get("podtask_runner.attempt.context")
     found = runner.current() if runner is not None else None
     if found is None:
         return None
     run = TaskRunInfo(
         found.task_run,
-        found.task_name or found.task_run,
+        found.run_name or found.task_name or found.task_run,
         found.flow_run,
-        tags=frozenset(found.tags),
+        found.flow_name,
+        frozenset(found.tags),
         run_count=found.attempt,
+        task_name=found.task_name,
+        flow_run_name=flow_run_name(found.flow_name, found.flow_run),
     )
     return TaskRunContext(None, run, clock.now())

@@ -59,9 +59,11 @@ class Flow(FlowDefinition, Generic[P, R_co]):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow and give its value, or raise its exception; of an async flow a coroutine.
 
-        Futures in the returned value are replaced by their results. With `return_state=True` the final `State` is
-        given instead, by the seed's rule: None counts all task runs, futures and states count themselves, anything
-        else is completed. Every submitted task is waited for, also when the body raises.
+        Futures and states in the returned value are replaced by their results, in containers and in the fields of
+        dataclasses, pydantic models, attrs classes and namedtuples; an iterator becomes the list of what it gives.
+        With `return_state=True` the final `State` is given instead, by the seed's rule: None counts all task runs,
+        futures and states count themselves, anything else is completed. Every submitted task is waited for, also when
+        the body raises.
         """
         from podtask.engine.flow_engine import run_async, run_sync, start
 
@@ -70,9 +72,9 @@ class Flow(FlowDefinition, Generic[P, R_co]):
         return run_async(call) if self.isasync else run_sync(call)
 
     def with_options(self, **changes: Unpack[FlowArgs]) -> Flow[P, R_co]:
-        """A copy with these options changed."""
+        """A copy with these options changed. What is not given stays; 0, [] and "" reset."""
         copy: Flow[P, R_co] = object.__new__(type(self))
-        copy._set_up(self._given, replace(self.options, **changes))
+        copy._set_up(self._given, self.options.changed(changes))
         return copy
 
     @overload

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -145,17 +145,44 @@ class _Done:
         yield
 
 
-class Submitted(Generic[R_co]):
-    """What calling an async task in an async flow gives: it runs already; `await` it for its future."""
+class Submitted(Coroutine[Any, Any, AsyncTaskFuture[R_co]]):
+    """What calling an async task in an async flow gives: it runs already; `await` it for its future.
+
+    A coroutine to asyncio and anyio, so that task groups take it; but nobody is warned where it is not awaited.
+    """
 
     def __init__(self, run: TaskRun, *, until_done: bool = False) -> None:
         self._run = run
         self._until_done = until_done
+        self._started: Coroutine[Any, Any, AsyncTaskFuture[R_co]] | None = None
 
     def __await__(self) -> Generator[Any, None, AsyncTaskFuture[R_co]]:
         if self._until_done:
             yield from self._run.wait_async().__await__()
         return AsyncTaskFuture(self._run)
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._coroutine().throw(*error)
+
+    def close(self) -> None:
+        if self._started is not None:
+            self._started.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("cr_"):  # `inspect.getcoroutinestate`, of the task that was made of it
+            return getattr(self._coroutine(), name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def _coroutine(self) -> Coroutine[Any, Any, AsyncTaskFuture[R_co]]:
+        if self._started is None:
+            self._started = self._awaited()
+        return self._started
+
+    async def _awaited(self) -> AsyncTaskFuture[R_co]:
+        return await self
 
     def __repr__(self) -> str:
         return f"Submitted({self._run.name!r})"

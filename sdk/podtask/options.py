@@ -149,14 +149,11 @@ class TaskOptions:
     @classmethod
     def of(cls, args: Mapping[str, Any]) -> TaskOptions:
         """Options from keywords. Raises `TypeError` for an unknown one, with the known ones."""
-        return cls().changed(args)
+        return replace(cls(), **_known(args))
 
     def changed(self, args: Mapping[str, Any]) -> TaskOptions:
         """A copy; what is not among `args` stays, what is falsy there resets."""
-        unknown = sorted(set(args) - OPTION_NAMES)
-        if unknown:
-            raise TypeError(f"unknown task option '{unknown[0]}'; the options are {', '.join(sorted(OPTION_NAMES))}")
-        return replace(self, **args)
+        return replace(self, **_reset(_known(args)))
 
     def travelling(self) -> TaskOptions:
         """What goes along when the task is pickled, as a name in another task's code: no hooks, no run names."""
@@ -169,6 +166,21 @@ class TaskOptions:
 
 
 OPTION_NAMES = frozenset(item.name for item in fields(TaskOptions))
+
+
+def _known(args: Mapping[str, Any]) -> Mapping[str, Any]:
+    unknown = sorted(set(args) - OPTION_NAMES)
+    if unknown:
+        raise TypeError(f"unknown task option '{unknown[0]}'; the options are {', '.join(sorted(OPTION_NAMES))}")
+    return args
+
+
+_TIMES = frozenset({"timeout_seconds", "deadline_seconds"})
+
+
+def _reset(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with None for a time of 0, which an option cannot have: where something is changed, 0 resets."""
+    return {name: None if name in _TIMES and value == 0 else value for name, value in args.items()}
 
 
 class FlowArgs(TypedDict, total=False):
@@ -218,6 +230,10 @@ class FlowOptions:
             raise ValueError(f"timeout_seconds must be a number greater than 0, not {self.timeout_seconds!r}")
         if isinstance(self.task_runner, type):
             object.__setattr__(self, "task_runner", self.task_runner())
+
+    def changed(self, args: Mapping[str, Any]) -> FlowOptions:
+        """A copy; what is not among `args` stays, what is falsy there resets."""
+        return replace(self, **_reset(args))
 
 
 def _tags(tags: Iterable[str] | None) -> Iterable[str]:

@@ -127,8 +127,18 @@ class State(Generic[R_co]):
         return self.type is StateType.CANCELLED
 
     def is_final(self) -> bool:
-        """True when the run will not move any more: the three final types, and NotReady."""
-        return self.type in _FINAL or self.name == Word.NOT_READY
+        """True for the three final types. NotReady is none of them (seed), and moves no more: ask `future.done()`."""
+        return self.type in _FINAL
+
+    def __eq__(self, other: object) -> bool:
+        """States are equal that say the same of the same run at the same moment: a copy equals what it was made of."""
+        return self._said() == other._said() if isinstance(other, State) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def _said(self) -> tuple[Any, ...]:
+        return self.type, self.name, self.message, self.timestamp, self.run_id
 
     def __str__(self) -> str:
         kind = "" if self.name.upper() == self.type.value else f"type={self.type.value}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -85,18 +85,20 @@ class Task(TaskDefinition, Generic[P, R_co]):
     @overload
     def __call__(  # type: ignore[overload-overlap]
         self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
-    ) -> Awaitable[AsyncTaskFuture[T]]: ...
+    ) -> Coroutine[Any, Any, AsyncTaskFuture[T]]: ...
     @overload
     def __call__(self: Task[P, T], *args: P.args, **kwargs: P.kwargs) -> TaskFuture[T]: ...
     @overload
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self: Task[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any
-    ) -> Awaitable[AsyncTaskFuture[T]]: ...
+    ) -> Coroutine[Any, Any, AsyncTaskFuture[T]]: ...
     @overload
     def __call__(self: Task[..., T], *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> TaskFuture[T]: ...
     def __call__(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
         """Submit a run with these arguments; futures among them are upstreams, `wait_for` orders without data.
 
+        Futures and states may stand in containers and in the fields of objects, in `wait_for` as well. A state of a
+        subflow, or one made by hand, keeps the run from starting unless it is completed.
         Gives a `TaskFuture`; for an async task in an async flow an awaitable that gives an `AsyncTaskFuture`.
         Blocks for the submission only, with `SequentialTaskRunner` until the run is finished. Raises
         `OutsideFlow`, `InsideTask`, `FlowTimedOut`, `UnpicklableArgument`, and `TypeError` as `fn` would.
@@ -110,7 +112,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
     @overload
     def map(  # pyright: ignore[reportOverlappingOverload]
         self: Task[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
-    ) -> list[Awaitable[AsyncTaskFuture[T]]]: ...
+    ) -> list[Coroutine[Any, Any, AsyncTaskFuture[T]]]: ...
     @overload
     def map(
         self: Task[..., T], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any

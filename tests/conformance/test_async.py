@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 import warnings
 
+import anyio
 import pytest
 
 from podtask import AsyncTaskFuture, SequentialTaskRunner, TaskFuture, flow, task
@@ -84,6 +87,59 @@ class TestAsync:
             return await asyncio.gather(*(future.result() for future in futures))
 
         assert asyncio.run(flowing()) == [0, 1, 2]
+
+    def test_every_way_to_start_a_coroutine_takes_a_call(self) -> None:
+        later, _ = tasks()
+
+        @flow
+        async def flowing():
+            found = [await (await asyncio.create_task(later(1))).result()]
+            found.append(await (await asyncio.ensure_future(later(2))).result())
+            found.append(await (await asyncio.wait_for(later(3), 60)).result())
+            async with anyio.create_task_group() as group:
+                group.start_soon(later, 4)
+            if sys.version_info >= (3, 11):
+                async with asyncio.TaskGroup() as group:
+                    started = group.create_task(later(5))
+                found.append(await started.result().result())
+            return found
+
+        assert asyncio.run(flowing()) in ([1, 2, 3], [1, 2, 3, 5])
+
+    def test_a_call_is_a_coroutine_that_can_be_driven_and_awaited_more_than_once(self) -> None:
+        later, _ = tasks()
+
+        @flow
+        async def flowing():
+            call = later(1)
+            assert asyncio.iscoroutine(call)
+            assert (await call).run_id == (await call).run_id
+            driven = later(2)
+            states = [inspect.getcoroutinestate(driven)]
+            with pytest.raises(StopIteration) as stopped:
+                driven.send(None)
+            states.append(inspect.getcoroutinestate(driven))
+            ended = later(3)
+            ended.close()
+            with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+                _ = later(4).nothing
+            return states, await stopped.value.value.result()
+
+        assert asyncio.run(flowing()) == (["CORO_CREATED", "CORO_CLOSED"], 2)
+
+    def test_a_cancelled_wait_for_a_sequential_call_leaves_the_run_alone(self) -> None:
+        later, _ = tasks()
+
+        @flow(task_runner=SequentialTaskRunner())
+        async def flowing():
+            call = later(1)
+            waiting = asyncio.create_task(call)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            return await (await call).result()
+
+        assert asyncio.run(flowing()) == 1
 
     def test_calls_that_nobody_awaits_are_waited_for(self) -> None:
         later, _ = tasks()

@@ -244,7 +244,7 @@ class TestFlowTimeout:
             time.sleep(5)
 
         started = time.monotonic()
-        with pytest.raises(FlowTimedOut, match=r"exceeded its timeout of 0.2 seconds"):
+        with pytest.raises(FlowTimedOut, match=r"exceeded timeout of 0.2 seconds"):
             slow()
         assert time.monotonic() - started < 4
         assert slow(return_state=True).name == "TimedOut"

@@ -172,6 +172,28 @@ class TestOrder:
 
         assert flowing() == "ran"
 
+    def test_the_state_of_a_subflow_is_no_upstream_and_keeps_a_task_from_running(self) -> None:
+        @flow
+        def good():
+            return 5
+
+        @flow
+        def bad():
+            raise ValueError("broken")
+
+        @task
+        def same(x):
+            return x
+
+        @flow
+        def flowing():
+            passed = same(good(return_state=True))
+            lost = same(bad(return_state=True))
+            names = [plain({})(wait_for=[inner(return_state=True)]).wait().name for inner in (good, bad)]
+            return passed.result(), passed.task_run.task_inputs, lost.wait().name, names
+
+        assert flowing() == (5, {"x": []}, "NotReady", ["Completed", "NotReady"])
+
     def test_waiting_for_something_that_is_no_run_is_a_type_error(self) -> None:
         @flow
         def flowing():

@@ -37,6 +37,13 @@ BEYOND = (
         ),
     ),
     Beyond(
+        "The state of a subflow in an argument",
+        "Stands in `task_inputs`, by the id of the task run that represents the subflow.",
+        "Stands nowhere: `task_inputs` has the ids of task runs.",
+        "A subflow has no task run.",
+        ("conformance/test_upstreams.py::test_the_state_of_a_subflow_is_no_upstream_and_keeps_a_task_from_running",),
+    ),
+    Beyond(
         "What is never retried",
         "A crash, whatever made it.",
         "A crash made by the task's own code. A lost pod or node is a disruption: made good for nothing, up to "

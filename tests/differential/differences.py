@@ -7,6 +7,7 @@ A fact that differs and is not covered here fails the tests, and so does a line 
 from __future__ import annotations
 
 from tests.differential.beta_bugs import BETA_BUGS
+from tests.differential.flow_differences import FLOWS
 from tests.differential.table import At, Difference
 from tests.differential.task_differences import TASKS
 
@@ -187,7 +188,7 @@ STATES = (
             At(
                 r"flow_results\.\w+\.flows\.0\.message",
                 "Flow run exceeded timeout of 0.5 seconds",
-                r"Flow run 'f-<key>' exceeded its timeout of 0\.5 seconds\.",
+                r"Flow run exceeded timeout of 0\.5 seconds: 'f-<key>'\.",
             ),
         ),
     ),
@@ -234,5 +235,5 @@ STATES = (
     ),
 )
 
-ON_PURPOSE = STATES + TASKS
+ON_PURPOSE = STATES + TASKS + FLOWS
 DIFFERENCES = ON_PURPOSE + BETA_BUGS

@@ -10,7 +10,9 @@ TASKS = (
     Difference(
         "Futures inside namedtuples and objects of one's own",
         "Passed as they are: the task gets a raw future.",
-        "Resolved wherever they can be pickled.",
+        "Resolved. A namedtuple is looked into wherever a list is, also in `wait_for`, in the arguments of subflows "
+        "and in what a flow returns. So are attrs classes, frozensets, deques and default dicts. Any other object is "
+        "looked into where it is an argument of a task and can be pickled.",
         "A future that reaches a task is of no use there.",
         "§9",
         (
@@ -18,6 +20,21 @@ TASKS = (
                 r"upstreams\.a_future_in_(a_namedtuple|an_object_of_ones_own)\.flows\.0\..*",
                 r"(gives )?a future|-",
                 "(gives )?1|one 0",
+            ),
+            At(
+                r"containers\.wait_for_a_failed_task_wherever_it_stands\.told\.namedtuple( in a list)?",
+                "Completed",
+                "NotReady",
+            ),
+            At(
+                r"containers\.the_argument_of_a_(task|subflow)_in_every_container\.told\..* in namedtuple",
+                r"State\(.*|PrefectFuture\(.*|Failed",
+                r"1|NotReady|ValueError\('no'\)",
+            ),
+            At(
+                r"containers\.what_a_flow_returns_in_every_container\.told\..*future in namedtuple",
+                "Completed, and inside a future",
+                "Completed, and inside a state",
             ),
         ),
     ),
@@ -53,12 +70,17 @@ TASKS = (
     ),
     Difference(
         "Impossible options",
-        "Negative retries act as 0; a text as `tags` becomes its letters.",
-        "`ValueError` and `TypeError` that name the option.",
+        "Negative retries act as 0; a text as `tags` becomes its letters; `timeout_seconds=0` is no timeout.",
+        "`ValueError` and `TypeError` that name the option. In `with_options` a time of 0 resets.",
         "A slip of the pen should be seen where it is made.",
         "§9",
         (
             At(r"task_objects\.negative_retries\.told\.retries", "gives -1", "raises ValueError: retries must be .*"),
+            At(
+                r"flow_calls\.a_timeout_of_zero\.told\.at the definition",
+                "gives None",
+                "raises ValueError: timeout_seconds must be .*",
+            ),
             At(r"task_objects\.a_text_as_tags\.told\.tags", r"gives \{'a', 'b'\}", "raises TypeError: tags must be .*"),
         ),
     ),
@@ -108,8 +130,8 @@ TASKS = (
     Difference(
         "`task_input_hash` and the name of a task",
         "Name and tags belong to the key.",
-        "The key is made of code and inputs alone.",
-        "A task that is renamed, or gets a tag, keeps what it computed.",
+        "The key is made of code and inputs alone; the name in the `def` is part of the code.",
+        "A task that is renamed by `name=`, or gets a tag, keeps what it computed.",
         "§9",
         (
             At(
@@ -118,6 +140,11 @@ TASKS = (
                 "Pending > Cached",
             ),
             At(r"caching\.the_input_hash_and_another_name_or_other_tags\.flows\.[12]\.runs\.0\.run_count", "1", "0"),
+            At(
+                r"caching\.the_input_hash_and_another_function_of_the_same_body\.told\.another function put .*",
+                "Cached",
+                "Completed",
+            ),
         ),
     ),
     Difference(

@@ -11,7 +11,17 @@ import hashlib
 from typing import Any
 
 from podtask.core.api import spec as models
-from podtask.core.api.names import LABEL_FLOW_RUN, LABEL_MANAGED_BY, LABEL_TASK_RUN, MANAGED_BY, SECRET_TYPE
+from podtask.core.api.names import (
+    ANNOTATION_RUN_NAME,
+    LABEL_FLOW,
+    LABEL_FLOW_RUN,
+    LABEL_MANAGED_BY,
+    LABEL_TASK,
+    LABEL_TASK_RUN,
+    MANAGED_BY,
+    RUN_NAME_LIMIT,
+    SECRET_TYPE,
+)
 from podtask.core.api.status import ResolvedInput, Status
 from podtask.core.storage import Signer
 from podtask.core.storage.layout import Bucket, secret_key, secret_name
@@ -81,7 +91,8 @@ def build(
         task_run=run.name,
         uid=run.uid,
         attempt=attempt,
-        task_name=task.name or run.name,
+        task_name=run.labels.get(LABEL_TASK) or task.name or run.name,
+        run_name=run.annotations.get(ANNOTATION_RUN_NAME, "")[:RUN_NAME_LIMIT],
         code=code,
         result=slot(keys.result),
         error=slot(keys.error),
@@ -101,6 +112,7 @@ def build(
         retries_used=known.retries_used,
         tags=tuple(spec.tags),
         flow_run=run.labels.get(LABEL_FLOW_RUN, ""),
+        flow_name=run.labels.get(LABEL_FLOW, ""),
         timeout_seconds=spec.timeout_seconds,
         grace_seconds=asked.grace_seconds,
         store_timeout_seconds=settings.store_timeout_seconds,

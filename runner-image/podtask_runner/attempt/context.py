@@ -23,6 +23,8 @@ class RunInfo:
     task_name: str = ""
     flow_run: str = ""
     tags: tuple[str, ...] = ()
+    run_name: str = ""
+    flow_name: str = ""
 
 
 _current: RunInfo | None = None
@@ -37,7 +39,14 @@ def enter(grants: Grants) -> None:
     """Make the attempt known to user code in this process and below it."""
     global _current  # noqa: PLW0603 - one process executes one attempt
     _current = RunInfo(
-        grants.namespace, grants.task_run, grants.attempt, grants.task_name, grants.flow_run, grants.tags
+        grants.namespace,
+        grants.task_run,
+        grants.attempt,
+        grants.task_name,
+        grants.flow_run,
+        grants.tags,
+        grants.run_name,
+        grants.flow_name,
     )
     os.environ[ENV_RUN_NAME] = grants.task_run
     os.environ[ENV_ATTEMPT] = str(grants.attempt)

@@ -22,7 +22,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from podtask import settings
-from podtask.context import FLOW_RUN, FlowRunContext, FlowRunInfo, current_task_run, get_run_logger
+from podtask.context import (
+    FLOW_RUN,
+    FlowRunContext,
+    FlowRunInfo,
+    current_task_run,
+    flow_run_logger,
+    flow_run_name,
+    get_run_logger,
+)
 from podtask.core import clock
 from podtask.core.api.names import State as Word
 from podtask.display.progress import for_flow as progress_of
@@ -38,6 +46,7 @@ from podtask.futures import BaseFuture, block_on
 from podtask.recording.record import recorded
 from podtask.states import State, StateType
 from podtask.support import run_logs
+from podtask.support.containers import leaves, listed
 from podtask.support.print_capture import prints_to
 
 if TYPE_CHECKING:
@@ -73,6 +82,8 @@ def start(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], *
     bound = flow.signature.bind(*args, **kwargs)
     bound.apply_defaults()
     parent = current()
+    if parent is not None:  # as for a task; futures inside are looked for
+        bound.arguments.update({name: listed(value) for name, value in bound.arguments.items()})
     if parent is not None and parent.over:
         raise FlowTimedOut(f"Flow run timed out: '{parent.info.name}' makes no further calls, '{flow.name}' was one.")
     run_logs.show_by_default()
@@ -92,7 +103,7 @@ def run_sync(call: Call) -> Any:
         if accepted:
             with _body(call):
                 limit = call.flow.options.timeout_seconds
-                call.returned = call_within(limit, call.run, lambda: call.flow.fn(*call.args, **call.kwargs))
+                call.returned = call_within(limit, call.run, lambda: listed(call.flow.fn(*call.args, **call.kwargs)))
         for run in call.run.runs:
             block_on(run)
         _settle(call).result()
@@ -112,8 +123,7 @@ async def run_async(call: Call) -> Any:
             await asyncio.to_thread(record.begin)
             if accepted:
                 with _body(call):
-                    body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
-                    call.returned = await await_within(call.flow.options.timeout_seconds, call.run, body)
+                    call.returned = await await_within(call.flow.options.timeout_seconds, call.run, _async_body(call))
             for run in call.run.runs:
                 await run.wait_async()
             await asyncio.wrap_future(_settle(call))
@@ -121,11 +131,15 @@ async def run_async(call: Call) -> Any:
     return _answer(call)
 
 
+async def _async_body(call: Call) -> Any:
+    """The body's value; an iterator is gone through as part of it, and may call tasks."""
+    body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
+    return listed(await body)
+
+
 def _futures_among(call: Call) -> list[Any]:
-    """Futures in the parameters of a subflow, found where results are put in their places (exact containers)."""
-    found: list[Any] = []
-    replaced((call.args, call.kwargs), lambda item: found.append(item) if isinstance(item, BaseFuture) else None)
-    return found
+    """Futures in the parameters of a subflow, found where results are put in their places."""
+    return [item for item in leaves((call.args, call.kwargs)) if isinstance(item, BaseFuture)]
 
 
 def _accepts(call: Call) -> bool:
@@ -155,7 +169,7 @@ def _identity(flow: FlowDefinition, parent: FlowRun | None) -> FlowRunInfo:
     number = parent.count(f"flow {flow.name}") if parent else _next(place)
     run_id = run_id_of(place, number)
     around = parent.info.id if parent else None
-    return FlowRunInfo(run_id, f"{flow.name}-{run_id[:8]}", flow.name, around, pin, int(number))
+    return FlowRunInfo(run_id, flow_run_name(flow.name, run_id), flow.name, around, pin, int(number))
 
 
 def run_id_of(place: str, number: str = "0") -> str:
@@ -191,7 +205,7 @@ def _shown(call: Call) -> Iterator[None]:
 @contextmanager
 def _body(call: Call) -> Iterator[None]:
     """Around the body: the context is entered, and an exception of the flow's own is kept for its end."""
-    token = FLOW_RUN.set(FlowRunContext(call.run.info, clock.now(), call.parameters, call.run))
+    token = FLOW_RUN.set(FlowRunContext(call.run.info, clock.now(), call.parameters, call.run, call.flow))
     try:
         with prints_to(get_run_logger()) if call.flow.options.log_prints else nullcontext():
             yield
@@ -215,10 +229,20 @@ def _answer(call: Call) -> Any:
     if call.parent is not None:
         call.parent.subflow_states.append(state)
     if call.return_state:
+        _log_end(call, state)
         return state
     if call.error is not None:
         raise call.error
     return value_of(state, call.returned)
+
+
+def _log_end(call: Call, state: State[Any]) -> None:
+    """How a flow ended that nobody is told of by an exception (seed: begin_flow_run)."""
+    log = flow_run_logger(call.run.info)
+    if call.error is not None:
+        log.error("Encountered exception during execution:", exc_info=call.error)
+    if not state.is_completed():
+        log.error("Finished in state %s", state)
 
 
 def _of_run(state: State[Any], run_id: str) -> State[Any]:

@@ -44,8 +44,8 @@ def value_of(state: State[Any], returned: Any) -> Any:
 
 
 def replaced(value: Any, by: Callable[[Any], Any]) -> Any:
-    """A copy of the value with futures and states replaced: in exact containers, dataclasses and pydantic models."""
-    return containers.replaced(value, lambda item: isinstance(item, (BaseFuture, State)), by, objects=True)
+    """A copy of the value with futures and states replaced, wherever `podtask.support.containers` looks."""
+    return containers.replaced(value, lambda item: isinstance(item, (BaseFuture, State)), by)
 
 
 def _state_of(item: Any) -> Any:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
@@ -22,8 +23,9 @@ from podtask.engine.task_result import load
 from podtask.errors import FlowCancelled, FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.model.task_run import Executor, Listener, RunKey, TaskRun
-from podtask.payloads.arguments import bind, prepare, runs_in
+from podtask.payloads.arguments import awaited, bind, prepare
 from podtask.payloads.module_policy import luggage_of
+from podtask.support import containers
 
 if TYPE_CHECKING:
     import asyncio
@@ -157,6 +159,9 @@ class FlowRun:
         remote = self.backend.remote
         packing = luggage_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
         inputs = prepare(task.name, bound, self.find, packing, remote=remote)
+        first, blocked_by = awaited(wait_for, self.find)
+        if inputs.blocked_by is None and blocked_by is not None:
+            inputs = replace(inputs, blocked_by=blocked_by)
         name = run_names.of_call(task, bound.arguments)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
@@ -165,7 +170,7 @@ class FlowRun:
             flow=self.info,
             backend=self.backend,
             load=load,
-            wait_for=runs_in(wait_for, self.find),
+            wait_for=first,
             tags=limits.tags(TAGS.get() | task.tags),
             loop=self.loop,
             listeners=self.listeners,
@@ -190,6 +195,7 @@ def call(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wa
 def call_each(task: TaskDefinition, calls: list[Arguments], wait_for: Any) -> list[Any]:
     """What `.map` does: as many calls, but on their way to a cluster several at a time."""
     flow = _around(task, *calls[0]) if calls else None
+    wait_for = containers.listed(wait_for)  # every one of them waits, also for what can be gone through once
     if flow is None or flow.backend.submits_at_once == 1 or flow.task_runner.sequential:
         return [call(task, args, kwargs, wait_for) for args, kwargs in calls]
     return [_handle(flow, run) for run in flow.submit_each(task, calls, wait_for)]

@@ -123,6 +123,8 @@ def _adapter(make: Any, annotation: Any) -> Any:
 
 def _one(adapter: Any, parameter: inspect.Parameter, value: Any) -> Any:
     if parameter.kind not in _VARIADIC:
+        if value is None and parameter.default is None:  # `x: int = None` (seed: pydantic 1 reads an Optional)
+            return None
         return _checked(adapter, value)
     if isinstance(value, dict):
         return {name: _checked(adapter, item) for name, item in value.items()}

@@ -61,4 +61,4 @@ async def await_within(seconds: float | None, run: FlowRun, body: Coroutine[Any,
 
 def _over(run: FlowRun, seconds: float) -> FlowTimedOut:
     run.time_out()
-    return FlowTimedOut(f"Flow run '{run.info.name}' exceeded its timeout of {seconds:g} seconds.")
+    return FlowTimedOut(f"Flow run exceeded timeout of {float(seconds)} seconds: '{run.info.name}'.")

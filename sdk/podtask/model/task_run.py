@@ -175,7 +175,15 @@ class TaskRun:
         """The identity as code inside the run sees it, before its first attempt."""
         key = self.key
         return TaskRunInfo(
-            self.id, self.name, key.flow_run_id, self.flow.flow_name, self.tags, key.task_key, key.dynamic_key
+            self.id,
+            self.name,
+            key.flow_run_id,
+            self.flow.flow_name,
+            self.tags,
+            key.task_key,
+            key.dynamic_key,
+            task_name=self.task.name,
+            flow_run_name=self.flow.name,
         )
 
     @property

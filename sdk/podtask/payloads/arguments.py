@@ -8,8 +8,7 @@ Before: `podtask.tasks`. Next on the road: `podtask.model.task_run`.
 from __future__ import annotations
 
 import inspect
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from podtask.annotations import quote
 from podtask.errors import UnpicklableArgument
 from podtask.futures import BaseFuture
 from podtask.model.task_run import Inputs
+from podtask.payloads.wait_for import in_order
 from podtask.states import State
 from podtask.support import containers
 from podtask_runner.files import File, reference
@@ -92,19 +92,13 @@ def largest(parameters: Mapping[str, Any]) -> str:
     return max(parameters, key=lambda name: len(dumps(parameters[name], reference=short)))
 
 
-def runs_in(value: Any, find: Find) -> tuple[TaskRun, ...]:
-    """The runs of futures and states in `wait_for`, nested lists included. Raises `TypeError` for anything else."""
-    found: dict[str, TaskRun] = {}
-    for item in _flat(value):
-        if isinstance(item, BaseFuture):
-            run: TaskRun | None = item.task_run
-        elif isinstance(item, State):
-            run = find(item.run_id or "")
-        else:
-            raise TypeError(f"wait_for takes task futures, not {type(item).__name__}; pass values as arguments")
-        if run is not None:
-            found[run.id] = run
-    return tuple(found.values())
+def awaited(wait_for: Any, find: Find) -> tuple[tuple[TaskRun, ...], State[Any] | None]:
+    """The runs that a call waits for, and a state among them that keeps it from running. Raises `TypeError`."""
+    seen = _Met(find)
+    for item in in_order(wait_for):
+        if seen.reference(item) is None and isinstance(item, State):
+            seen.block(item)
+    return tuple(seen.runs.values()), seen.blocked_by
 
 
 @dataclass
@@ -140,7 +134,7 @@ class _Met:
         return ref
 
     def visit(self, value: Any) -> Any:
-        """Materialise iterators and open states that belong to no run; exact containers only, as in the seed."""
+        """Materialise iterators and open states that belong to no run, wherever `podtask.support.containers` looks."""
         return containers.replaced(value, self._goes_otherwise, self._instead)
 
     def _goes_otherwise(self, value: Any) -> bool:
@@ -152,16 +146,19 @@ class _Met:
             return False
         if isinstance(value, State):
             return self.reference(value) is None  # of a run: the pickler makes it a reference
-        return isinstance(value, Iterator) and not isinstance(value, io.IOBase)
+        return containers.is_iterator(value)
 
     def _instead(self, value: Any) -> Any:
         return self._open(value) if isinstance(value, State) else self.visit(list(value))
 
     def _open(self, state: State[Any]) -> Any:
-        if state.is_completed():
-            return state.result
-        self.blocked_by = self.blocked_by or state
-        return None
+        self.block(state)
+        return state.result if state.is_completed() else None
+
+    def block(self, state: State[Any]) -> None:
+        """A state of no run here: unless it is completed, the task will not run."""
+        if not state.is_completed():
+            self.blocked_by = self.blocked_by or state
 
 
 def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: Exception) -> UnpicklableArgument:
@@ -173,13 +170,3 @@ def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: E
         except Exception as own:  # noqa: BLE001 - as above
             return UnpicklableArgument(task_name, name, f"{type(own).__name__}: {own}")
     return UnpicklableArgument(task_name, ", ".join(bound.arguments), f"{type(error).__name__}: {error}")
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if value is None:
-        return
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, BaseFuture)):
-        for item in value:
-            yield from _flat(item)
-    else:
-        yield value

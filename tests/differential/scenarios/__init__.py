@@ -14,12 +14,15 @@ SECTIONS = (
     "calls",
     "async_calls",
     "upstreams",
+    "containers",
     "failures",
     "retries",
     "caching",
     "flow_results",
+    "flow_calls",
     "subflows",
     "futures",
+    "run_context",
 )
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import warnings
 
+import anyio
+
 
 def an_async_task_in_an_async_flow(p, t):
     @p.task
@@ -72,3 +74,27 @@ def an_async_task_that_fails(p, t):
         return await fails()
 
     t.run(f)
+
+
+def an_async_call_is_a_coroutine(p, t):
+    done = []
+
+    @p.task
+    async def double(x):
+        done.append(x)
+        return 2 * x
+
+    @p.flow
+    async def f():
+        t.tell("a coroutine", asyncio.iscoroutine(called := double(1)))
+        await called
+        t.tell("create_task", await (await asyncio.create_task(double(2))).result())
+        t.tell("wait_for", await (await asyncio.wait_for(double(3), 20)).result())
+        async with anyio.create_task_group() as group:
+            group.start_soon(double, 4)
+        return "told"
+
+    state = p.final_state(f, (), {})
+    asyncio.run(state)
+    t.tell("runs", [run["outcome"] for run in sorted(p.runs(t), key=lambda run: run["name"])])
+    t.tell("done", sorted(done))

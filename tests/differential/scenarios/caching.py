@@ -271,6 +271,31 @@ def identical_calls_at_the_same_time(p, t):
     t.tell("calls", len(calls))
 
 
+def the_input_hash_and_another_function_of_the_same_body(p, t):
+    @p.task(cache_key_fn=p.task_input_hash)
+    def first(x):
+        return x
+
+    @p.task(cache_key_fn=p.task_input_hash)
+    def second(x):
+        return x
+
+    def third(x):
+        return x
+
+    @p.flow
+    def f():
+        t.tell("the first", first(1).wait().name)
+        t.tell("the first again", first(1).wait().name)
+        t.tell("another task", second(1).wait().name)
+        first.fn = third
+        t.tell("another function put into the first", first(1).wait().name)
+        return "told"
+
+    p.final_state(f, (), {})
+    p.runs(t)
+
+
 def _counted(p, key, **options):
     calls = []
 

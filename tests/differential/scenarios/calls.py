@@ -1,5 +1,13 @@
 """Task semantics §2: calling a task, and what surrounds a call."""
 
+import dataclasses
+import threading
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+
 
 def arguments_and_defaults_arrive(p, t):
     @p.task
@@ -234,3 +242,66 @@ def a_task_does_not_see_changes_made_after_the_call(p, t):
         return show(mine).result()
 
     t.run(f)
+
+
+def an_argument_that_cannot_be_pickled(p, t):
+    show = p.task(lambda lock: type(lock).__name__, name="show")
+
+    @p.flow
+    def f():
+        t.attempt("a lock", lambda: show(threading.Lock()).result())
+        return "told"
+
+    p.final_state(f, (), {})
+    p.runs(t)
+
+
+def an_argument_that_is_changed_after_the_call(p, t):
+    class Bag:
+        items = 1
+
+    go, bag = threading.Event(), Bag()
+
+    @p.task
+    def late(given):
+        go.wait(5)
+        return [given.items, given is bag]
+
+    @p.flow
+    def f():
+        future = late(bag)
+        bag.items = 2
+        go.set()
+        t.tell("what the task sees, and whether it is the same object", future.result())
+        return "told"
+
+    p.final_state(f, (), {})
+    p.runs(t)
+
+
+def a_class_of_the_script_after_its_objects_travelled(p, t):
+    same = p.task(lambda item: item, name="same")
+
+    @p.flow
+    def f():
+        t.tell("the object", same(Point(1)).result() == Point(1))
+        return "told"
+
+    p.final_state(f, (), {})
+    p.runs(t)
+    t.tell("the mark of a field without default", dataclasses.fields(Point)[0].default is dataclasses.MISSING)
+
+    @dataclasses.dataclass
+    class Sub(Point):
+        z: int = 3
+
+    t.attempt("a subclass of it", lambda: Sub(1))
+    t.tell("needs what it needs", _refuses(Sub))
+
+
+def _refuses(made):
+    try:
+        made()
+    except TypeError:
+        return True
+    return False

@@ -1,5 +1,6 @@
 """Task semantics §4: how runs end badly, and which of those ends are crashes."""
 
+import contextlib
 import threading
 
 
@@ -24,6 +25,26 @@ def an_exception_is_a_failure_and_is_raised_by_result(p, t):
         return "told"
 
     t.run(f)
+
+
+def an_exception_that_keeps_fewer_arguments_than_its_constructor_takes(p, t):
+    class Mine(Exception):
+        def __init__(self, a, b):
+            super().__init__(a)
+
+    def fails():
+        raise Mine("left", "right")
+
+    fails = p.task(fails)
+
+    @p.flow
+    def f():
+        t.attempt("result", lambda: fails().result())
+        return "told"
+
+    p.final_state(f, (), {})
+    with contextlib.suppress(TypeError):  # the beta cannot read what it stored
+        p.runs(t)
 
 
 def an_exception_of_ones_own_keeps_its_arguments(p, t):

@@ -1,7 +1,35 @@
 """Task semantics §7: futures and states, as objects."""
 
+import copy
+import pickle
 import time
 import warnings
+
+
+def a_copy_of_a_state(p, t):
+    made = p.Completed(message="mine")
+    t.tell("equal", copy.copy(made) == made)
+    t.tell("equal after a journey", pickle.loads(pickle.dumps(made)) == made)
+    t.tell("another one", p.Completed(message="mine") == made)
+    t.tell("another kind", made == "Completed")
+
+
+def a_state_that_is_not_ready_is_not_final(p, t):
+    one = p.task(lambda x: 1, name="one")
+
+    def fails():
+        raise ValueError("no")
+
+    fails = p.task(fails)
+
+    @p.flow
+    def f():
+        state = one(fails()).wait()
+        t.tell("final", [state.name, state.is_final(), state.is_pending()])
+        return "told"
+
+    p.final_state(f, (), {})
+    p.runs(t)
 
 
 def waiting_with_a_timeout_gives_none(p, t):

@@ -228,6 +228,17 @@ def one_upstream_used_by_many(p, t):
     t.run(f)
 
 
+def the_state_of_a_subflow_as_an_argument(p, t):
+    show = p.task(lambda x: x, name="show")
+    child = p.flow(lambda: 5, name="child")
+
+    @p.flow
+    def f():
+        return show(p.final_state(child, (), {})).result()
+
+    t.run(f)
+
+
 def _one(p):
     return p.task(lambda: 1, name="one")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
-from prefect import flow, tags, task
+from prefect import flow, get_run_logger, tags, task
 from prefect.client import get_client
 from prefect.context import FlowRunContext, TaskRunContext, get_run_context
 from prefect.futures import PrefectFuture
@@ -24,12 +24,14 @@ __all__ = [
     "Task",
     "flow",
     "get_run_context",
+    "get_run_logger",
     "quote",
     "tags",
     "task",
     "task_input_hash",
 ]
 
+LOGGERS = "prefect"
 PAGE = 200
 _known: set[Any] = set()
 """Task runs of earlier flows."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from podtask import SequentialTaskRunner, Task, flow, get_run_context, quote, tags, task, task_input_hash
+from podtask import (
+    SequentialTaskRunner,
+    Task,
+    flow,
+    get_run_context,
+    get_run_logger,
+    quote,
+    tags,
+    task,
+    task_input_hash,
+)
 from podtask.context import FLOW_RUN, current_task_run
 from podtask.futures import BaseFuture
 from podtask.model.task_run import TaskRun
@@ -18,12 +28,14 @@ __all__ = [
     "Task",
     "flow",
     "get_run_context",
+    "get_run_logger",
     "quote",
     "tags",
     "task",
     "task_input_hash",
 ]
 
+LOGGERS = "podtask"
 submitted: list[TaskRun] = []
 """What the backend was given; the test's fixture writes it."""
 

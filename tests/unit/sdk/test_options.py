@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
 from podtask import task
-from podtask.options import OPTION_NAMES, TaskArgs, TaskOptions
+from podtask.options import OPTION_NAMES, FlowOptions, TaskArgs, TaskOptions
 
 
 def test_the_typed_keywords_are_exactly_the_options() -> None:
@@ -107,3 +107,33 @@ def test_delays_come_out_as_the_lifecycle_wants_them() -> None:
 
 def test_hints_of_the_keywords_resolve() -> None:
     assert get_type_hints(TaskArgs, localns={"TaskRunContext": object})
+
+
+@pytest.mark.parametrize("name", ["timeout_seconds", "deadline_seconds"])
+@pytest.mark.parametrize("zero", [0, 0.0, None])
+def test_a_time_of_zero_resets_where_options_are_changed(name: str, zero: Any) -> None:
+    changed = TaskOptions(timeout_seconds=3, deadline_seconds=4).changed({name: zero})
+    other = {"timeout_seconds": "deadline_seconds", "deadline_seconds": "timeout_seconds"}[name]
+    assert getattr(changed, name) is None
+    assert getattr(changed, other) is not None
+    if name == "timeout_seconds":
+        assert FlowOptions(timeout_seconds=3).changed({name: zero}).timeout_seconds is None
+
+
+@pytest.mark.parametrize("made", [TaskOptions, FlowOptions])
+def test_a_time_of_zero_is_refused_where_options_are_given(made: Any) -> None:
+    with pytest.raises(ValueError, match="timeout_seconds must be a number"):
+        made(timeout_seconds=0)
+    with pytest.raises(ValueError, match="timeout_seconds must be a number"):
+        made(timeout_seconds=3).changed({"timeout_seconds": -1})
+
+
+@pytest.mark.parametrize("falsy", [0, [], "", {}])
+@pytest.mark.parametrize("name", sorted(OPTION_NAMES))
+def test_a_falsy_value_resets_or_is_refused_by_name(name: str, falsy: Any) -> None:
+    found: Any = TaskOptions()
+    try:
+        found = found.changed({name: falsy})
+    except (TypeError, ValueError) as error:
+        found = str(error)
+    assert name in found if isinstance(found, str) else not getattr(found, name) or found == TaskOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from datetime import datetime, timezone
 
@@ -78,7 +79,7 @@ def test_many_states_are_one(states, kind, message) -> None:
         (Word.CRASHED, "FAILED", True),
         (Word.TIMED_OUT, "FAILED", True),
         (Word.CANCELLED, "CANCELLED", True),
-        (Word.NOT_READY, "PENDING", True),
+        (Word.NOT_READY, "PENDING", False),
     ],
 )
 def test_every_word_of_a_status_has_its_type(word, kind, final) -> None:
@@ -117,3 +118,31 @@ def test_a_state_travels_with_its_result() -> None:
     assert failed.is_crashed()
     with pytest.raises(KeyError, match="gone"):
         _ = failed.result
+
+
+def test_states_are_equal_that_say_the_same_of_the_same_run_at_the_same_moment() -> None:
+    made = State("FAILED", "Mine", "words", [1], timestamp=NOW, run_id="run")
+    for same in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert same == made
+        assert hash(same) == hash(made)
+    others = [
+        State("COMPLETED", "Mine", "words", [1], timestamp=NOW, run_id="run"),
+        State("FAILED", "Other", "words", [1], timestamp=NOW, run_id="run"),
+        State("FAILED", "Mine", "others", [1], timestamp=NOW, run_id="run"),
+        State("FAILED", "Mine", "words", [1], timestamp=NOW.replace(year=2031), run_id="run"),
+        State("FAILED", "Mine", "words", [1], timestamp=NOW, run_id="other"),
+    ]
+    assert len({made, *others}) == 6
+    assert made != "Mine"
+    assert [made] == [copy.copy(made)]
+
+
+def test_a_state_whose_value_cannot_be_compared_can_be_compared() -> None:
+    class Rude:
+        def __eq__(self, _: object) -> bool:
+            raise ValueError("ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    made = Completed(Rude())
+    assert copy.copy(made) == made

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from podtask.core.api.names import (
     ANNOTATION_CALL_DIGEST,
+    ANNOTATION_RUN_NAME,
     API_VERSION,
     KIND,
     LABEL_FLOW,
     LABEL_FLOW_RUN,
     LABEL_TASK,
+    RUN_NAME_LIMIT,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def build(
     """
     options = run.task.options
     spec: Object = {
-        "task": {"name": run.title[:253], "key": run.task.task_key, "python": PYTHON, **code},
+        "task": {"name": run.title[:RUN_NAME_LIMIT], "key": run.task.task_key, "python": PYTHON, **code},
         "inputs": inputs,
         "files": _once(files),
         "upstream": [{"taskRun": name, "ref": name} for name in upstream],
@@ -78,7 +80,7 @@ def build(
                 LABEL_FLOW: label_value(run.flow.flow_name),
                 LABEL_TASK: label_value(run.task.name),
             },
-            "annotations": {ANNOTATION_CALL_DIGEST: digest},
+            "annotations": {ANNOTATION_CALL_DIGEST: digest, ANNOTATION_RUN_NAME: run.name[:RUN_NAME_LIMIT]},
             **({"ownerReferences": [owner]} if owner else {}),
         },
         "spec": {name: value for name, value in spec.items() if value not in (None, [], {})},

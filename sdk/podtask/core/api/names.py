@@ -45,6 +45,9 @@ SECRET_TYPE: Final = f"{GROUP}/grants"
 # On TaskRuns, set by the SDK: code + canonical arguments of the call.
 # A restarted driver never takes another call's run.
 ANNOTATION_CALL_DIGEST: Final = f"{GROUP}/call-digest"
+ANNOTATION_RUN_NAME: Final = f"{GROUP}/run-name"
+"""What the SDK calls the run: the code inside is told so, as on every backend."""
+RUN_NAME_LIMIT: Final = 253
 
 CLIENT_CONFIG_MAP: Final = "podtask-client"
 """Published by the chart: what a client needs to know (endpoint, bucket, prefix, runner minors); no credentials."""

@@ -60,11 +60,10 @@ def test_what_is_checked_while_somebody_iterates_is_the_callers_own(what: str) -
     annotation, value, same = LAZY[what]
 
     def taking(given: Any) -> object:
-        return given
+        return given is value if same else given == value
 
     taking.__annotations__["given"] = annotation
-    taken = flow(taking)(value)
-    assert taken is value if same else taken == value
+    assert flow(taking)(value)
 
 
 def test_so_is_what_stands_in_a_field() -> None:
@@ -94,3 +93,25 @@ def test_a_parameter_that_cannot_be_checked_is_told_once(annotation: Any, caplog
     assert [taken({"a": 1}), taken({"a": 1})] == [{"a": 1}, {"a": 1}]
     (told,) = caplog.messages
     assert told.startswith("Flow 'taking' does not check its parameter 'given': ")
+
+
+def test_none_is_taken_where_it_is_the_default_and_nowhere_else() -> None:
+    @flow
+    def taking(x: int = None, *, y: list[int] = None, z: int = 1) -> tuple[object, ...]:  # type: ignore[assignment] # noqa: RUF013 # pyright: ignore
+        return x, y, z
+
+    assert taking() == taking(None, y=None) == (None, None, 1)
+    assert taking("5", y=["6"]) == (5, [6], 1)
+    with pytest.raises(ParameterTypeError, match=r"'z': .*got None"):
+        taking(z=None)
+    with pytest.raises(ParameterTypeError, match=r"'x': .*got 'five'"):
+        taking("five")
+
+
+def test_none_among_several_arguments_of_one_parameter_is_checked() -> None:
+    @flow
+    def taking(*numbers: int) -> tuple[int, ...]:
+        return numbers
+
+    with pytest.raises(ParameterTypeError, match="got None"):
+        taking(1, None)
