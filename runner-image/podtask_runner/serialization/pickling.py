@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Reference = Callable[[object], "str | None"]
 Resolve = Callable[[str], object]
 
-_HERE: Final = payload.Header(1, PYTHON, cloudpickle.__version__, payload.PLATFORM)
+_HERE: Final = payload.Header(1, PYTHON, cloudpickle.__version__, payload.PLATFORM).line()
 _GLOBAL: Final = "podtask.global"
 """As `podtask_runner.serialization.by_reference` writes it."""
 
@@ -42,7 +42,7 @@ _GLOBAL: Final = "podtask.global"
 def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> None:
     """As `dumps`, into a binary writer: large buffers (arrays) go through without a copy."""
     _ship_source_by_value()
-    stream.write(_HERE.line())
+    stream.write(_HERE)
     _pickler(stream, reference, None).dump(obj)
 
 
@@ -53,7 +53,7 @@ def dump_payload(
     _ship_source_by_value()
     spool = Spool(above)
     try:
-        spool.write(_HERE.line())
+        spool.write(_HERE)
         _pickler(spool, reference, packing).dump(obj)
     except BaseException:
         spool.drop()
