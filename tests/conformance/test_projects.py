@@ -78,3 +78,39 @@ def test_a_setting_changed_at_run_time_is_what_the_task_sees_and_what_its_key_is
     if backend == "process":  # the two share a home, and so a cache
         monkeypatch.setenv("PODTASK_BACKEND", "local")
         assert report(folder, ["run.py", "0.7"]).strip() == "Cached 0.7"
+
+
+MADE_ALIKE = {
+    "conf.py": "import sys\n\nIN_A_POD = 'podtask_runner.process.supervisor' in sys.modules\n",
+    "run.py": """
+        from podtask import flow, task, task_input_hash
+
+        import conf
+
+
+        @task(cache_key_fn=task_input_hash)
+        def where():
+            return conf.IN_A_POD
+
+
+        @flow
+        def main():
+            future = where()
+            print(future.wait().name, future.result(), future.task_run.status.cache.miss_reason)
+
+
+        main()
+        """,
+}
+
+
+def test_a_result_that_another_global_led_to_is_not_kept(backend: str, tmp_path: Path) -> None:
+    """The key is made of the driver's value; where a task runs elsewhere, the module computes its own."""
+    folder = written(tmp_path / "project", MADE_ALIKE)
+    first, second = (report(folder, ["run.py"]).strip() for _ in range(2))
+    if backend == "local":
+        assert (first.split()[:2], second.split()[:2]) == (["Completed", "False"], ["Cached", "False"])
+    else:
+        for said in (first, second):
+            assert said.startswith("Completed True ")
+            assert "Not published: conf.IN_A_POD differs between the driver" in said

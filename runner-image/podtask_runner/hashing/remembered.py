@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import types as python
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from operator import attrgetter, is_, itemgetter
 from typing import Any, Final
 
@@ -47,6 +47,12 @@ class CodeHash:
         if isinstance(answer, Unhashable):
             raise answer.within(name)
         return answer
+
+    def names(self) -> Iterator[tuple[str, str, object]]:
+        """Globals that the last walk looked up, by the module and the name, with their values."""
+        for space, held in self._kept[0].names if self._kept is not None else ():
+            home = str(space.get("__name__", ""))
+            yield from ((home, name, value) for name, value in held.items() if value is not MISSING)
 
     def _walked(self) -> tuple[_Witness, str | Unhashable]:
         witness = _Witness()
@@ -146,6 +152,11 @@ class _Witness:
         if key not in self._values and key not in self._behind and not _never_changes(value):
             self._values[key] = value
             self._tokens.append(self._outline.token(value))
+
+    @property
+    def names(self) -> Collection[tuple[dict[str, Any], dict[str, object]]]:
+        """Namespaces, each with the names that were looked up in it."""
+        return self._names.values()
 
     def _look_up(self, place: Any, name: str, value: object) -> None:
         space = place if isinstance(place, dict) else vars(place)

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 
 from podtask.errors import PodtaskError
 from podtask.payloads import culprit
+from podtask.payloads.hashing import code_hash, task_input_hash
 from podtask.payloads.module_policy import luggage_of
+from podtask.payloads.project.counted import expected
 from podtask_runner.serialization import log_levels
 from podtask_runner.serialization.registry import Equipped
 from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
+    from podtask.payloads.project.changes import Changes
     from podtask.payloads.project.reach import Reach
     from podtask.payloads.project.state import Bundle, Project
     from podtask_runner.pickled_names import Shipped
@@ -117,7 +120,19 @@ def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, a
     for name in sorted(reach.modules & bundle.collected.stale.keys()):
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
-    return Shipment(code, packing, reach, luggage.exclude, bundle, changed.overlay, tuple(sorted(changed.stuck)))
+    overlay = changed.expecting(_counted(task, bundle, changed))
+    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)))
+
+
+def _counted(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[str, dict[str, str]]:
+    """Fingerprints of what the cache key is made of and does not travel; none where no key is made of the code."""
+    if task.options.cache_key_fn is not task_input_hash:
+        return {}
+    try:
+        code_hash(task)
+    except TypeError:  # uncached, and the plan of the cache says why
+        return {}
+    return expected(task.memory["code"].names(), bundle.collected.sources, changed)
 
 
 def _module_of(variable: str, modules: frozenset[str]) -> bool:

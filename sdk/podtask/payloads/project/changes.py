@@ -13,13 +13,14 @@ import operator
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from podtask.payloads.project import baseline
 from podtask.payloads.project.collect import Source
 from podtask.payloads.project.recorder import NOTES
 from podtask.payloads.project.snapshot import Change, Kept, Snapshot, globals_of, is_own_object
+from podtask_runner.bundle.overlay import EXPECTED
 from podtask_runner.serialization.by_value import Packing, Travel
 
 _BY_TEXT: dict[str, tuple[types.ModuleType, Snapshot]] = {}
@@ -40,6 +41,16 @@ class Changes:
     """What was changed and cannot travel: `conf.CLIENT` -> why."""
     shared: Mapping[int, tuple[str, str]]
     """Objects that a module of the pod has as well, by their id: the module and the name."""
+    parts: Mapping[str, list[tuple[bytes, bool]]] = field(default_factory=dict)
+    """What the overlay is made of."""
+    carried: frozenset[tuple[str, str]] = frozenset()
+    """Modules and the globals of them that travel, wholly or in part."""
+
+    def expecting(self, expected: dict[str, dict[str, str]]) -> bytes | None:
+        """The overlay with fingerprints of what does not travel (`podtask_runner.bundle.verified`)."""
+        if not expected:
+            return self.overlay
+        return _dumped({**self.parts, EXPECTED: [(_dumped(expected), True)]})
 
     def lookup(self, obj: object) -> tuple[str, str] | None:
         """The module and the name of an object, if it still is what they say."""
@@ -53,6 +64,7 @@ def changes_of(sources: Mapping[str, Source], place: Callable[[str], Travel]) ->
 
     overlay: dict[str, list[tuple[bytes, bool]]] = {}
     stuck: dict[str, str] = {}
+    carried: set[tuple[str, str]] = set()
     shared: dict[int, tuple[str, str]] = {}
     for name, source in sources.items():
         module = sys.modules.get(name)
@@ -69,10 +81,18 @@ def changes_of(sources: Mapping[str, Source], place: Callable[[str], Travel]) ->
                 lost.add(path[0])
             else:
                 overlay.setdefault(name, []).append((data, not packing.reached <= {name}))
+                carried.add((name, path[0]))
         for variable, value in look.shareable:
             if variable not in lost:
                 shared.setdefault(id(value), (name, variable))
-    return Changes(dumps(dict(sorted(overlay.items()))) if overlay else None, stuck, shared)
+    parts = dict(sorted(overlay.items()))
+    return Changes(_dumped(parts) if parts else None, stuck, shared, parts, frozenset(carried))
+
+
+def _dumped(content: object) -> bytes:
+    from podtask_runner.serialization.pickling import dumps
+
+    return dumps(content)
 
 
 @dataclass(frozen=True)
