@@ -25,7 +25,6 @@ from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
-    from podtask.payloads.project.changes import Changes
     from podtask.payloads.project.reach import Reach
     from podtask.payloads.project.state import Bundle, Project
     from podtask_runner.pickled_names import Shipped
@@ -73,6 +72,8 @@ class Shipment:
     bundle: Bundle | None = None
     overlay: bytes | None = None
     stuck: tuple[str, ...] = ()
+    identity: str | TypeError | None = None
+    """The hash of the code as it was packed, or why there is none; None where no key is made of it."""
 
 
 def shipped(task: TaskDefinition) -> Shipped:
@@ -115,24 +116,24 @@ def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, a
     code = pickled_code(task, packing)
     bundle = project.bundle()
     reach = project.reach(packing.reached | arguments, packing.imported)
+    identity = _identity(task)
     if not bundle.collected.sources:
-        return Shipment(code, packing, reach, luggage.exclude)
+        return Shipment(code, packing, reach, luggage.exclude, identity=identity)
     for name in sorted(reach.modules & bundle.collected.stale.keys()):
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
-    overlay = changed.expecting(_counted(task, bundle, changed))
-    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)))
+    counted = task.memory["code"].names() if isinstance(identity, str) else ()
+    overlay = changed.expecting(expected(counted, bundle.collected.sources, changed))
+    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity)
 
 
-def _counted(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[str, dict[str, str]]:
-    """Fingerprints of what the cache key is made of and does not travel; none where no key is made of the code."""
+def _identity(task: TaskDefinition) -> str | TypeError | None:
     if task.options.cache_key_fn is not task_input_hash:
-        return {}
+        return None
     try:
-        code_hash(task)
-    except TypeError:  # uncached, and the plan of the cache says why
-        return {}
-    return expected(task.memory["code"].names(), bundle.collected.sources, changed)
+        return code_hash(task, name=task.name)
+    except TypeError as error:  # uncached, and the plan of the cache says why
+        return error
 
 
 def _module_of(variable: str, modules: frozenset[str]) -> bool:

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("podtask.cache")
 
 
-def components(task: DescribedTask, arguments: Mapping[str, Any]) -> Components:
-    """Code identity and a content hash per argument. Raises `Unhashable`, a `TypeError` that leads to the culprit."""
+def components(task: DescribedTask, arguments: Mapping[str, Any], code: str | TypeError | None = None) -> Components:
+    """Code identity and a content hash per argument. Raises `Unhashable`, a `TypeError` that leads to the culprit.
+
+    `code`: the identity where the code was packed already, or why it has none; None: as the code is now.
+    """
     from podtask_runner.hashing.content_hash import content_hash
 
+    if isinstance(code, TypeError):
+        raise code
     return Components(
-        code_hash(task, name=task.name),
+        code if code is not None else code_hash(task, name=task.name),
         {name: content_hash(value, name=name) for name, value in arguments.items()},
     )
 
@@ -42,10 +47,12 @@ def code_hash(task: DescribedTask, name: str = "") -> str:
     return memory.setdefault("code", CodeHash(task.fn)).value(name)  # type: ignore[no-any-return]
 
 
-def components_or_why(task: DescribedTask, arguments: Mapping[str, Any]) -> Components | str:
+def components_or_why(
+    task: DescribedTask, arguments: Mapping[str, Any], code: str | TypeError | None = None
+) -> Components | str:
     """The components, or why there are none; the log says so, too."""
     try:
-        return components(task, arguments)
+        return components(task, arguments, code)
     except TypeError as error:
         log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", task.name, error)
         return f"No key can be made of the inputs: {error}"
