@@ -40,10 +40,15 @@ _GLOBAL: Final = "podtask.global"
 
 
 def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> None:
-    """As `dumps`, into a binary writer: large buffers (arrays) go through without a copy."""
+    """What is stored and read later: as `dumps`, with stamps of the project's classes, into a binary writer.
+
+    Large buffers (arrays) go through without a copy.
+    """
     _ship_source_by_value()
     stream.write(_HERE)
-    _pickler(stream, reference, None).dump(obj)
+    pickler = _pickler(stream, reference, None)
+    pickler.stamps = True
+    pickler.dump(obj)
 
 
 def dump_payload(
@@ -191,7 +196,9 @@ class _ReferringPickler(Pickler):
         self._reference = reference
 
     def beside(self, stream: Any) -> Pickler:
-        return _ReferringPickler(stream, self._reference)
+        other = _ReferringPickler(stream, self._reference)
+        other.stamps = self.stamps
+        return other
 
     def persistent_id(self, obj: object) -> str | None:
         return self._reference(obj)
