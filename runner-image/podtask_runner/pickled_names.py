@@ -154,7 +154,7 @@ _warned: set[tuple[str, str, str]] = set()
 
 
 def project_class(module: str, qualname: str, stamp: str) -> type:
-    """The reader's class of this name. One that is defined otherwise than where the object was stored: with a warning."""
+    """The reader's class of this name; with a warning where the object was stored by another definition."""
     from podtask_runner.script import identity
 
     who = (module, qualname, stamp)

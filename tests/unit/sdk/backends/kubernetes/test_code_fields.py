@@ -28,6 +28,7 @@ from podtask.payloads.module_policy import is_own, luggage_of
 from podtask.payloads.project.snapshot import Snapshot
 from podtask_runner.bundle import archive
 from podtask_runner.hashing import code
+from podtask_runner.names import INLINE_LIMIT
 
 LINES = 1500
 """Of one module: about 60 KB, which do not shrink to nothing."""
@@ -126,6 +127,23 @@ class TestWithBucket:
         assert b64decode(task_of(cluster, 1)["overlay"]["inline"])
         assert task_of(cluster, 0)["bundle"] == task_of(cluster, 1)["bundle"]
 
+    @pytest.mark.parametrize("kilobytes", [3, 40])
+    def test_code_of_a_script_is_stored_once_when_many_calls_carry_it(
+        self, backend: KubernetesBackend, cluster: FakeCluster, store: MemoryStore, kilobytes: int
+    ) -> None:
+        text = "".join(f"{n:x} " for n in range(kilobytes * 200))[: kilobytes * 1024]
+        of_the_script: dict[str, Any] = {"__name__": "nowhere"}
+        exec(f"def work(x):\n    return {text!r}, x", of_the_script)
+        for number in range(40):
+            call(backend, of_the_script["work"], number, number=str(number))
+        codes = [body["spec"]["task"]["code"] for body in cluster.posted]
+        inline = [code for code in codes if "inline" in code]
+        assert 0 < sum(len(b64decode(code["inline"])) for code in inline) <= INLINE_LIMIT
+        assert codes == inline + codes[-1:] * (40 - len(inline))
+        assert len(json.dumps(cluster.posted[-1])) < 4096
+        assert [f"team/blobs/{codes[-1]['digest']}"] == PUTS
+        assert store.get(PUTS[0]) == b64decode(codes[0]["inline"])
+
     def test_what_is_deep_inside_of_a_change_travels_as_it_is_now(
         self, backend: KubernetesBackend, cluster: FakeCluster, store: MemoryStore, project: Import
     ) -> None:
@@ -169,6 +187,13 @@ class TestWithBucket:
 
 
 class TestWithoutBucket:
+    def test_code_of_a_script_stays_inside(self, backend: KubernetesBackend, cluster: FakeCluster) -> None:
+        of_the_script: dict[str, Any] = {"__name__": "nowhere"}
+        exec(f"def work(x):\n    return {'x' * 30_000!r}, x", of_the_script)
+        for number in range(5):
+            call(backend, of_the_script["work"], number, number=str(number))
+        assert len({task_of(cluster, at)["code"]["inline"] for at in range(5)}) == 1
+
     def test_a_small_project_travels_inside(
         self, backend: KubernetesBackend, cluster: FakeCluster, project: Import
     ) -> None:
