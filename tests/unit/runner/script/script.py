@@ -1,8 +1,6 @@
-"""A script whose definitions travel to another process and back; it prints what went wrong, line by line.
+"""A script whose definitions travel to another process and back (`both_ways`).
 
-Run by `test_definitions.py` on every Python minor of this machine. `script.py` is the driver; it starts itself again
-as `script.py pod FROM TO` for the other side, which has an empty `__main__`. A case is a value and a question about it
-that is answered with True here, there (the question travels, too), and of what came back.
+Run by `test_definitions.py` on every Python minor of this machine.
 """
 
 from __future__ import annotations
@@ -13,19 +11,14 @@ import ctypes
 import dataclasses
 import enum
 import functools
-import json
 import pickle
-import subprocess
 import sys
 import threading
-import traceback
 import typing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypedDict, TypeVar
 
-from podtask_runner.script import main_module
-from podtask_runner.serialization import pickling
+import both_ways
 
 T = TypeVar("T")
 UserId = typing.NewType("UserId", int)
@@ -464,62 +457,9 @@ ONCE = {"closures that share a variable"}
 """What the question changes."""
 
 
-def pod(source: Path, target: Path) -> None:
-    main_module.adopt()
-    wrong, back = {}, {}
-    for name, payload in pickle.loads(source.read_bytes()).items():
-        try:
-            value, question = pickling.loads(payload)
-            if question(value) is not True:
-                wrong[name] = "the answer there is no"
-            back[name] = pickling.dumps(value)
-            if not callable(value) and "tuple" not in str(type(value)):
-                pickle.loads(pickle.dumps(value))
-        except BaseException:  # noqa: BLE001
-            wrong[name] = traceback.format_exc()
-    target.write_bytes(pickle.dumps((wrong, back)))
-
-
-def state() -> list[tuple[Any, str, Any]]:
-    kinds = [found for found in globals().values() if isinstance(found, type) and found.__module__ == "__main__"]
-    members = [(kind, name, value) for kind in kinds for name, value in vars(kind).items()]
-    return [*members, *((globals(), name, value) for name, value in globals().items() if name != "wrong")]
-
-
-def changed(before: list[tuple[Any, str, Any]]) -> list[str]:
-    caches = {"__abstractmethods__", "_abc_impl"}
-    return [
-        f"{owner if isinstance(owner, type) else 'global'} {name}"
-        for owner, name, value in before
-        if (owner if isinstance(owner, dict) else vars(owner)).get(name) is not value and name not in caches
-    ]
-
-
-def driver(folder: Path) -> dict[str, str]:
-    sent = {name: pickling.dumps(case) for name, case in CASES.items()}
-    before, noted = state(), json.dumps([Plugin.heard, Meta.made, Typed.owners, Model.made, sorted(Model.registry)])
-    (folder / "there").write_bytes(pickle.dumps(sent))
-    subprocess.run([sys.executable, "-W", "error", __file__, "pod", folder / "there", folder / "back"], check=True)
-    wrong, back = pickle.loads((folder / "back").read_bytes())
-    for name, (value, question) in CASES.items():
-        for way, payload in (("at once", pickling.dumps(value)), ("and back", back.get(name))):
-            try:
-                came = pickling.loads(payload)
-                if type(came) is not type(value):
-                    wrong[f"{name}, {way}"] = f"a stranger: {type(came)}"
-                if question(came) is not True and name not in ONCE:
-                    wrong[f"{name}, {way}"] = "the answer is no"
-            except BaseException:  # noqa: BLE001
-                wrong[f"{name}, {way}"] = traceback.format_exc()
-    for what in changed(before):
-        wrong[what] = "changed"
-    if noted != json.dumps([Plugin.heard, Meta.made, Typed.owners, Model.made, sorted(Model.registry)]):
-        wrong["hooks"] = "ran again"
-    return wrong
+def noted() -> list[Any]:
+    return [Plugin.heard, Meta.made, Typed.owners, Model.made, sorted(Model.registry)]
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "pod":
-        pod(Path(sys.argv[2]), Path(sys.argv[3]))
-    else:
-        print(json.dumps(driver(Path(sys.argv[1]))))
+    both_ways.main(CASES, noted, ONCE)
