@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
-from podtask.core.api import limits
+from podtask.core.api import call_limits, limits
 from podtask.engine import run_names
 from podtask.engine.hooks import HookLine
 from podtask.engine.submission import Together, cancel_each
@@ -158,6 +158,8 @@ class FlowRun:
         packing = luggage_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
         inputs = prepare(task.name, bound, self.find, packing, remote=remote)
         name = run_names.of_call(task, bound.arguments)
+        waits = runs_in(wait_for, self.find)
+        call_limits.call(task.name, upstreams=len(inputs.upstreams), wait_for=len(waits), files=inputs.files_met)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
             task,
@@ -165,7 +167,7 @@ class FlowRun:
             flow=self.info,
             backend=self.backend,
             load=load,
-            wait_for=runs_in(wait_for, self.find),
+            wait_for=waits,
             tags=limits.tags(TAGS.get() | task.tags),
             loop=self.loop,
             listeners=self.listeners,
