@@ -155,3 +155,72 @@ def test_a_key_is_made_of_what_was_packed_though_the_upstream_ends_later(backend
     folder = written(tmp_path / "project", SET_BETWEEN_CALLS)
     assert report(folder, ["run.py", "0.5", "0.9"]).split() == ["0.5", "0.9"]
     assert report(folder, ["run.py", "0.9"]).split() == ["0.9"]
+
+
+POOLS = {
+    "conf.py": "RATE = 1\n\n\ndef scaled(x):\n    return x * RATE\n",
+    "run.py": """
+        import multiprocessing
+        import sys
+        from concurrent.futures import ProcessPoolExecutor
+        from dataclasses import dataclass
+
+        from podtask import flow, task
+
+        import conf
+
+
+        @dataclass
+        class Row:
+            x: int
+
+            def doubled(self):
+                return Row(2 * self.x)
+
+
+        @dataclass
+        class Other(Row):
+            pass
+
+
+        def helper(row):
+            return row.doubled()
+
+
+        def work(row):
+            return helper(row), conf.scaled(row.x), __name__ == type(row).__module__
+
+
+        @task
+        def pooled(method, rows):
+            context = multiprocessing.get_context(method)
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                first = list(pool.map(work, rows))
+            with context.Pool(1) as pool:
+                return first + pool.map(work, rows)
+
+
+        @flow
+        def main():
+            conf.RATE = 5
+            rows = pooled(sys.argv[1], [Row(1), Other(2)]).result()
+            assert all(type(row) is Row for row, _, _ in rows)
+            print([(row.x, scaled) for row, scaled, _ in rows])
+
+
+        if __name__ == "__main__":
+            main()
+        """,
+}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_pools_find_the_names_of_the_script_and_the_settings_of_modules(
+    backend: str, tmp_path: Path, method: str
+) -> None:
+    folder = written(tmp_path / "project", POOLS)
+    said = report(folder, ["run.py", method])
+    if backend == "local" and method != "fork":  # there Python runs the script again, in which nothing is set
+        assert said.strip() == "[(2, 1), (4, 2), (2, 1), (4, 2)]"
+    else:
+        assert said.strip() == "[(2, 5), (4, 10), (2, 5), (4, 10)]"

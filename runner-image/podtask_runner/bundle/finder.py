@@ -44,6 +44,10 @@ class Installed:
     stored: bool
     """Whether it lies in the bucket under its digest."""
     overlay: Overlay
+    folder: str
+    changes: bytes | None
+    """The payload of the overlay."""
+    at_home: bool
 
 
 CURRENT: Installed | None = None
@@ -179,8 +183,18 @@ def install(
     _unpack(contents.files, folder)
     _refuse_namesakes(finder)
     sys.meta_path.insert(0, finder)
-    sys.path.insert(_after_own_folders(at_home=at_home), str(folder))  # for spawned interpreters and metadata
-    CURRENT = Installed(data, contents, stored, finder.overlay)
+    sys.path.insert(_after_own_folders(at_home=at_home), str(folder))  # for started interpreters and metadata
+    CURRENT = Installed(data, contents, stored, finder.overlay, str(folder), overlay, at_home)
+
+
+def share(data: bytes, folder: str, overlay: bytes | None, at_home: bool) -> None:  # noqa: FBT001 - a tuple's part
+    """From now on this process imports the project as the one that spawned it, which has unpacked it."""
+    global CURRENT  # noqa: PLW0603 - as above
+    from podtask_runner.bundle import archive
+
+    contents, changes = archive.read(data), Overlay.read(overlay)
+    sys.meta_path.insert(0, BundleFinder(contents, Path(folder), changes, at_home=at_home))
+    CURRENT = Installed(data, contents, False, changes, folder, overlay, at_home)  # noqa: FBT003
 
 
 def why_uncached() -> str | None:
