@@ -28,6 +28,8 @@ _OF_A_FUNCTION: Final = attrgetter("__code__", "__defaults__", "__kwdefaults__",
 _ATTRIBUTES: Final = attrgetter("__dict__")
 _CODE: Final = (python.FunctionType, python.ModuleType, python.CodeType)
 
+_NAME: Final = "__name__"
+"""Of the module, by which a function is the user's own or not."""
 _NEVER_CHANGE: Final = frozenset(SCALARS) - {bytearray}
 
 
@@ -37,6 +39,8 @@ class CodeHash:
     def __init__(self, fn: Callable[..., Any]) -> None:
         self._fn = fn
         self._kept: tuple[_Witness, str | Unhashable] | None = None
+        self.walks = 0
+        """As long as it stays, nothing that the code uses has changed."""
 
     def value(self, name: str = "") -> str:
         """As `content_hash`. Raises `Unhashable`."""
@@ -51,10 +55,11 @@ class CodeHash:
     def names(self) -> Iterator[tuple[str, str, object]]:
         """Globals that the last walk looked up, by the module and the name, with their values."""
         for space, held in self._kept[0].names if self._kept is not None else ():
-            home = str(space.get("__name__", ""))
-            yield from ((home, name, value) for name, value in held.items() if value is not MISSING)
+            home = str(space.get(_NAME, ""))
+            yield from ((home, name, value) for name, value in held.items() if value is not MISSING and name != _NAME)
 
     def _walked(self) -> tuple[_Witness, str | Unhashable]:
+        self.walks += 1
         witness = _Witness()
         answer: str | Unhashable
         try:
@@ -168,7 +173,7 @@ class _Witness:
     def _function(self, fn: python.FunctionType, parts: Parts) -> None:
         self._functions.append(fn)
         self._of_functions += _OF_A_FUNCTION(fn)
-        self._look_up(fn.__globals__, "__name__", fn.__globals__.get("__name__", MISSING))
+        self._look_up(fn.__globals__, _NAME, fn.__globals__.get(_NAME, MISSING))
         if not vars(fn):
             self._plain.append(fn)
         if parts.tag != b"singledispatch":  # the cells of those hold caches

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from podtask.errors import PodtaskError
 from podtask.payloads import culprit
@@ -25,6 +25,7 @@ from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
+    from podtask.payloads.project.changes import Changes
     from podtask.payloads.project.reach import Reach
     from podtask.payloads.project.state import Bundle, Project
     from podtask_runner.pickled_names import Shipped
@@ -122,9 +123,18 @@ def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, a
     for name in sorted(reach.modules & bundle.collected.stale.keys()):
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
-    counted = task.memory["code"].names() if isinstance(identity, str) else ()
-    overlay = changed.expecting(expected(counted, bundle.collected.sources, changed))
+    overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
     return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity)
+
+
+def _expected(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[str, dict[str, str]]:
+    """Fingerprints of what the key is made of and does not travel; made anew only where something of that changed."""
+    code = task.memory["code"]
+    state = code.walks, bundle.digest, changed.carried, frozenset(changed.stuck)
+    kept = task.memory.get("expected")
+    if kept is None or kept[0] != state:
+        task.memory["expected"] = kept = state, expected(code.names(), bundle.collected.sources, changed)
+    return cast("dict[str, dict[str, str]]", kept[1])
 
 
 def _identity(task: TaskDefinition) -> str | TypeError | None:

@@ -175,7 +175,7 @@ class TestWithBucket:
         task = Task(found.work, exclude=["tests"], cache_key_fn=task_input_hash)
         for at, calls in enumerate((10, 100)):
             counts.clear()
-            found.RATE = at
+            found.RATE = 1 + at
             for number in range(calls):
                 changed = task.with_options(tags=[str(number)])
                 backend.submit(run_of(changed, number, backend=backend, number=f"{at}-{number}"))
@@ -183,6 +183,7 @@ class TestWithBucket:
             assert counts["compared"] < 20
         digests = {body["metadata"]["annotations"]["podtask.dev/call-digest"] for body in cluster.posted}
         codes = {body["spec"]["cache"]["components"]["code"] for body in cluster.posted}
+        assert not any("overlay" in body["spec"]["task"] for body in cluster.posted[:10]), "nothing was changed"
         assert (len(digests), len(codes)) == (110, 2)
 
 
