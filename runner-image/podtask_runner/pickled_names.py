@@ -150,6 +150,31 @@ def followed(module: str, qualname: str, steps: tuple[str, ...]) -> Any:
     return found
 
 
+_warned: set[tuple[str, str, str]] = set()
+
+
+def project_class(module: str, qualname: str, stamp: str) -> type:
+    """The reader's class of this name; with a warning where the object was stored by another definition."""
+    from podtask_runner.script import identity
+
+    who = (module, qualname, stamp)
+    importlib.import_module(module)
+    found = next((each for each in identity.named(module, qualname) if isinstance(each, type)), None)
+    if found is None:
+        raise AttributeError(
+            f"the module '{module}' has no class '{qualname}' here; read it with the code that it was stored with"
+        )
+    if who not in _warned and identity.of_class(found).stamp != stamp:
+        _warned.add(who)
+        logging.getLogger("podtask").warning(
+            "The class %s of the module '%s' is defined otherwise here than where an object of it was stored; the "
+            "object gets the class of this process.",
+            qualname,
+            module,
+        )
+    return found
+
+
 def namespace(module: str) -> dict[str, Any]:
     """The globals of a module, the very ones: functions that travel by value work on them."""
     return vars(importlib.import_module(module))

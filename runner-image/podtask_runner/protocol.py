@@ -160,6 +160,8 @@ class Result:
     contentHash: str | None = None  # noqa: N815 - the name on the wire and in the status
     value: str | None = None
     inline: str | None = None
+    uncached: str | None = None
+    """Why the result may not be published under the run's cache key."""
 
 
 @dataclass(frozen=True)

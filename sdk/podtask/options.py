@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
-from podtask.core.api import limits
+from podtask.core.api import call_limits, limits
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, TaskRunner
 
@@ -143,6 +143,14 @@ class TaskOptions:
             limits.number("timeout_seconds", self.timeout_seconds, most=limits.TIMEOUT_LIMIT, positive=True)
         if self.deadline_seconds is not None:
             limits.number("deadline_seconds", self.deadline_seconds, most=limits.DEADLINE_LIMIT, positive=True)
+        call_limits.pod(
+            image=self.image,
+            env=self.env,
+            node_selector=self.node_selector,
+            tolerations=self.tolerations,
+            resources=self.resources,
+            service_account=self.service_account,
+        )
         if self.cache_concurrent not in ("wait", "run"):
             raise ValueError(f"cache_concurrent must be 'wait' or 'run', not {self.cache_concurrent!r}")
 

@@ -132,6 +132,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
         """A copy with these options changed. What is not given stays; 0, [] and "" reset. `tags` replace."""
         copy: Task[P, R_co] = object.__new__(type(self))
         copy._set_up(self._given, self.options.changed(changes))
+        copy.memory = self.memory
         return copy
 
     @overload
@@ -164,6 +165,7 @@ class BoundTask(Task[P, R_co]):
         self._task = task
         self._owner = owner
         self.fn = MethodType(task.fn, owner)
+        self.memory = {}
         self.signature = inspect.signature(self.fn)
 
     def _call(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ BENCHES = (
     "bench_sdk",
     "bench_hashing",
     "bench_travel",
+    "bench_map",
     "bench_runner",
     "bench_store",
     "bench_transfer",

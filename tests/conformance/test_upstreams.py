@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from podtask import TaskCancelled, TaskCrashed, TaskTimedOut, UpstreamNotReady, flow, quote, task
+from podtask import File, TaskCancelled, TaskCrashed, TaskTimedOut, UpstreamNotReady, flow, quote, task
 
 ENDS = {"failed": ValueError, "crashed": TaskCrashed, "timed out": TaskTimedOut, "cancelled": TaskCancelled}
 
@@ -202,3 +204,40 @@ class TestOrder:
             return "survived"
 
         assert flowing() == "survived"
+
+    def test_too_many_upstreams_are_refused_at_the_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("podtask.core.api.limits.UPSTREAMS_LIMIT", 2)
+
+        @task
+        def total(numbers):
+            return len(numbers)
+
+        @flow
+        def flowing():
+            futures = [plain({})(n) for n in range(3)]
+            with pytest.raises(
+                ValueError, match="at most 2 results of other task runs in a call of task 'total', not 3"
+            ):
+                total({"deep": [futures]})
+            with pytest.raises(ValueError, match="at most 2 task runs that a call of task 'total' waits for, not 3"):
+                total([1], wait_for=[futures])
+            return total([futures[0], *futures[:2]], wait_for=futures[:2]).result()
+
+        assert flowing() == 3
+
+    def test_too_many_files_are_refused_at_the_call(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("podtask.core.api.limits.FILES_LIMIT", 1)
+        for name in ("a", "b"):
+            (tmp_path / name).write_text(name)
+
+        @task
+        def read(files):
+            return [file.path.read_text() for file in files]
+
+        @flow
+        def flowing():
+            with pytest.raises(ValueError, match="at most 1 files in a call of task 'read', not 2; pack them"):
+                read([File(tmp_path / "a"), {"deep": File(tmp_path / "b")}])
+            return read([File(tmp_path / "a"), File(tmp_path / "a")]).result()
+
+        assert flowing() == ["a", "a"]

@@ -38,9 +38,11 @@ def parse(data: bytes) -> protocol.Outcome | None:
     result, error = said.result, said.error
     if result is not None and not _is_result(result):
         return None
+    if result is not None and result.uncached is not None:
+        result = replace(result, uncached=result.uncached[:SHORT])
     if error is not None and error.digest is not None and not _DIGEST.fullmatch(error.digest):
         error = replace(error, digest=None, size=None)
-    return replace(said, error=error and _short(error), timings=_usable(said.timings))
+    return replace(said, result=result, error=error and _short(error), timings=_usable(said.timings))
 
 
 def _is_result(result: protocol.Result) -> bool:

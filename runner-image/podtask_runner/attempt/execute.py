@@ -116,7 +116,7 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         if os.getpid() != here:
             sys.exit()
         timings["run"] = round(time.monotonic() - started, 4)
-        outcome = completed(value, desk)
+        outcome = _publishable(completed(value, desk))
     except RunnerError as error:
         outcome = refusal(error)
     except NoRoom as error:  # while reading; the task has not run
@@ -206,6 +206,15 @@ def completed(value: Any, desk: Desk) -> Outcome:
             return _crash(error, desk, "the result cannot be passed on", _FILE_CURE)
         return _crash(error, desk, f"the result ({type(value).__qualname__}) cannot be pickled", _UNPICKLABLE_CURE)
     return Outcome(Verdict.COMPLETED, result=result)
+
+
+def _publishable(outcome: Outcome) -> Outcome:
+    """Says so where globals that the cache key was made of are others here."""
+    finder = sys.modules.get("podtask_runner.bundle.finder")
+    why = finder.why_uncached() if finder is not None and outcome.result is not None else None
+    if why is None or outcome.result is None:
+        return outcome
+    return replace(outcome, result=replace(outcome.result, uncached=why))
 
 
 def _written(value: Any, desk: Desk) -> Result:

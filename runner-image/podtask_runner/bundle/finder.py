@@ -28,6 +28,7 @@ from podtask_runner.errors import EnvironmentMismatch
 
 AFTER_EXEC: Final[list[Callable[[types.ModuleType, bytes], None]]] = []
 """Called with a module and its text when its own statements have run, before anything changed is put into it."""
+_MOST_NAMES: Final = 5
 _nested: Final = threading.local()
 """`depth`: modules of the project that this thread is in the middle of importing."""
 _CURE: Final = "set env=, list the module under exclude= where the image has it, or import it inside of the task"
@@ -42,6 +43,11 @@ class Installed:
     contents: Contents
     stored: bool
     """Whether it lies in the bucket under its digest."""
+    overlay: Overlay
+    folder: str
+    changes: bytes | None
+    """The payload of the overlay."""
+    at_home: bool
 
 
 CURRENT: Installed | None = None
@@ -177,8 +183,30 @@ def install(
     _unpack(contents.files, folder)
     _refuse_namesakes(finder)
     sys.meta_path.insert(0, finder)
-    sys.path.insert(_after_own_folders(at_home=at_home), str(folder))  # for spawned interpreters and metadata
-    CURRENT = Installed(data, contents, stored)
+    sys.path.insert(_after_own_folders(at_home=at_home), str(folder))  # for started interpreters and metadata
+    CURRENT = Installed(data, contents, stored, finder.overlay, str(folder), overlay, at_home)
+
+
+def share(data: bytes, folder: str, overlay: bytes | None, at_home: bool) -> None:  # noqa: FBT001 - a tuple's part
+    """From now on this process imports the project as the one that spawned it, which has unpacked it."""
+    global CURRENT  # noqa: PLW0603 - as above
+    from podtask_runner.bundle import archive
+
+    contents, changes = archive.read(data), Overlay.read(overlay)
+    sys.meta_path.insert(0, BundleFinder(contents, Path(folder), changes, at_home=at_home))
+    CURRENT = Installed(data, contents, False, changes, folder, overlay, at_home)  # noqa: FBT003
+
+
+def why_uncached() -> str | None:
+    """Why the result of this process may not be published under its cache key; None where it may."""
+    names = CURRENT.overlay.differing if CURRENT is not None else []
+    if not names:
+        return None
+    shown = ", ".join(names[:_MOST_NAMES]) + (f" and {len(names) - _MOST_NAMES} more" if names[_MOST_NAMES:] else "")
+    return (
+        f"{shown} differs between the driver, whose value the key is made of, and the task; pass the value as an "
+        f"argument, or set it in the script"
+    )
 
 
 def _after_own_folders(*, at_home: bool) -> int:

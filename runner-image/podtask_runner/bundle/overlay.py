@@ -14,10 +14,13 @@ import sys
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 Change = tuple[tuple[str, ...], Any]
 """Where: the name of a global, and of attributes below it; and the value."""
+
+EXPECTED: Final = ""
+"""In place of a module's name: the fingerprints. A runner that does not know them has no module of that name."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Overlay:
 
     parts: Mapping[str, Sequence[Part]] = field(default_factory=dict)
     waiting: list[tuple[types.ModuleType, Part]] = field(default_factory=list)
+    expected: Mapping[str, dict[str, str]] = field(default_factory=dict)
+    """By module: fingerprints of globals that a cache key was made of (`bundle.verified`)."""
+    differing: list[str] = field(default_factory=list)
+    """Those that are not the same here."""
 
     @classmethod
     def read(cls, data: bytes | None) -> Overlay:
@@ -43,8 +50,10 @@ class Overlay:
             return cls()
         from podtask_runner.serialization.pickling import loads
 
-        found = loads(data)
-        return cls({name: [Part(*part) for part in parts] for name, parts in found.items()})
+        content = loads(data)
+        expected = [loads(data) for data, _ in content.pop(EXPECTED, ())]
+        parts = {name: [Part(*part) for part in parts] for name, parts in content.items()}
+        return cls(parts, expected=expected[0] if expected else {})
 
     def apply(self, module: types.ModuleType, *, whole: bool) -> None:
         """Put the changes of this module into it. `whole`: no module of the project is half imported now."""
@@ -53,6 +62,10 @@ class Overlay:
                 self.waiting.append((module, part))
             else:
                 _put_all(module, part)
+        if (expected := self.expected.get(module.__name__)) is not None:
+            from podtask_runner.bundle import verified
+
+            self.differing += verified.differing(module, expected)
         while whole and self.waiting:
             other, part = self.waiting.pop(0)
             try:

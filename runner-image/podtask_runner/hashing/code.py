@@ -15,11 +15,12 @@ import ast
 import functools
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from podtask_runner.hashing import modules, sources, usage
+from podtask_runner.hashing.notes import Notes
 from podtask_runner.names import PYTHON
 
 _MISSING: Final = object()
@@ -37,6 +38,12 @@ class Parts:
     tag: bytes
     facts: tuple[str, ...]
     live: Mapping[str, object] = field(default_factory=dict)
+    lookups: Sequence[tuple[Any, str, object]] = ()
+    """Which names were looked up: in what (globals, or a module), the name, and the value or `usage.MISSING`."""
+    modules: tuple[str, ...] = ()
+    """Modules whose texts or versions are among the facts."""
+    copied: tuple[object, ...] = ()
+    """Containers of which `live` has a copy."""
 
 
 def full_name(kind: type) -> str:
@@ -48,7 +55,7 @@ def function_parts(fn: types.FunctionType) -> Parts:
     """Of a Python function. One of others counts by name and version; what its closure holds is walked all the same."""
     registered = usage.registered(fn)
     if registered is not None:  # besides, it holds a cache
-        return Parts(b"singledispatch", (), {"(registered)": dict(registered)})
+        return Parts(b"singledispatch", (), {"(registered)": dict(registered)}, copied=(registered,))
     home = str(fn.__globals__.get("__name__", ""))
     live: dict[str, object] = {}
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
@@ -65,16 +72,19 @@ def function_parts(fn: types.FunctionType) -> Parts:
     if attributes:
         live["(attributes)"] = attributes
     facts = []
-    tree = sources.tree_of(fn.__code__, fn.__globals__)
-    if tree is not None:
-        facts.append(sources.normal(tree, bare=True))
+    text = sources.text_of(fn.__code__, fn.__globals__)
+    if text is not None:
+        facts.append(text)
     else:
         live["(bytecode)"] = fn.__code__
+    lookups: list[tuple[Any, str, object]] = []
+    imported: list[str] = []
     for code in usage.all_codes(fn.__code__):
-        for name, value in usage.globals_used(code, fn.__globals__):
+        for name, value in usage.globals_used(code, fn.__globals__, lambda *lookup: lookups.append(lookup)):
             live.setdefault(name, value)
-        facts += [fact for name in usage.imports(code, fn.__globals__) for fact in modules.identity(name)]
-    return Parts(b"function", tuple(facts), live)
+        imported += usage.imports(code, fn.__globals__)
+    facts += [fact for name in imported for fact in modules.identity(name)]
+    return Parts(b"function", tuple(facts), live, lookups, tuple(imported), (vars(fn),) if attributes else ())
 
 
 def bytecode_parts(code: types.CodeType) -> Parts:
@@ -99,7 +109,7 @@ def class_parts(kind: type) -> Parts:
     filename = _file_of(kind, methods)
     if not modules.is_own(kind.__module__, filename):
         return Parts(b"foreign", (name, modules.version(kind.__module__)))
-    tree = sources.class_tree(filename, kind.__qualname__)
+    tree, stated = _statement(kind, filename)
     live: dict[str, object] = {f"(base {at})": base for at, base in enumerate(kind.__bases__) if base is not object}
     resolved = tree is not None and "<locals>" not in kind.__qualname__
     for key, member in vars(kind).items():
@@ -107,14 +117,30 @@ def class_parts(kind: type) -> Parts:
             live[key] = methods[key]
         elif not _is_machinery(kind, key, member) and (is_plain(member) or isinstance(member, type) or not resolved):
             live[key] = member
+    lookups: list[tuple[Any, str, object]] = []
+    copied: tuple[object, ...] = ()
     if tree is not None:
-        known = {key for key, found in methods.items() if found}
-        for used, value in usage.class_names(tree, _globals_of(kind, methods), known):
+        asked = {key for key, functions in methods.items() if functions}
+        values = _globals_of(kind, methods)
+        for used, value in usage.class_names(tree, values, asked, lambda *lookup: lookups.append(lookup)):
             live.setdefault(f"(uses {used})", value)
     else:
         live.update(_stated(kind))
-    facts = (name, sources.normal(tree) if tree is not None else "")
-    return Parts(b"class", facts, live)
+        copied = tuple(vars(kind)[key] for key in ("__annotations__", *_OF_FIELDS) if key in vars(kind))
+    return Parts(b"class", (name, stated), live, lookups, copied=copied)
+
+
+_statements: Final[Notes[tuple[str, ast.AST | None, str]]] = Notes()
+
+
+def _statement(kind: type, filename: str) -> tuple[ast.AST | None, str]:
+    """The class statement and its normal text. Read once: what the file says later is about another class."""
+    kept = _statements.get(kind)
+    if kept is None or kept[0] != filename:
+        tree = sources.class_tree(filename, kind.__qualname__)
+        kept = filename, tree, sources.normal(tree) if tree is not None else ""
+        _statements.set(kind, kept)
+    return kept[1:]
 
 
 def statement_of(kind: type) -> ast.AST | None:
@@ -132,14 +158,15 @@ def is_written(kind: type) -> bool:
 
 def module_parts(name: str) -> Parts:
     """Of a module that is used as a whole: the text of it and of the own modules it imports, or its version."""
-    return Parts(b"module", modules.identity(name))
+    return Parts(b"module", modules.identity(name), modules=(name,))
 
 
 def foreign_parts(builtin: types.BuiltinFunctionType) -> Parts:
     """Of a function without Python code."""
     home = builtin.__module__ or getattr(builtin.__self__, "__name__", "")
-    what = modules.identity(home) if modules.is_own(home) else (modules.version(home),)
-    return Parts(b"foreign", (f"{home}:{builtin.__qualname__}", *what))
+    own = modules.is_own(home)
+    what = modules.identity(home) if own else (modules.version(home),)
+    return Parts(b"foreign", (f"{home}:{builtin.__qualname__}", *what), modules=(home,) if own else ())
 
 
 def _file_of(kind: type, methods: Mapping[str, list[types.FunctionType]]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from podtask_runner.hashing import sources, types
 from podtask_runner.hashing.encoder import Encoder
@@ -22,11 +22,19 @@ def content_hash(value: object, *, name: str = "", limit: int | None = None) -> 
     with a `limit`, a value of more elements is `Unhashable` too. Raises `Unhashable`.
     """
     try:
-        return PREFIX + hashlib.sha256(Encoder(types.encode, limit).encode(value)).hexdigest()
+        return walked(Encoder(types.encode, limit), value)
     except Unhashable as found:
         raise (found.within(name) if name else found) from None
     except RecursionError:
-        raise Unhashable(name, "it is nested too deeply to be walked") from None
+        raise Unhashable(name, TOO_DEEP) from None
+
+
+TOO_DEEP: Final = "it is nested too deeply to be walked"
+
+
+def walked(encoder: Encoder, value: object) -> str:
+    """The hash by this encoder. Raises `Unhashable`, `RecursionError`."""
+    return PREFIX + hashlib.sha256(encoder.encode(value)).hexdigest()
 
 
 def code_identity(fn: Callable[..., Any]) -> str:

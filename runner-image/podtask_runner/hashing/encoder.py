@@ -49,7 +49,7 @@ class Encoder:
 
     def encode(self, value: object) -> bytes:
         """The token of a value. Raises `Unhashable`."""
-        scalar = _SCALARS.get(type(value))
+        scalar = SCALARS.get(type(value))
         if scalar is not None:
             return scalar(value)
         key = id(value)
@@ -73,6 +73,9 @@ class Encoder:
             self._done[key] = (value, answer)
         return answer
 
+    def met(self, value: object, parts: Any) -> None:
+        """A piece of code was taken apart (`podtask_runner.hashing.code.Parts`), and its parts are encoded next."""
+
     def at(self, step: str, value: object) -> bytes:
         """The token of a part; `step` (`[3]`, `.lock`) leads to it in error paths."""
         try:
@@ -88,7 +91,7 @@ class Encoder:
         parts = list(before)
         try:
             for item in items:
-                scalar = _SCALARS.get(type(item))
+                scalar = SCALARS.get(type(item))
                 parts.append(self.encode(item) if scalar is None else scalar(item))
         except Unhashable as found:
             raise found.within(f"[{len(parts) - len(before)}]") from None
@@ -104,7 +107,7 @@ class Encoder:
         self._spend(items)
         entries = []
         for key, value in items:
-            step = f"[{key!r}]" if type(key) in _SCALARS else "[…]"
+            step = f"[{key!r}]" if type(key) in SCALARS else "[…]"
             entries.append((self.at(step, key), self.at(step, value)))
         entries.sort()
         return token(tag, *before, *(part for entry in entries for part in entry))
@@ -177,7 +180,7 @@ def _str(value: str) -> bytes:
     return _encode_text(text(value))
 
 
-_SCALARS: Final[dict[type, Callable[[Any], bytes]]] = {
+SCALARS: Final[dict[type, Callable[[Any], bytes]]] = {
     type(None): lambda _: b"none=",
     type(...): lambda _: b"ellipsis=",
     type(NotImplemented): lambda _: b"notimplemented=",

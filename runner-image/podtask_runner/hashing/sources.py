@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from podtask_runner.hashing.notes import Notes
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Travel = tuple[int, str]
 
@@ -62,6 +64,22 @@ def tree_of(code: types.CodeType, module_globals: dict[str, Any] | None = None) 
     if len(nodes) != 1 or not any(_same(code, other) for other in source.codes.get(place, ())):
         return None
     return nodes[0]
+
+
+_texts: Final[Notes[tuple[str | None]]] = Notes()
+
+
+def text_of(code: types.CodeType, module_globals: dict[str, Any] | None = None) -> str | None:
+    """The normal text of a function without its decorators; None where `tree_of` has none.
+
+    Asked once for each code object, which never changes: what a file says later is about other code.
+    """
+    kept = _texts.get(code)
+    if kept is None:
+        tree = tree_of(code, module_globals)
+        kept = (normal(tree, bare=True) if tree is not None else None,)
+        _texts.set(code, kept)
+    return kept[0]
 
 
 def class_tree(filename: str, qualname: str) -> ast.AST | None:

@@ -50,21 +50,21 @@ def _own_word(encoder: Encoder, value: object) -> bytes | None:
 
 def _code(encoder: Encoder, value: object) -> bytes | None:
     if isinstance(value, types.FunctionType):
-        return _parts(encoder, code.function_parts(value))
+        return _parts(encoder, value, code.function_parts(value))
     if isinstance(value, types.GenericAlias):  # list[int]; reduces differently in different Pythons
         return encoder.sequence(b"alias", (value.__origin__, value.__args__))
     if value is Any:  # a class since Python 3.11
-        return _parts(encoder, code.Parts(b"foreign", ("typing:Any", "")))
+        return _parts(encoder, value, code.Parts(b"foreign", ("typing:Any", "")))
     if isinstance(value, type):
-        return _parts(encoder, code.class_parts(value))
+        return _parts(encoder, value, code.class_parts(value))
     if isinstance(value, types.ModuleType):
-        return _parts(encoder, code.module_parts(value.__name__))
+        return _parts(encoder, value, code.module_parts(value.__name__))
     if isinstance(value, types.CodeType):
-        return _parts(encoder, code.bytecode_parts(value))
+        return _parts(encoder, value, code.bytecode_parts(value))
     if isinstance(value, types.MethodType):
         return token(b"method", encoder.at(".__self__", value.__self__), encoder.encode(value.__func__))
     if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, types.ModuleType | None):
-        return _parts(encoder, code.foreign_parts(value))
+        return _parts(encoder, value, code.foreign_parts(value))
     if isinstance(value, classmethod | staticmethod | property | functools.cached_property):
         return encoder.sequence(b"descriptor", code.inside(value), text(type(value).__name__))
     if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001 - it reduces to its name, and hides its code
@@ -72,8 +72,9 @@ def _code(encoder: Encoder, value: object) -> bytes | None:
     return None
 
 
-def _parts(encoder: Encoder, parts: code.Parts) -> bytes:
+def _parts(encoder: Encoder, value: object, parts: code.Parts) -> bytes:
     """Static facts and live values (closures, globals) of a piece of code."""
+    encoder.met(value, parts)
     live = [part for name in sorted(parts.live) for part in (text(name), encoder.at(f" → {name}", parts.live[name]))]
     return token(parts.tag, *(text(fact) for fact in parts.facts), b"live", *live)
 

@@ -20,6 +20,7 @@ from podtask_runner.attempt import context
 from podtask_runner.attempt.execute import execute, refusal
 from podtask_runner.attempt.report import Handover
 from podtask_runner.errors import RunnerError, ToldToStop
+from podtask_runner.process import spawn
 from podtask_runner.process.log_shipping import as_error
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict
 from podtask_runner.script import main_module
@@ -63,6 +64,7 @@ def _settle(desk: Handover, supervisor: int) -> None:
     sys.stderr = sys.__stderr__ = _text_stream(_AtOnce(_descriptor(2)), at_once=True)  # type: ignore[misc]
     # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
     main_module.adopt()
+    spawn.prepare(desk.room)
     sys.argv = [""]
     _complete_path()
 

@@ -18,6 +18,7 @@ from cloudpickle import cloudpickle
 
 from podtask_runner import pickled_names
 from podtask_runner.hashing import usage
+from podtask_runner.hashing.notes import Notes
 from podtask_runner.script import definitions, identity, main_module
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def made(
     return fn
 
 
-_scripts: Final[identity.Notes[str | None]] = identity.Notes()
+_scripts: Final[Notes[str | None]] = Notes()
 
 
 def filled(fn: types.FunctionType, attributes: dict[str, Any], slots: dict[str, Any], *, whole: bool) -> None:

@@ -19,12 +19,12 @@ import threading
 import types
 import weakref
 from collections.abc import Iterator
-from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, cast
 
 from podtask_runner.hashing import code, sources, usage
 from podtask_runner.hashing.content_hash import content_hash
+from podtask_runner.hashing.notes import Notes
 
-T = TypeVar("T")
 CACHED: Final = type(functools.lru_cache(lambda: None))
 _LOCAL: Final = "<locals>"
 _STEPS: Final = ("fn", "__wrapped__", "__func__")
@@ -43,29 +43,6 @@ class Identity(NamedTuple):
 
 
 NOBODY: Final = Identity("", "", "")
-
-
-class Notes(Generic[T]):
-    """A value per object, by which object it is: a metaclass may make classes equal, or refuse to hash them."""
-
-    def __init__(self) -> None:
-        self._found: dict[int, tuple[weakref.ref[Any], T]] = {}
-
-    def get(self, obj: object) -> T | None:
-        """What was noted of it."""
-        ref, value = self._found.get(id(obj), (None, None))
-        return value if ref is not None and ref() is obj else None
-
-    def set(self, obj: object, value: T) -> None:
-        """Note it for as long as the object lives."""
-        key = id(obj)
-        self._found[key] = (weakref.ref(obj, lambda gone: self._forget(key, gone)), value)
-
-    def _forget(self, key: int, gone: weakref.ref[Any]) -> None:
-        if self._found.get(key, (None,))[0] is gone:
-            del self._found[key]
-
-
 _classes: Final[Notes[Identity]] = Notes()
 _functions: Final[Notes[str]] = Notes()
 keywords: Final[Notes[dict[str, Any]]] = Notes()
@@ -173,8 +150,8 @@ def function_stamp(fn: types.FunctionType) -> str:
     """Of a function: its text, without decorators, or its bytecode."""
     known = _functions.get(fn)
     if known is None:
-        tree = sources.tree_of(fn.__code__, fn.__globals__)
-        known = "f:" + (_short(sources.normal(tree, bare=True)) if tree is not None else _bytecode(fn.__code__))
+        text = sources.text_of(fn.__code__, fn.__globals__)
+        known = "f:" + (_short(text) if text is not None else _bytecode(fn.__code__))
         _functions.set(fn, known)
     return known
 

@@ -57,11 +57,15 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     )
     inside: definitions.Inside | None = None
     """Of the pickler of chunks."""
+    stamps: bool = False
+    """Whether classes of modules go with their stamps: what is stored may be read by a later state of the project."""
     _chunks: definitions.Chunks | None = None
 
     def beside(self, stream: Any) -> Pickler:
         """Another one that decides alike."""
-        return Pickler(stream)
+        other = Pickler(stream)
+        other.stamps = self.stamps
+        return other
 
     def home_of(self, _: types.FunctionType) -> str | None:
         """The module whose globals a function by value works on where the pickle is opened; None for copies."""
@@ -72,6 +76,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if kind is types.FunctionType or issubclass(kind, type):
             if _is_defined(obj):
                 return self.by_value(obj)
+            if self.stamps and kind is not types.FunctionType and _is_of_project(obj):
+                return pickled_names.project_class, (obj.__module__, obj.__qualname__, identity.of_class(obj).stamp)
         elif isinstance(obj, _SOMETIMES):
             if _is_of_script(obj):
                 return self.by_value(obj)
@@ -114,6 +120,11 @@ def _identity(obj: Any, word: str | None) -> identity.Identity:
 def _is_defined(obj: Any) -> bool:
     """Whether no module has the function or class by its name; classes of the interpreter are everywhere."""
     return not is_by_reference(obj) and (not isinstance(obj, type) or obj.__flags__ & _HEAP_TYPE != 0)
+
+
+def _is_of_project(kind: type) -> bool:
+    """Whether a class that its module has by its name is the user's own."""
+    return code.is_written(kind) and any(each is kind for each in identity.named(kind.__module__, kind.__qualname__))
 
 
 def _is_of_script(obj: Any) -> bool:

@@ -34,16 +34,21 @@ if TYPE_CHECKING:
 Reference = Callable[[object], "str | None"]
 Resolve = Callable[[str], object]
 
-_HERE: Final = payload.Header(1, PYTHON, cloudpickle.__version__, payload.PLATFORM)
+_HERE: Final = payload.Header(1, PYTHON, cloudpickle.__version__, payload.PLATFORM).line()
 _GLOBAL: Final = "podtask.global"
 """As `podtask_runner.serialization.by_reference` writes it."""
 
 
 def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> None:
-    """As `dumps`, into a binary writer: large buffers (arrays) go through without a copy."""
+    """What is stored and read later: as `dumps`, with stamps of the project's classes, into a binary writer.
+
+    Large buffers (arrays) go through without a copy.
+    """
     _ship_source_by_value()
-    stream.write(_HERE.line())
-    _pickler(stream, reference, None).dump(obj)
+    stream.write(_HERE)
+    pickler = _pickler(stream, reference, None)
+    pickler.stamps = True
+    pickler.dump(obj)
 
 
 def dump_payload(
@@ -53,7 +58,7 @@ def dump_payload(
     _ship_source_by_value()
     spool = Spool(above)
     try:
-        spool.write(_HERE.line())
+        spool.write(_HERE)
         _pickler(spool, reference, packing).dump(obj)
     except BaseException:
         spool.drop()
@@ -191,7 +196,9 @@ class _ReferringPickler(Pickler):
         self._reference = reference
 
     def beside(self, stream: Any) -> Pickler:
-        return _ReferringPickler(stream, self._reference)
+        other = _ReferringPickler(stream, self._reference)
+        other.stamps = self.stamps
+        return other
 
     def persistent_id(self, obj: object) -> str | None:
         return self._reference(obj)

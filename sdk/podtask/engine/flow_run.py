@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
-from podtask.core.api import limits
+from podtask.core.api import call_limits, limits
 from podtask.engine import run_names
 from podtask.engine.hooks import HookLine
 from podtask.engine.submission import Together, cancel_each
@@ -163,6 +163,7 @@ class FlowRun:
         if inputs.blocked_by is None and blocked_by is not None:
             inputs = replace(inputs, blocked_by=blocked_by)
         name = run_names.of_call(task, bound.arguments)
+        call_limits.call(task.name, upstreams=len(inputs.upstreams), wait_for=len(first), files=inputs.files_met)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
             task,

@@ -29,11 +29,14 @@ class TaskDefinition:
     signature: inspect.Signature
     task_key: str
     """Identifies the task in run ids: digest of name, qualified name of the function, tags."""
+    memory: dict[str, Any]
+    """What was worked out of the function (`podtask.payloads.hashing`); copies with other options share it."""
 
     def define(self, decorated: Any, options: TaskOptions) -> None:
         """Take function and options. Raises `TypeError` for something that is not callable."""
         self.fn = fn = described(self, decorated)
         self.options = options
+        self.memory = {}
         self.name = options.name or name_of(fn)
         self.description = options.description or inspect.getdoc(function_of(fn))
         self.tags = set(options.tags)

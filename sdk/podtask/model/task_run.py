@@ -56,6 +56,8 @@ class Inputs:
     """What must be importable where the arguments are opened; only known of what goes to another machine."""
     files: Mapping[str, File] = field(default_factory=dict)
     """Files that stand in the payload by reference, where it goes to another machine."""
+    files_met: int = 0
+    """How many different files are among the arguments."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""

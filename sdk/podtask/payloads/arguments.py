@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from podtask.annotations import quote
@@ -72,7 +73,8 @@ def prepare(
     if len(seen.runs) > len(plain):
         ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
     needed = frozenset(packing.by_name | packing.reached) if packing is not None else frozenset()
-    return Inputs(bound.arguments, payload, tuple(seen.runs.values()), seen.blocked_by, ids, needed, seen.files)
+    runs = tuple(seen.runs.values())
+    return Inputs(bound.arguments, payload, runs, seen.blocked_by, ids, needed, seen.files, len(seen.paths))
 
 
 def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:
@@ -109,6 +111,8 @@ class _Met:
     remote: bool = False
     runs: dict[str, TaskRun] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
+    paths: set[Path] = field(default_factory=set)
+    """Of all files."""
     blocked_by: State[Any] | None = None
 
     def reference(self, obj: object) -> str | None:
@@ -117,8 +121,9 @@ class _Met:
             run: TaskRun | None = obj.task_run
         elif isinstance(obj, State) and obj.run_id:
             run = self.find(obj.run_id)
-        elif self.remote and isinstance(obj, File):
-            return self._file(obj)
+        elif isinstance(obj, File):
+            self.paths.add(obj.path)
+            return self._file(obj) if self.remote else None
         else:
             return None
         if run is None:

@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from podtask.errors import PodtaskError
 from podtask.payloads import culprit
+from podtask.payloads.hashing import code_hash, task_input_hash
 from podtask.payloads.module_policy import luggage_of
+from podtask.payloads.project.counted import expected
 from podtask_runner.serialization import log_levels
 from podtask_runner.serialization.registry import Equipped
 from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
+    from podtask.payloads.project.changes import Changes
     from podtask.payloads.project.reach import Reach
     from podtask.payloads.project.state import Bundle, Project
     from podtask_runner.pickled_names import Shipped
@@ -70,6 +73,8 @@ class Shipment:
     bundle: Bundle | None = None
     overlay: bytes | None = None
     stuck: tuple[str, ...] = ()
+    identity: str | TypeError | None = None
+    """The hash of the code as it was packed, or why there is none; None where no key is made of it."""
 
 
 def shipped(task: TaskDefinition) -> Shipped:
@@ -112,12 +117,33 @@ def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, a
     code = pickled_code(task, packing)
     bundle = project.bundle()
     reach = project.reach(packing.reached | arguments, packing.imported)
+    identity = _identity(task)
     if not bundle.collected.sources:
-        return Shipment(code, packing, reach, luggage.exclude)
+        return Shipment(code, packing, reach, luggage.exclude, identity=identity)
     for name in sorted(reach.modules & bundle.collected.stale.keys()):
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
-    return Shipment(code, packing, reach, luggage.exclude, bundle, changed.overlay, tuple(sorted(changed.stuck)))
+    overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
+    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity)
+
+
+def _expected(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[str, dict[str, str]]:
+    """Fingerprints of what the key is made of and does not travel; made anew only where something of that changed."""
+    code = task.memory["code"]
+    state = code.walks, bundle.digest, changed.carried, frozenset(changed.stuck)
+    kept = task.memory.get("expected")
+    if kept is None or kept[0] != state:
+        task.memory["expected"] = kept = state, expected(code.names(), bundle.collected.sources, changed)
+    return cast("dict[str, dict[str, str]]", kept[1])
+
+
+def _identity(task: TaskDefinition) -> str | TypeError | None:
+    if task.options.cache_key_fn is not task_input_hash:
+        return None
+    try:
+        return code_hash(task, name=task.name)
+    except TypeError as error:  # uncached, and the plan of the cache says why
+        return error
 
 
 def _module_of(variable: str, modules: frozenset[str]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from podtask.core.cache.entry import Components, compose
@@ -20,20 +21,38 @@ if TYPE_CHECKING:
 log = logging.getLogger("podtask.cache")
 
 
-def components(task: DescribedTask, arguments: Mapping[str, Any]) -> Components:
-    """Code identity and a content hash per argument. Raises `Unhashable`, a `TypeError` that leads to the culprit."""
+def components(task: DescribedTask, arguments: Mapping[str, Any], code: str | TypeError | None = None) -> Components:
+    """Code identity and a content hash per argument. Raises `Unhashable`, a `TypeError` that leads to the culprit.
+
+    `code`: the identity where the code was packed already, or why it has none; None: as the code is now.
+    """
     from podtask_runner.hashing.content_hash import content_hash
 
+    if isinstance(code, TypeError):
+        raise code
     return Components(
-        content_hash(task.fn, name=task.name),
+        code if code is not None else code_hash(task, name=task.name),
         {name: content_hash(value, name=name) for name, value in arguments.items()},
     )
 
 
-def components_or_why(task: DescribedTask, arguments: Mapping[str, Any]) -> Components | str:
+def code_hash(task: DescribedTask, name: str = "") -> str:
+    """Identity of the task's code as it is now; walked once, and anew when something it uses has changed.
+
+    `name` begins the way to what has no stable form. Raises `Unhashable`.
+    """
+    from podtask_runner.hashing.remembered import CodeHash
+
+    memory: dict[str, Any] = getattr(task, "memory", {})
+    return memory.setdefault("code", CodeHash(task.fn)).value(name)  # type: ignore[no-any-return]
+
+
+def components_or_why(
+    task: DescribedTask, arguments: Mapping[str, Any], code: str | TypeError | None = None
+) -> Components | str:
     """The components, or why there are none; the log says so, too."""
     try:
-        return components(task, arguments)
+        return components(task, arguments, code)
     except TypeError as error:
         log.warning("Task '%s' runs uncached, no key can be made of its inputs: %s", task.name, error)
         return f"No key can be made of the inputs: {error}"
@@ -65,9 +84,10 @@ def call_digest(run: TaskRun) -> str:
     from podtask_runner.hashing.content_hash import content_hash
 
     parts = [run.task.name]
-    for value in (run.task.fn, *run.inputs.parameters.items()):
+    values = (partial(content_hash, value) for value in run.inputs.parameters.items())
+    for hashed in (partial(code_hash, run.task), *values):
         try:
-            parts.append(content_hash(value))
+            parts.append(hashed())
         except TypeError:
             parts.append("")
     return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()

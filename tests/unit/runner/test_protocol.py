@@ -55,7 +55,7 @@ def test_an_outcome_fits_whatever_it_says(text: str) -> None:
 
 @pytest.mark.parametrize("verdict", list(protocol.Verdict))
 def test_an_outcome_has_a_last_word_whatever_it_holds(verdict: protocol.Verdict) -> None:
-    result = protocol.Result("d" * 9000, 1, "s" * 9000, "c" * 9000, "v" * 9000, "i" * 9000)
+    result = protocol.Result("d" * 9000, 1, "s" * 9000, "c" * 9000, "v" * 9000, "i" * 9000, "u" * 9000)
     error = protocol.Error("t" * 9000, "m" * 9000, "b" * 9000, "d" * 64, 1, "i" * 9000, cure="c" * 9000)
     timings = {str(number): 1.0 for number in range(2000)}
     for outcome in (

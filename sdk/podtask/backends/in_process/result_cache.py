@@ -273,7 +273,8 @@ def _plan_of_inputs(run: TaskRun) -> CachePlan:
     from podtask.core.cache.entry import compose
     from podtask.payloads.hashing import components_or_why
 
-    found = components_or_why(run.task, named(run, *arguments(run)))
+    packed = run.shipment.identity if run.shipment is not None else None  # what it was when the code was packed
+    found = components_or_why(run.task, named(run, *arguments(run)), packed)
     if isinstance(found, str):
         return CachePlan(asked=True, off_reason=found)
     return CachePlan(asked=True, key=compose(found), components=found)

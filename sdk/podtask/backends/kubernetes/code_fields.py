@@ -8,6 +8,8 @@ larger one, the modules that this call reaches. Used by: `backend`.
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from podtask.backends.kubernetes.module_check import CompiledModule, ImageContents
@@ -29,6 +31,8 @@ class CodeFields:
 
     def __init__(self, bucket: BucketAccess, image: ImageContents) -> None:
         self._bucket, self._image = bucket, image
+        self._inline: Counter[bytes] = Counter()
+        """Code -> bytes of it that went inside of TaskRuns."""
 
     def fields(self, task: TaskDefinition, named: frozenset[str]) -> dict[str, Object]:
         """`named`: modules that the arguments need. Raises `ModuleMissing`, `CompiledModule`, `NoBucket`."""
@@ -36,7 +40,7 @@ class CodeFields:
         if task.options.image is None:
             self._check(task, sent, named)
         name = task.name
-        found = {"code": self._bucket.carry(sent.code, f"The code of task '{name}'")}
+        found = {"code": self._code(sent.code, f"The code of task '{name}'")}
         if sent.bundle is not None:
             what = f"The project that task '{name}' belongs to, with {len(sent.bundle.collected.sources)} modules,"
             found["bundle"] = bundle_field(self._bucket, sent.bundle, sent.reach, what)
@@ -44,6 +48,16 @@ class CodeFields:
             what = f"What was changed in modules that task '{name}' may use"
             found["overlay"] = self._bucket.carry_once(sent.overlay, what) or self._bucket.carry(sent.overlay, what)
         return found
+
+    def _code(self, code: bytes, what: str) -> Object:
+        """Stored once when many calls have carried it themselves; so a small flow needs no bucket."""
+        key = hashlib.sha256(code).digest()
+        self._inline[key] += len(code)
+        if len(code) <= INLINE_LIMIT < self._inline[key]:
+            carried = self._bucket.carry_once(code, what)
+            if carried is not None:
+                return carried
+        return self._bucket.carry(code, what)
 
     def _check(self, task: TaskDefinition, sent: Shipment, named: frozenset[str]) -> None:
         travelling = sent.bundle.collected if sent.bundle is not None else None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from podtask.backends.kubernetes.patience import Patience
 from podtask.core import clock
 from podtask.core.api.names import Reason, State
 from podtask.core.api.status import ErrorInfo, Status
@@ -79,6 +80,7 @@ class Watch:
         self._version: str | None = None
         self._pause = SHORTEST_PAUSE
         self._refusals = 0
+        self._patience = Patience(monotonic)
         self._warned = False
         self._complained = False
         self.lock = threading.RLock()
@@ -124,6 +126,11 @@ class Watch:
             return self._refused(no)
         except ClusterUnreachable as error:
             return self._later(error)
+        except Exception as error:
+            log.exception("podtask could not read the cluster's news; trying on")
+            self._version = None  # what could not be read is not asked for again
+            return self._lose(self._patience.over_by_unforeseen(error), error, LONGEST_PAUSE)
+        self._patience.ended_well()
         self._warn_of_silence()
         return None if self.idle else 0.0
 
@@ -201,16 +208,23 @@ class Watch:
         self._tell(followed.run, status)
 
     def _recovered(self) -> None:
+        self._patience.answered()
         self._pause, self._refusals, self._complained = SHORTEST_PAUSE, 0, False
 
     def _refused(self, no: ClusterRefused) -> float | None:
         self._refusals += no.status in REFUSED_FOR_GOOD
         if self._refusals < REFUSALS:
             return self._later(no)
+        return self._lose(str(no), no, 0.0)
+
+    def _lose(self, why: str | None, error: Exception, pause: float) -> float | None:
+        """The end of all runs for this process, if there is a reason; else the pause."""
+        if why is None:
+            return None if self.idle else pause
         with self.lock:
             lost = list(self._open.values())
         for followed in lost:
-            self._end(followed, lost_sight(followed.run, no))
+            self._end(followed, lost_sight(followed.run, why, error))
         return None
 
     def _later(self, error: Exception) -> float | None:
@@ -218,7 +232,7 @@ class Watch:
             self._complained = True
             log.warning("The cluster's news cannot be followed; trying on. %s", error)
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE)
-        return None if self.idle else pause
+        return self._lose(self._patience.over_by(error), error, pause)
 
     def _unheard(self) -> list[Followed]:
         with self.lock:
@@ -260,11 +274,7 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            try:
-                pause = self.watch.round()
-            except Exception:
-                log.exception("podtask could not read the cluster's news; trying on")
-                pause = LONGEST_PAUSE
+            pause = self.watch.round()
             with self.watch.lock:
                 if pause is None and self.watch.idle:
                     self._running = False
@@ -280,10 +290,10 @@ def deleted(run: TaskRun, how: str) -> Status:
     )
 
 
-def lost_sight(run: TaskRun, why: Exception) -> Status:
+def lost_sight(run: TaskRun, why: str, cause: Exception) -> Status:
     """The end of a run that may go on in the cluster, but not for this process."""
     text = f"TaskRun {run.id} cannot be followed any more: {why}"
-    error = ErrorInfo(type(why).__name__, text)
+    error = ErrorInfo(type(cause).__name__, text)
     return replace(
         run.status, state=State.CRASHED, reason=Reason.CRASHED, message=text, error=error, finished_at=clock.now()
     )

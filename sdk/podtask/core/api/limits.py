@@ -22,6 +22,33 @@ TAGS_LIMIT = 32
 KEY_LIMIT = 1024
 """Characters of a cache key."""
 
+UPSTREAMS_LIMIT = 1000
+"""Also of `wait_for`."""
+FILES_LIMIT = 256
+IMAGE_LIMIT = 1024
+NAME_LIMIT = 253
+"""Characters of the name of an object, and of an environment variable."""
+ENV_LIMIT = 64
+ENV_VALUE_LIMIT = 32768
+SELECTOR_LIMIT = 32
+LABEL_LIMIT = 63
+"""Characters of the value of a label, and of a taint."""
+TOLERATIONS_LIMIT = 32
+TAINT_LIMITS = {"key": 316, "operator": 16, "value": LABEL_LIMIT, "effect": 32}
+RESOURCES_LIMIT = 16
+
+
+def few(what: str, count: int, most: int, cure: str = "") -> None:
+    """Raises `ValueError` where there are more than `most`."""
+    if count > most:
+        raise ValueError(f"there may be at most {most} {what}, not {count}{cure and '; '}{cure}")
+
+
+def short(what: str, value: object, most: int, cure: str = "") -> None:
+    """Raises `ValueError` where the value has more than `most` characters as text."""
+    if len(str(value)) > most:
+        raise ValueError(f"{what} may have at most {most} characters, not {len(str(value))}{cure and '; '}{cure}")
+
 
 def tags(given: Iterable[Any] | None) -> frozenset[str]:
     """The tags of one task run. Raises `TypeError` and `ValueError` that name the tag."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from podtask.core.api import limits
+from podtask.core.api.limits import RESOURCES_LIMIT
 from podtask.core.api.names import NAME_LIMIT, PodCleanup
 from podtask.core.api.status import camel_case
 
@@ -148,9 +149,9 @@ class Cache(Model):
 class Resources(Model):
     """CPU and memory of the task's container, as in a pod."""
 
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    limits: Annotated[dict[str, Quantity], Field(max_length=RESOURCES_LIMIT)] | None = None
     """Most it may use."""
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] | None = None
+    requests: Annotated[dict[str, Quantity], Field(max_length=RESOURCES_LIMIT)] | None = None
     """What the scheduler sets aside."""
 
 
@@ -199,7 +200,7 @@ class EnvVar(Model):
 
     name: Annotated[str, Field(max_length=253, min_length=1)]
     """Name."""
-    value: Annotated[str, Field(max_length=32768)] | None = None
+    value: Annotated[str, Field(max_length=limits.ENV_VALUE_LIMIT)] | None = None
     """Literal value."""
     value_from: EnvSource | None = None
     """Or where it comes from."""
@@ -208,13 +209,13 @@ class EnvVar(Model):
 class Toleration(Model):
     """As in a pod."""
 
-    key: Annotated[str, Field(max_length=316)] | None = None
+    key: Annotated[str, Field(max_length=limits.TAINT_LIMITS["key"])] | None = None
     """Taint key."""
-    operator: Annotated[str, Field(max_length=16)] | None = None
+    operator: Annotated[str, Field(max_length=limits.TAINT_LIMITS["operator"])] | None = None
     """Exists or Equal."""
-    value: Annotated[str, Field(max_length=63)] | None = None
+    value: Annotated[str, Field(max_length=limits.TAINT_LIMITS["value"])] | None = None
     """Taint value."""
-    effect: Annotated[str, Field(max_length=32)] | None = None
+    effect: Annotated[str, Field(max_length=limits.TAINT_LIMITS["effect"])] | None = None
     """NoSchedule, PreferNoSchedule or NoExecute."""
     toleration_seconds: int | None = None
     """How long a NoExecute taint is tolerated."""
@@ -229,11 +230,11 @@ class TaskRunSpec(Model):
     """Keyword arguments as JSON, at most 32 KiB."""
     inputs: Payload | None = None
     """Pickled arguments; set by the SDK."""
-    files: Annotated[list[StoredFile], Field(max_length=256)] = Field(default_factory=list)
+    files: Annotated[list[StoredFile], Field(max_length=limits.FILES_LIMIT)] = Field(default_factory=list)
     """Content of the podtask.Files among the arguments; set by the SDK."""
-    upstream: Annotated[list[Upstream], Field(max_length=1000)] = Field(default_factory=list)
+    upstream: Annotated[list[Upstream], Field(max_length=limits.UPSTREAMS_LIMIT)] = Field(default_factory=list)
     """Results of other TaskRuns that this one needs."""
-    wait_for: Annotated[list[WaitFor], Field(max_length=1000)] = Field(default_factory=list)
+    wait_for: Annotated[list[WaitFor], Field(max_length=limits.UPSTREAMS_LIMIT)] = Field(default_factory=list)
     """TaskRuns that must complete first."""
     retries: Annotated[int, Field(ge=0, le=limits.RETRIES_LIMIT)] = 0
     """Extra attempts after a failure of the task's own code."""
@@ -257,17 +258,22 @@ class TaskRunSpec(Model):
         Field(default_factory=list)
     )
     """Words for people and limits."""
-    image: Annotated[str, Field(max_length=1024)] | None = None
+    image: Annotated[str, Field(max_length=limits.IMAGE_LIMIT)] | None = None
     """Image with Python and the podtask runner; default: the runner image of the Python minor."""
     resources: Resources | None = None
     """CPU and memory."""
-    env: Annotated[list[EnvVar], Field(max_length=64)] = Field(default_factory=list)
+    env: Annotated[list[EnvVar], Field(max_length=limits.ENV_LIMIT)] = Field(default_factory=list)
     """Environment variables."""
     service_account_name: Name | None = None
     """Service account of the pod; its token is never mounted."""
-    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
+    node_selector: (
+        Annotated[
+            dict[str, Annotated[str, Field(max_length=limits.LABEL_LIMIT)]], Field(max_length=limits.SELECTOR_LIMIT)
+        ]
+        | None
+    ) = None
     """Labels a node must have."""
-    tolerations: Annotated[list[Toleration], Field(max_length=32)] = Field(default_factory=list)
+    tolerations: Annotated[list[Toleration], Field(max_length=limits.TOLERATIONS_LIMIT)] = Field(default_factory=list)
     """Taints the pod tolerates."""
     pod_template: OpenObject | None = None
     """Further pod fields from an allow-list; anything else ends the run as InvalidSpec, naming the field."""

@@ -51,6 +51,8 @@ class Judgement:
     error: ErrorInfo | None = None
     delay: float | None = None
     """Seconds before the retry, where the task computed its own."""
+    uncached: str | None = None
+    """Why the result may not be published under the run's cache key."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def completed(e: Evidence) -> Judgement | None:
         inline=stored.inline,
         attempt=e.attempt.number,
     )
-    return Judgement(Ended.COMPLETED, State.COMPLETED, Why(Reason.COMPLETED, "The task completed."), result=result)
+    why = Why(Reason.COMPLETED, "The task completed.")
+    return Judgement(Ended.COMPLETED, State.COMPLETED, why, result=result, uncached=stored.uncached)
 
 
 def cancelled(e: Evidence) -> Judgement | None:

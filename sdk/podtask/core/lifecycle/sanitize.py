@@ -43,6 +43,7 @@ def _result(result: Result | None) -> Result | None:
         contentHash=_fits(result.contentHash, WORD_LIMIT),
         value=_fits(result.value, PAYLOAD_LIMIT),
         inline=_fits(result.inline, PAYLOAD_LIMIT),
+        uncached=None if result.uncached is None else str(result.uncached)[:MESSAGE_LIMIT],
     )
 
 

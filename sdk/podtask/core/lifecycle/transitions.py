@@ -101,13 +101,17 @@ def _out_of_time(before: Observed, judged: Judgement, now: datetime) -> Decision
 
 def _completed(before: Observed, judged: Judgement, now: datetime) -> Decision:
     """The end with a result; where caching was asked for, its pointer is published before the status says so."""
-    status, policy = replace(before.status, result=judged.result), before.policy.cache
-    if policy is None or judged.result is None or status.cache is None or status.cache.key is None:
+    status, policy, info = replace(before.status, result=judged.result), before.policy.cache, before.status.cache
+    if policy is None or judged.result is None or info is None or info.key is None:
+        return end(replace(before, status=status), now, judged.state, judged.why)
+    if judged.uncached is not None:
+        missed = " ".join(filter(None, (info.miss_reason, f"Not published: {judged.uncached}.")))
+        status = replace(status, cache=replace(info, miss_reason=_short(missed)))
         return end(replace(before, status=status), now, judged.state, judged.why)
     seconds = policy.expiration_seconds
     expires = None if seconds is None else later(now, seconds)
-    publish = Publish(status.cache.key, judged.result, expires)
-    status = replace(status, cache=replace(status.cache, expires_at=expires))
+    status = replace(status, cache=replace(info, expires_at=expires))
+    publish = Publish(info.key, judged.result, expires)
     return replace(end(replace(before, status=status), now, judged.state, judged.why), effects=(publish,))
 
 

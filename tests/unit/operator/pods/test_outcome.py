@@ -30,6 +30,7 @@ NOT_ONE: dict[str, Any] = {
         "outcome": "Completed",
         "result": {**STORED, "serializer": "x" * 2000},
     },
+    "a reason that is a number": {"outcome": "Completed", "result": {**STORED, "uncached": 5}},
     "a message that is a number": {"outcome": "Failed", "error": {"type": "E", "message": 5}},
     "timings that are a number": {"outcome": "Failed", "timings": 5},
     "a delay that is a text": {"outcome": "Failed", "timings": {"delay": "soon"}},
@@ -68,6 +69,13 @@ def test_texts_fit_into_a_status() -> None:
     assert said is not None
     assert said.error is not None
     assert len(said.error.type) == len(said.error.cure or "") == 1024
+
+
+def test_why_a_result_is_not_published_fits_into_a_status() -> None:
+    said = parse(json.dumps({"outcome": "Completed", "result": {**STORED, "uncached": "u" * 3000}}).encode())
+    assert said is not None
+    assert said.result is not None
+    assert said.result.uncached == "u" * 1024
 
 
 def test_an_error_without_a_real_digest_keeps_its_words() -> None:

@@ -28,7 +28,7 @@ from tests.unit.runner.hashing.interpreters import interpreters
 from podtask_runner.names import SOURCE_FILE, SOURCE_MODULE
 from podtask_runner.serialization import pickling
 
-SCRIPT = Path(__file__).with_name("script.py")
+SCRIPTS = ("script_data.py", "script_classes.py")
 POD = """
 import base64, sys
 from podtask_runner.script import main_module
@@ -47,10 +47,13 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("minor", interpreters())
-def test_a_script_finds_its_own_again_and_nothing_of_it_changed(minor: str, tmp_path: Path, libraries: str) -> None:
+def test_a_script_finds_its_own_again_and_nothing_of_it_changed(
+    minor: str, script: str, tmp_path: Path, libraries: str
+) -> None:
     done = subprocess.run(
-        [interpreters()[minor], "-W", "error", SCRIPT, tmp_path],
+        [interpreters()[minor], "-W", "error", Path(__file__).with_name(script), tmp_path],
         env={**os.environ, "PYTHONPATH": f"{RUNNER}{os.pathsep}{libraries}", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,

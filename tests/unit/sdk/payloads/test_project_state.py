@@ -12,6 +12,7 @@ from tests.unit.runner.harness import Attempt
 
 from podtask.errors import SettingsError
 from podtask.payloads.project import data_files, text
+from podtask.payloads.project.changes import Look
 from podtask.payloads.project.collect import Collected
 from podtask.payloads.project.snapshot import Snapshot
 
@@ -66,6 +67,17 @@ def test_every_change_is_noticed_and_nothing_else(module: Any, case: str) -> Non
     snapshot = Snapshot.of(module)
     exec(statements, vars(module))
     assert [path for path, _ in snapshot.changes(module)] == paths
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_look_that_holds_shows_what_a_new_one_would(module: Any, case: str) -> None:
+    statements, paths = CHANGES[case]
+    snapshot = Snapshot.of(module)
+    look = Look.at(module, snapshot)
+    assert look.holds(module)
+    exec(statements, vars(module))
+    now = look if look.holds(module) else Look.at(module, snapshot)
+    assert [path for path, _ in now.changes] == paths
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from tests.support.travel import written
 from tests.unit.sdk.backends.kubernetes.harness import FakeCluster, run_of
 
-from podtask import Task
+from podtask import Task, task_input_hash
 from podtask.backends.kubernetes.backend import KubernetesBackend
 from podtask.backends.kubernetes.module_check import CompiledModule, ModuleMissing
 from podtask.core.api.runner_image import PUBLISHED
@@ -24,7 +25,10 @@ from podtask.core.storage.memory import MemoryStore
 from podtask.kube.bucket_access import SMALL, NoBucket
 from podtask.payloads.arguments import bind, prepare
 from podtask.payloads.module_policy import is_own, luggage_of
+from podtask.payloads.project.snapshot import Snapshot
 from podtask_runner.bundle import archive
+from podtask_runner.hashing import code
+from podtask_runner.names import INLINE_LIMIT
 
 LINES = 1500
 """Of one module: about 60 KB, which do not shrink to nothing."""
@@ -123,8 +127,74 @@ class TestWithBucket:
         assert b64decode(task_of(cluster, 1)["overlay"]["inline"])
         assert task_of(cluster, 0)["bundle"] == task_of(cluster, 1)["bundle"]
 
+    @pytest.mark.parametrize("kilobytes", [3, 40])
+    def test_code_of_a_script_is_stored_once_when_many_calls_carry_it(
+        self, backend: KubernetesBackend, cluster: FakeCluster, store: MemoryStore, kilobytes: int
+    ) -> None:
+        text = "".join(f"{n:x} " for n in range(kilobytes * 200))[: kilobytes * 1024]
+        of_the_script: dict[str, Any] = {"__name__": "nowhere"}
+        exec(f"def work(x):\n    return {text!r}, x", of_the_script)
+        for number in range(40):
+            call(backend, of_the_script["work"], number, number=str(number))
+        codes = [body["spec"]["task"]["code"] for body in cluster.posted]
+        inline = [code for code in codes if "inline" in code]
+        assert 0 < sum(len(b64decode(code["inline"])) for code in inline) <= INLINE_LIMIT
+        assert codes == inline + codes[-1:] * (40 - len(inline))
+        assert len(json.dumps(cluster.posted[-1])) < 4096
+        assert [f"team/blobs/{codes[-1]['digest']}"] == PUTS
+        assert store.get(PUTS[0]) == b64decode(codes[0]["inline"])
+
+    def test_what_is_deep_inside_of_a_change_travels_as_it_is_now(
+        self, backend: KubernetesBackend, cluster: FakeCluster, store: MemoryStore, project: Import
+    ) -> None:
+        found = project({"conf_a.py": "ITEMS = []\nclass Item: rate = 1\ndef work(): return ITEMS[0].rate\n"})
+        found.ITEMS.append(found.Item())
+        overlays = []
+        for number in range(3):
+            call(backend, found.work, number=str(number))
+            overlays.append(task_of(cluster)["overlay"]["inline"])
+            if number == 1:
+                found.ITEMS[0].rate = 2
+        assert overlays[0] == overlays[1] != overlays[2]
+
+    def test_the_functions_of_a_project_are_walked_once_for_ten_calls_as_for_a_hundred(
+        self,
+        backend: KubernetesBackend,
+        cluster: FakeCluster,
+        store: MemoryStore,
+        project: Import,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        helpers = "".join(f"def f{n}(x): return x + RATE\n" for n in range(50))
+        uses = " + ".join(f"f{n}(x)" for n in range(50))
+        found = project({"wide_a.py": f"RATE = 1\n{helpers}def work(x): return {uses}\n"})
+        parts, compare = code.function_parts, Snapshot.changes
+        counts: Counter[str] = Counter()
+        monkeypatch.setattr(code, "function_parts", lambda fn: counts.update(["walked"]) or parts(fn))
+        monkeypatch.setattr(Snapshot, "changes", lambda *of: counts.update(["compared"]) or compare(*of))
+        task = Task(found.work, exclude=["tests"], cache_key_fn=task_input_hash)
+        for at, calls in enumerate((10, 100)):
+            counts.clear()
+            found.RATE = 1 + at
+            for number in range(calls):
+                changed = task.with_options(tags=[str(number)])
+                backend.submit(run_of(changed, number, backend=backend, number=f"{at}-{number}"))
+            assert counts["walked"] == 51
+            assert counts["compared"] < 20
+        digests = {body["metadata"]["annotations"]["podtask.dev/call-digest"] for body in cluster.posted}
+        codes = {body["spec"]["cache"]["components"]["code"] for body in cluster.posted}
+        assert not any("overlay" in body["spec"]["task"] for body in cluster.posted[:10]), "nothing was changed"
+        assert (len(digests), len(codes)) == (110, 2)
+
 
 class TestWithoutBucket:
+    def test_code_of_a_script_stays_inside(self, backend: KubernetesBackend, cluster: FakeCluster) -> None:
+        of_the_script: dict[str, Any] = {"__name__": "nowhere"}
+        exec(f"def work(x):\n    return {'x' * 30_000!r}, x", of_the_script)
+        for number in range(5):
+            call(backend, of_the_script["work"], number, number=str(number))
+        assert len({task_of(cluster, at)["code"]["inline"] for at in range(5)}) == 1
+
     def test_a_small_project_travels_inside(
         self, backend: KubernetesBackend, cluster: FakeCluster, project: Import
     ) -> None:

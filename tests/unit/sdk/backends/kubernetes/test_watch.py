@@ -9,6 +9,7 @@ import pytest
 from tests.unit.sdk.backends.kubernetes.harness import ENDED, result, run_of
 
 from podtask import Task
+from podtask.backends.kubernetes.patience import AWAY_SECONDS, UNFORESEEN_ROUNDS
 from podtask.backends.kubernetes.watch import LONGEST_PAUSE, REFUSALS, ROUND_SECONDS, SILENCE_SECONDS, Watch
 from podtask.core.api.status import Status
 from podtask.kube.errors import Busy, ClusterRefused, ClusterUnreachable
@@ -197,10 +198,61 @@ def test_a_right_that_is_missing_ends_the_runs_with_the_reason(scene: Scene) -> 
     assert "'eve' may not watch taskruns" in (scene.told[0][1].message or "")
 
 
-def test_a_busy_server_is_waited_for_as_long_as_it_takes(scene: Scene) -> None:
+AWAY = [ClusterUnreachable("no answer"), Busy("later", 503), ClusterRefused("a proxy's page", 400)]
+
+
+@pytest.mark.parametrize("error", AWAY, ids=["unreachable", "busy", "refused"])
+def test_a_server_that_is_away_is_waited_for_and_not_for_ever(scene: Scene, error: Exception) -> None:
+    run = scene.follow("0")
+    scene.source.listed = [obj(run, "10")]
+    scene.source.rounds = [[error] for _ in range(5 * REFUSALS)]
+    for _ in range(5 * REFUSALS - 1):
+        assert scene.watch.round() is not None
+        scene.now += (AWAY_SECONDS - 1) / (5 * REFUSALS)
+    assert scene.told == []
+    scene.now = AWAY_SECONDS
+    assert scene.watch.round() is None
+    assert scene.states == [("0", "Crashed")]
+    message = scene.told[0][1].message or ""
+    assert message.startswith(f"TaskRun {run.id} cannot be followed any more: for 2 hours the API server gave no good")
+    assert str(error) in message
+    assert "run the flow again with the same PODTASK_FLOW_RUN_ID" in message
+    scene.source.listed = [obj(scene.follow("1"), "10")]
+    scene.source.rounds = [[error], [error]]
+    assert [scene.watch.round(), scene.watch.round()] == [LONGEST_PAUSE] * 2, "who comes later has the whole time"
+
+
+def test_one_good_answer_starts_the_time_anew(scene: Scene) -> None:
+    run = scene.follow("0")
+    away = ClusterUnreachable("no answer")
+    scene.source.rounds = [[away], [], [away], [away], [modified(run, "11", {"state": "Running"}), away], [away]]
+    for hour in range(6):
+        scene.now = hour * (AWAY_SECONDS - 60) / 2
+        assert scene.watch.round() is not None
+    assert scene.states == [("0", "Running")]
+
+
+def test_rounds_that_fail_as_none_should_end_the_runs_with_a_sentence(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = scene.follow("0")
+    scene.source.listed = [obj(run, "10")]
+    news = modified(run, "11", {"state": "Running"})
+    scene.source.rounds = [[news, {"type": "MODIFIED", "object": {}}] for _ in range(UNFORESEEN_ROUNDS)]
+    answers = [scene.watch.round() for _ in range(UNFORESEEN_ROUNDS)]
+    assert answers == [LONGEST_PAUSE] * (UNFORESEEN_ROUNDS - 1) + [None]
+    assert scene.states[-1] == ("0", "Crashed")
+    message = scene.told[-1][1].message or ""
+    assert "could not be read 30 times in a row (KeyError: 'metadata')" in message
+    assert "please report this" in message
+    assert "Traceback" in caplog.text
+
+
+def test_a_round_that_ends_well_forgives_what_failed_before(scene: Scene) -> None:
     scene.source.listed = [obj(scene.follow("0"), "10")]
-    scene.source.rounds = [[Busy("later", 503)] for _ in range(3 * REFUSALS)]
-    assert None not in [scene.watch.round() for _ in range(3 * REFUSALS)]
+    for _ in range(3):
+        scene.source.rounds = [[{}] for _ in range(UNFORESEEN_ROUNDS - 1)] + [[]]
+        assert None not in [scene.watch.round() for _ in range(UNFORESEEN_ROUNDS)]
     assert scene.told == []
 
 

@@ -11,7 +11,7 @@ from podtask.core.api.names import CacheOutcome, Cause, Ended, Reason, State
 from podtask.core.api.status import CacheInfo, ErrorInfo, ResultInfo
 from podtask.core.lifecycle.memory import MemoryGrowth
 from podtask.core.lifecycle.model import CachePolicy, Launch, Policy, Presence, Publish, Why
-from podtask_runner.protocol import Verdict
+from podtask_runner.protocol import Result, Verdict
 
 CASES: dict[str, Case] = {
     # 4. an ended attempt: what follows (how it is judged: test_judge)
@@ -163,6 +163,33 @@ CASES: dict[str, Case] = {
         State.COMPLETED,
         effects=(Publish("k1:abc", ResultInfo(DIGEST, 5, "json", "h1:" + DIGEST, "42", attempt=1), at(62)),),
         has={"cache": CacheInfo("k1:abc", CacheOutcome.MISS, expires_at=at(62))},
+    ),
+    "a result that differs from what its key says is not published, and the status says why": Case(
+        seen(
+            status(attempt(), cache=CacheInfo("k1:abc", CacheOutcome.MISS, miss_reason="There is no entry.")),
+            policy=Policy(cache=CACHE),
+            pod=over(replace(said_(Verdict.COMPLETED), result=Result(DIGEST, 5, "json", uncached="conf.X differs"))),
+        ),
+        2,
+        "ended_attempt",
+        State.COMPLETED,
+        effects=(),
+        has={
+            "cache": CacheInfo(
+                "k1:abc", CacheOutcome.MISS, miss_reason="There is no entry. Not published: conf.X differs."
+            )
+        },
+    ),
+    "a run that is not cached does not care what its key would be made of": Case(
+        seen(
+            status(attempt()),
+            pod=over(replace(said_(Verdict.COMPLETED), result=Result(DIGEST, 5, "json", uncached="conf.X differs"))),
+        ),
+        2,
+        "ended_attempt",
+        State.COMPLETED,
+        effects=(),
+        has={"cache": None},
     ),
     "a cache that never expires has no end": Case(
         seen(
