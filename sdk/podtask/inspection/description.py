@@ -86,8 +86,12 @@ def cache(run: Seen) -> Fields:
 
 def used(run: Seen) -> str:
     """What of its budgets is used."""
-    retries = f"{run.status.retries_used} of {run.spec.get('retries', 0)} retries"
-    return f"{retries}, {run.status.disruptions_used} of {run.spec.get('maxDisruptions', 5)} disruptions"
+    return f"{retries_used(run)}, {run.status.disruptions_used} of {run.spec.get('maxDisruptions', 5)} disruptions"
+
+
+def retries_used(run: Seen) -> str:
+    """What of its retries is used."""
+    return f"{run.status.retries_used} of {run.spec.get('retries', 0)} retries"
 
 
 def conditions(run: Seen, now: datetime) -> Table:

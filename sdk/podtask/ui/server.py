@@ -52,7 +52,7 @@ class Page:
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self.desk.viewer.indexes.close()
+            self.desk.close()
             self._socket.close()
 
     @contextmanager
@@ -65,7 +65,7 @@ class Page:
         finally:
             self._server.handle_exit(2, None)
             thread.join()
-            self.desk.viewer.indexes.close()
+            self.desk.close()
             self._socket.close()
 
     def _again(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.access.sessions import Sessions, WebSession
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.live.stream import Streams
@@ -29,11 +30,28 @@ class Desk:
     port: int
     streams: Streams = field(default_factory=Streams)
 
+    def close(self) -> None:
+        """End what reads."""
+        self.viewer.indexes.close()
+
 
 def desk_of(request: Request) -> Desk:
     """The desk of the server that a request came to."""
     found: Desk = request.app.state.desk
     return found
+
+
+def viewer_of(request: Request) -> Viewer:
+    """Whoever looks."""
+    return desk_of(request).viewer
+
+
+def on_cluster(request: Request) -> ClusterViewer:
+    """Whoever looks at a cluster. Raises 404 for records of this machine: there are no logs, and nothing to do."""
+    viewer = viewer_of(request)
+    if not isinstance(viewer, ClusterViewer):
+        raise HTTPException(404, "This page is about records of this machine: there is no log, and nothing to do.")
+    return viewer
 
 
 def session_of(request: Request) -> WebSession:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from podtask.core import clock
-from podtask.ui.routes.desk import desk_of
+from podtask.ui.routes.desk import viewer_of
 from podtask.ui.view import graph, states
 from podtask.ui.view.log_html import lines_html, visible
 from podtask.ui.view.moments import ago, iso, lasted, utc
@@ -26,11 +26,12 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page of the template."""
-    desk, session = desk_of(request), getattr(request.state, "session", None)
+    viewer, session = viewer_of(request), getattr(request.state, "session", None)
     common = {
         "now": clock.now().timestamp(),
-        "namespace": desk.viewer.cluster.namespace,
-        "context": desk.viewer.context,
+        "namespace": viewer.namespace,
+        "context": viewer.context,
+        "local": viewer.local,
         "session": session,
         "live": "",
         "version": "",

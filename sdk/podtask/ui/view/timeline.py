@@ -147,7 +147,7 @@ def _attempt(attempt: AttemptBrief, recorded: float, now: float) -> Iterator[tup
     end = attempt.finished or now
     ready = attempt.started if attempt.started is not None else end
     if ready > recorded or attempt.started is None:
-        yield "starting", recorded, ready, f"{label}: pod starting, {lasted(recorded, ready)}"
+        yield "starting", recorded, ready, f"{label}: starting, {lasted(recorded, ready)}"
     if attempt.started is not None or attempt.outcome is not None:
         place = f" on {attempt.node}" if attempt.node else ""
         verdict = f": {attempt.outcome}" if attempt.outcome else ": running"
