@@ -17,10 +17,11 @@ from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
 from podtask.inspection.manifest_text import manifest, yaml_text
 from podtask.inspection.task_run import Seen
 from podtask.ui.access.viewer import Viewer
+from podtask.ui.environment import path
 from podtask.ui.live.stream import version_of
 from podtask.ui.routes.desk import flow_run_of, is_namespace, namespace_of, on_cluster, task_run_of, viewer_of
 from podtask.ui.routes.logs import log_of
-from podtask.ui.routes.rendering import page, path
+from podtask.ui.routes.rendering import page
 from podtask.ui.view import listing
 from podtask.ui.view.flow_run_facts import flow_run_facts
 from podtask.ui.view.flow_runs import FlowRunRow, flow_run_brief, row, rows, unrecorded

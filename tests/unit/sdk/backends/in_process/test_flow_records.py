@@ -125,6 +125,9 @@ def test_the_command_shows_them(home: Path, podtask: Terminal) -> None:  # noqa:
     assert "Failed first:  broken-" in said.out
     assert "no luck with 2" in said.out
     assert "Longest chain:" in said.out
+    drawn = podtask(f"describe flow/{name} --local -o svg")
+    assert drawn.out.startswith("<svg xmlns=")
+    assert "Attempt 1 (First): Failed (Exception)" in drawn.out
     assert podtask.cluster.asked == []
 
 
