@@ -25,6 +25,7 @@ from podtask import settings
 from podtask.context import FLOW_RUN, FlowRunContext, FlowRunInfo, current_task_run, get_run_logger
 from podtask.core import clock
 from podtask.core.api.names import State as Word
+from podtask.display import last_runs
 from podtask.display.progress import for_flow as progress_of
 from podtask.engine import registry
 from podtask.engine.flow_result import final_state, replaced, value_of
@@ -37,7 +38,7 @@ from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
 from podtask.futures import BaseFuture, block_on
 from podtask.recording.record import recorded
 from podtask.states import State, StateType
-from podtask.support import run_logs
+from podtask.support import notebook, run_logs
 from podtask.support.print_capture import prints_to
 
 if TYPE_CHECKING:
@@ -182,10 +183,12 @@ def _shown(call: Call) -> Iterator[None]:
         progress = progress_of(call.run.info.name, call.run.backend.name)
         call.run.show(progress)
     try:
-        yield
+        with notebook.folded():
+            yield
     finally:
         if progress is not None:
             progress.close()
+        last_runs.remember(call.flow, call.run.info.name, call.run.runs)
 
 
 @contextmanager
@@ -216,9 +219,10 @@ def _answer(call: Call) -> Any:
         call.parent.subflow_states.append(state)
     if call.return_state:
         return state
-    if call.error is not None:
-        raise call.error
-    return value_of(state, call.returned)
+    with notebook.folded():
+        if call.error is not None:
+            raise call.error
+        return value_of(state, call.returned)
 
 
 def _of_run(state: State[Any], run_id: str) -> State[Any]:
