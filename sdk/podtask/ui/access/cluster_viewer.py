@@ -29,6 +29,8 @@ class ClusterViewer:
     """The kube context, for people."""
     options: str = ""
     """Options with which a command reaches the same cluster; without the namespace."""
+    actions: bool = True
+    """Whether anything may be done here; the viewer's rights are asked for in any case."""
     rights: Rights = field(init=False)
     indexes: ClusterIndexes = field(init=False)
     local: bool = field(init=False, default=False)
@@ -55,7 +57,12 @@ class ClusterViewer:
 
     def may(self, namespace: str, verb: str, resource: str) -> bool:
         """See `Viewer`."""
-        return self.rights.probably(namespace, verb, resource)
+        return self.actions and self.rights.probably(namespace, verb, resource)
+
+    def close(self) -> None:
+        """See `Viewer`."""
+        self.indexes.close()
+        self.cluster.api.close()
 
     def task_run(self, namespace: str, name: str) -> Seen | None:
         """A TaskRun as it is now. Asked once: a person waits for the page."""

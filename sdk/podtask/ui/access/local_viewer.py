@@ -35,6 +35,10 @@ class LocalViewer:
         """See `Viewer`."""
         return str(self.home)
 
+    def close(self) -> None:
+        """See `Viewer`."""
+        self.indexes.close()
+
     def where(self, namespace: str) -> str:  # noqa: ARG002 - a `Viewer`
         """See `Viewer`."""
         return " --local"

@@ -36,6 +36,10 @@ class Viewer(Protocol):
         """Lists that follow."""
         ...
 
+    def close(self) -> None:
+        """End what reads, and forget it."""
+        ...
+
     def where(self, namespace: str) -> str:
         """Options that a suggested command needs."""
         ...

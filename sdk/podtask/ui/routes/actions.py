@@ -178,6 +178,8 @@ def act_flow_run(request: Request) -> Response:
 
 
 def _allowed(viewer: ClusterViewer, namespace: str, verb: str, resource: str) -> None:
+    if not viewer.actions:
+        raise HTTPException(403, "This page is for reading only (ui.actions of the chart). The command can do it.")
     if not viewer.rights.now(namespace, verb, resource):
         text = (
             f"You may not {verb} {resource} in namespace '{namespace}'. An administrator can allow it by a RoleBinding."

@@ -12,17 +12,17 @@ from starlette.responses import HTMLResponse
 
 from podtask.core import clock
 from podtask.ui.environment import environment
-from podtask.ui.routes.desk import viewer_of
+from podtask.ui.routes.desk import desk_of, known_viewer
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page of the template."""
-    viewer, session = viewer_of(request), getattr(request.state, "session", None)
+    viewer, session = known_viewer(request), getattr(request.state, "session", None)
     common = {
         "now": clock.now().timestamp(),
-        "namespace": viewer.namespace,
-        "context": viewer.context,
-        "local": viewer.local,
+        "namespace": viewer.namespace if viewer else desk_of(request).namespace,
+        "context": viewer.context if viewer else "",
+        "local": viewer is not None and viewer.local,
         "session": session,
         "live": "",
         "version": "",
