@@ -13,7 +13,8 @@ from datetime import datetime
 from podtask.core.api.status import Attempt
 from podtask.inspection.cluster import event_time
 from podtask.inspection.durations import age, span
-from podtask.inspection.task_run import Seen, moment
+from podtask.inspection.seen import moment
+from podtask.inspection.task_run import Seen
 from podtask.kube.bucket_access import human
 from podtask.kube.client import Object
 
