@@ -3,7 +3,7 @@
 # A tool's folder is named by version and by a hash of all that goes in, appears by one rename when
 # it is complete, and is never changed afterwards: clones share it and rebuild nothing.
 
-# Built by default; kwok (simulated nodes, for benchmarks of scale) is built when it is asked for.
+# Built by default; kwok (simulated nodes, for benchmarks of scale) and promtool (tests of the alerts) when asked for.
 TOOLS=(kubernetes versitygw coredns helm pause)
 KUBERNETES_COMMANDS=(kubectl etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
 
@@ -15,8 +15,8 @@ tool_version() {
     helm) echo "$HELM_VERSION" ;;
     kwok) echo "$KWOK_VERSION" ;;
     pause) echo 1 ;;
-    base) echo "$DEBIAN_SUITE" ;;
-    *) die "no such tool: $1 (known: ${TOOLS[*]} kwok)" ;;
+    base | promtool) echo "$DEBIAN_SUITE" ;;
+    *) die "no such tool: $1 (known: ${TOOLS[*]} kwok promtool)" ;;
   esac
 }
 
@@ -39,6 +39,16 @@ build_helm() { go_install "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION" "-X helm.sh/
 build_kwok() { go_install "sigs.k8s.io/kwok/cmd/kwok@v$KWOK_VERSION"; }
 build_pause() { go build -trimpath -ldflags='-s -w' -o bin/pause "$DEV/pause/main.go"; }
 
+# The program alone, out of Debian's package: installing that would start a Prometheus.
+build_promtool() {
+  require dpkg-deb "this is no Debian; put a promtool of Prometheus 2.42 or later on PATH"
+  apt-get -o APT::Sandbox::User=root download prometheus || { apt-get update && apt-get -o APT::Sandbox::User=root download prometheus; }
+  mkdir bin
+  dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --to-stdout ./usr/bin/promtool >bin/promtool
+  chmod 755 bin/promtool
+  rm prometheus_*.deb
+}
+
 go_install() { GOBIN=$PWD/bin go install -trimpath -ldflags="-s -w ${2:-}" "$1"; }
 
 # What a tool's folder is named by: its build function and the files that this one reads.
@@ -54,7 +64,7 @@ build_tool() {
   local name=$1 dir log
   dir=$(tool_dir "$name")
   [ ! -d "$dir" ] || return 0
-  [ "$name" = base ] || require go "install Go 1.25 or later (https://go.dev/doc/install); $name is built with it"
+  [ "$name" = base ] || [ "$name" = promtool ] || require go "install Go 1.25 or later (https://go.dev/doc/install); $name is built with it"
   mkdir -p "$CACHE/logs"
   log=$CACHE/logs/$(basename "$dir").log
   exec {lock}>"$CACHE/$name.lock"
@@ -92,7 +102,7 @@ watch_build() {
 # One folder with links to every command: what a user puts on PATH.
 path_dir() {
   local name dirs=() key dir command
-  for name in "${TOOLS[@]}" kwok; do dirs+=("$(tool_dir "$name")"); done
+  for name in "${TOOLS[@]}" kwok promtool; do dirs+=("$(tool_dir "$name")"); done
   key=$(printf '%s\n' "${dirs[@]}" | hash_of)
   dir=$CACHE/path-$key/bin
   mkdir -p "$dir"

@@ -90,11 +90,13 @@ class Flow(FlowDefinition, Generic[P, R_co]):
         return _unpickled, (type(self), self._given, replace(self.options, on_completion=(), on_failure=()))
 
     def _repr_html_(self) -> str:
+        from podtask.display import last_runs
         from podtask.support.notebook import table
 
         given = [(name, getattr(self.options, name)) for name in ("version", "timeout_seconds", "backend")]
         rows = [("called as", f"{self.name}{self.signature}"), ("description", self.description), *given]
-        return table(f"Flow {self.name}", rows)
+        last = last_runs.of(getattr(self, "_flow", self))
+        return table(f"Flow {self.name}", [*rows, *(last.rows() if last else ())])
 
     def __repr__(self) -> str:
         return f"Flow({self.name!r})"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from podtask.context import FLOW_RUN
 from podtask.errors import BlockingCall
 from podtask.states import State
+from podtask.support import notebook
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -77,11 +78,20 @@ class BaseFuture(Generic[R_co]):
         return f"{type(self).__name__}({self.name!r})"
 
     def _repr_html_(self) -> str:
-        from podtask.support.notebook import table
+        from podtask.states import utc_now
+        from podtask.support.notebook import strip, table
 
         run = self._run
         seen = " → ".join(state.name for state in run.history)
-        rows = [("state", run.state), ("so far", seen), ("attempts", run.status.attempts_total or None)]
+        moments = [state.timestamp for state in run.history]
+        until = [*moments[1:], moments[-1] if run.finished else utc_now()]
+        lasted = [max(0.0, (end - begin).total_seconds()) for begin, end in zip(moments, until, strict=True)]
+        picture = [
+            (state.name, seconds, f"{state.name} {seconds:.1f} s")
+            for state, seconds in zip(run.history, lasted, strict=True)
+        ]
+        rows = [("state", run.state), ("so far", seen), ("", strip(picture))]
+        rows += [("attempts", run.status.attempts_total or None)]
         return table(f"Task run {self.name}", [*rows, ("flow run", run.flow.name), ("id", run.id)])
 
     def __podtask_hash__(self) -> tuple[str, str]:
@@ -200,7 +210,8 @@ async def _result(run: TaskRun, timeout: float | None, raise_on_failure: bool = 
 
 def _outcome(run: TaskRun, raise_on_failure: bool) -> Any:  # noqa: FBT001
     if raise_on_failure or run.status.state.succeeded:
-        return run.load()
+        with notebook.folded():
+            return run.load()
     return run.state.exception()
 
 

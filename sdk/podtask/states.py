@@ -16,6 +16,7 @@ from podtask.core.api.names import Reason
 from podtask.core.api.names import State as Word
 from podtask.core.api.status import Status
 from podtask.errors import CancelledReturned, RunError, StatesFailed, UpstreamNotReady
+from podtask.support import notebook
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -91,7 +92,8 @@ class State(Generic[R_co]):
         none: `UpstreamNotReady`, `TaskCrashed`, `TaskTimedOut`, `TaskCancelled`. Unfinished states give their data.
         """
         if self._load is not None:
-            return self._load()  # type: ignore[no-any-return]
+            with notebook.folded():
+                return self._load()  # type: ignore[no-any-return]
         if self.is_failed() or self.is_cancelled():
             raise failure_of(self)
         return self._data  # type: ignore[no-any-return]

@@ -25,6 +25,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: podtask
 {{- end }}
 
+{{/* Of the page; another name than the operator's, so that no selector of the one finds the other. */}}
+{{- define "podtask.uiSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "podtask.name" . }}-ui
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "podtask.uiLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "podtask.uiSelectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: podtask
+{{- end }}
+
 {{- define "podtask.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "podtask.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}

@@ -85,10 +85,12 @@ class Screen:
 class Table(Tally):
     """See `Tally`; a line for the flow run, and one per task."""
 
+    seconds = SECONDS
+
     def __init__(
         self,
         name: str,
-        screen: Screen,
+        screen: Screen | None,
         closed: Callable[[], object] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,6 +100,7 @@ class Table(Tally):
         self._monotonic = monotonic
         self._started = monotonic()
         self._over = threading.Event()
+        self._appeared = False
         self._drawer: threading.Thread | None = None
         self._others: list[tuple[str, Any, Any]] = []
 
@@ -105,10 +108,10 @@ class Table(Tally):
         """See `Tally.added`; the first one makes the table appear."""
         super().added(run)
         with self._lock:
-            if self._drawer is not None:
+            if self._appeared:
                 return
-            self._drawer = threading.Thread(target=self._draw_on, name="podtask-progress", daemon=True)
-        self._look_after_others()
+            self._appeared = True
+        self._drawer = self._start_drawing()
         self._drawer.start()
 
     def close(self) -> None:
@@ -117,6 +120,7 @@ class Table(Tally):
         if self._drawer is not None:
             self._drawer.join()
             self.draw()
+        if self._screen is not None:
             self._screen.leave()
         for attribute, ours, theirs in self._others:
             if getattr(sys, attribute) is ours:
@@ -125,6 +129,7 @@ class Table(Tally):
 
     def draw(self) -> None:
         """Once, now."""
+        assert self._screen is not None
         try:
             self._screen.draw(self.lines())
         except (OSError, ValueError):  # the terminal is gone; the run goes on
@@ -132,26 +137,41 @@ class Table(Tally):
 
     def lines(self) -> list[str]:
         """The block."""
-        runs = self.snapshot()
-        by_task: dict[str, list[TaskRun]] = defaultdict(list)
-        for run in runs:
-            by_task[run.task.name].append(run)
-        minutes, seconds = divmod(int(self._monotonic() - self._started), 60)
-        rows = [(f"{self.name}  {minutes}:{seconds:02}", runs)]
-        rows += [(f"  {name}", of_task) for name, of_task in list(by_task.items())[:ROWS]]
+        rows = self.rows()
         width = max(len(title) for title, _ in rows)
         lines = [f"{title:{width}}  {_told(those)}" for title, those in rows]
-        if len(by_task) > ROWS:
-            lines.append(f"  and {len(by_task) - ROWS} more tasks")
-        return lines
+        return [*lines, *([f"  {more}"] if (more := self.left_out()) else [])]
+
+    def rows(self) -> list[tuple[str, list[TaskRun]]]:
+        """The flow run with all of its task runs, and the first tasks with theirs."""
+        minutes, seconds = divmod(int(self._monotonic() - self._started), 60)
+        by_task = self._by_task()
+        first = (f"{self.name}  {minutes}:{seconds:02}", self.snapshot())
+        return [first, *((f"  {name}", of_task) for name, of_task in list(by_task.items())[:ROWS])]
+
+    def left_out(self) -> str:
+        """Of how many tasks there is no row."""
+        count = len(self._by_task()) - ROWS
+        return f"and {count} more tasks" if count > 0 else ""
+
+    def _by_task(self) -> dict[str, list[TaskRun]]:
+        by_task: dict[str, list[TaskRun]] = defaultdict(list)
+        for run in self.snapshot():
+            by_task[run.task.name].append(run)
+        return by_task
+
+    def _start_drawing(self) -> threading.Thread:
+        self._look_after_others()
+        return threading.Thread(target=self._draw_on, name="podtask-progress", daemon=True)
 
     def _draw_on(self) -> None:
         self.draw()
-        while not self._over.wait(SECONDS):
+        while not self._over.wait(self.seconds):
             self.draw()
 
     def _look_after_others(self) -> None:
         """Prints and log lines to the same terminal go above the block."""
+        assert self._screen is not None
         for attribute in ("stdout", "stderr"):
             theirs = getattr(sys, attribute)
             if theirs is not None and theirs.isatty():

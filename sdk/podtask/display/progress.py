@@ -1,11 +1,11 @@
-"""What people see on stderr while a flow runs: a table that updates in a terminal, plain lines elsewhere.
+"""What people see while a flow runs: a table that updates in a terminal or a notebook, plain lines on stderr elsewhere.
 
-    run.report(status) ──> Tally.news ──> Lines, or podtask.display.live_table
+    run.report(status) ──> Tally.news ──> Lines, or podtask.display.live_table, notebook_table
 
-`PODTASK_PROGRESS`: `auto` (the table in a terminal that is no CI's, else lines), `plain` (lines) or `off`. Unset it
-means auto, except on the local backend, which stays silent. Lines name runs while they are few, and count them
-when they are many. Opened and closed by `podtask.engine.flow_engine`, one per outermost flow run, shared by its
-subflows.
+`PODTASK_PROGRESS`: `auto` (the table in a notebook or a terminal that is no CI's, else lines), `plain` (lines) or
+`off`. Unset it means auto, except on the local backend, which stays silent. Lines name runs while they are few, and
+count them when they are many. Opened and closed by `podtask.engine.flow_engine`, one per outermost flow run, shared
+by its subflows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from podtask import settings
 from podtask.core.api.names import State as Word
 from podtask.display.tally import Tally
 from podtask.errors import SettingsError
+from podtask.support import notebook
 
 if TYPE_CHECKING:
     from podtask.core.api.status import Status
@@ -76,6 +77,10 @@ def for_flow(name: str, backend: str) -> Tally | None:
     asked = (given.sources or {}).get("progress") != "default"
     if word == "off" or (backend == "local" and not asked):
         return None
+    if word == "auto" and notebook.shell() is not None:
+        from podtask.display.notebook_table import NotebookTable
+
+        return NotebookTable(name)
     if word == "auto" and updates(sys.stderr):
         from podtask.display import live_table
 

@@ -33,6 +33,7 @@ from podtask.context import (
 )
 from podtask.core import clock
 from podtask.core.api.names import State as Word
+from podtask.display import last_runs
 from podtask.display.progress import for_flow as progress_of
 from podtask.engine import registry
 from podtask.engine.flow_result import final_state, replaced, value_of
@@ -45,7 +46,7 @@ from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
 from podtask.futures import BaseFuture, block_on
 from podtask.recording.record import recorded
 from podtask.states import State, StateType
-from podtask.support import run_logs
+from podtask.support import notebook, run_logs
 from podtask.support.containers import leaves, listed
 from podtask.support.print_capture import prints_to
 
@@ -196,10 +197,12 @@ def _shown(call: Call) -> Iterator[None]:
         progress = progress_of(call.run.info.name, call.run.backend.name)
         call.run.show(progress)
     try:
-        yield
+        with notebook.folded():
+            yield
     finally:
         if progress is not None:
             progress.close()
+        last_runs.remember(call.flow, call.run.info.name, call.run.runs)
 
 
 @contextmanager
@@ -231,9 +234,10 @@ def _answer(call: Call) -> Any:
     if call.return_state:
         _log_end(call, state)
         return state
-    if call.error is not None:
-        raise call.error
-    return value_of(state, call.returned)
+    with notebook.folded():
+        if call.error is not None:
+            raise call.error
+        return value_of(state, call.returned)
 
 
 def _log_end(call: Call, state: State[Any]) -> None:

@@ -13,7 +13,8 @@ from datetime import datetime
 from podtask.core.api.status import Attempt
 from podtask.inspection.cluster import event_time
 from podtask.inspection.durations import age, span
-from podtask.inspection.task_run import Seen, moment
+from podtask.inspection.seen import moment
+from podtask.inspection.task_run import Seen
 from podtask.kube.bucket_access import human
 from podtask.kube.client import Object
 
@@ -86,8 +87,12 @@ def cache(run: Seen) -> Fields:
 
 def used(run: Seen) -> str:
     """What of its budgets is used."""
-    retries = f"{run.status.retries_used} of {run.spec.get('retries', 0)} retries"
-    return f"{retries}, {run.status.disruptions_used} of {run.spec.get('maxDisruptions', 5)} disruptions"
+    return f"{retries_used(run)}, {run.status.disruptions_used} of {run.spec.get('maxDisruptions', 5)} disruptions"
+
+
+def retries_used(run: Seen) -> str:
+    """What of its retries is used."""
+    return f"{run.status.retries_used} of {run.spec.get('retries', 0)} retries"
 
 
 def conditions(run: Seen, now: datetime) -> Table:

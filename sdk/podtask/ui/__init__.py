@@ -3,5 +3,6 @@
     access (who may see) ──> live (list, watch, logs) ──> view (pure: rows, bars, nodes) ──> routes, templates
 
 There is no database and no cluster-side server: everything on the page is an answer of the API server or of the bucket
-to the viewer. Started by `podtask ui`. Below: `podtask.inspection`.
+to the viewer. Started by `podtask ui`; `report` draws the same pictures for `podtask describe`.
+Below: `podtask.inspection`.
 """

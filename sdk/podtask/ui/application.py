@@ -12,7 +12,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -60,7 +60,7 @@ def application(desk: Desk, announce: Callable[[], object]) -> ASGIApp:
         },
     )
     app.state.desk = desk
-    return Guard(app, desk.sessions, desk.port)
+    return Guard(app, desk.door, desk.port, desk.hosts)
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -69,6 +69,11 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
+    session = getattr(request.state, "session", None)
+    if isinstance(error, ClusterRefused) and error.status == 401 and session is not None and session.viewer is not None:
+        desk: Desk = request.app.state.desk  # the token's time is over
+        desk.door.sessions.close(session)
+        return RedirectResponse("/login", 303)
     status = error.status if isinstance(error, ClusterRefused) and error.status in (401, 403, 404, 409) else 502
     return _answer(request, 403 if status == 401 else status, str(error))
 

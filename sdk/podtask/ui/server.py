@@ -1,4 +1,4 @@
-"""`podtask ui`: a server on 127.0.0.1 for one person, until Ctrl-C.
+"""A server for the page: `podtask ui` on 127.0.0.1 for one person, until Ctrl-C; `__main__` in a pod for many.
 
 The port is bound before the link is printed, so that the link works when it is read. Next on the road: `application`.
 """
@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from podtask.errors import PodtaskError
+from podtask.ui.access.doors import LinkDoor
 from podtask.ui.access.sessions import Sessions
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.application import application
@@ -22,16 +23,16 @@ from podtask.ui.routes.desk import Desk
 ADDRESS = "127.0.0.1"
 
 
-class Page:
+class Serving:
     """A server that is bound, and serves when it is told to."""
 
-    def __init__(self, viewer: Viewer, port: int, announce: Callable[[str], object], *, debug: bool = False) -> None:
-        self._socket = bound(port)
-        self.port = int(self._socket.getsockname()[1])
-        self._announce = announce
-        self.desk = Desk(viewer, Sessions(), self.port)
+    def __init__(
+        self, desk: Desk, listening: socket.socket, announce: Callable[[], object], *, debug: bool = False
+    ) -> None:
+        self._socket = listening
+        self.desk = desk
         config = uvicorn.Config(
-            application(self.desk, self._again),
+            application(desk, announce),
             log_level="info" if debug else "critical",
             lifespan="off",
             access_log=debug,
@@ -42,17 +43,17 @@ class Page:
         )
         self._server = _Server(config, self.desk.streams.close)
 
-    def link(self) -> str:
-        """A link that works once."""
-        return f"http://{ADDRESS}:{self.port}/login?token={self.desk.sessions.link()}"
+    @property
+    def port(self) -> int:
+        """Where browsers find it."""
+        return self.desk.port
 
     def serve(self) -> None:
-        """Print a link, and serve until a signal."""
-        self._announce(self.link())
+        """Serve until a signal."""
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self.desk.viewer.indexes.close()
+            self.desk.close()
             self._socket.close()
 
     @contextmanager
@@ -65,8 +66,29 @@ class Page:
         finally:
             self._server.handle_exit(2, None)
             thread.join()
-            self.desk.viewer.indexes.close()
+            self.desk.close()
             self._socket.close()
+
+
+class Page(Serving):
+    """`podtask ui`."""
+
+    def __init__(self, viewer: Viewer, port: int, announce: Callable[[str], object], *, debug: bool = False) -> None:
+        listening = bound(port)
+        self._sessions = Sessions()
+        self._announce = announce
+        port = int(listening.getsockname()[1])
+        desk = Desk(LinkDoor(self._sessions), viewer.namespace, viewer, port=port)
+        super().__init__(desk, listening, self._again, debug=debug)
+
+    def link(self) -> str:
+        """A link that works once."""
+        return f"http://{ADDRESS}:{self.port}/login?token={self._sessions.link()}"
+
+    def serve(self) -> None:
+        """Print a link, and serve until a signal."""
+        self._announce(self.link())
+        super().serve()
 
     def _again(self) -> None:
         """A link was used: the next is for another browser."""

@@ -1,10 +1,10 @@
 """The record of flow runs of this machine: one small file each below PODTASK_HOME, the newest `KEPT` of them.
 
-    <home>/flow-runs/<id>.json     a FlowRun as on a cluster, and `taskRuns` (at most `RUNS_KEPT`)
+    <home>/flow-runs/<id>.json     a FlowRun as on a cluster, and its `taskRuns` (see `task_records`)
 
 Written when the flow starts and when it ends, each time as a whole and by one rename. A run whose process is gone
 without an end is told as crashed by who reads it: the process is on this machine, so it can be looked for.
-Before: `podtask.recording.record`. Read by: `podtask.cli.flows.local`.
+Before: `podtask.recording.record`. Read by: `podtask.cli.flows.local`, `podtask.ui.live.folder`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ import json
 import os
 import socket
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from podtask.backends.in_process import task_records
 from podtask.core import clock
-from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, LABEL_FLOW_RUN, LABEL_ROOT_FLOW_RUN, FlowState
-from podtask.core.lifecycle.rendering import span_text
+from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, LABEL_ROOT_FLOW_RUN, FlowState
 from podtask.recording.document import as_time
-from podtask.recording.values import TEXT_LIMIT, plain
 
 if TYPE_CHECKING:
     from podtask.engine.flow_run import FlowRun
-    from podtask.model.task_run import TaskRun
 
 Object = dict[str, Any]
 
@@ -34,8 +33,6 @@ KEPT = 1000
 """Files that are kept; the oldest go first."""
 SLACK = 100
 """So many more are let grow before the folder is cleaned."""
-RUNS_KEPT = 1000
-"""Task runs in one file."""
 LARGEST = 4 * 1024 * 1024
 """Bytes of a file that is read."""
 
@@ -81,19 +78,20 @@ class LocalRecord:
         """See `Kept.end`."""
         kept = {name: value for name, value in status.items() if value is not None}
         kept["counts"] = {word: count for word, count in (status.get("counts") or {}).items() if count}
-        self.write(kept, [_run(run) for run in self._flow.runs[:RUNS_KEPT]])
+        self.write(kept, task_records.task_runs(self._flow.runs))
 
     def leave(self) -> None:
         """See `Kept.leave`: what runs here ends with the process, and the file shows that it is gone."""
 
-    def write(self, status: Object, runs: list[Object] | None = None) -> None:
-        """The whole file. Raises `OSError`."""
+    def write(self, status: Object, runs: Sequence[bytes] = ()) -> None:
+        """The whole file; `runs` are JSON already. Raises `OSError`."""
         folder = self._path.parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        text = json.dumps({**self._document, "status": status, "taskRuns": runs or []}, separators=(",", ":"))
+        head = json.dumps({**self._document, "status": status}, separators=(",", ":"))
+        text = b'%s,"taskRuns":[%s]}' % (head[:-1].encode(), b",".join(runs))
         handle, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
         try:
-            with os.fdopen(handle, "w") as stream:
+            with os.fdopen(handle, "wb") as stream:
                 stream.write(text)
             Path(name).replace(self._path)
         except BaseException:
@@ -103,12 +101,32 @@ class LocalRecord:
 
 def read_all(home: Path) -> list[Object]:
     """Every flow run that is recorded; a file that cannot be read is left out."""
-    found = []
-    for path in (home / FOLDER).glob("*.json"):
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            if path.stat().st_size <= LARGEST:
-                found.append(_checked(json.loads(path.read_text())))
-    return found
+    return [obj for path in files(home) if (obj := read_one(path)) is not None]
+
+
+def files(home: Path) -> list[Path]:
+    """The files of all flow runs, in no order."""
+    return list((home / FOLDER).glob("*.json"))
+
+
+def file_of(home: Path, name: str) -> Path:
+    """The file of the flow run with that id, which has no slash in it."""
+    return home / FOLDER / f"{name}.json"
+
+
+def read_one(path: Path) -> Object | None:
+    """The flow run in a file; None for a file that cannot be read."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if path.stat().st_size <= LARGEST:
+            return _checked(json.loads(path.read_bytes()))
+    return None
+
+
+def mentions(path: Path, text: str) -> bool:
+    """Whether the text stands in the file, which is cheaper to know than what the file says."""
+    with suppress(OSError):
+        return path.stat().st_size <= LARGEST and text.encode() in path.read_bytes()
+    return False
 
 
 def _checked(obj: Object) -> Object:
@@ -145,29 +163,3 @@ def _clean(folder: Path) -> None:
     for _, path in sorted(files, reverse=True)[KEPT:]:
         with suppress(OSError):
             path.unlink()
-
-
-def _run(run: TaskRun) -> Object:
-    """A task run as a TaskRun, as far as it is shown."""
-    status = run.status
-    began, ended = status.started_at, status.finished_at
-    shown: Object = {
-        "state": status.state.value,
-        "message": plain(status.message, TEXT_LIMIT) if status.message else None,
-        "startedAt": as_time(began) if began else None,
-        "finishedAt": as_time(ended) if ended else None,
-        "attemptsTotal": status.attempts_total,
-        "duration": span_text((ended - began).total_seconds()) if began and ended else None,
-    }
-    created = began or ended or clock.now()
-    return {
-        "metadata": {
-            "name": run.id,
-            "namespace": "",
-            "uid": run.id,
-            "creationTimestamp": as_time(created),
-            "labels": {LABEL_FLOW_RUN: run.key.flow_run_id},
-        },
-        "spec": {"task": {"name": plain(run.title, 253)}, "upstream": [{"taskRun": up.id} for up in run.needs[:100]]},
-        "status": {name: value for name, value in shown.items() if value is not None},
-    }

@@ -17,6 +17,7 @@ from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session
 from podtask.cli.flows import steer
 from podtask.cli.flows.flow_run import is_flow
+from podtask.cli.flows.picture import FORMS
 from podtask.errors import PodtaskError
 from podtask.inspection import description, log_sources
 from podtask.inspection.description import Fields, Table
@@ -48,16 +49,19 @@ class Page:
 @click.argument("name", required=False)
 @latest
 @click.option("--local", "here", is_flag=True, help="A flow run of this machine's backends: flow/NAME.")
+@click.option("-o", "--output", "form", type=click.Choice(FORMS), help="A picture of a flow run, for a report.")
 @with_session
-def describe(session: Session, name: str | None, *, latest: bool, here: bool) -> None:
+def describe(session: Session, name: str | None, *, latest: bool, here: bool, form: str | None) -> None:
     """Tell everything about one TaskRun or flow run, and what to do next."""
     if name is not None and (is_flow(name) or here):
         if latest:
             raise CommandFailed("flow/@latest is the newest flow run; leave -L out.", Exit.USAGE)
-        steer.describe(session, name, here=here)
+        steer.describe(session, name, here=here, form=form)
         return
     if here:
         raise CommandFailed("Which flow run? podtask flows --local shows which there are.", Exit.USAGE)
+    if form is not None:
+        raise CommandFailed(f"-o {form} draws a flow run: flow/NAME.", Exit.USAGE)
     run = selection.one(session, name, latest=latest)
     log, trouble = _log(session, run)
     output.out(text(Page(run, session.now(), _events(session, run), log, trouble, session.where)))

@@ -1,4 +1,4 @@
-"""`podtask ui`: flow runs and task runs in a browser, with the rights of whoever types it.
+"""`podtask ui`: flow runs and task runs in a browser, with the rights of whoever types it; or those of this machine.
 
 Next on the road: `podtask.ui.server`.
 """
@@ -18,10 +18,13 @@ from podtask.cli.common.session import Session
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port; 0 is any free one.")
 @click.option("--browser/--no-browser", default=False, help="Open the link in the default browser.")
+@click.option("--local", "here", is_flag=True, help="Flow runs of this machine's backends local and process.")
 @with_session
-def ui(session: Session, *, port: int, browser: bool) -> None:
+def ui(session: Session, *, port: int, browser: bool, here: bool) -> None:
     """Show flow runs and task runs in a browser, on this machine, with your own rights."""
     try:
+        from podtask.ui.access.cluster_viewer import ClusterViewer
+        from podtask.ui.access.local_viewer import LocalViewer
         from podtask.ui.access.viewer import Viewer
         from podtask.ui.server import Page
     except ModuleNotFoundError as missing:
@@ -35,5 +38,9 @@ def ui(session: Session, *, port: int, browser: bool) -> None:
             webbrowser.open(link)
         first = False
 
-    viewer = Viewer(session.cluster, session.bucket, session.context_name, session.cluster_options)
+    viewer: Viewer = (
+        LocalViewer(session.settings.home)
+        if here
+        else ClusterViewer(session.cluster, session.bucket, session.context_name, session.cluster_options)
+    )
     Page(viewer, port, announce, debug=click.get_current_context().find_root().obj["debug"]).serve()

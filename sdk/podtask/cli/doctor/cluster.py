@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,6 +14,7 @@ from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
 from podtask.core.api.names import (
     CLIENT_CONFIG_MAP,
     CRD_NAME,
+    FLOW_RUN_CRD_NAME,
     FLOW_RUN_PLURAL,
     GROUP,
     OPERATOR_NAMESPACE,
@@ -22,7 +24,6 @@ from podtask.core.api.names import (
 from podtask.inspection.cluster import Cluster
 from podtask.kube.errors import INSTALL, Asked, ClusterRefused
 
-CRD = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD_NAME}"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 UPGRADE = f"helm upgrade podtask charts/podtask --namespace {OPERATOR_NAMESPACE} --reuse-values"
 RIGHTS: tuple[tuple[str, str, str, str], ...] = (
@@ -74,31 +75,66 @@ def clock(check: str, who: str, there: datetime | None) -> Finding:
     return failed(check, f"{text}; S3 refuses requests that are 900 s off", "set the clock, best by NTP (timedatectl)")
 
 
-def crd(cluster: Cluster) -> Iterator[Finding]:
-    """Is the CRD there, and does it know all fields of this version?"""
+@dataclass(frozen=True)
+class Kind:
+    """A CRD of podtask's, and what is amiss without it."""
+
+    check: str
+    crd: str
+    plural: str
+    without: str
+    make: Callable[[str, str, str], Finding]
+    """The finding where it is missing."""
+
+    @property
+    def path(self) -> str:
+        """Of the CRD."""
+        return f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{self.crd}"
+
+    def schema(self) -> dict[str, Any]:
+        """As this version has it."""
+        from podtask.core.crd import crd
+        from podtask.core.crd_flow_run import flow_run_crd
+
+        made = crd() if self.plural == PLURAL else flow_run_crd()
+        found: dict[str, Any] = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        return found
+
+
+TASK_RUNS = Kind("CRD", CRD_NAME, PLURAL, "the cluster does not know TaskRuns", failed)
+FLOW_RUNS = Kind("CRD of FlowRuns", FLOW_RUN_CRD_NAME, FLOW_RUN_PLURAL, "flow runs are not recorded", warning)
+
+
+def crds(cluster: Cluster) -> Iterator[Finding]:
+    """Are the CRDs there, and do they know all fields of this version? Flows run without that of FlowRuns."""
+    yield from _crd(cluster, TASK_RUNS)
+    yield from _crd(cluster, FLOW_RUNS)
+
+
+def _crd(cluster: Cluster, kind: Kind) -> Iterator[Finding]:
     try:
-        found = cluster.api.found(Asked("get", "customresourcedefinitions", "", CRD_NAME), CRD)
+        found = cluster.api.found(Asked("get", "customresourcedefinitions", "", kind.crd), kind.path)
     except ClusterRefused as no:
         if no.status != 403:
             raise
-        yield from _discovered(cluster)
+        yield _discovered(cluster, kind)
         return
     if found is None:
-        yield failed("CRD", f"the cluster does not know TaskRuns: {CRD_NAME} is missing", INSTALL)
+        yield _missing(kind)
         return
     versions = {one["name"]: one for one in found.get("spec", {}).get("versions", ())}
     if VERSION not in versions or not versions[VERSION].get("served"):
-        yield failed("CRD", f"{CRD_NAME} serves {', '.join(versions) or 'nothing'} and not {VERSION}", UPGRADE)
+        yield kind.make(kind.check, f"{kind.crd} serves {', '.join(versions) or 'nothing'} and not {VERSION}", UPGRADE)
         return
-    missing = sorted(_fields(_own_schema()) - _fields(versions[VERSION].get("schema", {}).get("openAPIV3Schema", {})))
+    missing = sorted(_fields(kind.schema()) - _fields(versions[VERSION].get("schema", {}).get("openAPIV3Schema", {})))
     if missing:
         known = f"{', '.join(missing[:5])}{' and more' if missing[5:] else ''}"
-        yield warning("CRD", f"{CRD_NAME} {VERSION} is older than this podtask; it lacks {known}", UPGRADE)
+        yield warning(kind.check, f"{kind.crd} {VERSION} is older than this podtask; it lacks {known}", UPGRADE)
         return
-    yield ok("CRD", f"{CRD_NAME} {VERSION} knows every field of podtask {__version__}")
+    yield ok(kind.check, f"{kind.crd} {VERSION} knows every field of podtask {__version__}")
 
 
-def _discovered(cluster: Cluster) -> Iterator[Finding]:
+def _discovered(cluster: Cluster, kind: Kind) -> Finding:
     """What everybody may ask."""
     try:
         known = cluster.api.ask(Asked("get", VERSION, "", VERSION), "GET", f"/apis/{GROUP}/{VERSION}")
@@ -106,17 +142,13 @@ def _discovered(cluster: Cluster) -> Iterator[Finding]:
         if no.status != 404:
             raise
         known = {}
-    if not any(one.get("name") == PLURAL for one in known.get("resources", ())):
-        yield failed("CRD", f"the cluster does not know TaskRuns: {CRD_NAME} is missing", INSTALL)
-        return
-    yield ok("CRD", f"{CRD_NAME} {VERSION} is there; its fields may not be read by you")
+    if not any(one.get("name") == kind.plural for one in known.get("resources", ())):
+        return _missing(kind)
+    return ok(kind.check, f"{kind.crd} {VERSION} is there; its fields may not be read by you")
 
 
-def _own_schema() -> dict[str, Any]:
-    from podtask.core.crd import crd as generated
-
-    found: dict[str, Any] = generated()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return found
+def _missing(kind: Kind) -> Finding:
+    return kind.make(kind.check, f"{kind.without}: {kind.crd} is missing", INSTALL if kind is TASK_RUNS else UPGRADE)
 
 
 def _fields(schema: Any, path: str = "") -> set[str]:

@@ -56,7 +56,7 @@ def _examined(session: Session, *, no_trial: bool, image: str | None, seconds: f
     yield from found
     cluster = session.cluster
     checks: list[tuple[str, Check]] = [
-        ("CRD", lambda: of_cluster.crd(cluster)),
+        ("CRD", lambda: of_cluster.crds(cluster)),
         ("rights", lambda: of_cluster.rights(cluster)),
         ("operator", lambda: of_cluster.operator(cluster)),
         ("bucket from here", lambda: of_store.bucket(session)),

@@ -5,57 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from podtask.core.api.names import CONDITION_DRIVER_LOST, FLOW_RUN_KIND, FLOW_RUN_PLURAL, GROUP, FlowState
-from podtask.inspection.task_run import moment
+from podtask.inspection import seen
+from podtask.inspection.seen import SeenObject, moment
 
 KIND_PREFIX = f"{FLOW_RUN_KIND.lower()}.{GROUP}/"
 PREFIXES = (KIND_PREFIX, f"{FLOW_RUN_PLURAL}.{GROUP}/", "flowrun/", "flowruns/", "pfr/", "flow/", "flows/")
 
 
 @dataclass(frozen=True)
-class SeenFlow:
-    """One FlowRun as the API server, or a file of this machine, had it at one moment."""
-
-    obj: Mapping[str, Any]
-
-    @property
-    def meta(self) -> Mapping[str, Any]:
-        """`metadata`."""
-        found: Mapping[str, Any] = self.obj["metadata"]
-        return found
-
-    @property
-    def name(self) -> str:
-        """`metadata.name`: the id of the flow run."""
-        return str(self.meta["name"])
-
-    @property
-    def namespace(self) -> str:
-        """`metadata.namespace`, "" for a run of this machine."""
-        return str(self.meta.get("namespace") or "")
-
-    @property
-    def uid(self) -> str:
-        """`metadata.uid`."""
-        return str(self.meta.get("uid") or self.name)
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """`metadata.labels`."""
-        return self.meta.get("labels") or {}
-
-    @property
-    def spec(self) -> Mapping[str, Any]:
-        """`spec`, as it is."""
-        return self.obj.get("spec") or {}
+class SeenFlow(SeenObject):
+    """One FlowRun; its name is the id of the flow run."""
 
     @property
     def status(self) -> Mapping[str, Any]:
         """`status`, as it is."""
-        return self.obj.get("status") or {}
+        return self.raw
 
     @property
     def flow(self) -> str:
@@ -100,11 +67,6 @@ class SeenFlow:
         """The driver that writes the status now."""
         return self.status.get("driver") or self.spec.get("driver") or {}
 
-    @cached_property
-    def created_at(self) -> datetime:
-        """`metadata.creationTimestamp`."""
-        return moment(str(self.meta["creationTimestamp"]))
-
     def at(self, name: str) -> datetime | None:
         """A time of the status; one that cannot be read is none."""
         try:
@@ -129,4 +91,4 @@ def is_flow(name: str) -> bool:
 
 def bare(name: str) -> str:
     """The name without its kind."""
-    return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)
+    return seen.bare(name, PREFIXES)

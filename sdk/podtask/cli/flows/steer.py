@@ -9,7 +9,7 @@ from dataclasses import replace
 from podtask.cli.common import live_runs, output
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.session import Session, note, terminal
-from podtask.cli.flows import local, page, select
+from podtask.cli.flows import local, page, picture, select
 from podtask.cli.flows.flow_run import KIND_PREFIX, SeenFlow, clean
 from podtask.cli.flows.tree import gathered, inside, selector, selectors
 from podtask.core.api.names import FLOW_RUN_PLURAL, LABEL_RETRY_OF, FlowState
@@ -31,9 +31,12 @@ GONE_SECONDS = 60.0
 PAUSE = 0.5
 
 
-def describe(session: Session, name: str, *, here: bool) -> None:
-    """Tell everything about one flow run."""
+def describe(session: Session, name: str, *, here: bool, form: str | None = None) -> None:
+    """Tell everything about one flow run, or draw it."""
     tree = local.tree(session, name) if here else gathered(session, select.one(session, name))
+    if form is not None:
+        output.out(picture.text(tree, session.now(), form))
+        return
     output.out(page.text(page.Page(tree, session.now(), session.where, here)))
 
 

@@ -1,5 +1,6 @@
 """In front of every request: the Host header, the session, the headers of every answer.
 
+    /healthz                    200   for the kubelet, which asks by the pod's address
     Host is not ours            400   another name points to 127.0.0.1 (DNS rebinding)
     POST from another origin    403
     no session                  303 to /login; a stream or a fragment 401
@@ -10,16 +11,19 @@ Pure ASGI, so that streams pass through unbuffered.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from podtask.ui.access.sessions import Sessions, same
+from podtask.errors import PodtaskError
+from podtask.ui.access.doors import Door
+from podtask.ui.access.sessions import WebSession, same
 
 OPEN = ("/login", "/static/")
 """What may be seen without a session: the way in, and how it looks."""
@@ -43,10 +47,11 @@ HEADERS = {
 class Guard:
     """The ASGI application behind these checks."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, port: int) -> None:
+    def __init__(self, app: ASGIApp, door: Door, port: int, hosts: Iterable[str] = ()) -> None:
         self._app = app
-        self._sessions = sessions
-        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        self._door = door
+        self._behind_tls = set(hosts)
+        self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")} | self._behind_tls
         self._cookie = cookie_name(port)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,19 +60,26 @@ class Guard:
             await self._app(scope, receive, send)
             return
         answer = self._sending(scope, send)
+        if scope["path"] == "/healthz":
+            await PlainTextResponse("ok")(scope, receive, answer)
+            return
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host not in self._hosts:
             text = f"This page is served as {' or '.join(sorted(self._hosts))} only. Open it by that address."
             await PlainTextResponse(text, 400)(scope, receive, answer)
             return
-        if scope["method"] not in ("GET", "HEAD") and headers.get("origin") not in (None, f"http://{host}"):
+        if scope["method"] not in ("GET", "HEAD") and headers.get("origin") not in (None, self._origin(host)):
             await PlainTextResponse("A form of another site may change nothing here.", 403)(scope, receive, answer)
             return
-        session = self._sessions.find(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""))
+        if self._door.asks_for == "token" and headers.get("authorization"):
+            session = await self._sent_along(headers["authorization"])  # a cookie may be that of another person
+        else:
+            session = self._door.sessions.find(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""))
         scope.setdefault("state", {})["session"] = session
         if scope["path"].startswith(OPEN):
-            await self._app(scope, receive, answer)
+            received = receive if scope["method"] in ("GET", "HEAD") else _again(await _body(receive))
+            await self._app(scope, received, answer)
         elif session is None:
             await _way_in(headers)(scope, receive, answer)
         elif scope["method"] in ("GET", "HEAD"):
@@ -79,6 +91,15 @@ class Guard:
                 await PlainTextResponse(text, 403)(scope, receive, answer)
                 return
             await self._app(scope, _again(body), answer)
+
+    def _origin(self, host: str) -> str:
+        return f"https://{host}" if host in self._behind_tls else f"http://{host}"
+
+    async def _sent_along(self, authorization: str) -> WebSession | None:
+        try:
+            return await run_in_threadpool(self._door.sent_along, authorization)
+        except PodtaskError:  # nobody answers: then nobody is known
+            return None
 
     def _sending(self, scope: Scope, send: Send) -> Send:
         static = scope["path"].startswith("/static/")

@@ -1,4 +1,4 @@
-"""Links that work once, and the sessions that they open. In memory only, bounded.
+"""Links that work once, and sessions, which a link or a token opens (see `doors`). In memory only, bounded.
 
     podtask ui prints a link ──> GET /login (changes nothing) ──> POST /login (the link is used up) ──> cookie
 
@@ -13,6 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from podtask.ui.access.viewer import Viewer
 
 SESSIONS = 32
 """At a time; the one that was not used for longest ends."""
@@ -23,12 +27,19 @@ LINKS = 8
 
 @dataclass
 class WebSession:
-    """A browser that came by a link."""
+    """A browser that came by a link or with a token."""
 
     id: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     """Every form that changes something carries it (CSRF)."""
     used: float = 0.0
+    viewer: Viewer | None = None
+    """Whose rights it has; None: those of whoever started the page."""
+
+    def end(self) -> None:
+        """Forget what was read with its rights, and the token."""
+        if self.viewer is not None:
+            self.viewer.close()
 
 
 class Sessions:
@@ -50,29 +61,50 @@ class Sessions:
     def open(self, secret: str) -> WebSession | None:
         """The session that a link opens, once."""
         with self._lock:
-            if not _take(self._links, secret):
-                return None
-            session = WebSession(used=self._clock())
+            taken = _take(self._links, secret)
+        return self.begin(None) if taken else None
+
+    def begin(self, viewer: Viewer | None) -> WebSession:
+        """A new session; the one that was not used for longest ends where there are too many."""
+        with self._lock:
+            session = WebSession(used=self._clock(), viewer=viewer)
             self._sessions[session.id] = session
-            for old in sorted(self._sessions.values(), key=lambda one: one.used)[:-SESSIONS]:
-                del self._sessions[old.id]
-            return session
+            now = self._clock()
+            over = [one for one in self._sessions.values() if now - one.used > IDLE_SECONDS]
+            over += sorted(self._sessions.values(), key=lambda one: one.used)[:-SESSIONS]
+            for old in over:
+                self._sessions.pop(old.id, None)
+        for old in over:
+            old.end()
+        return session
 
     def find(self, session_id: str) -> WebSession | None:
         """The session of a cookie, if it was used in the last twelve hours."""
         with self._lock:
             now = self._clock()
             session = self._sessions.get(session_id)
-            if session is None or now - session.used > IDLE_SECONDS:
-                self._sessions.pop(session_id, None)
+            if session is None:
                 return None
-            session.used = now
-            return session
+            if now - session.used <= IDLE_SECONDS:
+                session.used = now
+                return session
+            del self._sessions[session_id]
+        session.end()
+        return None
 
     def close(self, session: WebSession) -> None:
         """End a session."""
         with self._lock:
             self._sessions.pop(session.id, None)
+        session.end()
+
+    def close_all(self) -> None:
+        """The server ends."""
+        with self._lock:
+            ending = list(self._sessions.values())
+            self._sessions.clear()
+        for one in ending:
+            one.end()
 
 
 def same(one: str, other: str) -> bool:

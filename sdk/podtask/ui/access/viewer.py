@@ -1,90 +1,61 @@
-"""The person in front of the browser, as the cluster knows them: everything on the page is read by these credentials.
+"""The person in front of the browser: what they may read, and what they may do.
 
-In `podtask ui` there is one viewer, the one who started it. Implements `podtask.inspection.log_sources.Reader`.
+In `podtask ui` there is one viewer, the one who started it: as the cluster knows them (`cluster_viewer`), or as the
+owner of this machine's records (`local_viewer`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from typing import Protocol
 
-from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION
-from podtask.inspection.cluster import Cluster
-from podtask.inspection.description import story
 from podtask.inspection.task_run import Seen
-from podtask.kube.bucket_access import BucketAccess
-from podtask.kube.client import MERGE_PATCH, Object, runs_path
-from podtask.kube.errors import Asked, ClusterRefused
-from podtask.ui.access.rights import Rights
+from podtask.kube.client import Object
 from podtask.ui.live.indexes import Indexes
 
 
-@dataclass
-class Viewer:
+class Viewer(Protocol):
     """One set of credentials, and what was read with them."""
 
-    cluster: Cluster
-    open_bucket: Callable[[str], BucketAccess]
-    context: str = ""
-    """The kube context, for people."""
-    options: str = ""
-    """Options with which a command reaches the same cluster; without the namespace."""
-    rights: Rights = field(init=False)
-    indexes: Indexes = field(init=False)
+    @property
+    def namespace(self) -> str:
+        """Where the page begins."""
+        ...
 
-    def __post_init__(self) -> None:
-        self.rights = Rights(self.cluster.api)
-        self.indexes = Indexes(self.cluster.api)
+    @property
+    def context(self) -> str:
+        """What is looked at, for people: the kube context, or a folder."""
+        ...
 
-    def bucket(self, namespace: str) -> BucketAccess:
-        """The bucket, as that namespace's TaskRuns use it."""
-        return self.open_bucket(namespace)
+    @property
+    def local(self) -> bool:
+        """True where there is no cluster: nothing can be done, and nothing but the records is there."""
+        ...
 
-    def note(self, text: str) -> None:
-        """Nobody is told: the page says by itself where a log is from."""
+    @property
+    def indexes(self) -> Indexes:
+        """Lists that follow."""
+        ...
+
+    def close(self) -> None:
+        """End what reads, and forget it."""
+        ...
 
     def where(self, namespace: str) -> str:
         """Options that a suggested command needs."""
-        return f" -n {namespace}{self.options}"
+        ...
+
+    def may(self, namespace: str, verb: str, resource: str) -> bool:
+        """Whether a button makes sense."""
+        ...
 
     def task_run(self, namespace: str, name: str) -> Seen | None:
-        """A TaskRun as it is now. Asked once: a person waits for the page."""
-        found = self.cluster.api.found(Asked("get", PLURAL, namespace, name), runs_path(namespace, name))
-        return None if found is None else Seen(found)
+        """A TaskRun as it is now."""
+        ...
 
     def flow_run(self, namespace: str, name: str) -> Object | None:
-        """A FlowRun as it is now; None also where the cluster does not know FlowRuns."""
-        try:
-            return self.cluster.api.found(
-                Asked("get", FLOW_RUN_PLURAL, namespace, name), flow_run_path(namespace, name)
-            )
-        except ClusterRefused as no:
-            if no.status == 404:
-                return None
-            raise
+        """A FlowRun as it is now."""
+        ...
 
     def events(self, run: Seen) -> list[Object]:
-        """Events of a TaskRun and its newest pod; none where they may not be read."""
-        newest = run.status.latest
-        about = [run.uid, *([newest.pod_uid] if newest and newest.pod_uid else [])]
-        try:
-            return story(event for uid in about for event in self.cluster.events(run.namespace, uid))
-        except ClusterRefused:
-            return []
-
-    def cancel_flow_run(self, namespace: str, name: str) -> None:
-        """Set `spec.cancel` of a FlowRun."""
-        asked = Asked("patch", FLOW_RUN_PLURAL, namespace, name)
-        body: Mapping[str, object] = {"spec": {"cancel": True}}
-        self.cluster.api.ask(asked, "PATCH", flow_run_path(namespace, name), {}, body, content=MERGE_PATCH)
-
-    def delete_flow_run(self, namespace: str, name: str) -> None:
-        """DELETE a FlowRun; its TaskRuns follow."""
-        asked = Asked("delete", FLOW_RUN_PLURAL, namespace, name)
-        query = {"propagationPolicy": "Background"}
-        self.cluster.api.ask(asked, "DELETE", flow_run_path(namespace, name), query)
-
-
-def flow_run_path(namespace: str, name: str) -> str:
-    """A FlowRun's path in the API."""
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{FLOW_RUN_PLURAL}/{name}"
+        """Events of a TaskRun and its newest pod."""
+        ...

@@ -1,4 +1,4 @@
-"""What is there now of one source: listed, then watched, in a thread of its own. Kept is a digest of each object.
+"""What is there now of one feed: listed, then watched, in a thread of its own. Kept is a digest of each object.
 
     list, page by page ──> complete ──> watch ──(ends)──> watch from there ──(410: too old)──> list anew
                                           └─(401, 403)──> refused: what was kept is forgotten
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from podtask.errors import PodtaskError
-from podtask.kube.client import Api, Object
+from podtask.kube.client import Object
 from podtask.kube.errors import Busy, ClusterRefused, ClusterUnreachable
-from podtask.ui.live.source import Source
+from podtask.ui.live.feed import Feed
 
 T = TypeVar("T")
 WATCH_SECONDS = 120
@@ -48,11 +48,10 @@ class Progress:
 
 
 class Reflector(Generic[T]):
-    """Of one source. Thread-safe."""
+    """Of one feed. Thread-safe."""
 
-    def __init__(self, api: Api, source: Source, digest: Callable[[Object], T]) -> None:
-        self.source = source
-        self._api = api
+    def __init__(self, feed: Feed, digest: Callable[[Object], T]) -> None:
+        self._feed = feed
         self._digest = digest
         self._lock = threading.Lock()
         self._known: dict[str, T] = {}
@@ -63,7 +62,7 @@ class Reflector(Generic[T]):
         self._listeners: dict[object, Callable[[], object]] = {}
         self._version = 0
         self._used = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name=f"reflector {source.resource}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"reflector {feed.resource}", daemon=True)
 
     def start(self) -> None:
         """Begin to list."""
@@ -140,7 +139,7 @@ class Reflector(Generic[T]):
     def _list(self) -> str:
         seen: dict[str, T] = {}
         version, cut = "", False
-        for items, version in self.source.pages(self._api):  # noqa: B007 - the last page's is the one
+        for items, version in self._feed.pages():  # noqa: B007 - the last page's is the one
             for item in items:
                 seen[str(item["metadata"]["uid"])] = self._digest(item)
             cut = len(seen) >= LIMIT
@@ -154,7 +153,7 @@ class Reflector(Generic[T]):
 
     def _watch(self, version: str) -> str:
         self._clear_trouble()
-        for kind, obj, after in self.source.changes(self._api, version, WATCH_SECONDS):
+        for kind, obj, after in self._feed.changes(version, WATCH_SECONDS):
             version = after or version
             if kind != "BOOKMARK":
                 self._changed(kind, obj)

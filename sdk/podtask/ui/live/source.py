@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from podtask.core.api.names import GROUP, PLURAL, VERSION
@@ -21,19 +21,20 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 @dataclass(frozen=True)
 class Source:
-    """What is asked for."""
+    """What is asked for: a `podtask.ui.live.feed.Feed`."""
 
+    api: Api = field(compare=False)
     namespace: str
     resource: str = PLURAL
     selector: str = ""
     fields: str = ""
     table: bool = False
 
-    def pages(self, api: Api) -> Iterator[tuple[list[Object], str]]:
+    def pages(self) -> Iterator[tuple[list[Object], str]]:
         """Pages of the list, each with the version to watch from."""
         query, columns = self._query(), list[str]()
         while True:
-            answer = api.ask(self._asked("list"), "GET", self._path, query, accept=self._accept)
+            answer = self.api.ask(self._asked("list"), "GET", self._path, query, accept=self._accept)
             meta = answer.get("metadata") or {}
             if self.table:
                 columns = _columns(answer) or columns
@@ -45,7 +46,7 @@ class Source:
                 return
             query["continue"] = meta["continue"]
 
-    def changes(self, api: Api, version: str, seconds: int) -> Iterator[tuple[str, Object, str]]:
+    def changes(self, version: str, seconds: int) -> Iterator[tuple[str, Object, str]]:
         """Kind of the change, the object, and the version after it, for at most `seconds`."""
         query = {
             **self._query(),
@@ -55,7 +56,9 @@ class Source:
             "timeoutSeconds": str(seconds),
         }
         asked, columns = self._asked("watch"), list[str]()
-        with api.asking(asked, "GET", self._path, query, accept=self._accept, read_seconds=seconds + 10.0) as answer:
+        with self.api.asking(
+            asked, "GET", self._path, query, accept=self._accept, read_seconds=seconds + 10.0
+        ) as answer:
             for line in lines(answer):
                 event = json.loads(line)
                 kind, obj = str(event.get("type")), event.get("object") or {}

@@ -17,10 +17,11 @@ from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
 from podtask.inspection.repeats import manifests, with_upstreams
 from podtask.inspection.task_run import Seen
 from podtask.kube.errors import ClusterRefused
-from podtask.ui.access.viewer import Viewer
-from podtask.ui.routes.desk import desk_of, flow_run_of, namespace_of, task_run_of
+from podtask.ui.access.cluster_viewer import ClusterViewer
+from podtask.ui.environment import path
+from podtask.ui.routes.desk import flow_run_of, namespace_of, on_cluster, task_run_of
 from podtask.ui.routes.pages import read
-from podtask.ui.routes.rendering import page, path
+from podtask.ui.routes.rendering import page
 
 T = TypeVar("T")
 NAMES_TRIED = 20
@@ -34,25 +35,25 @@ class Action:
     """As in RBAC."""
     title: str
     consequence: str
-    act: Callable[[Viewer, Seen], str]
+    act: Callable[[ClusterViewer, Seen], str]
     """Does it; the path to look at afterwards."""
     danger: bool = False
 
 
-def _change(**spec: bool) -> Callable[[Viewer, Seen], str]:
-    def act(viewer: Viewer, run: Seen) -> str:
+def _change(**spec: bool) -> Callable[[ClusterViewer, Seen], str]:
+    def act(viewer: ClusterViewer, run: Seen) -> str:
         viewer.cluster.change(run.namespace, run.name, **spec)
         return path(run.namespace, "task-runs", run.name)
 
     return act
 
 
-def _delete(viewer: Viewer, run: Seen) -> str:
+def _delete(viewer: ClusterViewer, run: Seen) -> str:
     _gone_already(lambda: viewer.cluster.remove(run.namespace, run.name))
     return path(run.namespace, "flow-runs", run.flow_run) if run.flow_run else path(run.namespace, "task-runs")
 
 
-def _retry(viewer: Viewer, run: Seen) -> str:
+def _retry(viewer: ClusterViewer, run: Seen) -> str:
     """A name that is taken meanwhile is not: the next one is tried, for all of them anew."""
     runs = with_upstreams([run], lambda name: viewer.task_run(run.namespace, name))
     taken: set[str] = set()
@@ -116,7 +117,7 @@ FLOW_RUN_ACTIONS = {
 def ask(request: Request) -> Response:
     """Are you sure?"""
     action = _known(ACTIONS, request)
-    run = read(desk_of(request).viewer, namespace_of(request), task_run_of(request))
+    run = read(on_cluster(request), namespace_of(request), task_run_of(request))
     return page(
         request,
         "confirm.html",
@@ -135,7 +136,7 @@ def ask(request: Request) -> Response:
 
 def act(request: Request) -> Response:
     """Yes."""
-    action, viewer = _known(ACTIONS, request), desk_of(request).viewer
+    action, viewer = _known(ACTIONS, request), on_cluster(request)
     run = read(viewer, namespace_of(request), task_run_of(request))
     _allowed(viewer, run.namespace, action.verb, PLURAL)
     return RedirectResponse(action.act(viewer, run), 303)
@@ -145,7 +146,7 @@ def ask_flow_run(request: Request) -> Response:
     """Are you sure?"""
     _, title, consequence = _known(FLOW_RUN_ACTIONS, request)
     namespace, name = namespace_of(request), flow_run_of(request)
-    found = desk_of(request).viewer.flow_run(namespace, name)
+    found = on_cluster(request).flow_run(namespace, name)
     if found is None:
         raise HTTPException(404, f"There is no FlowRun '{name}' in namespace '{namespace}'.")
     return page(
@@ -167,7 +168,7 @@ def ask_flow_run(request: Request) -> Response:
 def act_flow_run(request: Request) -> Response:
     """Yes."""
     verb, _, _ = _known(FLOW_RUN_ACTIONS, request)
-    viewer, namespace, name = desk_of(request).viewer, namespace_of(request), flow_run_of(request)
+    viewer, namespace, name = on_cluster(request), namespace_of(request), flow_run_of(request)
     _allowed(viewer, namespace, verb, FLOW_RUN_PLURAL)
     if verb == "patch":
         viewer.cancel_flow_run(namespace, name)
@@ -176,7 +177,9 @@ def act_flow_run(request: Request) -> Response:
     return RedirectResponse(path(namespace, "flow-runs"), 303)
 
 
-def _allowed(viewer: Viewer, namespace: str, verb: str, resource: str) -> None:
+def _allowed(viewer: ClusterViewer, namespace: str, verb: str, resource: str) -> None:
+    if not viewer.actions:
+        raise HTTPException(403, "This page is for reading only (ui.actions of the chart). The command can do it.")
     if not viewer.rights.now(namespace, verb, resource):
         text = (
             f"You may not {verb} {resource} in namespace '{namespace}'. An administrator can allow it by a RoleBinding."

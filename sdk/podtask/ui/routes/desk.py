@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from podtask.ui.access.sessions import Sessions, WebSession
+from podtask.ui.access.cluster_viewer import ClusterViewer
+from podtask.ui.access.doors import Door
+from podtask.ui.access.sessions import WebSession
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.live.stream import Streams
 
@@ -24,16 +26,49 @@ _LABEL = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 class Desk:
     """Of one server."""
 
-    viewer: Viewer
-    sessions: Sessions
-    port: int
+    door: Door
+    namespace: str
+    """Where the page begins for who is not known yet."""
+    viewer: Viewer | None = None
+    """Of sessions that have none of their own."""
+    hosts: tuple[str, ...] = ()
+    """Names under which a proxy with TLS serves the page, beside 127.0.0.1 and localhost."""
+    port: int = 0
     streams: Streams = field(default_factory=Streams)
+
+    def close(self) -> None:
+        """End what reads."""
+        self.door.sessions.close_all()
+        if self.viewer is not None:
+            self.viewer.close()
 
 
 def desk_of(request: Request) -> Desk:
     """The desk of the server that a request came to."""
     found: Desk = request.app.state.desk
     return found
+
+
+def known_viewer(request: Request) -> Viewer | None:
+    """Whoever looks; None before somebody has come in."""
+    session: WebSession | None = getattr(request.state, "session", None)
+    own = session.viewer if session is not None else None
+    return own or desk_of(request).viewer
+
+
+def viewer_of(request: Request) -> Viewer:
+    """Whoever looks, behind the guard."""
+    found = known_viewer(request)
+    assert found is not None
+    return found
+
+
+def on_cluster(request: Request) -> ClusterViewer:
+    """Whoever looks at a cluster. Raises 404 for records of this machine: there are no logs, and nothing to do."""
+    viewer = viewer_of(request)
+    if not isinstance(viewer, ClusterViewer):
+        raise HTTPException(404, "This page is about records of this machine: there is no log, and nothing to do.")
+    return viewer
 
 
 def session_of(request: Request) -> WebSession:

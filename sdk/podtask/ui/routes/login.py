@@ -1,9 +1,10 @@
-"""The way in: a link that works once opens a session, by a POST and not by being looked at."""
+"""The way in: a link that works once, or a token, opens a session, by a POST and not by being looked at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -11,13 +12,12 @@ from podtask.ui.access.guard import cookie_name, form
 from podtask.ui.routes.desk import desk_of
 from podtask.ui.routes.rendering import page
 
-USED = "This link has been used, or is of another start. The terminal in which podtask ui runs shows a new one."
-
 
 def ask(request: Request) -> Response:
     """The page that the link leads to."""
-    secret = request.query_params.get("token", "")[:200]
-    return page(request, "login.html", secret=secret, trouble="")
+    asks_for = desk_of(request).door.asks_for
+    secret = request.query_params.get("token", "")[:200] if asks_for == "link" else ""
+    return page(request, "login.html", secret=secret, trouble="", asks_for=asks_for)
 
 
 def enter(announce: Callable[[], object]) -> Callable[[Request], object]:
@@ -25,12 +25,15 @@ def enter(announce: Callable[[], object]) -> Callable[[Request], object]:
 
     async def posted(request: Request) -> Response:
         desk = desk_of(request)
-        session = desk.sessions.open(form(await request.body()).get("token", ""))
+        door, secret = desk.door, form(await request.body()).get("token", "")
+        session = await run_in_threadpool(door.enter, secret)
         if session is None:
-            return page(request, "login.html", 403, secret="", trouble=USED)
+            return page(request, "login.html", 403, secret="", trouble=door.trouble, asks_for=door.asks_for)
         announce()
         answer = RedirectResponse("/", 303)
-        answer.set_cookie(cookie_name(desk.port), session.id, httponly=True, samesite="strict", path="/")
+        secure = request.headers.get("host", "") in desk.hosts
+        name = cookie_name(desk.port)
+        answer.set_cookie(name, session.id, httponly=True, samesite="strict", path="/", secure=secure)
         return answer
 
     return posted
@@ -39,7 +42,7 @@ def enter(announce: Callable[[], object]) -> Callable[[Request], object]:
 async def leave(request: Request) -> Response:
     """End the session."""
     desk = desk_of(request)
-    desk.sessions.close(request.state.session)
+    await run_in_threadpool(desk.door.sessions.close, request.state.session)
     answer = RedirectResponse("/login", 303)
     answer.delete_cookie(cookie_name(desk.port), httponly=True, samesite="strict", path="/")
     return answer

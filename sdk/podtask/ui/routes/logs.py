@@ -17,8 +17,8 @@ from starlette.responses import Response, StreamingResponse
 from podtask.errors import PodtaskError
 from podtask.inspection import log_sources
 from podtask.inspection.task_run import Seen
-from podtask.ui.access.viewer import Viewer
-from podtask.ui.routes.desk import attempt_of, desk_of, namespace_of, task_run_of
+from podtask.ui.access.cluster_viewer import ClusterViewer
+from podtask.ui.routes.desk import attempt_of, namespace_of, on_cluster, task_run_of
 from podtask.ui.view.log_html import line_html, lines_html
 
 TAIL = 500
@@ -45,7 +45,7 @@ class Log:
     """There may be lines before these."""
 
 
-def log_of(request: Request, viewer: Viewer, run: Seen) -> Log:
+def log_of(request: Request, viewer: ClusterViewer, run: Seen) -> Log:
     """The last lines of the attempt that the URL asks for, or the lines in which its search is."""
     number = attempt_of(request, run.status.attempts_total)
     if not number:
@@ -63,7 +63,7 @@ def log_of(request: Request, viewer: Viewer, run: Seen) -> Log:
 
 def whole_log(request: Request) -> Response:
     """All of it, as a file; bytes as they were printed."""
-    viewer = desk_of(request).viewer
+    viewer = on_cluster(request)
     run = viewer.task_run(namespace_of(request), task_run_of(request))
     number = attempt_of(request, run.status.attempts_total) if run else 0
     if run is None or not number:
@@ -81,7 +81,7 @@ def _first(lines: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]
         yield line
 
 
-def _search(viewer: Viewer, run: Seen, number: int, find: str) -> Log:
+def _search(viewer: ClusterViewer, run: Seen, number: int, find: str) -> Log:
     wanted = find.lower().encode()
     hits: list[tuple[int, Markup]] = []
     count, begins = 0, True

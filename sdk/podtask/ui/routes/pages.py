@@ -17,10 +17,11 @@ from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
 from podtask.inspection.manifest_text import manifest, yaml_text
 from podtask.inspection.task_run import Seen
 from podtask.ui.access.viewer import Viewer
+from podtask.ui.environment import path
 from podtask.ui.live.stream import version_of
-from podtask.ui.routes.desk import desk_of, flow_run_of, is_namespace, namespace_of, task_run_of
-from podtask.ui.routes.logs import Log, log_of
-from podtask.ui.routes.rendering import page, path
+from podtask.ui.routes.desk import flow_run_of, is_namespace, namespace_of, on_cluster, task_run_of, viewer_of
+from podtask.ui.routes.logs import log_of
+from podtask.ui.routes.rendering import page
 from podtask.ui.view import listing
 from podtask.ui.view.flow_run_facts import flow_run_facts
 from podtask.ui.view.flow_runs import FlowRunRow, flow_run_brief, row, rows, unrecorded
@@ -39,14 +40,14 @@ YAML_LIMIT = 512 * 1024
 def start(request: Request) -> Response:
     """`/`, and the form that changes the namespace."""
     wanted = request.query_params.get("namespace", "").strip()
-    namespace = wanted if is_namespace(wanted) else desk_of(request).viewer.cluster.namespace
+    namespace = wanted if is_namespace(wanted) else viewer_of(request).namespace
     return RedirectResponse(path(namespace, "flow-runs"), 303)
 
 
 def flow_runs(request: Request) -> Response:
     """All flow runs of a namespace, newest first."""
     namespace, query = namespace_of(request), Query.of(request.query_params.multi_items())
-    indexes = desk_of(request).viewer.indexes
+    indexes = viewer_of(request).indexes
     recorded, runs = indexes.flow_runs(namespace), indexes.task_runs(namespace)
     version = version_of((recorded, runs))
     state = (recorded.progress(PATIENCE_SECONDS), runs.progress(PATIENCE_SECONDS))
@@ -73,7 +74,7 @@ def flow_run(request: Request) -> Response:
     """One flow run: summary, timeline, graph, table."""
     namespace, name = namespace_of(request), flow_run_of(request)
     query = Query.of(request.query_params.multi_items())
-    viewer, now = desk_of(request).viewer, clock.now().timestamp()
+    viewer, now = viewer_of(request), clock.now().timestamp()
     runs = viewer.indexes.flow_run(namespace, name)
     children = _children(viewer, namespace, name)
     version = version_of(viewer.indexes.flow_run_page(namespace, name, subflows=bool(children)))
@@ -81,7 +82,8 @@ def flow_run(request: Request) -> Response:
     progress = runs.progress(PATIENCE_SECONDS)
     briefs = list(runs.rows())
     if found is None and not briefs and progress.complete and not progress.trouble:
-        text = f"There is no flow run '{name}' in namespace '{namespace}'. It was deleted, or its time to live is over."
+        place, why = _place(viewer, namespace)
+        text = f"There is no flow run '{name}' {place}. {why}"
         raise HTTPException(404, text)
     head = row(flow_run_brief(found), briefs) if found else unrecorded(briefs) if briefs else _unknown(name)
     chosen = listing.task_runs(briefs, query)
@@ -113,7 +115,7 @@ def flow_run(request: Request) -> Response:
 def task_runs(request: Request) -> Response:
     """All TaskRuns of a namespace, in a flow run or not."""
     namespace, query = namespace_of(request), Query.of(request.query_params.multi_items())
-    runs = desk_of(request).viewer.indexes.task_runs(namespace)
+    runs = viewer_of(request).indexes.task_runs(namespace)
     version = version_of((runs,))
     progress = runs.progress(PATIENCE_SECONDS)
     every = runs.rows()
@@ -136,26 +138,26 @@ def task_runs(request: Request) -> Response:
 def task_run(request: Request) -> Response:
     """One task run."""
     namespace, name = namespace_of(request), task_run_of(request)
-    viewer, now = desk_of(request).viewer, clock.now()
-    version = version_of((viewer.indexes.task_run(namespace, name),))
+    viewer, now = viewer_of(request), clock.now()
+    version = version_of(viewer.indexes.task_run_page(namespace, name))
     run = read(viewer, namespace, name)
-    log: Log = log_of(request, viewer, run)
+    log = None if viewer.local else log_of(request, on_cluster(request), run)
     return page(
         request,
         "task_run.html",
         namespace=namespace,
         tab="task-runs",
-        run=task_run_page(run, viewer.events(run), now, viewer.where(namespace)),
+        run=task_run_page(run, viewer.events(run), now, viewer.where(namespace), local=viewer.local),
         log=log,
         actions=_task_run_actions(viewer, run),
-        live=path(namespace, "live", "task-runs", name) + (f"?attempt={log.attempt}" if log.follow else ""),
+        live=path(namespace, "live", "task-runs", name) + (f"?attempt={log.attempt}" if log and log.follow else ""),
         version=version,
     )
 
 
 def task_run_yaml(request: Request) -> Response:
     """The object, as the API server has it."""
-    run = read(desk_of(request).viewer, namespace_of(request), task_run_of(request))
+    run = read(on_cluster(request), namespace_of(request), task_run_of(request))
     text = yaml_text(manifest(run.obj))
     left_out = max(0, len(text) - YAML_LIMIT)
     return page(
@@ -173,9 +175,17 @@ def read(viewer: Viewer, namespace: str, name: str) -> Seen:
     """The TaskRun. Raises 404 where there is none."""
     run = viewer.task_run(namespace, name)
     if run is None:
-        text = f"There is no TaskRun '{name}' in namespace '{namespace}'. It was deleted, or its time to live is over."
+        place, why = _place(viewer, namespace)
+        text = f"There is no TaskRun '{name}' {place}. {why}"
         raise HTTPException(404, text)
     return run
+
+
+def _place(viewer: Viewer, namespace: str) -> tuple[str, str]:
+    """Where something is missing, and why it may be."""
+    if viewer.local:
+        return f"in the records of {viewer.context}", "Its flow still runs, or newer flow runs have taken its place."
+    return f"in namespace '{namespace}'", "It was deleted, or its time to live is over."
 
 
 def _unknown(name: str) -> FlowRunRow:
@@ -196,7 +206,7 @@ def _children(viewer: Viewer, namespace: str, name: str) -> list[FlowRunRow]:
 
 
 def _task_run_actions(viewer: Viewer, run: Seen) -> list[str]:
-    may = {verb: viewer.rights.probably(run.namespace, verb, PLURAL) for verb in ("patch", "create", "delete")}
+    may = {verb: viewer.may(run.namespace, verb, PLURAL) for verb in ("patch", "create", "delete")}
     offered = []
     if may["patch"] and not run.finished:
         offered += ["cancel", "resume" if run.spec.get("suspend") else "suspend"]
@@ -208,7 +218,7 @@ def _task_run_actions(viewer: Viewer, run: Seen) -> list[str]:
 def _flow_run_actions(viewer: Viewer, namespace: str, head: FlowRunRow) -> list[str]:
     if not head.recorded:
         return []
-    may = {verb: viewer.rights.probably(namespace, verb, FLOW_RUN_PLURAL) for verb in ("patch", "delete")}
+    may = {verb: viewer.may(namespace, verb, FLOW_RUN_PLURAL) for verb in ("patch", "delete")}
     unfinished = head.over < head.total or head.word in ("Running", "DriverLost")
     cancel = ["cancel"] if may["patch"] and unfinished and not head.cancel else []
     return [*cancel, *(["delete"] if may["delete"] else [])]

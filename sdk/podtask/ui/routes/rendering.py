@@ -1,36 +1,28 @@
-"""Templates: everything that they print is made visible and escaped, whoever wrote it.
+"""From a template and what it shows to the answer of a request.
 
-`finalize` sees every value before autoescape does, so that no template can forget control characters.
+Before: the routes. Next on the road: `podtask.ui.environment`.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from podtask.core import clock
-from podtask.ui.routes.desk import desk_of
-from podtask.ui.view import graph, states
-from podtask.ui.view.log_html import lines_html, visible
-from podtask.ui.view.moments import ago, iso, lasted, utc
-
-TEMPLATES = Path(__file__).parents[1] / "templates"
+from podtask.ui.environment import environment
+from podtask.ui.routes.desk import desk_of, known_viewer
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page of the template."""
-    desk, session = desk_of(request), getattr(request.state, "session", None)
+    viewer, session = known_viewer(request), getattr(request.state, "session", None)
     common = {
         "now": clock.now().timestamp(),
-        "namespace": desk.viewer.cluster.namespace,
-        "context": desk.viewer.context,
+        "namespace": viewer.namespace if viewer else desk_of(request).namespace,
+        "context": viewer.context if viewer else "",
+        "local": viewer is not None and viewer.local,
         "session": session,
         "live": "",
         "version": "",
@@ -38,32 +30,3 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
         **values,
     }
     return HTMLResponse(environment().get_template(template).render(common), status)
-
-
-def path(namespace: str, *parts: str) -> str:
-    """A path of the page, below a namespace."""
-    return "/".join(["/namespaces", *(quote(part, safe="") for part in (namespace, *parts))])
-
-
-@lru_cache(maxsize=1)
-def environment() -> Environment:
-    """Jinja's, with our filters."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.globals.update(path=path, group=states.group, word=states.word, ended=states.ended, lasted=lasted)
-    made.globals.update(node_width=graph.WIDTH, node_height=graph.HEIGHT)
-    made.filters.update(ago=ago, iso=iso, utc=utc, thousands="{:,}".format, lines_html=lines_html)
-    made.filters["per"] = "{:.2f}".format
-    return made
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, Markup):
-        return value
-    return visible(value) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from podtask.inspection import log_sources
 from podtask.ui.live.reflector import Reflector
-from podtask.ui.routes.desk import attempt_of, desk_of, flow_run_of, namespace_of, task_run_of
+from podtask.ui.routes.desk import attempt_of, desk_of, flow_run_of, namespace_of, on_cluster, task_run_of, viewer_of
 from podtask.ui.routes.logs import TAIL
 
 ALL = "all"
@@ -20,7 +20,7 @@ ALL = "all"
 
 def flow_runs(request: Request) -> Response:
     """Of the list, or of one flow run."""
-    namespace, indexes = namespace_of(request), desk_of(request).viewer.indexes
+    namespace, indexes = namespace_of(request), viewer_of(request).indexes
     if request.path_params["name"] == ALL:
         return _stream(request, (indexes.flow_runs(namespace), indexes.task_runs(namespace)))
     subflows = "subflows" in request.query_params
@@ -29,12 +29,15 @@ def flow_runs(request: Request) -> Response:
 
 def task_runs(request: Request) -> Response:
     """Of the list, or of one task run and the log of an attempt that goes on."""
-    namespace, viewer = namespace_of(request), desk_of(request).viewer
+    namespace, indexes = namespace_of(request), viewer_of(request).indexes
     if request.path_params["name"] == ALL:
-        return _stream(request, (viewer.indexes.task_runs(namespace),))
+        return _stream(request, (indexes.task_runs(namespace),))
     name = task_run_of(request)
-    looked_at = (viewer.indexes.task_run(namespace, name),)
-    run = viewer.task_run(namespace, name) if "attempt" in request.query_params else None
+    looked_at = indexes.task_run_page(namespace, name)
+    if "attempt" not in request.query_params:
+        return _stream(request, looked_at)
+    viewer = on_cluster(request)
+    run = viewer.task_run(namespace, name)
     number = attempt_of(request, run.status.attempts_total) if run else 0
     if run is None or not number:
         return _stream(request, looked_at)

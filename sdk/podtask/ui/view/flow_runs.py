@@ -89,6 +89,8 @@ class FlowRunRow:
     message: str = ""
     cancel: bool = False
     bar: list[Share] = field(default_factory=list)
+    recorded_more: int = 0
+    """Task runs that the driver counted at the end and that are not in the counts: a record keeps the first."""
 
     @property
     def word(self) -> str:
@@ -140,6 +142,7 @@ def row(recorded: FlowRunBrief, members: list[Brief]) -> FlowRunRow:
         message=recorded.message,
         cancel=recorded.cancel,
         bar=shares(counts),
+        recorded_more=max(0, sum(recorded.counts.values()) - len(members)) if members and recorded.finished else 0,
     )
 
 

@@ -48,6 +48,8 @@ class Graph:
     nodes: list[Node]
     edges: list[str]
     """Paths."""
+    links: list[tuple[int, int]]
+    """The same as places in `nodes`: what is needed, and who needs it."""
     width: int
     height: int
     grouped: bool
@@ -81,9 +83,12 @@ def graph(briefs: Sequence[Brief]) -> Graph | None:
         Node(_short(one.title), one.title, one.state, one.text, one.run, one.task, *place[key])
         for key, one in things.items()
     ]
-    edges = [_path(place[up], place[key]) for key in things for up in needs[key]]
+    pairs = [(up, key) for key in things for up in needs[key]]
+    edges = [_path(place[up], place[key]) for up, key in pairs]
+    number = {key: index for index, key in enumerate(things)}
+    links = [(number[up], number[key]) for up, key in pairs]
     width = 2 * MARGIN + len(layers) * (WIDTH + ACROSS) - ACROSS
-    return Graph(nodes, edges, width, 2 * MARGIN + tallest * (HEIGHT + DOWN) - DOWN, grouped)
+    return Graph(nodes, edges, links, width, 2 * MARGIN + tallest * (HEIGHT + DOWN) - DOWN, grouped)
 
 
 def _runs(briefs: Sequence[Brief]) -> tuple[dict[str, _Thing], dict[str, list[str]]]:

@@ -14,7 +14,9 @@ LINE_LIMIT = 16 * 1024
 """Characters of a line that are shown."""
 _ESCAPES = re.compile(r"\x1b(?:\[([0-9;:]*)m|\[[0-9;?]*[ -/]*[@-ln-~])")
 """Colours, and movements of the cursor, which say nothing on a page."""
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
 """Control characters, what turns the direction of text around, what is not seen at all, and halves of characters."""
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _STYLES = {1: "bold", 2: "faint", 3: "italic", 4: "underline", 9: "strike"}

@@ -49,6 +49,7 @@ class TaskRunPage:
     notes: list[tuple[int, str]]
     events: Table
     next: str
+    """Empty where there is nothing to do."""
     bars: list[Bar]
     ticks: list[Tick]
     folds: tuple[Fold, ...]
@@ -60,18 +61,25 @@ class TaskRunPage:
 
 _ELSEWHERE = ("Name", "Namespace", description.STATE, "Flow", "Upstream", "Waits for")
 """Facts that the page says in other places."""
+_AGAIN = "run the program again"
+_CLUSTERS = ("Task",)
+"""Facts that only a cluster has: how code gets into a pod."""
 
 
-def task_run_page(run: Seen, events: Sequence[Object], now: datetime, where: str) -> TaskRunPage:
-    """The page of a TaskRun that was just read."""
+def task_run_page(
+    run: Seen, events: Sequence[Object], now: datetime, where: str, *, local: bool = False
+) -> TaskRunPage:
+    """The page of a TaskRun that was just read; `local`: from a record of this machine."""
     one = brief(run.obj)
     axis = axis_of([one], now.timestamp())
     error = run.status.error
-    facts = [pair for pair in description.identity(run, now) if pair[0] not in _ELSEWHERE]
+    elsewhere = _ELSEWHERE + (_CLUSTERS if local else ())
+    facts = [pair for pair in description.identity(run, now) if pair[0] not in elsewhere]
+    used = description.retries_used(run) if local else description.used(run)
     total = run.status.attempts_total
     return TaskRunPage(
         brief=one,
-        facts=[*facts, ("Used", description.used(run))],
+        facts=[*facts, ("Used", used)],
         error=description.error(run),
         traceback=error.traceback if error else None,
         result=_result(run),
@@ -81,7 +89,7 @@ def task_run_page(run: Seen, events: Sequence[Object], now: datetime, where: str
         attempts=description.attempts(run, now),
         notes=description.attempt_notes(run),
         events=description.events(events, now),
-        next=next_step(run, now, where),
+        next=_local_step(run) if local else next_step(run, now, where),
         bars=bars(one, axis, now.timestamp()),
         ticks=axis.ticks(),
         folds=axis.folds,
@@ -89,6 +97,10 @@ def task_run_page(run: Seen, events: Sequence[Object], now: datetime, where: str
         upstream=run.upstream,
         waits_for=run.waits_for,
     )
+
+
+def _local_step(run: Seen) -> str:
+    return _AGAIN if run.finished and not run.state.succeeded else ""
 
 
 def _result(run: Seen) -> Preview | None:

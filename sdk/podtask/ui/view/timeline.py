@@ -26,6 +26,16 @@ COLUMNS = 100
 """Steps of a row that stands for many."""
 NARROWEST = 0.35
 """Per cent of the width that a bar has at least, so that it can be seen."""
+LEGEND = (
+    ("waiting", "waiting"),
+    ("starting", "starting"),
+    ("running", "running"),
+    ("done", "completed"),
+    ("failed", "failed"),
+    ("disrupted", "disrupted"),
+    ("delay", "retry delay"),
+)
+"""Kinds of bars that need a word."""
 _ENDS = {
     Ended.COMPLETED: "done",
     Ended.DISRUPTION: "disrupted",
@@ -119,10 +129,11 @@ def axis_of(briefs: Sequence[Brief], now: float) -> Scale:
 
 def bars(one: Brief, axis: Scale, now: float) -> list[Bar]:
     """What happened to one task run, from left to right."""
-    return [_bar(kind, begin, end, text, axis) for kind, begin, end, text in _pieces(one, now) if end >= begin]
+    return [_bar(kind, begin, end, text, axis) for kind, begin, end, text in pieces(one, now) if end >= begin]
 
 
-def _pieces(one: Brief, now: float) -> Iterator[tuple[str, float, float, str]]:
+def pieces(one: Brief, now: float) -> Iterator[tuple[str, float, float, str]]:
+    """The same with the times themselves: kind, begin, end, text."""
     before, last = one.created, None
     for attempt in one.attempts:
         recorded = attempt.recorded or attempt.started or before
@@ -147,7 +158,7 @@ def _attempt(attempt: AttemptBrief, recorded: float, now: float) -> Iterator[tup
     end = attempt.finished or now
     ready = attempt.started if attempt.started is not None else end
     if ready > recorded or attempt.started is None:
-        yield "starting", recorded, ready, f"{label}: pod starting, {lasted(recorded, ready)}"
+        yield "starting", recorded, ready, f"{label}: starting, {lasted(recorded, ready)}"
     if attempt.started is not None or attempt.outcome is not None:
         place = f" on {attempt.node}" if attempt.node else ""
         verdict = f": {attempt.outcome}" if attempt.outcome else ": running"

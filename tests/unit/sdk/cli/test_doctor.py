@@ -14,12 +14,14 @@ from tests.unit.sdk.cli.conftest import NOW, Terminal
 from tests.unit.sdk.cli.runs import STATES, run
 
 from podtask import __version__
-from podtask.cli.doctor.cluster import CRD, REVIEWS
+from podtask.cli.doctor.cluster import FLOW_RUNS, REVIEWS, TASK_RUNS
 from podtask.core.crd import crd
+from podtask.core.crd_flow_run import flow_run_crd
 from podtask.core.storage import owner as owners
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/podtask-system/deployments"
+CRD, FLOW_RUN_CRD = TASK_RUNS.path, FLOW_RUNS.path
 DISCOVERY = "/apis/podtask.dev/v1alpha1"
 VALUE = json.dumps({"python": HERE, "time": NOW.timestamp() - 540})
 """Nine minutes ago: when the runs of `STATES` ended."""
@@ -62,6 +64,7 @@ def healthy(podtask: Terminal) -> Terminal:
     others: dict[str, Any] = {
         "/version": lambda _: {"gitVersion": "v1.35.4"},
         CRD: lambda _: crd(),
+        FLOW_RUN_CRD: lambda _: flow_run_crd(),
         REVIEWS: may,
         DEPLOYMENTS: lambda _: {"items": [{"metadata": {"name": "podtask"}, "status": {"readyReplicas": 1}}]},
     }
@@ -84,6 +87,7 @@ def test_a_healthy_set_up(healthy: Terminal) -> None:
         "API server",
         "clock",
         "CRD",
+        "CRD of FlowRuns",
         "rights",
         "operator",
         "operator's pod",
@@ -136,6 +140,27 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "CRD",
         "FAILED",
         "serves v2 and not v1alpha1 helm upgrade",
+    ),
+    "the CRD of FlowRuns is missing": (
+        answers(FLOW_RUN_CRD, Refuse(404, "NotFound", 'customresourcedefinitions "flowruns.podtask.dev" not found')),
+        "CRD of FlowRuns",
+        "warning",
+        "flow runs are not recorded: flowruns.podtask.dev is missing helm upgrade",
+    ),
+    "the CRD of FlowRuns serves another version": (
+        answers(FLOW_RUN_CRD, unserved),
+        "CRD of FlowRuns",
+        "warning",
+        "flowruns.podtask.dev serves v2 and not v1alpha1 helm upgrade",
+    ),
+    "the CRD of FlowRuns may not be read and is not there": (
+        lambda podtask, patch: (
+            answers(FLOW_RUN_CRD, FORBIDDEN)(podtask, patch),
+            answers(DISCOVERY, {"resources": [{"name": "taskruns"}]})(podtask, patch),
+        ),
+        "CRD of FlowRuns",
+        "warning",
+        "flow runs are not recorded: flowruns.podtask.dev is missing helm upgrade",
     ),
     "the CRD may not be read and is not there": (
         answers(CRD, FORBIDDEN),

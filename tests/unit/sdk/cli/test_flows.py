@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -113,6 +114,7 @@ def test_filters(etl: Terminal, options: str, found: list[str]) -> None:
         ("flows --local -A", "--local is this machine"),
         ("describe -L flow/x", "leave -L out"),
         ("describe --local", "podtask flows --local shows which there are"),
+        ("describe load-1 -o svg", "-o svg draws a flow run: flow/NAME."),
         ("wait flow/a flow/b", "flow/NAME is one flow run"),
         ("wait flow/a hello", "flow/NAME is one flow run"),
         ("watch flow/a --all", "flow/NAME is one flow run"),
@@ -382,3 +384,21 @@ def test_text_is_shown_as_it_is_where_it_is_harmless() -> None:
     assert clean("Grüße, 世界") == "Grüße, 世界"
     assert clean(None) == ""
     assert clean("a\tb\x00") == "a\\tb\\x00"
+
+
+@pytest.mark.parametrize(("form", "begin"), [("svg", "<svg xmlns="), ("mermaid", "### etl etl-6f0ceff0: Failed")])
+def test_a_picture_of_a_flow_run_with_what_is_inside_of_it(etl: Terminal, form: str, begin: str) -> None:
+    said = etl(f"describe flow/6f0c -o {form}")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith(begin)
+    for name in ("load", "clean", "store", "inside"):
+        assert name in said.out
+    assert "beside" not in said.out
+
+
+def test_a_picture_needs_the_extra(etl: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("podtask.ui")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    said = etl("describe flow/6f0c -o svg")
+    assert (said.status, "pip install 'podtask[ui]'" in said.err) == (1, True)

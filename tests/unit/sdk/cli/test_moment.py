@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from podtask.inspection.task_run import moment
+from podtask.inspection.seen import moment
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from podtask.core.storage.layout import AttemptKeys, Bucket
 from podtask.inspection.cluster import Cluster
 from podtask.kube.bucket_access import BucketAccess
 from podtask.kube.client import connect
-from podtask.ui.access.viewer import Viewer
+from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.server import Page
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def opened(folder: Path) -> Iterator[World]:
         def access(namespace: str) -> BucketAccess:
             return BucketAccess(namespace, lambda _: api.config_map(namespace, CLIENT_CONFIG_MAP), bucket, None)
 
-        page = Page(Viewer(Cluster(api, api.namespace), access, api.context), 0, links.append)
+        page = Page(ClusterViewer(Cluster(api, api.namespace), access, api.context), 0, links.append)
         with page.serving():
             yield World(cluster, page, open_store(bucket), links)
         api.close()

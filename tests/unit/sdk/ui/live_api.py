@@ -37,6 +37,9 @@ class LiveCluster(Cluster):
         self.closing = False
         self.allowed = {(verb, kind) for verb in ("patch", "create", "delete") for kind in (PLURAL, FLOW_RUN_PLURAL)}
         self.watches: list[str] = []
+        self.people: dict[str, set[str]] = {}
+        """Token -> namespaces that it may see; empty: nobody is asked for a token."""
+        self.headers: list[dict[str, str]] = []
 
     def put(self, *objects: Object) -> None:
         """TaskRuns and FlowRuns, made or changed."""
@@ -86,6 +89,8 @@ class LiveHandler(Handler):
         return held
 
     def _answer(self, path: str, body: Object | None) -> None:
+        self.cluster.headers.append({name.lower(): value for name, value in self.headers.items()})
+        self._known(path)
         if path in self.cluster.other:
             super()._answer(path, body)
         elif path == REVIEW:
@@ -96,6 +101,17 @@ class LiveHandler(Handler):
             self._flow_runs(found[1], found[2], body)
         else:
             super()._answer(path, body)
+
+    def _known(self, path: str) -> None:
+        """Whether whoever asks is somebody, and may see this namespace."""
+        if not self.cluster.people:
+            return
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in self.cluster.people:
+            raise Refuse(401, "Unauthorized", "Unauthorized")
+        namespace = re.search(r"/namespaces/([^/]+)", path)
+        if namespace is not None and namespace[1] not in self.cluster.people[token]:
+            raise Refuse(403, "Forbidden", f'cannot get in the namespace "{namespace[1]}"')
 
     def _flow_runs(self, namespace: str, name: str | None, body: Object | None) -> None:
         kept = self.cluster.flow_runs

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.sdk.cli.conftest import Terminal, podtask  # noqa: F401 - a fixture
 
 from podtask import flow, task
-from podtask.backends.in_process import flow_records
+from podtask.backends.in_process import flow_records, task_records
 from podtask.backends.in_process.flow_records import FOLDER, read_all
 from podtask.backends.local import LocalBackend
 
@@ -81,7 +81,7 @@ def test_the_oldest_go_when_there_are_too_many(home: Path, monkeypatch: pytest.M
 
 
 def test_many_task_runs_are_cut(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow_records, "RUNS_KEPT", 1)
+    monkeypatch.setattr(task_records, "RUNS_KEPT", 1)
     etl(1)
     one = recorded(home)["etl"]
     assert (len(one["taskRuns"]), one["status"]["tasks"]) == (1, "2/2")
@@ -125,6 +125,9 @@ def test_the_command_shows_them(home: Path, podtask: Terminal) -> None:  # noqa:
     assert "Failed first:  broken-" in said.out
     assert "no luck with 2" in said.out
     assert "Longest chain:" in said.out
+    drawn = podtask(f"describe flow/{name} --local -o svg")
+    assert drawn.out.startswith("<svg xmlns=")
+    assert "Attempt 1 (First): Failed (Exception)" in drawn.out
     assert podtask.cluster.asked == []
 
 

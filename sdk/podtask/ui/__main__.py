@@ -1,0 +1,101 @@
+"""`python -m podtask.ui`: the page in a pod of the cluster (`ui.enabled` in the chart), for whoever has a token.
+
+Settings come by the environment, as the chart writes them. Every request is asked with the token of the viewer: this
+pod has no service account token and no credentials for the bucket, so logs of attempts are those of their pods.
+Next on the road: `server`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from podtask.errors import PodtaskError, SettingsError
+from podtask.inspection.cluster import Cluster
+from podtask.kube.bearer import as_bearer, server_around
+from podtask.kube.bucket_access import BucketAccess
+from podtask.ui.access.cluster_viewer import ClusterViewer
+from podtask.ui.access.doors import TokenDoor
+from podtask.ui.access.no_bucket import ClosedBucket
+from podtask.ui.access.sessions import Sessions
+from podtask.ui.routes.desk import Desk
+from podtask.ui.server import Serving
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of the page in the cluster."""
+
+    namespace: str
+    """Where the page begins."""
+    server: str
+    """The API server."""
+    ca: Path | None = None
+    port: int = 8765
+    listen: str = ""
+    """Address; empty: all."""
+    hosts: tuple[str, ...] = ()
+    actions: bool = False
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Settings:
+        """Raises `PodtaskError` that names the variable."""
+        actions = environment.get("PODTASK_UI_ACTIONS", "off")
+        if actions not in ("on", "off"):
+            raise SettingsError(f"PODTASK_UI_ACTIONS must be on or off, not '{actions}'")
+        port = environment.get("PODTASK_UI_PORT", "8765")
+        if not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise SettingsError(f"PODTASK_UI_PORT must be a port, not '{port}'")
+        ca = environment.get("PODTASK_UI_CA")
+        return cls(
+            namespace=environment.get("PODTASK_UI_NAMESPACE", "default"),
+            server=environment.get("PODTASK_UI_SERVER") or server_around(),
+            ca=Path(ca) if ca else None,
+            port=int(port),
+            listen=environment.get("PODTASK_UI_LISTEN", ""),
+            hosts=tuple(host for host in environment.get("PODTASK_UI_HOSTS", "").split(",") if host),
+            actions=actions == "on",
+        )
+
+
+def cluster_page(settings: Settings) -> Serving:
+    """The server, bound."""
+
+    def viewer(token: str) -> ClusterViewer:
+        api = as_bearer(token, settings.server, settings.ca, settings.namespace)
+        return ClusterViewer(Cluster(api, settings.namespace), closed, actions=settings.actions)
+
+    def closed(namespace: str) -> BucketAccess:
+        return ClosedBucket(namespace)
+
+    listening = everywhere(settings.port, settings.listen)
+    port = int(listening.getsockname()[1])
+    desk = Desk(TokenDoor(Sessions(), viewer), settings.namespace, hosts=settings.hosts, port=port)
+    return Serving(desk, listening, lambda: None)
+
+
+def everywhere(port: int, address: str) -> socket.socket:
+    """A listening socket of this pod, for IPv6 as well where there is that."""
+    if address or not socket.has_dualstack_ipv6():
+        return socket.create_server((address, port))
+    return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+
+
+def main() -> int:
+    """Serve until a signal; what is wrong is a sentence."""
+    try:
+        page = cluster_page(Settings.of(os.environ))
+    except PodtaskError as error:
+        sys.stderr.write(f"podtask ui: {error}\n")
+        return 2
+    sys.stderr.write(f"podtask ui: serving on port {page.port}\n")
+    page.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Where a reflector has its objects from: a list in pages, and then what changes.
+
+Implemented by `source` (the API server) and `folder` (records of this machine). Asked by: `reflector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from podtask.kube.client import Object
+
+
+class Feed(Protocol):
+    """Objects of one kind. Raises as `podtask.kube.client.Api` does."""
+
+    @property
+    def resource(self) -> str:
+        """What they are, in the plural."""
+        ...
+
+    def pages(self) -> Iterator[tuple[list[Object], str]]:
+        """Pages of the list, each with the version to watch from."""
+        ...
+
+    def changes(self, version: str, seconds: int) -> Iterator[tuple[str, Object, str]]:
+        """Kind of the change, the object, and the version after it, for at most `seconds`."""
+        ...
