@@ -24,7 +24,7 @@ test: check test-local test-cluster ## all tests, the ones on the real cluster i
 test-local: $(VENV)/ready ## tests that need no cluster
 	@command -v helm >/dev/null || dev/tools helm  # the chart is rendered
 	@dev/browser >/dev/null  # the page is looked at
-	pytest -m "not cluster and not long"
+	pytest -m "not cluster and not long" -n auto --dist loadfile
 
 test-sdk: $(VENV)/ready ## of these the tests of SDK, command and runner: they run on Python 3.10, too (make test-sdk PYTHON=python3.10)
 	pytest -m "not cluster and not long" tests/unit/sdk tests/unit/runner tests/conformance
