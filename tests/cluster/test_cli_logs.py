@@ -108,6 +108,7 @@ def test_a_log_that_the_kubelet_has_rotated_comes_whole(shell: Shell, world: Wor
     assert shell.run("podtask logs loud | sha256sum").split() == [digest, "-"]
 
 
+@pytest.mark.long
 def test_a_log_of_200_mb_comes_whole_through_little_memory(shell: Shell, world: World, store: Store) -> None:
     world.apply(task_run("large", "def main(): return 1"))
     uid = world.finished("large")["metadata"]["uid"]
