@@ -21,6 +21,7 @@ class FakeApi:
         self.runs: dict[str, Object] = {}
         self.flow_runs: dict[str, Object] = {}
         self.pods: dict[str, Object] = {}
+        self.secrets: dict[str, Object] = {}
         self.calls: list[str] = []
         self.asked: list[str] = []
         """Names of TaskRuns that were read."""
@@ -59,6 +60,13 @@ class FakeApi:
         self.runs[name]["metadata"]["resourceVersion"] = self._next()
         return copy.deepcopy(self.runs[name])
 
+    def touch_pod(self, name: str, status: Object | None = None, **metadata: Any) -> Object:
+        """Its kubelet, or somebody else, changes a pod."""
+        pod = self.pods[name]
+        pod["status"] = status or pod["status"]
+        pod["metadata"].update(metadata, resourceVersion=self._next())
+        return copy.deepcopy(pod)
+
     async def namespace_uid(self, namespace: str) -> str | None:
         return self.namespaces.get(namespace)
 
@@ -76,8 +84,14 @@ class FakeApi:
         run["metadata"]["resourceVersion"] = self._next()
         return self._answer("status", run)
 
+    async def delete_run(self, _: str, name: str, uid: str) -> None:
+        if name in self.runs and self.runs[name]["metadata"]["uid"] == uid:
+            self._answer("delete run", self.runs[name])
+            del self.runs[name]
+
     async def apply_secret(self, _: str, secret: Object) -> None:
         self._answer("secret", secret)
+        self.secrets[secret["metadata"]["name"]] = secret
 
     async def create_pod(self, namespace: str, pod: Object) -> Object:
         name = pod["metadata"]["name"]
@@ -131,6 +145,8 @@ class FakeApi:
         return answer
 
     async def delete_pod(self, _: str, name: str, uid: str, *, force: bool = False) -> None:
+        if "delete" in self.refused:
+            raise self.refused["delete"]
         self.calls.append(f"delete {name}{' by force' if force else ''}")
         if name in self.pods and self.pods[name]["metadata"]["uid"] == uid:
             del self.pods[name]

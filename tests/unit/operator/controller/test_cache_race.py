@@ -156,3 +156,17 @@ async def test_a_leader_that_is_suspended_before_its_first_attempt_waits_like_th
     world.mirror.put_run(world.api.touch("leader", suspend=False))
     await world.look("leader")
     assert list(world.api.pods) == ["hello-1"]
+
+
+@reconciling
+async def test_a_leader_whose_record_had_no_answer_leads_on(world: World) -> None:
+    world.add("a", CACHED)
+    world.add("b", CACHED)
+    world.api.lost.add("status")
+    for name in ("a", "a"):  # the second record meets the first one: 409
+        with pytest.raises(Later):
+            await world.look(name)
+        await world.look("b")
+    await world.look("a")
+    assert list(world.api.pods) == ["a-1"]
+    assert "attempts" not in world.status("b")

@@ -149,10 +149,8 @@ async def test_a_pod_that_a_late_post_created_and_somebody_deleted_is_not_create
 async def test_a_datagram_is_followed_once_although_the_store_is_away(world: World) -> None:
     world.add("hello")
     await world.look("hello")
-    pod = world.api.pods["hello-1"]
-    pod["status"] = {"phase": "Running", "containerStatuses": [{"name": "task", "state": {"running": {}}}]}
-    pod["metadata"]["resourceVersion"] = "999"
-    world.mirror.put_pod(pod)
+    status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": {"running": {}}}]}
+    world.mirror.put_pod(world.api.touch_pod("hello-1", status))
 
     async def away(*_: Any) -> None:
         raise StoreUnavailable("no answer")

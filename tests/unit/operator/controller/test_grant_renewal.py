@@ -56,9 +56,8 @@ async def test_grants_that_another_process_signed_with_credentials_that_expire_a
 async def running(world: World, name: str) -> None:
     """The container of the run's first pod runs; the watch says so."""
     container = {"name": "task", "state": {"running": {"startedAt": "2026-01-02T04:00:00Z"}}}
-    world.api.pods[f"{name}-1"]["status"] = {"phase": "Running", "containerStatuses": [container]}
-    world.api.pods[f"{name}-1"]["metadata"]["resourceVersion"] = world.api._next()
-    world.mirror.put_pod(world.api.pods[f"{name}-1"])
+    status = {"phase": "Running", "containerStatuses": [container]}
+    world.mirror.put_pod(world.api.touch_pod(f"{name}-1", status))
     await world.look(name)
 
 

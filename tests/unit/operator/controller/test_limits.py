@@ -31,11 +31,9 @@ def limited(world: World, told: dict[str, Any] | None = None) -> World:
 
 def end(world: World, name: str, state: Object | None = None) -> None:
     """The container of the run's pod ends; the watch says so."""
-    pod = world.api.pods[name]
     ended = {"terminated": state or {"exitCode": 1, "startedAt": "2026-01-02T03:59:00Z"}}
-    pod["status"] = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": ended}]}
-    pod["metadata"]["resourceVersion"] = world.api._next()
-    world.mirror.put_pod(pod)
+    status = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": ended}]}
+    world.mirror.put_pod(world.api.touch_pod(name, status))
 
 
 async def settle(world: World, names: list[str]) -> None:
@@ -276,9 +274,8 @@ async def test_a_pod_on_a_lost_node_is_removed_by_force_after_the_time_the_admin
     await world.look("hello")
     pod = world.api.pods["hello-1"]
     pod["spec"]["nodeName"] = "node-a"
-    pod["status"] = {"phase": "Running", "containerStatuses": [{"name": "task", "state": {"running": {}}}]}
-    pod["metadata"].update(deletionTimestamp=NOW.isoformat(), resourceVersion=world.api._next())
-    world.mirror.put_pod(pod)
+    status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": {"running": {}}}]}
+    world.mirror.put_pod(world.api.touch_pod("hello-1", status, deletionTimestamp=NOW.isoformat()))
     world.now = NOW + timedelta(seconds=59)
     await world.look("hello")
     assert "delete hello-1 by force" not in world.api.calls

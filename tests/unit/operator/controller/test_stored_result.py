@@ -18,24 +18,17 @@ LEAVES = timedelta(seconds=10 + 5)
 """The default grace, and what a process may take to leave."""
 
 
-def runs(world: World, name: str = "hello") -> dict[str, Any]:
+def runs(world: World) -> None:
     """The watch shows that the run's pod runs."""
-    pod: dict[str, Any] = world.api.pods[f"{name}-1"]
-    pod["status"] = {
-        "phase": "Running",
-        "containerStatuses": [{"name": "task", "state": {"running": {"startedAt": "2026-01-02T03:59:59Z"}}}],
-    }
-    pod["metadata"]["resourceVersion"] = world.api._next()
-    world.mirror.put_pod(pod)
-    return pod
+    state = {"running": {"startedAt": "2026-01-02T03:59:59Z"}}
+    status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": state}]}
+    world.mirror.put_pod(world.api.touch_pod("hello-1", status))
 
 
 def ends(world: World) -> None:
-    pod = world.api.pods["hello-1"]
     done = {"terminated": {"exitCode": 0, "startedAt": "2026-01-02T03:59:59Z"}}
-    pod["status"] = {"phase": "Succeeded", "containerStatuses": [{"name": "task", "state": done}]}
-    pod["metadata"]["resourceVersion"] = world.api._next()
-    world.mirror.put_pod(pod)
+    status = {"phase": "Succeeded", "containerStatuses": [{"name": "task", "state": done}]}
+    world.mirror.put_pod(world.api.touch_pod("hello-1", status))
 
 
 def stores(world: World, verdict: Verdict = Verdict.COMPLETED) -> None:

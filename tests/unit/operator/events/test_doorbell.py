@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,7 +31,12 @@ class Bell:
             attempts = [{"number": 1, "cause": "First", "recordedAt": "2026-01-02T03:04:05Z"}]
             status = {"state": "Running", "attempts": attempts, "attemptsTotal": 1}
             self.mirror.put_run(run_object(name=name, metadata={"uid": f"uid-{number}"}, status=status))
-        self.bell = Doorbell(self.mirror, self.woken.append, lambda: self.now)
+        self.bell = Doorbell(self.mirror, self.wake, lambda: self.now)
+        self.hear: Callable[[], object] = lambda: None
+
+    def wake(self, key: Key) -> None:
+        self.woken.append(key)
+        self.hear()
 
     @property
     def rang(self) -> int | None:
@@ -101,7 +107,7 @@ def test_all_together_cause_no_more_than_the_bound_in_one_second() -> None:
 def test_what_the_runner_sends_is_what_the_operator_hears(host: str) -> None:
     async def body() -> None:
         bell, stop, heard = Bell(), asyncio.Event(), asyncio.Event()
-        bell.bell._add = lambda key: (bell.woken.append(key), heard.set())
+        bell.hear = heard.set
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((host, 0))
             port = probe.getsockname()[1]
