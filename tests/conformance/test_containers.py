@@ -16,18 +16,11 @@ from podtask import TaskFuture, UpstreamNotReady, flow, task
 from podtask.states import Cancelled, Completed, Failed, State, StateType
 
 
-def holders() -> dict[str, Callable[[Any], Any]]:
-    """Ways to hold something; their classes travel by value."""
+def travelling() -> dict[str, Callable[[Any], Any]]:
+    """Ways to hold something that need nothing but the standard library; their classes travel by value."""
 
     @dataclass
     class Record:
-        inside: Any
-
-    @attrs.define
-    class Attrs:
-        inside: Any
-
-    class Model(pydantic.BaseModel):
         inside: Any
 
     Pair = namedtuple("Pair", "inside other")  # noqa: PYI024 - the plain kind is the subject
@@ -40,24 +33,50 @@ def holders() -> dict[str, Callable[[Any], Any]]:
         "ordered dict": lambda item: OrderedDict(inside=item),
         "default dict": lambda item: defaultdict(list, inside=item),
         "dataclass": Record,
-        "attrs": Attrs,
-        "model": lambda item: Model(inside=item),
         "namedtuple": lambda item: Pair(item, 1),
         "a record in a list in a dict": lambda item: {"inside": [Record(item)]},
     }
 
 
-def inside(value: Any) -> Any:
-    """What a holder holds."""
-    while not isinstance(value, (int, str, BaseException, State, TaskFuture)):
-        first = value[0] if isinstance(value, (list, tuple, deque)) else None
-        value = first if first is not None else value["inside"] if isinstance(value, dict) else value.inside
-    return value
+def holders() -> dict[str, Callable[[Any], Any]]:
+    """The same, and those that are looked into in the driver only: a runner image has neither library."""
+
+    @attrs.define
+    class Attrs:
+        inside: Any
+
+    class Model(pydantic.BaseModel):
+        inside: Any
+
+    return {**travelling(), "attrs": Attrs, "model": lambda item: Model(inside=item)}
 
 
-@task
-def fails():
-    raise ValueError("broken")
+def looking() -> Callable[[Any], Any]:
+    """A function that gives what a holder holds."""
+
+    def inside(value):
+        while not isinstance(value, (int, str, BaseException)):
+            if isinstance(value, dict):
+                value = value["inside"]
+            elif hasattr(value, "inside"):
+                value = value.inside
+            elif hasattr(value, "__getitem__"):
+                value = value[0]
+            else:
+                return value
+        return value
+
+    return inside
+
+
+def failing() -> TaskFuture[None]:
+    """A future of a task that fails."""
+
+    @task
+    def bad():
+        raise ValueError("broken")
+
+    return bad()
 
 
 @pytest.mark.usefixtures("backend")
@@ -67,7 +86,7 @@ class TestWaitFor:
 
         @flow
         def flowing():
-            bad = task(fails.fn, name="bad")()
+            bad = failing()
             ways = {**holders(), "generator": lambda item: (each for each in (item,)), "set": lambda item: {item}}
             runs = {name: after(wait_for=hold(bad)) for name, hold in ways.items()}
             runs["nothing around it"] = after(wait_for=bad)
@@ -122,7 +141,7 @@ class TestWaitFor:
 
         @flow
         def flowing():
-            bad = task(fails.fn, name="bad")()
+            bad = failing()
             return [future.wait().name for future in after.map([1, 2], wait_for=(each for each in [bad]))]
 
         assert flowing() == ["NotReady", "NotReady"]
@@ -153,27 +172,26 @@ class TestWaitFor:
 @pytest.mark.usefixtures("backend")
 class TestArguments:
     def test_a_task_gets_results_wherever_their_futures_and_states_stand(self) -> None:
-        look = task(inside, name="look")
+        look = task(looking(), name="look")
 
         @flow
         def flowing():
             one = task(lambda: 1, name="one")()
             items = {"future": one, "state": one.wait(), "made by hand": Completed(1)}
-            found = {(kind, name): look(hold(item)) for kind, item in items.items() for name, hold in holders().items()}
-            return {key: future.result() for key, future in found.items()}
+            return [look(hold(item)) for item in items.values() for hold in travelling().values()]
 
-        assert set(flowing().values()) == {1}
+        assert set(flowing()) == {1}
 
     def test_a_subflow_gets_values_and_exceptions_wherever_their_futures_stand(self) -> None:
         @flow(validate_parameters=False)
-        def looking(x):
-            return repr(inside(x))
+        def look(x):
+            return repr(looking()(x))
 
         @flow
         def flowing():
-            good, bad = task(lambda: 1, name="good")(), task(fails.fn, name="bad")()
+            good, bad = task(lambda: 1, name="good")(), failing()
             ways = {**holders(), "generator": lambda item: (each for each in (item,))}
-            return {(looking(hold(good)), looking(hold(bad))) for hold in ways.values()}
+            return {(look(hold(good)), look(hold(bad))) for hold in ways.values()}
 
         assert flowing() == {("1", "ValueError('broken')")}
 
@@ -201,13 +219,14 @@ class TestReturned:
             future = one()
             return {name: hold(future) for name, hold in holders().items()}
 
+        inside = looking()
         assert {name: inside(value) for name, value in flowing().items()} == dict.fromkeys(holders(), 1)
 
     @pytest.mark.parametrize("how", holders())
     def test_a_failed_future_is_raised_wherever_it_stands(self, how: str) -> None:
         @flow
         def flowing():
-            return holders()[how](task(fails.fn, name="bad")())
+            return holders()[how](failing())
 
         with pytest.raises(ValueError, match="broken"):
             flowing()
