@@ -21,7 +21,7 @@ from podtask.core.storage.base import StoreError
 from podtask.errors import PodtaskError
 from podtask.kube.errors import ClusterRefused
 from podtask.ui.access.guard import Guard
-from podtask.ui.routes import actions, login, logs, pages, streams
+from podtask.ui.routes import actions, login, logs, pages, selection, streams
 from podtask.ui.routes.desk import Desk
 from podtask.ui.routes.rendering import page
 
@@ -38,6 +38,8 @@ def application(desk: Desk, announce: Callable[[], object]) -> ASGIApp:
         Route("/logout", login.leave, methods=["POST"]),
         Route(flow, pages.flow_runs),
         Route(flow + "/{name}", pages.flow_run),
+        Route(flow + "/{name}/retry", selection.ask),
+        Route(flow + "/{name}/retry", selection.act, methods=["POST"]),
         Route(flow + "/{name}/{action}", actions.ask_flow_run),
         Route(flow + "/{name}/{action}", actions.act_flow_run, methods=["POST"]),
         Route(task, pages.task_runs),

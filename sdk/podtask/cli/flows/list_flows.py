@@ -12,11 +12,13 @@ from podtask.cli.common import output
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.options import DURATION, with_session
 from podtask.cli.common.session import Session, note
-from podtask.cli.flows import local
+from podtask.cli.flows import labels, local
 from podtask.cli.flows.flow_run import KIND_PREFIX, SeenFlow, clean
 from podtask.cli.flows.select import api, newest_first
 from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, FLOW_RUN_PLURAL, FlowState
 from podtask.inspection.durations import age
+from podtask.kube.client import Object
+from podtask.kube.errors import ClusterRefused
 
 COLUMNS = ("NAME", "FLOW", "STATE", "TASKS", "DURATION", "AGE")
 WIDE = ("TITLE", "HOST", "TAGS", "PARENT", "MESSAGE")
@@ -59,6 +61,7 @@ class Wanted:
 @click.option("-o", "--output", "form", type=click.Choice(["wide", "json", "yaml", "name"]), help="Form of the output.")
 @click.option("--no-headers", is_flag=True, help="Without the line of column names.")
 @click.option("-w", "--watch", is_flag=True, help="Afterwards a line for each change, until Ctrl-C.")
+@click.option("--unrecorded", is_flag=True, help="Also those that only labels of TaskRuns tell of: of older drivers.")
 @click.option("--local", "here", is_flag=True, help="Those of this machine's backends local and process.")
 @with_session
 def list_flows(
@@ -75,16 +78,21 @@ def list_flows(
     form: str | None,
     no_headers: bool,
     watch: bool,
+    unrecorded: bool,
     here: bool,
 ) -> None:
     """List flow runs, newest first."""
     if watch and (here or form in ("json", "yaml", "name")):
         raise CommandFailed("--watch prints lines of a table, of flow runs on the cluster.", Exit.USAGE)
+    if unrecorded and (watch or here or selector):
+        raise CommandFailed("--unrecorded goes without --watch, --local and -l: labels are all there is.", Exit.USAGE)
     if here and (all_namespaces or selector):
         raise CommandFailed("--local is this machine: there are no namespaces and no labels.", Exit.USAGE)
     wanted = Wanted(_states(words), flow, tags, since, older_than, subflows)
     namespace = "" if all_namespaces or here else session.namespace
-    items, version = (local.flow_runs(session), "") if here else api(session).list(namespace, selector)
+    items, version = (local.flow_runs(session), "") if here else _listed(session, namespace, selector, watch=watch)
+    if unrecorded:
+        items = [*items, *labels.flow_runs(session, namespace, items)]
     now = session.now()
     flows = newest_first(one for one in map(SeenFlow, items) if wanted.takes(one, now))
     rows = [row(one, now, wide=form == "wide", namespace=all_namespaces) for one in flows]
@@ -101,6 +109,17 @@ def list_flows(
     if watch:
         shown = {one.uid: cells for one, cells in zip(flows, rows, strict=True)}
         _changes(session, namespace, selector, version, wanted, shown, wide=form == "wide")
+
+
+def _listed(session: Session, namespace: str, selector: str, *, watch: bool) -> tuple[list[Object], str]:
+    """FlowRuns. A cluster that does not know them has those of labels."""
+    try:
+        return api(session).list(namespace, selector)
+    except ClusterRefused as no:
+        if no.status != 404 or selector or watch:
+            raise
+    note("podtask: the cluster does not know FlowRuns (podtask doctor); these are of labels of TaskRuns.")
+    return labels.flow_runs(session, namespace, ()), ""
 
 
 def row(flow: SeenFlow, now: datetime, *, wide: bool = False, namespace: bool = False) -> tuple[str, ...]:

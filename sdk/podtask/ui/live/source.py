@@ -74,7 +74,8 @@ class Source:
 
     @property
     def _path(self) -> str:
-        return f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{self.resource}"
+        place = f"namespaces/{self.namespace}/" if self.namespace else ""
+        return f"/apis/{GROUP}/{VERSION}/{place}{self.resource}"
 
     @property
     def _accept(self) -> str:

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
-from podtask.inspection.repeats import manifests, with_upstreams
 from podtask.inspection.task_run import Seen
 from podtask.kube.errors import ClusterRefused
 from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.environment import path
-from podtask.ui.routes.desk import flow_run_of, namespace_of, on_cluster, task_run_of
+from podtask.ui.routes.desk import allowed, flow_run_of, namespace_of, on_cluster, task_run_of
 from podtask.ui.routes.pages import read
 from podtask.ui.routes.rendering import page
+from podtask.ui.routes.repeating import repeated
 
 T = TypeVar("T")
-NAMES_TRIED = 20
 
 
 @dataclass(frozen=True)
@@ -54,32 +53,7 @@ def _delete(viewer: ClusterViewer, run: Seen) -> str:
 
 
 def _retry(viewer: ClusterViewer, run: Seen) -> str:
-    """A name that is taken meanwhile is not: the next one is tried, for all of them anew."""
-    runs = with_upstreams([run], lambda name: viewer.task_run(run.namespace, name))
-    taken: set[str] = set()
-    done: dict[str, str] = {}
-    for one in runs:
-        for _ in range(NAMES_TRIED):
-            renamed = [each for each in runs if each.name not in done]
-            manifest = _renamed(manifests(renamed, taken)[0], done)
-            try:
-                done[one.name] = viewer.cluster.create(manifest, run.namespace)["metadata"]["name"]
-                break
-            except ClusterRefused as no:
-                if no.reason != "AlreadyExists":
-                    raise
-                taken.add(manifest["metadata"]["name"])
-        else:
-            raise HTTPException(409, f"The names after '{one.name}' are all taken. Delete some of its repeats.")
-    return path(run.namespace, "task-runs", done[run.name])
-
-
-def _renamed(manifest: dict[str, Any], done: dict[str, str]) -> dict[str, Any]:
-    """With the repeats of upstreams that were made before in the places of those."""
-    spec = manifest["spec"]
-    for needed in [*spec.get("upstream", ()), *spec.get("waitFor", ())]:
-        needed["taskRun"] = done.get(needed["taskRun"], needed["taskRun"])
-    return manifest
+    return path(run.namespace, "task-runs", repeated(viewer, [run])[run.name])
 
 
 ACTIONS = {
@@ -138,7 +112,7 @@ def act(request: Request) -> Response:
     """Yes."""
     action, viewer = _known(ACTIONS, request), on_cluster(request)
     run = read(viewer, namespace_of(request), task_run_of(request))
-    _allowed(viewer, run.namespace, action.verb, PLURAL)
+    allowed(viewer, run.namespace, action.verb, PLURAL)
     return RedirectResponse(action.act(viewer, run), 303)
 
 
@@ -169,22 +143,12 @@ def act_flow_run(request: Request) -> Response:
     """Yes."""
     verb, _, _ = _known(FLOW_RUN_ACTIONS, request)
     viewer, namespace, name = on_cluster(request), namespace_of(request), flow_run_of(request)
-    _allowed(viewer, namespace, verb, FLOW_RUN_PLURAL)
+    allowed(viewer, namespace, verb, FLOW_RUN_PLURAL)
     if verb == "patch":
         viewer.cancel_flow_run(namespace, name)
         return RedirectResponse(path(namespace, "flow-runs", name), 303)
     _gone_already(lambda: viewer.delete_flow_run(namespace, name))
     return RedirectResponse(path(namespace, "flow-runs"), 303)
-
-
-def _allowed(viewer: ClusterViewer, namespace: str, verb: str, resource: str) -> None:
-    if not viewer.actions:
-        raise HTTPException(403, "This page is for reading only (ui.actions of the chart). The command can do it.")
-    if not viewer.rights.now(namespace, verb, resource):
-        text = (
-            f"You may not {verb} {resource} in namespace '{namespace}'. An administrator can allow it by a RoleBinding."
-        )
-        raise HTTPException(403, text)
 
 
 def _gone_already(delete: Callable[[], object]) -> None:

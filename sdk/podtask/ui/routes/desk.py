@@ -71,6 +71,17 @@ def on_cluster(request: Request) -> ClusterViewer:
     return viewer
 
 
+def allowed(viewer: ClusterViewer, namespace: str, verb: str, resource: str) -> None:
+    """Raises 403 unless the viewer may do it, here and now."""
+    if not viewer.actions:
+        raise HTTPException(403, "This page is for reading only (ui.actions of the chart). The command can do it.")
+    if not viewer.rights.now(namespace, verb, resource):
+        text = (
+            f"You may not {verb} {resource} in namespace '{namespace}'. An administrator can allow it by a RoleBinding."
+        )
+        raise HTTPException(403, text)
+
+
 def session_of(request: Request) -> WebSession:
     """The session of a request that the guard let through."""
     found: WebSession = request.state.session
@@ -102,6 +113,11 @@ def attempt_of(request: Request, newest: int) -> int:
 def is_namespace(text: str) -> bool:
     """True for a name that a namespace may have."""
     return _NAMESPACE.fullmatch(text) is not None
+
+
+def is_object(text: str) -> bool:
+    """True for a name that an object may have."""
+    return _OBJECT.fullmatch(text) is not None
 
 
 def _checked(form: re.Pattern[str], text: str, kind: str) -> str:

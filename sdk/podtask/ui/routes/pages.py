@@ -22,6 +22,7 @@ from podtask.ui.live.stream import version_of
 from podtask.ui.routes.desk import flow_run_of, is_namespace, namespace_of, on_cluster, task_run_of, viewer_of
 from podtask.ui.routes.logs import log_of
 from podtask.ui.routes.rendering import page
+from podtask.ui.routes.selection import offered
 from podtask.ui.view import listing
 from podtask.ui.view.flow_run_facts import flow_run_facts
 from podtask.ui.view.flow_runs import FlowRunRow, flow_run_brief, row, rows, unrecorded
@@ -106,6 +107,7 @@ def flow_run(request: Request) -> Response:
         disruptions=sum(one.disruptions for one in briefs),
         retries=sum(one.retries for one in briefs),
         actions=_flow_run_actions(viewer, namespace, head),
+        repeats=offered(viewer, namespace, chosen),
         where=viewer.where(namespace),
         live=path(namespace, "live", "flow-runs", name) + ("?subflows=yes" if children else ""),
         version=version,

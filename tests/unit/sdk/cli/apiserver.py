@@ -169,7 +169,10 @@ class Handler(BaseHTTPRequestHandler):
     def _takes(self, obj: Object) -> bool:
         labels = obj["metadata"].get("labels") or {}
         wanted = [part.split("=") for part in re.split(r",(?![^(]*\))", self.query.get("labelSelector") or "") if part]
-        sets = [re.fullmatch(r"(\S+) in \((.*)\)", part[0]) for part in wanted if len(part) == 1]
+        there = [part[0] for part in wanted if len(part) == 1 and " " not in part[0]]
+        sets = [re.fullmatch(r"(\S+) in \((.*)\)", part[0]) for part in wanted if len(part) == 1 and " " in part[0]]
+        if not set(there) <= labels.keys():
+            return False
         wanted = [part for part in wanted if len(part) == 2]
         if not all(found and labels.get(found[1]) in found[2].split(",") for found in sets):
             return False
