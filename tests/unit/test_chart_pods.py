@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from tests.unit.chart_kit import CHART, MINIMAL, Render, example
+
+from podtask.core.api import names
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])
@@ -48,6 +52,34 @@ def test_the_doorbell_is_the_pods_own_address_and_can_be_turned_off() -> None:
     assert environment["PODTASK_DOORBELL_HOST"]["valueFrom"] == {"fieldRef": {"fieldPath": "status.podIP"}}
     silent = Render({**MINIMAL, "operator": {"doorbellPort": 0}}).container()
     assert [port["name"] for port in silent["ports"]] == ["health"]
+
+
+def policy(**values: Any) -> dict[str, Any]:
+    """The operator's NetworkPolicy."""
+    rendered = Render({**MINIMAL, **values, "networkPolicy": {"enabled": True, **values.get("networkPolicy", {})}})
+    (found,) = rendered.all("NetworkPolicy")
+    spec: dict[str, Any] = found["spec"]
+    return spec
+
+
+def test_a_network_policy_lets_datagrams_of_task_pods_in_and_nothing_else() -> None:
+    assert not Render(MINIMAL).all("NetworkPolicy")
+    spec = policy()
+    assert (
+        spec["podSelector"]["matchLabels"].items()
+        <= Render(MINIMAL).all("Deployment")[0]["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert spec["policyTypes"] == ["Ingress"]
+    tasks = {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.LABEL_MANAGED_BY: names.MANAGED_BY}}}
+    assert spec["ingress"] == [{"from": [tasks], "ports": [{"protocol": "UDP", "port": "doorbell"}]}]
+    assert policy(operator={"doorbellPort": 0})["ingress"] == []
+
+
+def test_a_network_policy_lets_those_read_the_metrics_who_are_named() -> None:
+    peers = [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]
+    scrapes = policy(networkPolicy={"metricsFrom": peers})["ingress"][1]
+    assert scrapes == {"from": peers, "ports": [{"protocol": "TCP", "port": "health"}]}
+    assert policy(operator={"doorbellPort": 0}, networkPolicy={"metricsFrom": peers})["ingress"] == [scrapes]
 
 
 def test_the_deployment_does_not_select_the_test_pod() -> None:

@@ -115,7 +115,7 @@ def test_it_begins_with_a_namespace_that_is_served() -> None:
 
 def test_the_network_policy_is_asked_for_and_names_who_may_come_in() -> None:
     assert Render(ON).all("NetworkPolicy") == []
-    (policy,) = example("everything").all("NetworkPolicy")
+    policy = example("everything").one("NetworkPolicy", "tasks-ui")
     (rule,) = policy["spec"]["ingress"]
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]
     closed = Render({**MINIMAL, "ui": {"enabled": True, "networkPolicy": {"enabled": True}}}).all("NetworkPolicy")[0]
