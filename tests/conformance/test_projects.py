@@ -17,12 +17,24 @@ WAYS = {
     "module": ["-m", "acme.flows"],
     "pytest": ["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "checks"],
     "command": ["-m", "podtask.cli", "run", "src/acme/flows.py:report", "--param", "region=us"],
+    "notebook": ["notebook.py"],
 }
+NOTEBOOK = """
+import nbformat
+from nbclient import NotebookClient
+
+CELLS = ["from acme.flows import report", "import json; print('REPORT ' + json.dumps(report()))"]
+notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+print("".join(part["text"] for part in notebook.cells[-1].outputs if part.get("name") == "stdout"))
+"""
+"""A kernel is a process of its own, started in the project's folder."""
 
 
 def report(folder: Path, command: list[str]) -> str:
     """What the driver prints."""
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PODTASK_PROGRESS": "off"}
+    beside = {"PYTHONPATH": str(folder / "src"), "PODTASK_PROGRESS": "off", "IPYTHONDIR": str(folder / ".ipython")}
+    environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", **beside}
     done = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -34,6 +46,7 @@ def report(folder: Path, command: list[str]) -> str:
 def test_a_project_of_many_modules_is_itself(backend: str, tmp_path: Path, way: str) -> None:
     del backend
     folder = project.write(tmp_path / "project")
+    (folder / "notebook.py").write_text(NOTEBOOK)
     said = report(folder, WAYS[way])
     if way == "command":
         answer = json.loads(said[said.index("{") :])
