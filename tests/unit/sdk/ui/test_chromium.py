@@ -180,6 +180,7 @@ def test_hostile_texts_are_texts(world: World, chromium: Start) -> None:
 
 def test_without_javascript_everything_can_be_read_and_done(world: World, chromium: Start) -> None:
     from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
 
     worlds.day(world.cluster)
     driver = chromium(javascript=False)
@@ -191,7 +192,7 @@ def test_without_javascript_everything_can_be_read_and_done(world: World, chromi
     assert "no numbers in row" in driver.find_element(By.TAG_NAME, "main").text
     driver.find_element(By.LINK_TEXT, "Retry").click()
     driver.find_element(By.CSS_SELECTOR, "main form button").click()
-    assert driver.current_url.endswith("/task-runs/load-r2")
+    WebDriverWait(driver, 30, 0.05).until(lambda one: one.current_url.endswith("/task-runs/load-r2"))
     assert ("team", "load-r2") in world.cluster.runs
 
 
