@@ -37,7 +37,7 @@ class CodeHash:
     """Of one function, or of whatever stands for one. Thread-safe: at worst two threads walk."""
 
     def __init__(self, fn: Callable[..., Any]) -> None:
-        self._fn = fn
+        self.fn = fn
         self._kept: tuple[_Witness, str | Unhashable] | None = None
         self.walks = 0
         """As long as it stays, nothing that the code uses has changed."""
@@ -63,7 +63,7 @@ class CodeHash:
         witness = _Witness()
         answer: str | Unhashable
         try:
-            answer = content_hash.walked(_Walk(witness), self._fn)
+            answer = content_hash.walked(_Walk(witness), self.fn)
         except Unhashable as why:
             answer = Unhashable(why.path, why.why)  # without the frames of this walk
         except RecursionError:  # how deep is too deep depends on where the caller stands

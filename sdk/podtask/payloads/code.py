@@ -130,7 +130,7 @@ def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, a
 def _expected(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[str, dict[str, str]]:
     """Fingerprints of what the key is made of and does not travel; made anew only where something of that changed."""
     code = task.memory["code"]
-    state = code.walks, bundle.digest, changed.carried, frozenset(changed.stuck)
+    state = code, code.walks, bundle.digest, changed.carried, frozenset(changed.stuck)
     kept = task.memory.get("expected")
     if kept is None or kept[0] != state:
         task.memory["expected"] = kept = state, expected(code.names(), bundle.collected.sources, changed)

@@ -44,7 +44,10 @@ def code_hash(task: DescribedTask, name: str = "") -> str:
     from podtask_runner.hashing.remembered import CodeHash
 
     memory: dict[str, Any] = getattr(task, "memory", {})
-    return memory.setdefault("code", CodeHash(task.fn)).value(name)  # type: ignore[no-any-return]
+    kept: CodeHash | None = memory.get("code")
+    if kept is None or kept.fn is not task.fn:  # copies of a task share the memory, and `fn` can be replaced
+        memory["code"] = kept = CodeHash(task.fn)
+    return kept.value(name)
 
 
 def components_or_why(

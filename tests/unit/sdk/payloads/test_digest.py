@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.unit.sdk.harness import Stage, make_run
 
-from podtask import TaskFuture, task, task_input_hash
+from podtask import Task, TaskFuture, task, task_input_hash
 from podtask.model.task_run import RunKey, slug
-from podtask.payloads.hashing import call_digest
+from podtask.payloads.hashing import call_digest, code_hash
 
 
 @task
@@ -80,3 +80,21 @@ def test_the_input_hash_is_a_text_or_none() -> None:
     assert key(1) == key(1)
     assert len({key(1), key(1.0), key("1"), key([1]), key({1})}) == 5
     assert key(object.__new__(type("Thing", (), {"__reduce_ex__": lambda *_: 1 / 0}))) is None
+
+
+def test_a_function_that_is_put_into_a_task_counts_for_it_and_not_for_its_copies() -> None:
+    def one(x: int) -> int:
+        return x + 1
+
+    def two(x: int) -> int:
+        return x + 2
+
+    add: Task[..., int] = Task(one)
+    copy = add.with_options(name="copy")
+    first = code_hash(add)
+    assert code_hash(copy) == first
+    copy.fn = two
+    assert code_hash(copy) == code_hash(Task(two)) != first
+    assert code_hash(add) == first
+    copy.fn = one
+    assert code_hash(copy) == first
