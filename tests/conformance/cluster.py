@@ -28,13 +28,13 @@ _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 def is_straight(item: pytest.Item) -> bool:
     """Whether the case belongs to the cluster's quick run."""
-    return on_cluster(item) and getattr(item, "originalname", item.name) in STRAIGHT
+    return on_backend(item, KUBERNETES) and getattr(item, "originalname", item.name) in STRAIGHT
 
 
-def on_cluster(item: pytest.Item) -> bool:
-    """Whether the case is one for the Kubernetes backend."""
+def on_backend(item: pytest.Item, name: str) -> bool:
+    """Whether the case is one for that backend."""
     callspec = getattr(item, "callspec", None)
-    return callspec is not None and callspec.params.get("backend") == KUBERNETES
+    return callspec is not None and callspec.params.get("backend") == name
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from tests.conformance.suite import BACKENDS
 
 from podtask import backends
 
+MANY_OF_ONE_KIND = frozenset({"test_containers", "test_returns", "test_values"})
+"""What travels in which container: at each change all go between threads, and the straight ones to pods."""
 TOGETHER = pytest.StashKey[cluster.Together]()
 
 
@@ -50,9 +52,10 @@ def own_namespace() -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a cluster, every case that is not straight is long."""
+    """On a cluster every case that is not straight is long; so are many cases of one kind, a process for each value."""
     for item in items:
-        if cluster.on_cluster(item) and not cluster.is_straight(item):
+        one_kind = item.path.stem in MANY_OF_ONE_KIND and cluster.on_backend(item, "process")
+        if one_kind or (cluster.on_backend(item, cluster.KUBERNETES) and not cluster.is_straight(item)):
             item.add_marker(pytest.mark.long)
 
 
