@@ -77,7 +77,8 @@ def test_keys_by_value_make_a_secret_and_new_keys_make_a_new_pod() -> None:
 
 
 def test_the_modules_of_the_runner_image_are_those_of_its_locked_requirements() -> None:
-    locked = re.findall(r"^([a-z0-9-]+)==", (TOP / "requirements" / "runner.txt").read_text(), re.MULTILINE)
+    # What only one minor needs (tomli) is not promised.
+    locked = re.findall(r"^([a-z0-9-]+)==[^;\n]*$", (TOP / "requirements" / "runner.txt").read_text(), re.MULTILINE)
     ours = {"podtask", "podtask_operator", "podtask_runner"}  # the wheel's packages, as pyproject.toml has them
     assert set(MODULES) == {name.replace("-", "_") for name in locked} | ours
     assert tuple(yaml.safe_load((CHART / "values.yaml").read_text())["runner"]["modules"]) == MODULES
