@@ -16,8 +16,13 @@ from tests.conformance.suite import BACKENDS
 
 from podtask import backends
 
-MANY_OF_ONE_KIND = frozenset({"test_containers", "test_returns", "test_values"})
-"""What travels in which container: at each change all go between threads, and the straight ones to pods."""
+WITHOUT_PROCESSES = frozenset(
+    {
+        "test_async", "test_calls", "test_containers", "test_flow_methods", "test_flows", "test_methods",
+        "test_prefect_page", "test_returns", "test_task_objects", "test_upstreams", "test_values",
+    }
+)  # fmt: skip
+"""What the driver does by itself: at each change between threads, and the straight cases with pods."""
 TOGETHER = pytest.StashKey[cluster.Together]()
 
 
@@ -52,10 +57,10 @@ def own_namespace() -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On a cluster every case that is not straight is long; so are many cases of one kind, a process for each value."""
+    """On a cluster every case that is not straight is long; so are, by processes, those that are the driver's."""
     for item in items:
-        one_kind = item.path.stem in MANY_OF_ONE_KIND and cluster.on_backend(item, "process")
-        if one_kind or (cluster.on_backend(item, cluster.KUBERNETES) and not cluster.is_straight(item)):
+        of_the_driver = item.path.stem in WITHOUT_PROCESSES and cluster.on_backend(item, "process")
+        if of_the_driver or (cluster.on_backend(item, cluster.KUBERNETES) and not cluster.is_straight(item)):
             item.add_marker(pytest.mark.long)
 
 

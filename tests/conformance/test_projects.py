@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.conformance.suite import REMOTE
 from tests.support import project
 from tests.support.travel import written
 
@@ -162,9 +163,10 @@ SET_BETWEEN_CALLS = {
 }
 
 
+@pytest.mark.parametrize("backend", REMOTE, indirect=True)
 def test_a_key_is_made_of_what_was_packed_though_the_upstream_ends_later(backend: str, tmp_path: Path) -> None:
-    if backend == "local":
-        pytest.skip("tasks in the driver's own process see what the driver sets")
+    """Tasks in the driver's own process see what the driver sets."""
+    del backend
     folder = written(tmp_path / "project", SET_BETWEEN_CALLS)
     assert report(folder, ["run.py", "0.5", "0.9"]).split() == ["0.5", "0.9"]
     assert report(folder, ["run.py", "0.9"]).split() == ["0.9"]
