@@ -7,6 +7,7 @@ Read by `observe`. What this process itself did, and no watch has shown yet, is 
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.flow_run import FlowRuns, Object
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
+
+log = logging.getLogger(__name__)
 
 Version = tuple[str, str]
 """UID and resourceVersion."""
@@ -54,9 +57,12 @@ class Mirror:
             return None
         try:
             run = TaskRun.parse(projected(obj))
-        except Malformed:
+        except Malformed as why:
+            version = version_of(meta)
+            if self.malformed.get(key) != version:  # a list tells of it again and again
+                log.warning("%s is left alone: %s", key, why)
             self._forget(key)
-            self.malformed[key] = version_of(meta)
+            self.malformed[key] = version
             return None
         self.malformed.pop(key, None)
         if held is not None and held.uid != run.uid:

@@ -103,9 +103,7 @@ SWEEP_REFUSED = _counter(
 QUEUE_DEPTH = _gauge("podtask_queue_depth", "TaskRuns that wait for one of the operator's workers.")
 RUNS = _gauge("podtask_taskruns", "TaskRuns that the operator knows, by state.", "state")
 PODS = _gauge("podtask_pods", "Pods of TaskRuns that the operator knows, ended ones included.")
-MALFORMED = _gauge(
-    "podtask_malformed_taskruns", "TaskRuns that cannot be read and are left alone; `/healthz` names some of them."
-)
+MALFORMED = _gauge("podtask_malformed_taskruns", "TaskRuns that cannot be read and are left alone; the log names each.")
 WATCH_AGE = _gauge(
     "podtask_watch_age_seconds",
     "Seconds since the watch that is silent longest was heard of; each is opened anew every two minutes.",

@@ -38,6 +38,14 @@ def claiming(name: str, version: int = 7, **status: Any) -> dict[str, Any]:
     return made(name, version, uid=f"uid-{name}", spec={"cache": {"key": "k"}}, status=known)
 
 
+def test_the_log_names_a_run_that_cannot_be_read_once_for_each_version(caplog: pytest.LogCaptureFixture) -> None:
+    mirror = Mirror()
+    for version in (7, 7, 8):
+        mirror.put_run(made(version=version, spec={"retries": "many"}))
+    assert len(caplog.messages) == 2
+    assert all("team/hello is left alone" in line and "retries" in line for line in caplog.messages)
+
+
 def test_an_older_version_never_replaces_a_newer_one() -> None:
     mirror = Mirror()
     assert mirror.put_run(made(version=10, status=FINISHED)) == KEY
