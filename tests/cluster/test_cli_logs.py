@@ -101,6 +101,7 @@ def numbered(count: int) -> bytes:
     return b"".join(b"%0*d\n" % (LINE - 1, n) for n in range(count))
 
 
+@pytest.mark.long
 def test_a_log_that_the_kubelet_has_rotated_comes_whole(shell: Shell, world: World) -> None:
     world.apply(task_run("loud", LOUD))
     world.finished("loud", 120)

@@ -239,10 +239,12 @@ def through_an_outage(place: Place, what: str, seconds: float, *how: str) -> Non
     assert place.operator.alive
 
 
+@pytest.mark.long
 def test_half_a_minute_without_the_s3_server_loses_and_repeats_nothing(place: Place) -> None:
     through_an_outage(place, "s3", 30)
 
 
+@pytest.mark.long
 def test_a_quarter_of_a_minute_without_the_api_server_loses_and_repeats_nothing(place: Place) -> None:
     through_an_outage(place, "apiserver", 15, "--signal", "KILL")
 

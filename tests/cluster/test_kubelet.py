@@ -145,6 +145,7 @@ def test_a_pod_that_makes_room_for_one_of_higher_priority_is_created_again_when_
     assert invariants.outcomes(invariants.check(served, store, "dear")) == [COMPLETED]
 
 
+@pytest.mark.long
 def test_a_frozen_kubelet_loses_and_repeats_nothing(served: World, store: Store) -> None:
     switchable()
     served.apply(task_run("frozen", once(3)))
@@ -161,6 +162,7 @@ def test_a_frozen_kubelet_loses_and_repeats_nothing(served: World, store: Store)
 PENDING_SECONDS = 20
 
 
+@pytest.mark.long
 def test_a_gated_pod_waits_as_long_as_kueue_wants_and_its_preemption_is_a_disruption(
     served: World, store: Store, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_sigterm_hands_over_at_once(operators: list[Operator], world: World, tmp
     assert holder(world) == "third"
 
 
+@pytest.mark.long
 def test_a_holder_that_was_frozen_too_long_writes_nothing_more_and_ends(
     operators: list[Operator], world: World, tmp_path: Path
 ) -> None:
