@@ -181,7 +181,8 @@ def test_names_in_urls_ask_the_api_server_nothing_else(world: World) -> None:
 def test_podtask_ui_as_a_person_starts_and_ends_it(world: World, tmp_path: Path) -> None:
     worlds.one(world.cluster)
     command = [sys.executable, "-m", "podtask.cli", "ui", "--port", "0"]
-    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig"), "PYTHONUNBUFFERED": "1"}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PODTASK_")}
+    environment = {**ours, "KUBECONFIG": str(tmp_path / "kubeconfig"), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
