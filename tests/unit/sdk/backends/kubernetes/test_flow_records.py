@@ -352,9 +352,9 @@ def test_a_heartbeat_says_how_far_it_is(cluster: Cluster, monkeypatch: pytest.Mo
     @flow(name="slow")
     def slow() -> None:
         one(1)
-        assert beaten.wait(30)
-        beaten.clear()
-        assert beaten.wait(30)
+        for _ in range(2):  # the first may have begun before the task run ended
+            beaten.clear()
+            assert beaten.wait(30)
         status = cluster.flow_runs.one()["status"]
         assert status["heartbeat"] >= 1
         assert status["tasks"] == "1/1"
