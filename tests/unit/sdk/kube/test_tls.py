@@ -9,6 +9,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,13 @@ PEM = serialization.Encoding.PEM
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers every GET with one TaskRun."""
+    """Answers every GET with one TaskRun, once as many as `together` says have asked."""
+
+    protocol_version = "HTTP/1.1"  # a connection stays
+    together = threading.Barrier(1)
 
     def do_GET(self) -> None:
+        self.together.wait(30)
         body = json.dumps({"metadata": {"name": "hello"}}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -89,11 +94,10 @@ def port(tmp_path: Path, authority: Authority) -> Iterator[int]:
     server.server_close()
 
 
-def kubeconfig(folder: Path, authority: bytes, port: int, host: str = "127.0.0.1") -> str:
-    cluster = {
-        "server": f"https://{host}:{port}",
-        "certificate-authority-data": base64.b64encode(authority).decode(),
-    }
+def kubeconfig(folder: Path, authority: bytes | None, port: int, host: str = "127.0.0.1") -> str:
+    cluster = {"server": f"https://{host}:{port}"}
+    if authority is not None:
+        cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
     file = folder / "kubeconfig"
     file.write_text(
         json.dumps(
@@ -124,3 +128,27 @@ def test_a_certificate_of_another_authority_is_refused(tmp_path: Path, port: int
 def test_a_certificate_for_another_name_is_refused(tmp_path: Path, authority: Authority, port: int) -> None:
     with pytest.raises(CertificateRefused, match="CERTIFICATE_VERIFY_FAILED"):
         connect(kubeconfig(tmp_path, authority.pem, port, "localhost")).get_run("team", "hello")
+
+
+def test_an_authority_of_the_system_is_enough(
+    tmp_path: Path, authority: Authority, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = tmp_path / "system.pem"
+    system.write_bytes(authority.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(system))
+    assert connect(kubeconfig(tmp_path, None, port)).get_run("team", "hello") is not None
+
+
+def test_connections_of_two_threads_share_no_tls_context(tmp_path: Path, authority: Authority, port: int) -> None:
+    """urllib3 loads the client's certificate into the context at each connection: a shared one ends the process."""
+    api = connect(kubeconfig(tmp_path, authority.pem, port))
+    Handler.together = threading.Barrier(2)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            assert all(threads.map(lambda name: api.get_run("team", name), ["one", "two"]))
+    finally:
+        Handler.together = threading.Barrier(1)
+    pool = api._client.rest_client.pool_manager.connection_from_host("127.0.0.1", port, "https")
+    contexts = [connection.sock.context for connection in pool.pool.queue if connection]
+    assert len(contexts) == 2
+    assert contexts[0] is not contexts[1]
