@@ -31,6 +31,8 @@ FUNCTIONS = (
     "ref",
     "quote",
     "unmapped",
+    "wait",
+    "as_completed",
 )
 CLASSES = (
     "Task",

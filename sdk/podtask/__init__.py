@@ -35,6 +35,7 @@ from podtask.payloads.project import recorder
 from podtask.states import State
 from podtask.task_runners import ConcurrentTaskRunner, SequentialTaskRunner
 from podtask.tasks import Task, task, task_input_hash
+from podtask.waiting import as_completed, wait
 from podtask_runner.hashing.tokens import register_hasher
 from podtask_runner.serializers import register_serializer
 
@@ -69,6 +70,7 @@ __all__ = [
     "UnknownBackend",
     "UnpicklableArgument",
     "UpstreamNotReady",
+    "as_completed",
     "flow",
     "get_run_context",
     "get_run_logger",
@@ -80,4 +82,5 @@ __all__ = [
     "task",
     "task_input_hash",
     "unmapped",
+    "wait",
 ]

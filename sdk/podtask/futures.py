@@ -115,13 +115,13 @@ class TaskFuture(BaseFuture[R_co]):
 
     def wait(self, timeout: float | None = None) -> State[R_co] | None:
         """The final state, or None when it is not there after `timeout` seconds."""
-        return self._run.state if _block_and_warn(self._run, timeout) else None
+        return self._run.state if block_and_warn(self._run, timeout) else None
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:  # noqa: FBT001, FBT002 - seed
         """The value. Raises the task's exception (returned instead with `raise_on_failure=False`), a
         `podtask.errors.RunError` where it has none, and `TimeoutError` after `timeout` seconds.
         """
-        if not _block_and_warn(self._run, timeout):
+        if not block_and_warn(self._run, timeout):
             raise _elapsed(self._run, timeout)
         return _outcome(self._run, raise_on_failure)  # type: ignore[no-any-return]
 
@@ -230,18 +230,20 @@ def block_on(run: TaskRun, timeout: float | None = None) -> bool:
     return run.wait(timeout)
 
 
-def _block_and_warn(run: TaskRun, timeout: float | None) -> bool:
+def block_and_warn(run: TaskRun, timeout: float | None = None) -> bool:
     """As `block_on`, for the user's own waits: in the body of an async flow there is a better way."""
-    context = FLOW_RUN.get()
-    if (
-        context is not None
-        and context.run.loop is not None
-        and context.run.loop is _running_loop()
-        and not run.finished
-    ):
-        _refuse_deadlock(run, context.run.loop)
-        warnings.warn(f"Waiting for '{run.name}' blocks the event loop; write 'await future'.", stacklevel=3)
+    warn_of_blocking(run, stacklevel=4)
     return block_on(run, timeout)
+
+
+def warn_of_blocking(run: TaskRun, instead: str = "await future", *, stacklevel: int) -> None:
+    """Warn where a wait for this run stops the loop of an async flow; raises `BlockingCall` where it never ends."""
+    loop = _running_loop()
+    context = FLOW_RUN.get()
+    if loop is None or context is None or context.run.loop is not loop or run.finished:
+        return
+    _refuse_deadlock(run, loop)
+    warnings.warn(f"Waiting for '{run.name}' blocks the event loop; write '{instead}'.", stacklevel=stacklevel)
 
 
 def _refuse_deadlock(run: TaskRun, loop: object) -> None:
