@@ -18,7 +18,7 @@ from podtask.errors import ReservedArgumentError
 from podtask.futures import AsyncTaskFuture, TaskFuture
 from podtask.model.definitions import TaskDefinition
 from podtask.options import TaskArgs, TaskOptions
-from podtask.payloads.hashing import task_input_hash
+from podtask.payloads.hashing import InputHash, task_input_hash
 from podtask.support.callables import owner_of
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Task(TaskDefinition, Generic[P, R_co]):
         self.define(fn, options)
         if WAIT_FOR in self.signature.parameters:
             raise ReservedArgumentError(self.name)
+        if isinstance(options.cache_key_fn, InputHash):
+            options.cache_key_fn.check(self.name, self.signature)
         if options.task_run_name is not None:
             from podtask.engine import run_names
 

@@ -44,6 +44,41 @@ class TestCache:
         assert first == second
         assert computing() == (first, first)
 
+    def test_an_argument_that_is_left_out_does_not_count_nor_does_the_upstream_in_it(self) -> None:
+        @task
+        def text(value):
+            return value
+
+        @task(cache_key_fn=task_input_hash(ignore=["label"]))
+        def computed(x, label=""):
+            return get_run_context().task_run.id
+
+        @flow
+        def computing():
+            first = computed(1, label="first").result()
+            others = [computed(1), computed(1, label=text("later")), computed(text(1), label=["a", text("b")])]
+            return first, {other.result() for other in others}, computed(2, label="first").result()
+
+        first, others, another = computing()
+        assert others == {first}
+        assert another != first
+
+    def test_what_is_added_to_a_key_counts(self) -> None:
+        def of(rates):
+            @task(name="computed", cache_key_fn=task_input_hash(ignore=["label"], add={"rates": rates}))
+            def computed(x, label=""):
+                return get_run_context().task_run.id
+
+            return computed
+
+        @flow
+        def computing():
+            return [of(rates)(1, label=label).result() for rates, label in (("may", "a"), ("may", "b"), ("june", "a"))]
+
+        first, again, another = computing()
+        assert first == again
+        assert another != first
+
     def test_other_code_is_another_key(self) -> None:
         def of(number):
             @task(name="computed", cache_key_fn=task_input_hash)

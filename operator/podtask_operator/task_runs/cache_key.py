@@ -49,7 +49,8 @@ def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Setti
     if asked.key is not None:
         return Composed(asked.key)
     # The SDK's refs name runs of one flow run; their order is what stays the same in the next one.
-    arguments = {up.parameter or f"upstream {n}": hashes.get(up.task_run) for n, up in enumerate(spec.upstream)}
+    upstreams = {up.parameter or f"upstream {n}": hashes.get(up.task_run) for n, up in enumerate(spec.upstream)}
+    arguments = {name: content_hash for name, content_hash in upstreams.items() if name not in asked.ignore}
     image = image_of(run, settings)
     try:
         if asked.components is not None:
@@ -62,8 +63,9 @@ def composed_key(run: TaskRun, hashes: Mapping[str, str | None], settings: Setti
                 source=spec.task.source,
                 function=spec.task.function,
                 entrypoint=spec.task.entrypoint,
-                parameters=spec.parameters,
+                parameters={name: value for name, value in (spec.parameters or {}).items() if name not in asked.ignore},
                 upstream=arguments,
+                add=asked.add,
                 image=image,
                 environment=_environment(run),
             )

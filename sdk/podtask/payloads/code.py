@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from podtask.errors import PodtaskError
 from podtask.payloads import culprit
-from podtask.payloads.hashing import code_hash, task_input_hash
+from podtask.payloads.hashing import code_hash, input_hash_of
 from podtask.payloads.module_policy import luggage_of
 from podtask.payloads.project.counted import expected
 from podtask_runner.serialization import log_levels
@@ -138,7 +138,7 @@ def _expected(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[st
 
 
 def _identity(task: TaskDefinition) -> str | TypeError | None:
-    if task.options.cache_key_fn is not task_input_hash:
+    if input_hash_of(task.options.cache_key_fn) is None:
         return None
     try:
         return code_hash(task, name=task.name)

@@ -8,7 +8,7 @@ import inspect
 import cloudpickle
 import pytest
 
-from podtask import InsideTask, OutsideFlow, ReservedArgumentError, Task, flow, task
+from podtask import InsideTask, OutsideFlow, ReservedArgumentError, Task, flow, task, task_input_hash
 from podtask.errors import MappingError
 
 
@@ -142,3 +142,14 @@ class TestMap:
             return "survived"
 
         assert mapping() == "survived"
+
+
+def test_a_cache_key_that_leaves_out_what_is_no_parameter_is_refused_at_the_definition() -> None:
+    def report(day: str, verbose: bool) -> str:
+        return f"{day} {verbose}"
+
+    with pytest.raises(ValueError, match=r"leaves out 'verbos'.*its parameters: day, verbose\."):
+        task(report, cache_key_fn=task_input_hash(ignore=["verbos"]))
+    with pytest.raises(ValueError, match="leaves out 'day,verbose'"):
+        task(report, cache_key_fn=task_input_hash(ignore="day,verbose"))
+    assert task(report, cache_key_fn=task_input_hash(ignore="verbose")).fn("monday", verbose=True) == "monday True"

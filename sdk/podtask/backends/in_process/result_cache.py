@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from podtask.core.storage import Signer
     from podtask.core.storage.directory import DirectoryStore
     from podtask.model.task_run import TaskRun
+    from podtask.payloads.hashing import InputHash
 
 log = logging.getLogger("podtask.cache")
 T = TypeVar("T")
@@ -259,22 +260,23 @@ def _plan_or_why(run: TaskRun) -> CachePlan:
 
 def _plan(run: TaskRun) -> CachePlan:
     from podtask.backends.in_process.attempt import cache_key
-    from podtask.payloads.hashing import task_input_hash
+    from podtask.payloads.hashing import input_hash_of
 
-    if run.task.options.cache_key_fn is task_input_hash:
-        return _plan_of_inputs(run)
+    counting = input_hash_of(run.task.options.cache_key_fn)
+    if counting is not None:
+        return _plan_of_inputs(run, counting)
     key = cache_key(run)
     return CachePlan(asked=True, key=key or None, off_reason=None if key else OFF)
 
 
-def _plan_of_inputs(run: TaskRun) -> CachePlan:
+def _plan_of_inputs(run: TaskRun, counting: InputHash) -> CachePlan:
     """As `task_input_hash` would answer, with what its answer is made of."""
     from podtask.backends.in_process.attempt import arguments, named
     from podtask.core.cache.entry import compose
     from podtask.payloads.hashing import components_or_why
 
     packed = run.shipment.identity if run.shipment is not None else None  # what it was when the code was packed
-    found = components_or_why(run.task, named(run, *arguments(run)), packed)
+    found = components_or_why(run.task, named(run, *arguments(run)), packed, counting)
     if isinstance(found, str):
         return CachePlan(asked=True, off_reason=found)
     return CachePlan(asked=True, key=compose(found), components=found)

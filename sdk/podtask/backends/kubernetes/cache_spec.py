@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from podtask.core.api.status import MESSAGE_LIMIT
-from podtask.payloads.hashing import task_input_hash
+from podtask.payloads.hashing import EVERYTHING, input_hash_of
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -43,7 +43,7 @@ class Place:
 def needs_values(run: TaskRun) -> bool:
     """Whether the key comes from user code that sees the values of upstreams."""
     key_fn = run.task.options.cache_key_fn
-    return key_fn is not None and key_fn is not task_input_hash
+    return key_fn is not None and input_hash_of(key_fn) is None
 
 
 def plan(run: TaskRun) -> Object | None:
@@ -59,11 +59,11 @@ def plan(run: TaskRun) -> Object | None:
     found = _components(run)
     if isinstance(found, str):
         return {"uncached": found[:MESSAGE_LIMIT]}
-    return {"components": found, **_how(options)}
+    return {**found, **_how(options)}
 
 
 def _components(run: TaskRun) -> Object | str:
-    """Code identity and a hash per argument, or why there are none.
+    """Code identity and a hash per argument, and upstreams that do not count; or why there are none.
 
     An argument that is a future as a whole names its upstream instead, so that the operator can count it as the
     value it will be. Not if the same future is also inside of another argument: there only its place can count,
@@ -72,25 +72,30 @@ def _components(run: TaskRun) -> Object | str:
     from podtask.payloads.hashing import components_or_why
     from podtask_runner.hashing.content_hash import content_hash
 
-    given = _with_places(run)
-    whole = {name: value for name, value in given.items() if isinstance(value, Place)}
-    found = components_or_why(run.task, {name: value for name, value in given.items() if name not in whole})
+    counting = input_hash_of(run.task.options.cache_key_fn) or EVERYTHING
+    places = {upstream.id: Place(number) for number, upstream in enumerate(run.upstreams)}
+    given = _with_places(run, places)
+    whole = {name: at for name, at in given.items() if isinstance(at, Place) and name not in counting.ignore}
+    values = {name: value for name, value in given.items() if name not in whole}
+    found = components_or_why(run.task, values, counting=counting)
     if isinstance(found, str):
         return found
     named = {name: content_hash(at) if at.inside else UPSTREAM.format(at.number) for name, at in whole.items()}
-    return {"code": found.code, "arguments": {**found.arguments, **named}}
+    components = {"code": found.code, "arguments": {**found.arguments, **named}}
+    counted = {at.number for at in places.values() if at.inside or at in whole.values()}
+    ignored = [UPSTREAM.format(number) for number in range(len(places)) if number not in counted]
+    return {"components": components, "ignore": ignored} if ignored else {"components": components}
 
 
-def _with_places(run: TaskRun) -> Mapping[str, Any]:
+def _with_places(run: TaskRun, places: Mapping[str, Place]) -> Mapping[str, Any]:
     """The arguments with a `Place` wherever a future is, as deep as it may be: the pickle knows them all."""
     if not run.upstreams:
         return run.inputs.parameters
     from podtask.backends.in_process.attempt import named
     from podtask_runner.serialization.pickling import loads
 
-    places: dict[str, Any] = {upstream.id: Place(number) for number, upstream in enumerate(run.upstreams)}
-    places.update(run.inputs.files)
-    args, kwargs = loads(run.inputs.payload, resolve=places.__getitem__)
+    found: dict[str, Any] = {**places, **run.inputs.files}
+    args, kwargs = loads(run.inputs.payload, resolve=found.__getitem__)
     return named(run, tuple(args), dict(kwargs))
 
 

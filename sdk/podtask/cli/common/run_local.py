@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from podtask.cli.common.exits import CommandFailed
 from podtask.cli.common.session import note
-from podtask.core.api.spec import TaskRunSpec
+from podtask.core.api.spec import Cache, TaskRunSpec
 from podtask.core.cache.entry import compose, for_manifest
 from podtask.core.cache.source import NotCacheable
 from podtask.kube.client import Object
@@ -160,13 +160,15 @@ def _key(spec: TaskRunSpec) -> Any:
         task = spec.task
         try:
             given = parameters.get("parameters", parameters)
+            asked = spec.cache or Cache()
             return compose(
                 for_manifest(
                     source=task.source,
                     function=task.function,
                     entrypoint=task.entrypoint,
-                    parameters=given,
+                    parameters={name: value for name, value in given.items() if name not in asked.ignore},
                     image=spec.image,
+                    add=asked.add,
                 )
             )
         except NotCacheable as why:

@@ -138,6 +138,14 @@ class Cache(Model):
     """Set by the SDK."""
     uncached: Annotated[str, Field(max_length=1024, min_length=1)] | None = None
     """Why the caller could compute no key; the run executes uncached, whatever else is here. Set by the SDK."""
+    ignore: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=limits.UPSTREAMS_LIMIT)] = Field(
+        default_factory=list
+    )
+    """Parameters that do not count for a composed key; a result without a parameter is "upstream 0", "upstream 1", …"""
+    add: Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    """What counts for a composed key beside the parameters, for example the version of a table that the task reads."""
     expiration_seconds: Annotated[float, Field(ge=0)] | None = None
     """Life of the entry, counted from completion; absent: for ever."""
     refresh: bool = False

@@ -24,6 +24,8 @@ from podtask.core.storage.layout import checked_digest
 
 KEY_PREFIX: Final = "k1:"
 """Version of the composition. Change the composition, change the prefix: old keys then miss instead of lying."""
+ADDED: Final = "added:"
+"""Begins the name of what counts beside the arguments, where the arguments stand."""
 POINTER_VERSION: Final = 1
 POINTER_LIMIT: Final = 256 * 1024
 """Bytes of a pointer; more is not one of ours."""
@@ -90,10 +92,12 @@ def for_manifest(
     upstream: Mapping[str, str | None] | None = None,
     image: str | None = None,
     environment: str | None = None,
+    add: Mapping[str, str] | None = None,
 ) -> Components:
     """The components of a run written as YAML. Raises `NotCacheable`.
 
-    `parameters` are hashed one by one; `upstream` maps parameter -> content hash of the result it gets.
+    `parameters` are hashed one by one; `upstream` maps parameter -> content hash of the result it gets; `add` is what
+    counts beside them.
     An entrypoint lives in the image, so it is identified by an image that is pinned by digest.
     """
     if source is not None:
@@ -107,7 +111,11 @@ def for_manifest(
         code = f"entrypoint:{entrypoint}"
     else:
         raise NotCacheable("task.code is identified by cache.components, and there are none; set cache.key")
-    return Components(code, _argument_hashes(parameters or {})).completed(upstream or {}, image, environment)
+    given = parameters or {}
+    if add and any(name.startswith(ADDED) for name in [*given, *(upstream or {})]):
+        raise NotCacheable(f"names of parameters that begin with {ADDED!r} cannot be told from those of cache.add")
+    counted = {**given, **{ADDED + name: value for name, value in (add or {}).items()}}
+    return Components(code, _argument_hashes(counted)).completed(upstream or {}, image, environment)
 
 
 @dataclass(frozen=True)

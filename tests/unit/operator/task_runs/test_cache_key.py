@@ -72,3 +72,36 @@ def test_without_an_environment_keys_are_what_they_were() -> None:
 
 def test_what_is_no_part_of_the_task_is_no_part_of_the_key() -> None:
     assert key(CACHED) == key(CACHED, {"retries": 3, "tags": ["a"], "resources": {"limits": {"memory": "1Gi"}}})
+
+
+WITH_X: dict[str, Any] = {"parameters": {"x": 1, "label": "a"}}
+
+
+def asking(**cache: Any) -> dict[str, Any]:
+    return {"cache": cache}
+
+
+def test_parameters_that_are_left_out_do_not_count() -> None:
+    without = key(WITH_X, asking(ignore=["label"]))
+    assert without == key({"parameters": {"x": 1}}, CACHED)
+    assert without == key({"parameters": {"x": 1, "label": "b"}}, asking(ignore=["label", "absent"]))
+    assert without not in {key(WITH_X, CACHED), key({"parameters": {"x": 2}}, asking(ignore=["label"]))}
+
+
+def test_what_is_added_counts_apart_from_parameters_of_that_name() -> None:
+    keys = [key(WITH_X, asking(add=added)) for added in ({}, {"y": "1"}, {"y": "2"}, {"z": "1"})]
+    assert len(set(keys)) == 4
+    assert key({"parameters": {"x": 1}}, asking(add={"y": "1"})) != key({"parameters": {"x": 1, "y": "1"}}, CACHED)
+    taken = composed_key(run({"parameters": {"added:y": "1"}, **asking(add={"y": "1"})}), {}, SETTINGS)
+    assert taken.key is None
+    assert taken.off_reason is not None
+    assert "added:" in taken.off_reason
+
+
+@pytest.mark.parametrize("components", [{}, {"components": {"code": "h1:code"}}], ids=["source", "components"])
+def test_the_result_of_an_upstream_that_is_left_out_needs_no_hash(components: dict[str, Any]) -> None:
+    upstream = {"upstream": [{"taskRun": "one", "parameter": "x"}, {"taskRun": "two"}]}
+    asked = run({**upstream, **asking(ignore=["x", "upstream 1"], **components)})
+    assert composed_key(asked, {"one": None, "two": None}, SETTINGS).key == key(asking(**components))
+    half = run({**upstream, **asking(ignore=["x"], **components)})
+    assert composed_key(half, {"one": None, "two": None}, SETTINGS).key is None

@@ -54,6 +54,9 @@ def future(number: str) -> TaskFuture[Any]:
     return TaskFuture(run_of(Task(one), number=number))
 
 
+SHARED = future("5")
+
+
 def test_every_argument_has_a_hash_defaults_included() -> None:
     found = arguments(1)
     assert set(found) == {"x", "y"}
@@ -116,3 +119,29 @@ def test_a_long_reason_is_cut_to_what_the_api_server_takes() -> None:
     assert plan is not None
     assert len(plan["uncached"]) == MESSAGE_LIMIT
     assert Cache.model_validate(plan).uncached == plan["uncached"]
+
+
+LABELLED = Task(add, cache_key_fn=task_input_hash(ignore=["y"], add={"rates": "may"}))
+
+
+@pytest.mark.parametrize(
+    ("args", "named", "ignored"),
+    [
+        ((1, 2), {"x", "added:rates"}, None),
+        ((1, future("0")), {"x", "added:rates"}, ["upstream 0"]),
+        ((1, [future("0"), future("1")]), {"x", "added:rates"}, ["upstream 0", "upstream 1"]),
+        ((future("0"), future("1")), {"x", "added:rates"}, ["upstream 1"]),
+        (([future("0")], future("1")), {"x", "added:rates"}, ["upstream 1"]),
+        ((SHARED, SHARED), {"x", "added:rates"}, None),
+        (([SHARED], [SHARED]), {"x", "added:rates"}, None),
+        (({"a": SHARED}, [SHARED, future("9")]), {"x", "added:rates"}, ["upstream 1"]),
+    ],
+)
+def test_upstreams_that_are_only_in_what_is_left_out_are_named(
+    args: tuple[Any, ...], named: set[str], ignored: list[str] | None
+) -> None:
+    plan = cache_spec.plan(run_of(LABELLED, *args))
+    assert plan is not None
+    assert set(plan["components"]["arguments"]) == named
+    assert plan.get("ignore") == ignored
+    Cache.model_validate(plan)
