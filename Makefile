@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # What starts a cluster around a command: dev/with-cluster, or dev/kind on a machine with Docker.
 WITH_CLUSTER ?= dev/with-cluster
+FRESH_CLUSTER ?= dev/fresh-cluster
+IMAGES ?= 1
 
 .PHONY: help demo demo-down test test-local test-sdk test-cluster test-long differential coverage check lint types layers \
 	generate drift lock bench screenshots docs changelog dist verify-dist release-check clean
@@ -94,13 +96,14 @@ docs: $(VENV)/ready ## the documentation as a site, in build/site
 changelog: $(VENV)/ready ## what the next section of the changelog will be, from changes/
 	towncrier build --draft --version "$$(python -m dev.release.version --print)"
 
-dist: $(VENV)/ready ## the files of a release, in dist/: wheel, sdist, chart, CRD, install.yaml, SBOMs, krew manifest, checksums
+dist: $(VENV)/ready ## the files of a release, in dist/: wheel, sdist, chart, CRD, install.yaml, images (not with IMAGES=), SBOMs, krew manifest, checksums
 	@command -v helm >/dev/null || dev/tools helm
-	python -m dev.release dist
+	python -m dev.release dist $(if $(IMAGES),--images)
 
-verify-dist: $(VENV)/ready ## install from exactly the files in dist/ and try them; needs no cluster
+verify-dist: $(VENV)/ready ## install from exactly the files in dist/ and try them, here and on a fresh cluster; PREVIOUS=FOLDER: with the upgrade from there
 	@command -v helm >/dev/null || dev/tools helm
 	python -m dev.release.verify dist
+	$(if $(IMAGES),$(FRESH_CLUSTER) python -m dev.release.installed dist $(PREVIOUS))
 
 release-check: $(VENV)/ready ## fail unless TAG is the version, and the changelog is ready for it
 	python -m dev.release.version --tag "$(TAG)"

@@ -1,8 +1,11 @@
-"""`python -m dev.release FOLDER`: every file of a release, the same bytes from the same commit. `make dist`.
+"""`python -m dev.release FOLDER [--images]`: every file of a release. `make dist`.
+
+The same bytes from the same commit, but for the images: their layers hold the times of their build.
 
     podtask-V-py3-none-any.whl, podtask-V.tar.gz   wheel and sdist          dev/release/packages.py
     podtask-V.tgz, crds.yaml, install.yaml         chart, CRD, all in one   dev/release/manifests.py
     podtask-{operator,runner}.cdx.json             bills of materials       dev/release/sbom.py
+    podtask-{operator,runner}-V….oci.tar           images, by --images      dev/release/images.py
     kubectl-podtask.tar.gz, krew-podtask.yaml      kubectl plugin           dev/release/krew.py
     RELEASE-NOTES.md, SHA256SUMS                   from the changelog; of all the others
 
@@ -17,7 +20,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from dev.release import krew, manifests, packages, sbom
+from dev.release import images, krew, manifests, packages, sbom
 from dev.release.tools import Failed, run
 from dev.release.version import CHANGELOG, notes, version
 
@@ -26,7 +29,7 @@ URL = "https://example.org/podtask/v{version}"
 """Stands in the krew manifest where RELEASE_URL names no other address."""
 
 
-def build(folder: Path, epoch: int, url: str | None = None) -> None:
+def build(folder: Path, epoch: int, url: str | None = None, *, with_images: bool = False) -> None:
     """Build all of them into the folder, which is made anew. Raises `Failed`, `ValueError`."""
     number = version()
     shutil.rmtree(folder, ignore_errors=True)
@@ -48,6 +51,8 @@ def build(folder: Path, epoch: int, url: str | None = None) -> None:
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
+    if with_images:
+        images.export(folder, number)
     (folder / SUMS).write_text("".join(f"{sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir())))
 
 
@@ -68,9 +73,10 @@ def epoch_of_commit() -> int:
 
 def main(arguments: list[str]) -> int:
     """Exit code 0: all files are there."""
-    folder = Path(arguments[0]).resolve() if arguments else Path("dist").resolve()
+    places = [argument for argument in arguments if argument != "--images"]
+    folder = Path(places[0] if places else "dist").resolve()
     try:
-        build(folder, epoch_of_commit(), os.environ.get("RELEASE_URL"))
+        build(folder, epoch_of_commit(), os.environ.get("RELEASE_URL"), with_images="--images" in arguments)
     except (Failed, ValueError) as error:
         print(f"dev.release: {error}", file=sys.stderr)
         return 1

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 from dev.docs.paths import TOP
-from dev.release import krew, manifests
+from dev.release import images, krew, manifests
 from dev.release.__main__ import SUMS
 from dev.release.tools import CHART, Failed, helm, run
 from dev.release.version import version
@@ -120,7 +120,21 @@ def plugin(folder: Path) -> None:
         raise Failed(f"{krew.ARCHIVE} lacks {', '.join(sorted(absent))}")
 
 
-CHECKS: tuple[Callable[[Path], None], ...] = (sums, documents, bills, plugin, chart, wheel)
+def archives(folder: Path) -> None:
+    """Where images are there, there are all of them, and each is an OCI archive of its own name."""
+    there = sorted(path.name for path in folder.glob("*.oci.tar"))
+    if there and there != sorted(images.names(version())):
+        raise Failed(f"the images are {', '.join(there)}, not {', '.join(images.names(version()))}")
+    for name in there:
+        with tarfile.open(folder / name) as tar:
+            index = tar.extractfile("index.json")
+            (manifest,) = json.loads(index.read() if index is not None else b"")["manifests"]
+        image, _, tag = name.removeprefix("podtask-").removesuffix(".oci.tar").partition("-")
+        if manifest["annotations"]["org.opencontainers.image.ref.name"] != f"docker.io/podtask/{image}:{tag}":
+            raise Failed(f"{name} holds {manifest['annotations']}, not podtask/{image}:{tag}")
+
+
+CHECKS: tuple[Callable[[Path], None], ...] = (sums, documents, bills, plugin, archives, chart, wheel)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 import yaml
 from dev.docs.paths import TOP
 from dev.release import __main__ as release
-from dev.release import krew, manifests, verify
+from dev.release import images, krew, manifests, verify
 from dev.release import version as versions
 from dev.release.tools import CHART, Failed
 from hatchling.metadata.core import ProjectMetadata
@@ -249,3 +252,28 @@ def test_the_plugin_says_what_to_install(dist: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"pip install 'podtask[cli]=={__version__}'" in done.stderr
+
+
+def oci_archive(path: Path, reference: str) -> None:
+    index = json.dumps({"manifests": [{"annotations": {"org.opencontainers.image.ref.name": reference}}]}).encode()
+    with tarfile.open(path, "w") as tar:
+        entry = tarfile.TarInfo("index.json")
+        entry.size = len(index)
+        tar.addfile(entry, io.BytesIO(index))
+
+
+def test_images_are_all_there_or_none_and_each_has_the_name_that_the_chart_asks_for(copy: Path) -> None:
+    verify.archives(copy)
+    for name in images.names(__version__):
+        image, _, tag = name.removeprefix("podtask-").removesuffix(".oci.tar").partition("-")
+        oci_archive(copy / name, f"docker.io/podtask/{image}:{tag}")
+    verify.archives(copy)
+    asked = yaml.safe_load((CHART / "values.yaml").read_text())["runner"]["images"]
+    assert set(asked) == set(images.MINORS)
+    runner = images.names(__version__)[-1]
+    oci_archive(copy / runner, "docker.io/podtask/runner:latest")
+    with pytest.raises(Failed, match=f"{re.escape(runner)} holds .*latest"):
+        verify.archives(copy)
+    (copy / runner).unlink()
+    with pytest.raises(Failed, match="the images are"):
+        verify.archives(copy)
