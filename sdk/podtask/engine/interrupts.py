@@ -44,9 +44,7 @@ def ending(flow: FlowRun) -> Iterator[None]:
         unfinished = _announced(flow)
         try:
             flow.time_out()
-            end = time.monotonic() + PATIENCE_SECONDS
-            for run in unfinished:
-                run.wait(max(0.0, end - time.monotonic()))
+            _until_finished(unfinished)
         except KeyboardInterrupt:
             _detach(flow, unfinished)
         raise
@@ -54,6 +52,14 @@ def ending(flow: FlowRun) -> Iterator[None]:
         if not _stopped(flow):
             flow.cancel()
         raise
+
+
+def _until_finished(runs: list[TaskRun]) -> None:
+    """For `PATIENCE_SECONDS` at most, and a second at a time: a Ctrl-C just before a wait begins is seen at its end."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    for run in runs:
+        while not run.wait(min(1.0, max(0.0, end - time.monotonic()))) and time.monotonic() < end:
+            pass
 
 
 @asynccontextmanager

@@ -252,6 +252,7 @@ def test_following_waits_for_the_runs_own_pod_and_says_whose_is_there(
         looks.append(1)
         if len(looks) == 2:  # the other pod is gone, and its own one is there
             podtask.cluster.pods["team", "load-1"] = {"spec": {}}
+            podtask.cluster.add(run("load", "Completed"))  # nothing more is to come
 
     monkeypatch.setattr("podtask.inspection.log_sources.time.sleep", looked)
     said = podtask("logs load -f")
