@@ -33,7 +33,15 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 _REPEATED = re.compile(r"<!-- file: (\S+) -->\n.*?<!-- end of file -->", re.DOTALL)
 _MADE = re.compile(r"<!-- made: (\w+) -->\n.*?<!-- end of made -->", re.DOTALL)
-_LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".sh": "sh", ".toml": "toml", ".txt": "console"}
+_LANGUAGES = {
+    ".py": "python",
+    ".lua": "lua",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".sh": "sh",
+    ".toml": "toml",
+    ".txt": "console",
+}
 
 
 def stale() -> dict[Path, str]:

@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-LANGUAGES = {"python", "console", "yaml", "toml", "text", "dockerfile", "json"}
+LANGUAGES = {"python", "console", "lua", "yaml", "toml", "text", "dockerfile", "json"}
 """What a block may say it is; another word would be a block that nobody looks at."""
 
 _MARK = re.compile(r"<!-- (cluster|fails|shown: .+?|file: \S+) -->")
