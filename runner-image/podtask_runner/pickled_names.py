@@ -211,6 +211,22 @@ def defined(opened: Any, chunk: bytes, who: tuple[str, str, str, str], number: i
     return opened.get(chunk, Identity(*who), number)
 
 
+def lending(definitions: bytes, content: object) -> object:
+    """The content; from now on the definitions are here that arguments only name."""
+    from podtask_runner.script import lending as shared
+
+    shared.opened(definitions)
+    return content
+
+
+def lent(who: tuple[str, str, str, str]) -> object:
+    """A class or a function of a script that came with the code of the task."""
+    from podtask_runner.script import lending as shared
+    from podtask_runner.script.identity import Identity
+
+    return shared.get(Identity(*who))
+
+
 def made_class(who: tuple[str, str, str, str], *parts: Any) -> type:
     """A class before what refers to it."""
     from podtask_runner.script import classes

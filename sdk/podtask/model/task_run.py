@@ -58,10 +58,12 @@ class Inputs:
     """Files that stand in the payload by reference, where it goes to another machine."""
     files_met: int = 0
     """How many different files are among the arguments."""
+    definitions: bytes = b""
+    """Pickled classes and functions of the script that the payload only names; they travel with the code."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""
-        return replace(self, parameters={}, payload=b"")
+        return replace(self, parameters={}, payload=b"", definitions=b"")
 
 
 class Executor(Protocol):

@@ -11,14 +11,15 @@ everywhere. Next: `podtask_runner.attempt.execute`.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from podtask.errors import PodtaskError
 from podtask.payloads import culprit
 from podtask.payloads.hashing import code_hash, task_input_hash
 from podtask.payloads.module_policy import luggage_of
 from podtask.payloads.project.counted import expected
+from podtask_runner import pickled_names
 from podtask_runner.serialization import log_levels
 from podtask_runner.serialization.registry import Equipped
 from podtask_runner.serializers import REGISTERED
@@ -86,8 +87,11 @@ def shipped(task: TaskDefinition) -> Shipped:
     return Shipped(task.fn, options.retry_condition_fn, delay if callable(delay) else None)
 
 
-def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
-    """The payload for `Grants.code.shipped`; `packing` says which modules travel how. Raises `UnpicklableTask`."""
+def pickled_code(task: TaskDefinition, packing: Packing | None = None, definitions: bytes = b"") -> bytes:
+    """The payload for `Grants.code.shipped`; `packing` says which modules travel how. Raises `UnpicklableTask`.
+
+    `definitions`: what arguments name (`Inputs.definitions`).
+    """
     from podtask_runner.serialization.pickling import dumps
 
     code = shipped(task)
@@ -97,6 +101,8 @@ def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
         content = Equipped(tuple(REGISTERED.values()), content)
     if log_levels.is_configured():
         content = log_levels.Configured(content)
+    if definitions:
+        content = Lending(definitions, content)
     try:
         return dumps(content, packing=packing)
     except Exception as error:
@@ -105,8 +111,20 @@ def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
         raise UnpicklableTask(task.name, why) from error
 
 
-def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, at_home: bool) -> Shipment:
-    """The task's code with the project. `arguments`: modules that the call's arguments name.
+class Lending:
+    """Pickles as code that brings definitions along."""
+
+    def __init__(self, definitions: bytes, content: object) -> None:
+        self._parts = definitions, content
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled_names.lending, self._parts
+
+
+def shipment(
+    task: TaskDefinition, arguments: frozenset[str] = frozenset(), definitions: bytes = b"", *, at_home: bool
+) -> Shipment:
+    """The task's code with the project. `arguments`: modules that the call's arguments name; `definitions`: as above.
 
     Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`.
     """
@@ -114,7 +132,7 @@ def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, a
     project = luggage.project(at_home=at_home)
     changed = project.changes()
     packing = project.packing(changed)
-    code = pickled_code(task, packing)
+    code = _same(task, "code", pickled_code(task, packing, definitions))
     bundle = project.bundle()
     reach = project.reach(packing.reached | arguments, packing.imported)
     identity = _identity(task)
@@ -124,7 +142,22 @@ def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, a
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
     overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
+    overlay = None if overlay is None else _same(task, "overlay", overlay)
     return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity)
+
+
+def reaching(task: TaskDefinition, sent: Shipment, named: frozenset[str]) -> Shipment:
+    """The same code for arguments that name these modules."""
+    project = luggage_of(task).project(at_home=False)
+    return replace(sent, reach=project.reach(sent.packing.reached | named, sent.packing.imported))
+
+
+def _same(task: TaskDefinition, kind: str, data: bytes) -> bytes:
+    """Equal bytes as one object: many calls may wait with theirs."""
+    last: dict[str, bytes] = task.memory.setdefault("packed", {})
+    if last.get(kind) != data:
+        last[kind] = data
+    return last[kind]
 
 
 def _expected(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[str, dict[str, str]]:
