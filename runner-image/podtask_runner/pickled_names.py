@@ -65,8 +65,14 @@ def exception(
     return exc
 
 
-def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...]) -> types.CodeType:
-    """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file."""
+def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...], called: str = "") -> types.CodeType:
+    """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file.
+
+    `called`: the file as people know it.
+    """
+    from podtask_runner import shown_paths
+
+    shown_paths.note_file(filename, called)
     # A file that is here may change: it is read when it is needed. `Path.exists` raises where it may not look.
     if lines and not os.path.exists(filename):  # noqa: PTH110
         _show(filename, first, lines)

@@ -213,7 +213,7 @@ class Live:
 
 
 def _shipment(run: TaskRun) -> Shipment:
-    return shipment(run.task, run.inputs.modules, run.inputs.definitions, at_home=True)
+    return shipment(run.task, run.inputs, at_home=True)
 
 
 def _path() -> list[str]:

@@ -54,6 +54,8 @@ class Inputs:
     """Run ids of the upstreams by the parameter they were found in; empty ones included."""
     modules: frozenset[str] = frozenset()
     """What must be importable where the arguments are opened; only known of what goes to another machine."""
+    imported: frozenset[str] = frozenset()
+    """What functions among the arguments may import when they are called."""
     files: Mapping[str, File] = field(default_factory=dict)
     """Files that stand in the payload by reference, where it goes to another machine."""
     files_met: int = 0

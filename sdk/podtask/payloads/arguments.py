@@ -72,9 +72,17 @@ def prepare(
     if len(seen.runs) > len(plain):
         ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
     needed = frozenset(packing.by_name | packing.reached) if packing is not None else frozenset()
-    runs = tuple(seen.runs.values())
     return Inputs(
-        bound.arguments, payload, runs, seen.blocked_by, ids, needed, seen.files, len(seen.paths), definitions
+        bound.arguments,
+        payload,
+        tuple(seen.runs.values()),
+        seen.blocked_by,
+        ids,
+        needed,
+        frozenset(packing.imported) if packing is not None else frozenset(),
+        seen.files,
+        len(seen.paths),
+        definitions,
     )
 
 

@@ -26,6 +26,7 @@ from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
+    from podtask.model.task_run import Inputs
     from podtask.payloads.project.changes import Changes
     from podtask.payloads.project.reach import Reach
     from podtask.payloads.project.state import Bundle, Project
@@ -121,20 +122,19 @@ class Lending:
         return pickled_names.lending, self._parts
 
 
-def shipment(
-    task: TaskDefinition, arguments: frozenset[str] = frozenset(), definitions: bytes = b"", *, at_home: bool
-) -> Shipment:
-    """The task's code with the project. `arguments`: modules that the call's arguments name; `definitions`: as above.
+def shipment(task: TaskDefinition, inputs: Inputs | None = None, *, at_home: bool) -> Shipment:
+    """The task's code with the project, and with what the arguments name of the script.
 
     Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`.
     """
+    named, perhaps, definitions = _needs(inputs)
     luggage = luggage_of(task)
     project = luggage.project(at_home=at_home)
     changed = project.changes()
     packing = project.packing(changed)
     code = _same(task, "code", pickled_code(task, packing, definitions))
-    bundle = project.bundle()
-    reach = project.reach(packing.reached | arguments, packing.imported)
+    bundle = project.bundle(packing.imported | perhaps)
+    reach = project.reach(packing.reached | named, packing.imported | perhaps)
     identity = _identity(task)
     if not bundle.collected.sources:
         return Shipment(code, packing, reach, luggage.exclude, identity=identity)
@@ -144,6 +144,10 @@ def shipment(
     overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
     overlay = None if overlay is None else _same(task, "overlay", overlay)
     return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity)
+
+
+def _needs(inputs: Inputs | None) -> tuple[frozenset[str], frozenset[str], bytes]:
+    return (inputs.modules, inputs.imported, inputs.definitions) if inputs else (frozenset(), frozenset(), b"")
 
 
 def reaching(task: TaskDefinition, sent: Shipment, named: frozenset[str]) -> Shipment:

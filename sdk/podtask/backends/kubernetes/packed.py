@@ -34,6 +34,6 @@ class Packed:
     @classmethod
     def of(cls, run: TaskRun) -> Packed:
         """Now. Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`."""
-        sent = shipment(run.task, run.inputs.modules, run.inputs.definitions, at_home=False)
+        sent = shipment(run.task, run.inputs, at_home=False)
         cache = None if cache_spec.needs_values(run) else cache_spec.plan(run, sent.identity)
         return cls(sent, call_digest(run), cache)
