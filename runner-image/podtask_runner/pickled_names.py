@@ -270,6 +270,12 @@ def filled_function(fn: types.FunctionType, content: tuple[Any, ...]) -> None:
     functions.filled(fn, content[0], content[1], whole=len(content) == 2)
 
 
+def filled_functions(contents: list[tuple[types.FunctionType, tuple[Any, ...]]]) -> None:
+    """Functions get what they refer to, of which each refers to the next one."""
+    for fn, content in contents:
+        filled_function(fn, content)
+
+
 def empty_cell() -> types.CellType:
     """A cell of a closure, before its content is known."""
     return types.CellType()

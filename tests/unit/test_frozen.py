@@ -59,6 +59,7 @@ PICKLED = {
     "podtask_runner.pickled_names filled_constant",
     "podtask_runner.pickled_names filled_dispatching",
     "podtask_runner.pickled_names filled_function",
+    "podtask_runner.pickled_names filled_functions",
     "podtask_runner.pickled_names followed",
     "podtask_runner.pickled_names lending",
     "podtask_runner.pickled_names lent",
@@ -155,6 +156,14 @@ def by_value() -> types.ModuleType:
     return module
 
 
+def nested(count: int) -> typing.Any:
+    """A function that uses a function that uses a function."""
+    fn: typing.Any = len
+    for _ in range(count):
+        fn = (lambda inner: lambda: inner)(fn)
+    return fn
+
+
 def travellers() -> Iterator[object]:
     """Something of every kind that is pickled with a name of ours in it."""
     yield pickled_names.Shipped(len)
@@ -205,6 +214,7 @@ def test_every_name_of_ours_inside_a_pickle_is_on_the_list(monkeypatch: pytest.M
     met |= names_in(exceptions.dump_exception(ValueError("x")))
     met |= names_in(exceptions.dump_exception(Odd(1)))
     met |= names_in(pickling.dumps([one, lambda: one], packing=files))
+    met |= names_in(pickling.dumps(nested(100), packing=own))
     stored = io.BytesIO()
     pickling.dump(Odd, stored)
     met |= names_in(stored.getvalue())

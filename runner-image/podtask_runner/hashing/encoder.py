@@ -77,6 +77,10 @@ class Encoder:
             self._inner.add(key)
         return answer
 
+    def in_circles(self) -> bool:
+        """Whether something was met that is reached from itself through others."""
+        return bool(self._inner)
+
     def met(self, value: object, parts: Any) -> None:
         """A piece of code was taken apart (`podtask_runner.hashing.code.Parts`), and its parts are encoded next."""
 

@@ -60,14 +60,22 @@ class CodeHash:
 
     def _walked(self) -> tuple[Witness, str | Unhashable]:
         self.walks += 1
-        witness = Witness()
+        witnesses: list[Witness] = []  # a walk that ends at Python's limit is followed by another one
+
+        def walk() -> Walk:
+            witnesses.append(Witness())
+            return Walk(witnesses[-1])
+
         answer: str | Unhashable
+        sound = True
         try:
-            answer = content_hash.walked(Walk(witness), self.fn)
+            answer = content_hash.walked(walk, self.fn)
         except Unhashable as why:
             answer = Unhashable(why.path, why.why)  # without the frames of this walk
         except RecursionError:  # how deep is too deep depends on where the caller stands
-            answer, witness.sound = Unhashable("", content_hash.TOO_DEEP), False
+            answer, sound = Unhashable("", content_hash.TOO_DEEP), False
+        witness = witnesses[-1]
+        witness.sound = sound
         witness.seal()
         return witness, answer
 

@@ -117,7 +117,7 @@ class _Sharing(Encoder):
 def argument_hash(value: Any, *, name: str = "") -> str:
     """As `content_hash`. Raises `Unhashable`."""
     try:
-        return walked(_Sharing(), value)
+        return walked(_Sharing, value)
     except _Clash:
         return content_hash(value, name=name)
     except Unhashable as found:

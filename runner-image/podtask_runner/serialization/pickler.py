@@ -89,6 +89,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 return pickled_names.empty_cell, ()
         elif kind is classes.Rest:
             return classes.rest(self, obj)
+        elif kind is functions.Unfilled:
+            return functions.rest(self, obj)
+        elif kind is functions.End:
+            return functions.ended(self.inside)
         elif isinstance(obj, enum.Enum):
             if code.is_written(kind) and _goes_by_name(kind):
                 return pickled_names.member, (kind, obj._name_, obj._value_)

@@ -208,5 +208,16 @@ def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: E
         try:
             dumps(value, reference=seen.reference)
         except Exception as own:  # noqa: BLE001 - as above
-            return UnpicklableArgument(task_name, name, f"{type(own).__name__}: {own}")
-    return UnpicklableArgument(task_name, ", ".join(bound.arguments), f"{type(error).__name__}: {error}")
+            return UnpicklableArgument(task_name, name, _words(own))
+    return UnpicklableArgument(task_name, ", ".join(bound.arguments), _words(error))
+
+
+def _words(error: Exception) -> str:
+    if is_too_deep(error):
+        return "it is nested too deeply: its parts are inside of each other hundreds of times"
+    return f"{type(error).__name__}: {error}"
+
+
+def is_too_deep(error: BaseException) -> bool:
+    """Whether pickling met Python's limit; cloudpickle tells of it in words of its own."""
+    return isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from podtask.errors import PodtaskError
 from podtask.payloads import culprit
+from podtask.payloads.arguments import is_too_deep
 from podtask.payloads.hashing import code_hash, task_input_hash
 from podtask.payloads.module_policy import luggage_of
 from podtask.payloads.project.counted import expected
@@ -47,6 +48,18 @@ class UnpicklableTask(PodtaskError, TypeError):
         super().__init__(
             f"The function of task '{task_name}' cannot be pickled ({why}). It refers to something that exists only in "
             f"this process (a lock, a connection, an open file). {_CURE}"
+        )
+
+
+class CodeTooDeep(UnpicklableTask):
+    """Classes or values of the script are made of each other, deeper than pickle goes."""
+
+    def __init__(self, task_name: str) -> None:
+        PodtaskError.__init__(
+            self,
+            f"The code of task '{task_name}' is nested too deeply to be pickled: classes, or values of globals, refer "
+            f"to each other hundreds of times in a row. Put them into a module of the project that is imported: modules "
+            f"travel as files.",
         )
 
 
@@ -107,6 +120,8 @@ def pickled_code(task: TaskDefinition, packing: Packing | None = None, definitio
     try:
         return dumps(content, packing=packing)
     except Exception as error:
+        if is_too_deep(error):
+            raise CodeTooDeep(task.name) from error
         found = culprit.find(task.fn, task.name, lambda value: dumps(value, packing=packing))
         why = f"{type(error).__name__}: {error}" if found is None else str(found)
         raise UnpicklableTask(task.name, why) from error
