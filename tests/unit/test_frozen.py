@@ -158,10 +158,11 @@ def by_value() -> types.ModuleType:
 
 def nested(count: int) -> typing.Any:
     """A function that uses a function that uses a function."""
-    fn: typing.Any = len
-    for _ in range(count):
-        fn = (lambda inner: lambda: inner)(fn)
-    return fn
+
+    def around(inner: typing.Any) -> typing.Any:
+        return lambda: inner
+
+    return functools.reduce(lambda fn, _: around(fn), range(count), len)
 
 
 def travellers() -> Iterator[object]:

@@ -3,8 +3,8 @@
     f0 → f1 → … → f999 ──from the last one on──> each token is made of tokens that are there
 
 Asked only where a walk has met Python's limit. The token of code that is in no circle does not depend on where a walk
-began, so the hash is that of one walk on an interpreter without a limit. Code that uses itself through other code has to
-be walked in one piece; of such there stays a limit. Used by: `podtask_runner.hashing.content_hash`, `remembered`.
+began, so the hash is that of one walk on an interpreter without a limit. Code that uses itself through other code has
+to be walked in one piece; of such there stays a limit. Used by: `podtask_runner.hashing.content_hash`, `remembered`.
 """
 
 from __future__ import annotations

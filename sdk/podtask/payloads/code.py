@@ -58,8 +58,8 @@ class CodeTooDeep(UnpicklableTask):
         PodtaskError.__init__(
             self,
             f"The code of task '{task_name}' is nested too deeply to be pickled: classes, or values of globals, refer "
-            f"to each other hundreds of times in a row. Put them into a module of the project that is imported: modules "
-            f"travel as files.",
+            f"to each other hundreds of times in a row. Put them into a module of the project that is imported: "
+            f"modules travel as files.",
         )
 
 

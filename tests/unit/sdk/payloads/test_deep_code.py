@@ -107,7 +107,7 @@ def test_classes_that_are_too_deep_are_named_with_the_cure(space: dict[str, Any]
     space["__name__"] = "__main__"  # by value
     exec("".join(f"class C{n}:\n  def m(self): return C{n + 1}\n" for n in range(500)) + "class C500: pass\n", space)
     exec("def go(x): return C0().m()", space)
-    with pytest.raises(CodeTooDeep, match="The code of task 'go' is nested too deeply .* modules travel as files"):
+    with pytest.raises(CodeTooDeep, match=r"The code of task 'go' is nested too deeply .* modules travel as files"):
         pickled_code(Task(space["go"]))
 
 
@@ -116,5 +116,5 @@ def test_an_argument_that_is_too_deep_is_named() -> None:
     for _ in range(5000):
         value = [value]
     task: Task[..., Any] = Task(lambda x: x, name="go")
-    with pytest.raises(UnpicklableArgument, match="Argument 'x' of task 'go' .* nested too deeply"):
+    with pytest.raises(UnpicklableArgument, match=r"Argument 'x' of task 'go' .* nested too deeply"):
         prepare("go", bind(task.signature, (value,), {}), lambda _: None)
