@@ -1,4 +1,4 @@
-"""The dashboard and the alerts of the chart in a real Prometheus, which scrapes the operator's own metrics from loopback."""
+"""Dashboard and alerts of the chart in a real Prometheus, which scrapes the operator's own metrics from loopback."""
 
 from __future__ import annotations
 
