@@ -62,10 +62,12 @@ class Inputs:
     """How many different files are among the arguments."""
     definitions: bytes = b""
     """Pickled classes and functions of the script that the payload only names; they travel with the code."""
+    defined: tuple[object, ...] = ()
+    """Those classes and functions."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""
-        return replace(self, parameters={}, payload=b"", definitions=b"")
+        return replace(self, parameters={}, payload=b"", definitions=b"", defined=())
 
 
 class Executor(Protocol):

@@ -66,7 +66,7 @@ def prepare(
         ids[name], seen.runs = tuple(seen.runs), {**before, **seen.runs}
     plain = set(seen.runs)
     try:
-        payload, definitions = _pickled((bound.args, bound.kwargs), seen, packing)
+        payload, definitions, defined = _pickled((bound.args, bound.kwargs), seen, packing)
     except Exception as error:
         raise _culprit(task_name, bound, seen, error) from error
     if len(seen.runs) > len(plain):
@@ -83,10 +83,13 @@ def prepare(
         seen.files,
         len(seen.paths),
         definitions,
+        defined,
     )
 
 
-def _pickled(arguments: Any, seen: _Met, packing: Packing | None) -> tuple[Payload, bytes]:
+def _pickled(
+    arguments: Any, seen: _Met, packing: Packing | None
+) -> tuple[Payload, bytes, tuple[object, ...]]:
     """The payload, and beside it the definitions of the script that it only names: alike for all calls of a map.
 
     A definition that holds a future or a file belongs to this call alone, and stands in the payload.
@@ -97,12 +100,12 @@ def _pickled(arguments: Any, seen: _Met, packing: Packing | None) -> tuple[Paylo
     lender = Lender() if packing is not None else None
     payload = dump_payload(arguments, reference=seen.reference, packing=packing, lender=lender)
     if lender is None or not lender.objects:
-        return payload, b""
+        return payload, b"", ()
     met = seen.count()
     definitions = dumps(lender.definitions(), reference=seen.reference, packing=packing)
     if seen.count() == met:
-        return payload, definitions
-    return dump_payload(arguments, reference=seen.reference, packing=packing), b""
+        return payload, definitions, tuple(lender.objects.values())
+    return dump_payload(arguments, reference=seen.reference, packing=packing), b"", ()
 
 
 def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:

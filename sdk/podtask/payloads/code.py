@@ -90,6 +90,12 @@ class Shipment:
     stuck: tuple[str, ...] = ()
     identity: str | TypeError | None = None
     """The hash of the code as it was packed, or why there is none; None where no key is made of it."""
+    defined: tuple[tuple[object, str], ...] = ()
+    """Classes and functions of the script among the arguments, with their hashes as they were packed."""
+
+    def changed(self) -> str | None:
+        """The name of one of these that is another by now; None where none is."""
+        return next((getattr(obj, "__qualname__", "?") for obj, was in self.defined if _hash(obj) != was), None)
 
 
 def shipped(task: TaskDefinition) -> Shipped:
@@ -151,14 +157,15 @@ def shipment(task: TaskDefinition, inputs: Inputs | None = None, *, at_home: boo
     bundle = project.bundle(packing.imported | perhaps)
     reach = project.reach(packing.reached | named, packing.imported | perhaps)
     identity = _identity(task)
+    defined = tuple((obj, _hash(obj)) for obj in inputs.defined) if inputs and isinstance(identity, str) else ()
     if not bundle.collected.sources:
-        return Shipment(code, packing, reach, luggage.exclude, identity=identity)
+        return Shipment(code, packing, reach, luggage.exclude, identity=identity, defined=defined)
     for name in sorted(reach.modules & bundle.collected.stale.keys()):
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
     overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
     overlay = None if overlay is None else _same(task, "overlay", overlay)
-    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity)
+    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity, defined)
 
 
 def _needs(inputs: Inputs | None) -> tuple[frozenset[str], frozenset[str], bytes]:
@@ -196,6 +203,16 @@ def _identity(task: TaskDefinition) -> str | TypeError | None:
         return code_hash(task, name=task.name)
     except TypeError as error:  # uncached, and the plan of the cache says why
         return error
+
+
+def _hash(obj: object) -> str:
+    """Of what has none, a text that says so; then the argument has no key either."""
+    from podtask_runner.hashing.shared_walks import argument_hash
+
+    try:
+        return argument_hash(obj)
+    except TypeError:
+        return "none"
 
 
 def _module_of(variable: str, modules: frozenset[str]) -> bool:
