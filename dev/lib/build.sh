@@ -39,13 +39,13 @@ build_helm() { go_install "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION" "-X helm.sh/
 build_kwok() { go_install "sigs.k8s.io/kwok/cmd/kwok@v$KWOK_VERSION"; }
 build_pause() { go build -trimpath -ldflags='-s -w' -o bin/pause "$DEV/pause/main.go"; }
 
-# The program alone, out of Debian's package: installing that would start a Prometheus.
+# The programs alone, out of Debian's package: installing that would start a Prometheus.
 build_promtool() {
   require dpkg-deb "this is no Debian; put a promtool of Prometheus 2.42 or later on PATH"
   apt-get -o APT::Sandbox::User=root download prometheus || { apt-get update && apt-get -o APT::Sandbox::User=root download prometheus; }
   mkdir bin
-  dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --to-stdout ./usr/bin/promtool >bin/promtool
-  chmod 755 bin/promtool
+  dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --strip-components=3 --directory=bin ./usr/bin/promtool ./usr/bin/prometheus
+  chmod 755 bin/promtool bin/prometheus
   rm prometheus_*.deb
 }
 

@@ -65,8 +65,14 @@ def exception(
     return exc
 
 
-def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...]) -> types.CodeType:
-    """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file."""
+def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...], called: str = "") -> types.CodeType:
+    """A code object of `filename`, whose source begins with line `first`: tracebacks show it, file or no file.
+
+    `called`: the file as people know it.
+    """
+    from podtask_runner import shown_paths
+
+    shown_paths.note_file(filename, called)
     # A file that is here may change: it is read when it is needed. `Path.exists` raises where it may not look.
     if lines and not os.path.exists(filename):  # noqa: PTH110
         _show(filename, first, lines)
@@ -211,6 +217,22 @@ def defined(opened: Any, chunk: bytes, who: tuple[str, str, str, str], number: i
     return opened.get(chunk, Identity(*who), number)
 
 
+def lending(definitions: bytes, content: object) -> object:
+    """The content; from now on the definitions are here that arguments only name."""
+    from podtask_runner.script import lending as shared
+
+    shared.opened(definitions)
+    return content
+
+
+def lent(who: tuple[str, str, str, str]) -> object:
+    """A class or a function of a script that came with the code of the task."""
+    from podtask_runner.script import lending as shared
+    from podtask_runner.script.identity import Identity
+
+    return shared.get(Identity(*who))
+
+
 def made_class(who: tuple[str, str, str, str], *parts: Any) -> type:
     """A class before what refers to it."""
     from podtask_runner.script import classes
@@ -246,6 +268,12 @@ def filled_function(fn: types.FunctionType, content: tuple[Any, ...]) -> None:
     from podtask_runner.script import functions
 
     functions.filled(fn, content[0], content[1], whole=len(content) == 2)
+
+
+def filled_functions(contents: list[tuple[types.FunctionType, tuple[Any, ...]]]) -> None:
+    """Functions get what they refer to, of which each refers to the next one."""
+    for fn, content in contents:
+        filled_function(fn, content)
 
 
 def empty_cell() -> types.CellType:

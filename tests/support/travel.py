@@ -27,6 +27,7 @@ SDK = os.pathsep.join(
 PACK = """
 import json, pathlib, sys
 from podtask import Task
+from podtask.payloads.arguments import prepare
 from podtask.payloads.code import shipment
 from podtask.payloads.module_policy import Luggage, luggage_of
 from podtask_runner.serialization.pickling import dumps, loads
@@ -35,8 +36,9 @@ def send(fn, *args, to=None, at_home=False, **options):
     task = fn if isinstance(fn, Task) else Task(fn, **options)
     packing = luggage_of(task).packing(at_home=at_home)
     folder = pathlib.Path(to or sys.argv[1])
-    folder.joinpath("inputs").write_bytes(dumps((args, {}), packing=packing))
-    sent = shipment(task, frozenset(packing.reached), at_home=at_home)
+    inputs = prepare(task.name, task.signature.bind(*args), lambda _: None, packing, remote=not at_home)
+    folder.joinpath("inputs").write_bytes(inputs.payload)
+    sent = shipment(task, inputs, at_home=at_home)
     parts = {"code": sent.code, "overlay": sent.overlay, "bundle": sent.bundle and sent.bundle.data}
     for name, data in parts.items():
         folder.joinpath(name).unlink(missing_ok=True)

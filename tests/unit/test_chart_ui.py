@@ -70,6 +70,34 @@ def test_it_has_no_credentials_for_the_bucket(store: dict[str, str]) -> None:
         assert word not in text, word
 
 
+WITH_STORE = {"enabled": True, "store": {"enabled": True, "existingSecret": "read-only"}}
+
+
+def test_it_gets_keys_of_its_own_where_it_is_told_to_read_the_bucket() -> None:
+    values = {**MINIMAL, "store": {**MINIMAL["store"], "endpoint": "https://s3.example.org"}, "ui": WITH_STORE}
+    given = {one["name"]: one for one in page(values)["containers"][0]["env"]}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert given[name]["valueFrom"]["secretKeyRef"]["name"] == "read-only"
+    plain = {name: one["value"] for name, one in given.items() if "value" in one}
+    settings = Settings.of({**plain, "PODTASK_UI_SERVER": "https://10.0.0.1:443"})
+    assert settings.store is not None
+    assert settings.store["bucket"] == MINIMAL["store"]["bucket"]
+    assert (settings.store["prefix"], settings.store["endpoint"]) == ("podtask", "https://s3.example.org")
+
+
+def test_the_operators_keys_are_not_lent_to_it() -> None:
+    said = refusal({**MINIMAL, "ui": {"enabled": True, "store": {"enabled": True}}})
+    assert "ui.store.enabled needs keys of its own that may only read" in said
+
+
+def test_its_network_policy_lets_it_reach_the_bucket_only_then() -> None:
+    policy = {"enabled": True, "storePorts": [9000]}
+    rules = Render({**MINIMAL, "ui": {**WITH_STORE, "networkPolicy": policy}}).all("NetworkPolicy")[0]["spec"]["egress"]
+    assert [one["port"] for one in rules[1]["ports"]] == [53, 53, 9000]
+    closed = Render({**MINIMAL, "ui": {"enabled": True, "networkPolicy": policy}}).all("NetworkPolicy")[0]
+    assert len(closed["spec"]["egress"]) == 1
+
+
 def test_its_pod_is_restricted() -> None:
     pod = page(ON)
     assert pod["securityContext"]["runAsNonRoot"] is True

@@ -29,10 +29,11 @@ from podtask.backends.kubernetes.cache_spec import Place
 from podtask.cli import app
 from podtask.cli.common.exits import Exit
 from podtask.core.api import names
+from podtask.payloads import code
 from podtask_runner import pickled_names, protocol
 from podtask_runner.hashing.content_hash import content_hash
 from podtask_runner.process import supervisor
-from podtask_runner.script import definitions, identity
+from podtask_runner.script import definitions, identity, lending
 from podtask_runner.serialization import exceptions, log_levels, pickling
 from podtask_runner.serialization.by_value import Packing, Travel
 from podtask_runner.serialization.registry import Equipped
@@ -58,7 +59,10 @@ PICKLED = {
     "podtask_runner.pickled_names filled_constant",
     "podtask_runner.pickled_names filled_dispatching",
     "podtask_runner.pickled_names filled_function",
+    "podtask_runner.pickled_names filled_functions",
     "podtask_runner.pickled_names followed",
+    "podtask_runner.pickled_names lending",
+    "podtask_runner.pickled_names lent",
     "podtask_runner.pickled_names logging_as",
     "podtask_runner.pickled_names made_class",
     "podtask_runner.pickled_names made_function",
@@ -152,6 +156,15 @@ def by_value() -> types.ModuleType:
     return module
 
 
+def nested(count: int) -> typing.Any:
+    """A function that uses a function that uses a function."""
+
+    def around(inner: typing.Any) -> typing.Any:
+        return lambda: inner
+
+    return functools.reduce(lambda fn, _: around(fn), range(count), len)
+
+
 def travellers() -> Iterator[object]:
     """Something of every kind that is pickled with a name of ours in it."""
     yield pickled_names.Shipped(len)
@@ -197,9 +210,12 @@ def test_every_name_of_ours_inside_a_pickle_is_on_the_list(monkeypatch: pytest.M
         met |= names_in(pickling.dumps(value, packing=own))
     met |= names_in(pickling.dumps(module, packing=own))
     met |= names_in(pickling.dumps(log_levels.Configured(1)))
+    met |= names_in(pickling.dumps(code.Lending(pickling.dumps([]), 1)))
+    met |= names_in(bytes(pickling.dump_payload(Colour, packing=own, lender=lending.Lender())))
     met |= names_in(exceptions.dump_exception(ValueError("x")))
     met |= names_in(exceptions.dump_exception(Odd(1)))
     met |= names_in(pickling.dumps([one, lambda: one], packing=files))
+    met |= names_in(pickling.dumps(nested(100), packing=own))
     stored = io.BytesIO()
     pickling.dump(Odd, stored)
     met |= names_in(stored.getvalue())

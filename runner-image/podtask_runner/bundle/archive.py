@@ -3,8 +3,9 @@
     {module name: text}, data ──write──> bytes ── bucket, TaskRun, file ──> read ──> Contents ──> `bundle.finder`
 
 Files lie by module name (`shop/etl.py`), wherever they stood at home: a project may have several roots. Nothing of
-the machine that wrote the archive is in it: no times, no owners, no paths. Inside nothing is compressed, so an entry
-never holds more than it says; around the whole there may be gzip. Used by the SDK (writing) and by the child.
+the machine that wrote the archive is in it: no times, no owners, no paths but those below the project. Nothing is
+compressed inside, so an entry never holds more than it says; around the whole there may be gzip. Used by the SDK
+(writing) and by the child.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Contents:
     """Packages that have parts in the image besides: those with an excluded module."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Name of a module -> sha256 of its text."""
+    homes: Mapping[str, str] = field(default_factory=dict)
+    """File in the archive -> what people know it by, where that is another path below the project."""
 
     def is_package(self, name: str) -> bool:
         """Whether other modules can stand below this one."""
@@ -64,6 +67,7 @@ def write(
     files: Mapping[str, bytes],
     namespaces: Iterable[str] = (),
     extended: Iterable[str] = (),
+    homes: Mapping[str, str] | None = None,
 ) -> bytes:
     """The archive. `modules` names the file of each, `files` holds them and all others. Raises `ValueError`."""
     if (size := sum(map(len, files.values()))) > LARGEST:
@@ -76,6 +80,7 @@ def write(
         "modules": dict(sorted(modules.items())),
         "namespaces": sorted(namespaces),
         "extended": sorted(extended),
+        **({"homes": dict(sorted(homes.items()))} if homes else {}),
     }
     import zipfile
 
@@ -128,7 +133,8 @@ def _contents(manifest: Any, files: dict[str, bytes]) -> Contents:
     modules = {str(name): str(path) for name, path in manifest["modules"].items()}
     texts = {name: hashlib.sha256(files[path]).hexdigest() for name, path in modules.items()}
     namespaces, extended = frozenset(map(str, manifest["namespaces"])), frozenset(map(str, manifest["extended"]))
-    return Contents(modules, files, namespaces, extended, texts)
+    homes = {str(path): str(home) for path, home in manifest.get("homes", {}).items()}
+    return Contents(modules, files, namespaces, extended, texts, homes)
 
 
 def _check_entries(entries: list[tuple[str, int, int]]) -> None:

@@ -22,6 +22,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from typing import Any, Final
 
+from podtask_runner import shown_paths
 from podtask_runner.bundle.archive import Contents
 from podtask_runner.bundle.overlay import Overlay
 from podtask_runner.errors import EnvironmentMismatch
@@ -181,6 +182,7 @@ def install(
     global CURRENT  # noqa: PLW0603 - the state of the interpreter, like sys.meta_path
     finder = BundleFinder(contents, folder, Overlay.read(overlay), at_home=at_home)
     _unpack(contents.files, folder)
+    shown_paths.note_folder(str(folder), contents.homes)
     _refuse_namesakes(finder)
     sys.meta_path.insert(0, finder)
     sys.path.insert(_after_own_folders(at_home=at_home), str(folder))  # for started interpreters and metadata
@@ -194,6 +196,7 @@ def share(data: bytes, folder: str, overlay: bytes | None, at_home: bool) -> Non
 
     contents, changes = archive.read(data), Overlay.read(overlay)
     sys.meta_path.insert(0, BundleFinder(contents, Path(folder), changes, at_home=at_home))
+    shown_paths.note_folder(folder, contents.homes)
     CURRENT = Installed(data, contents, False, changes, folder, overlay, at_home)  # noqa: FBT003
 
 

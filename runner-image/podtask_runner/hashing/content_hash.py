@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from podtask_runner.hashing import sources, types
+from podtask_runner.hashing import deep, sources, types
 from podtask_runner.hashing.encoder import Encoder
 from podtask_runner.hashing.tokens import PREFIX, Unhashable, text, token
 
@@ -22,19 +22,26 @@ def content_hash(value: object, *, name: str = "", limit: int | None = None) -> 
     with a `limit`, a value of more elements is `Unhashable` too. Raises `Unhashable`.
     """
     try:
-        return walked(Encoder(types.encode, limit), value)
+        return walked(lambda: Encoder(types.encode, limit), value)
     except Unhashable as found:
         raise (found.within(name) if name else found) from None
     except RecursionError:
         raise Unhashable(name, TOO_DEEP) from None
 
 
-TOO_DEEP: Final = "it is nested too deeply to be walked"
+TOO_DEEP: Final = (
+    "it is nested too deeply to be walked (values in values, or functions that use each other in a circle); pass less "
+    "of it, or break the circle"
+)
 
 
-def walked(encoder: Encoder, value: object) -> str:
-    """The hash by this encoder. Raises `Unhashable`, `RecursionError`."""
-    return PREFIX + hashlib.sha256(encoder.encode(value)).hexdigest()
+def walked(encoder: Callable[[], Encoder], value: object) -> str:
+    """The hash by an encoder. Raises `Unhashable`, `RecursionError`."""
+    try:
+        found = encoder().encode(value)
+    except RecursionError:
+        found = deep.encode(encoder(), value)
+    return PREFIX + hashlib.sha256(found).hexdigest()
 
 
 def code_identity(fn: Callable[..., Any]) -> str:

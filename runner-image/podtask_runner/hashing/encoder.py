@@ -44,6 +44,8 @@ class Encoder:
         self._left = float("inf") if limit is None else limit
         self._ancestors: dict[int, int] = {}
         self._done: dict[int, tuple[object, bytes]] = {}
+        self._inner: set[int] = set()
+        """Parts of cycles that were come to in the middle: their tokens depend on where the walk entered."""
         self._reaches = _NOWHERE
         """The outermost ancestor that the part being encoded returns to; its token has meaning only below that."""
 
@@ -71,7 +73,13 @@ class Encoder:
             self._reaches = outer if free else min(outer, self._reaches)
         if free:  # keeps the value alive, so that its id stays its own
             self._done[key] = (value, answer)
+        else:
+            self._inner.add(key)
         return answer
+
+    def in_circles(self) -> bool:
+        """Whether something was met that is reached from itself through others."""
+        return bool(self._inner)
 
     def met(self, value: object, parts: Any) -> None:
         """A piece of code was taken apart (`podtask_runner.hashing.code.Parts`), and its parts are encoded next."""

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,8 @@ _OURS: Final = frozenset({"podtask", "podtask_runner", "podtask_operator", "clou
 """Not the user's code, wherever it is installed; an upgrade of podtask itself leaves keys as they are."""
 _PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 _STANDARD: Final = Path(os.__file__).parent
+AT_IMPORT: Final[list[Callable[[str], bytes | None]]] = []
+"""Asked for the text of a loaded module as it was imported: what its file says later does not run here."""
 
 
 def is_own(name: str, filename: str = "") -> bool:
@@ -79,7 +81,11 @@ def identity(name: str) -> tuple[str, ...]:
         if not is_own(module, filename or ""):
             found[module] = f"version {version(module)}"
         elif filename is not None:
-            found[module], imports = _text_of(filename, module, _stamp(filename))
+            package = Path(filename).name == "__init__.py"
+            text = next((text for ask in AT_IMPORT if (text := ask(module)) is not None), None)
+            if text is None:
+                text = _text_now(filename, _stamp(filename))
+            found[module], imports = _read(text, module, package)
             waiting.extend(part for inner in imports for part in _with_parents(inner))
     return tuple(f"{module} {what}" for module, what in sorted(found.items()))
 
@@ -94,20 +100,24 @@ def _with_parents(name: str) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _text_of(filename: str, module: str, _stamp: tuple[int, int]) -> tuple[str, tuple[str, ...]]:
-    """Digest of a file, and the absolute names it imports (of the form `from a import b` both a and a.b)."""
-    data = Path(filename).read_bytes()
+def _text_now(filename: str, _stamp: tuple[int, int]) -> bytes:
+    return Path(filename).read_bytes()
+
+
+@functools.lru_cache(maxsize=1024)
+def _read(data: bytes, module: str, package: bool) -> tuple[str, tuple[str, ...]]:  # noqa: FBT001 - part of the key
+    """Digest of a text, and the absolute names it imports (of the form `from a import b` both a and a.b)."""
     try:
         tree = sources.file_tree(data.decode())
     except (SyntaxError, UnicodeDecodeError):  # an extension module
         return f"bytes {hashlib.sha256(data).hexdigest()}", ()
-    package = module if Path(filename).name == "__init__.py" else module.rpartition(".")[0]
+    here = module if package else module.rpartition(".")[0]
     imports: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = absolute(node.module or "", node.level, {"__package__": package})
+            base = absolute(node.module or "", node.level, {"__package__": here})
             imports.update([base, *(f"{base}.{alias.name}" for alias in node.names if alias.name != "*")])
     text = sources.normal(tree).encode("utf-8", "surrogatepass")
     return f"text {hashlib.sha256(text).hexdigest()}", tuple(sorted(imports - {""}))

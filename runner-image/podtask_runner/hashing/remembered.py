@@ -38,7 +38,7 @@ class CodeHash:
 
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
-        self._kept: tuple[_Witness, str | Unhashable] | None = None
+        self._kept: tuple[Witness, str | Unhashable] | None = None
         self.walks = 0
         """As long as it stays, nothing that the code uses has changed."""
 
@@ -58,29 +58,41 @@ class CodeHash:
             home = str(space.get(_NAME, ""))
             yield from ((home, name, value) for name, value in held.items() if value is not MISSING and name != _NAME)
 
-    def _walked(self) -> tuple[_Witness, str | Unhashable]:
+    def _walked(self) -> tuple[Witness, str | Unhashable]:
         self.walks += 1
-        witness = _Witness()
+        witnesses: list[Witness] = []  # a walk that ends at Python's limit is followed by another one
+
+        def walk() -> Walk:
+            witnesses.append(Witness())
+            return Walk(witnesses[-1])
+
         answer: str | Unhashable
+        sound = True
         try:
-            answer = content_hash.walked(_Walk(witness), self.fn)
+            answer = content_hash.walked(walk, self.fn)
         except Unhashable as why:
             answer = Unhashable(why.path, why.why)  # without the frames of this walk
         except RecursionError:  # how deep is too deep depends on where the caller stands
-            answer, witness.sound = Unhashable("", content_hash.TOO_DEEP), False
+            answer, sound = Unhashable("", content_hash.TOO_DEEP), False
+        witness = witnesses[-1]
+        witness.sound = sound
         witness.seal()
         return witness, answer
 
 
-class _Walk(Encoder):
+class Walk(Encoder):
     """A full walk. Everything is noted before it is encoded: what changes in between is another value next time."""
 
-    def __init__(self, witness: _Witness) -> None:
+    def __init__(self, witness: Witness) -> None:
         super().__init__(types.encode)
         self._witness = witness
 
     def met(self, value: object, parts: Any) -> None:
         self._witness.note(value, parts)
+
+    def seen(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Everything that was met, and what of it is inside of cycles."""
+        return frozenset(self._done) | self._inner, frozenset(self._inner)
 
     def at(self, step: str, value: object) -> bytes:
         if step.startswith(" → "):  # a part of a piece of code; a walk that fails does not come to all of them
@@ -110,7 +122,7 @@ class _Outline(Encoder):
             return b"!" + str(why).encode("utf-8", "surrogatepass")
 
 
-class _Witness:
+class Witness:
     """What one walk met."""
 
     def __init__(self) -> None:

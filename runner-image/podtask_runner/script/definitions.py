@@ -15,6 +15,7 @@ import enum
 import io
 import pickle
 import threading
+import types
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
@@ -61,6 +62,10 @@ class Inside:
         """By class: which globals and cells of functions are to be it."""
         self.postponed: list[tuple[type, Any, Any]] = []
         """What classes hold, to be written when no class is under way."""
+        self.depth = 0
+        """How many functions are being written inside of each other."""
+        self.unfilled: list[types.FunctionType] = []
+        """Functions whose content is written when none is."""
 
     def stage(self, kind: type) -> Stage:
         """How late the content of a class is written."""
@@ -91,6 +96,8 @@ class Inside:
         self.postponed.clear()
         self.bare.clear()
         self.late.clear()
+        self.unfilled.clear()
+        self.depth = 0
 
 
 class Chunks:
@@ -108,11 +115,16 @@ class Chunks:
         return pickled_names.defined, (self._book, chunk, tuple(who), self._inside.numbers[id(obj)])
 
     def _chunk(self, obj: object) -> bytes:
+        from podtask_runner.script import functions
+
         inside = self._inside
         count, memo = len(inside.met), self._pickler.memo.copy()
         while True:
             try:
                 self._pickler.dump(obj)
+                while inside.unfilled:
+                    deeper, inside.unfilled = inside.unfilled, []
+                    self._pickler.dump(functions.Unfilled(deeper))
                 inside.meet(obj)
                 self._pickler.dump(inside.met[count:])
             except Conflict as found:
@@ -172,7 +184,9 @@ class Opened:
         before = set(_unfinished)
         try:
             self._unpickler.load()
-            self._items += self._unpickler.load()
+            while not isinstance(met := self._unpickler.load(), list):
+                pass  # contents of functions
+            self._items += met
         finally:
             for key in set(_unfinished) - before:  # only where something was raised
                 del _unfinished[key]

@@ -40,9 +40,20 @@ _KEPT: Final = (
     "__kwdefaults__",
 )
 
+_DEEPEST: Final = 30
+"""Functions inside of functions."""
+
+
+class End:
+    """Stands at the end of a function's content; one for each, because pickle writes one object once."""
+
 
 def taken_apart(pickler: Any, fn: types.FunctionType) -> tuple[Any, ...]:
-    """The reduction of a function inside of a chunk. What has the shape of cloudpickle's is put together so, too."""
+    """The reduction of a function inside of a chunk. What has the shape of cloudpickle's is put together so, too.
+
+    A function that uses a function that uses a function: pickle goes as deep as that, so from some depth on contents
+    follow later. Not inside of a class, whose hooks may call what is in it.
+    """
     inside: Inside = pickler.inside
     inside.meet(fn)
     copied = pickler.globals_ref.setdefault(id(fn.__globals__), {})
@@ -57,10 +68,34 @@ def taken_apart(pickler: Any, fn: types.FunctionType) -> tuple[Any, ...]:
     for cell in cells or ():
         inside.bare[id(cell)] = cell
     args = (fn.__code__, copied, script, names, tuple(who), cells)
-    if id(fn) in inside.bare:
+    deep = inside.depth >= _DEEPEST and not inside.in_progress
+    if deep:
+        inside.unfilled.append(fn)
+    if deep or id(fn) in inside.bare:
         state: Any = ({}, {key: getattr(fn, key) for key in ("__name__", "__qualname__", "__module__", "__doc__")})
         return pickled_names.made_function, args, (*state, False), None, None, pickled_names.filled_function
-    return pickled_names.made_function, args, content(pickler, fn), None, None, pickled_names.filled_function
+    inside.depth += 1
+    attributes, slots = content(pickler, fn)
+    slots["(end)"] = End()
+    return pickled_names.made_function, args, (attributes, slots), None, None, pickled_names.filled_function
+
+
+class Unfilled:
+    """Functions whose content follows, because they were come to too deep inside of others."""
+
+    def __init__(self, functions: list[types.FunctionType]) -> None:
+        self.functions = functions
+
+
+def rest(pickler: Any, what: Unfilled) -> tuple[Any, ...]:
+    """The reduction of what follows."""
+    return pickled_names.filled_functions, ([(fn, content(pickler, fn)) for fn in what.functions],)
+
+
+def ended(inside: Inside) -> tuple[Any, ...]:
+    """The content of a function was written."""
+    inside.depth -= 1
+    return int, ()
 
 
 def content(pickler: Any, fn: types.FunctionType) -> Any:

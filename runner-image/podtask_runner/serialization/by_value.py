@@ -25,6 +25,7 @@ import cloudpickle
 
 from podtask_runner import pickled_names
 from podtask_runner.hashing import usage
+from podtask_runner.script.lending import Lender
 from podtask_runner.serialization import by_reference
 from podtask_runner.serialization.pickler import Pickler
 
@@ -71,10 +72,13 @@ class Packing:
 class PackingPickler(Pickler):
     """cloudpickle's pickler that asks `packing` whose module an object is of."""
 
-    def __init__(self, stream: Any, packing: Packing, reference: Reference | None) -> None:
+    def __init__(
+        self, stream: Any, packing: Packing, reference: Reference | None, lender: Lender | None = None
+    ) -> None:
         super().__init__(stream)
         self._packing = packing
         self._reference = reference
+        self.lender = lender
         self._globals = functools.cache(by_reference.Globals)  # one object, so that pickle writes it once
 
     def beside(self, stream: Any) -> Pickler:

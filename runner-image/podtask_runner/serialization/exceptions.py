@@ -10,7 +10,7 @@ import sys
 import traceback
 from typing import Any
 
-from podtask_runner import pickled_names
+from podtask_runner import pickled_names, shown_paths
 from podtask_runner.pickled_names import RemoteError
 from podtask_runner.serialization.pickling import dumps, loads
 
@@ -28,12 +28,14 @@ def dump_exception(exc: BaseException) -> bytes:
 
 
 def traceback_text(exc: BaseException) -> str:
-    """The formatted traceback with its causes, without the runner's own frames at the top."""
+    """The formatted traceback with its causes, without the runner's own frames at the top; paths as in the project."""
     frame = exc.__traceback__
     while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("podtask_runner."):
         frame = frame.tb_next
     try:
-        text = "".join(traceback.format_exception(type(exc), exc, frame or exc.__traceback__))
+        found = traceback.TracebackException(type(exc), exc, frame or exc.__traceback__, compact=True)
+        shown_paths.rename(found)
+        text = shown_paths.in_text("".join(found.format()))
     except Exception as error:  # noqa: BLE001 - a __str__ or a source line of the user's may fail
         return f"{type(exc).__qualname__} (its traceback could not be formatted: {type(error).__name__})\n"
     if sys.version_info < (3, 11):  # which shows no notes by itself
@@ -44,7 +46,7 @@ def traceback_text(exc: BaseException) -> str:
 def message_of(exc: BaseException) -> str:
     """`str(exc)`, even when the user's `__str__` raises."""
     try:
-        return str(exc)
+        return shown_paths.in_text(str(exc))
     except Exception as error:  # noqa: BLE001 - a user's __str__ may do anything
         return f"(its message could not be formatted: {type(error).__name__})"
 

@@ -19,6 +19,7 @@ from podtask_runner import pickled_names
 from podtask_runner.hashing import code, usage
 from podtask_runner.names import SOURCE_MODULE
 from podtask_runner.script import classes, definitions, functions, identity
+from podtask_runner.script.lending import Lender
 from podtask_runner.serialization import source_lines
 
 
@@ -57,6 +58,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     )
     inside: definitions.Inside | None = None
     """Of the pickler of chunks."""
+    lender: Lender | None = None
+    """Takes what the content only names."""
     stamps: bool = False
     """Whether classes of modules go with their stamps: what is stored may be read by a later state of the project."""
     _chunks: definitions.Chunks | None = None
@@ -86,6 +89,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 return pickled_names.empty_cell, ()
         elif kind is classes.Rest:
             return classes.rest(self, obj)
+        elif kind is functions.Unfilled:
+            return functions.rest(self, obj)
+        elif kind is functions.End:
+            return functions.ended(self.inside)
         elif isinstance(obj, enum.Enum):
             if code.is_written(kind) and _goes_by_name(kind):
                 return pickled_names.member, (kind, obj._name_, obj._value_)
@@ -96,6 +103,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     def by_value(self, obj: Any, word: str | None = None) -> tuple[Any, ...]:
         """The reduction of what a script defined."""
         if self.inside is None:
+            if self.lender is not None and (named := self._lent(obj)) is not None:
+                return named
             if self._chunks is None:
                 self._chunks = definitions.Chunks(self.beside)
             return self._chunks.reduced(obj, _identity(obj, word))
@@ -107,6 +116,13 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
         if word is not None:
             return functions.by_its_word(self, obj, word)
         return functions.cached(self, obj) if isinstance(obj, identity.CACHED) else functions.constant(self, obj)
+
+    def _lent(self, obj: Any) -> tuple[Any, ...] | None:
+        """How the content names a class or a function that travels beside it; constants are not worth it."""
+        if self.lender is None or not isinstance(obj, (type, types.FunctionType)):
+            return None
+        who = _identity(obj, None)
+        return (pickled_names.lent, (tuple(who),)) if self.lender.lends(obj, who) else None
 
 
 def _identity(obj: Any, word: str | None) -> identity.Identity:

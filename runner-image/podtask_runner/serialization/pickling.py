@@ -29,6 +29,7 @@ from podtask_runner.serialization.pickler import Pickler
 from podtask_runner.storage.spool import PIECE, SPOOL_ABOVE, Buffer, Payload, Spool, SpoolFile
 
 if TYPE_CHECKING:
+    from podtask_runner.script.lending import Lender
     from podtask_runner.serialization.by_value import Packing
 
 Reference = Callable[[object], "str | None"]
@@ -52,14 +53,22 @@ def dump(obj: object, stream: Any, *, reference: Reference | None = None) -> Non
 
 
 def dump_payload(
-    obj: object, *, reference: Reference | None = None, packing: Packing | None = None, above: int = SPOOL_ABOVE
+    obj: object,
+    *,
+    reference: Reference | None = None,
+    packing: Packing | None = None,
+    above: int = SPOOL_ABOVE,
+    lender: Lender | None = None,
 ) -> Payload:
-    """As `dumps`; more than `above` bytes are in a file, which goes when the payload does. Raises `NoRoom` as well."""
+    """As `dumps`; more than `above` bytes are in a file, which goes when the payload does. Raises `NoRoom` as well.
+
+    `lender`, with a packing: takes classes and functions of the script, which the payload then only names.
+    """
     _ship_source_by_value()
     spool = Spool(above)
     try:
         spool.write(_HERE)
-        _pickler(spool, reference, packing).dump(obj)
+        _pickler(spool, reference, packing, lender).dump(obj)
     except BaseException:
         spool.drop()
         raise
@@ -78,11 +87,13 @@ def dumps(obj: object, *, reference: Reference | None = None, packing: Packing |
     return data
 
 
-def _pickler(stream: Any, reference: Reference | None, packing: Packing | None) -> cloudpickle.Pickler:
+def _pickler(
+    stream: Any, reference: Reference | None, packing: Packing | None, lender: Lender | None = None
+) -> cloudpickle.Pickler:
     if packing is not None:
         from podtask_runner.serialization.by_value import PackingPickler
 
-        return PackingPickler(stream, packing, reference)
+        return PackingPickler(stream, packing, reference, lender)
     return Pickler(stream) if reference is None else _ReferringPickler(stream, reference)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import cloudpickle
 
-from podtask_runner import pickled_names
+from podtask_runner import pickled_names, shown_paths
 
 MOST_LINES: Final = 2000
 """Of one function; what is longer is shown by its file and line numbers only."""
@@ -24,7 +24,9 @@ LONGEST_LINE: Final = 1000
 def reduced(code: types.CodeType) -> tuple[Any, ...]:
     """As cloudpickle reduces it, with its file and its lines."""
     _, parts = cloudpickle.Pickler.dispatch_table[types.CodeType](code)[:2]
-    return pickled_names.code, (parts, code.co_filename, code.co_firstlineno, lines_of(code))
+    called = shown_paths.shown(code.co_filename)
+    more = (called,) if called != code.co_filename else ()
+    return pickled_names.code, (parts, code.co_filename, code.co_firstlineno, lines_of(code), *more)
 
 
 def lines_of(code: types.CodeType) -> tuple[str, ...]:

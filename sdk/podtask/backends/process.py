@@ -85,7 +85,7 @@ class ProcessBackend:
         atexit.register(self.close)  # a driver that ends early takes its subprocesses along
 
     def submit(self, run: TaskRun) -> None:
-        run.shipment = shipment(run.task, run.inputs.modules, at_home=True)  # now: what cannot travel is said here
+        run.shipment = _shipment(run)  # now: what cannot travel is said here
         self._loop.submit(run)
 
     def cancel(self, run: TaskRun) -> None:
@@ -112,7 +112,7 @@ class ProcessBackend:
 
     def _code(self, run: TaskRun) -> protocol.Code:
         """The code of a run; the project lies in one file for all of them."""
-        sent = run.shipment or shipment(run.task, run.inputs.modules, at_home=True)
+        sent = run.shipment or _shipment(run)
         return protocol.Code(
             shipped=_inline(sent.code),
             bundle=self._bundle(sent),
@@ -210,6 +210,10 @@ class Live:
             self._stopped = True
             if self._process is not None and self._process.poll() is None:
                 self._process.send_signal(signal.SIGTERM)
+
+
+def _shipment(run: TaskRun) -> Shipment:
+    return shipment(run.task, run.inputs, at_home=True)
 
 
 def _path() -> list[str]:

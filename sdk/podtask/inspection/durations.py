@@ -33,5 +33,14 @@ def span(seconds: float) -> str:
     return _two(days // 365, "y", days % 365, "d") if days < 8 * 365 else f"{days // 365}y"
 
 
+def short(seconds: float) -> str:
+    """As `span`, and of what is short the parts of a second: `40ms`, `2.5s`."""
+    if seconds <= 0 or seconds >= 10 or seconds == int(seconds):
+        return span(seconds)
+    if seconds < 0.0995:
+        return f"{max(1, round(seconds * 1000))}ms"
+    return f"{seconds:.1f}s".replace(".0s", "s")
+
+
 def _two(large: int, unit: str, small: int, smaller: str) -> str:
     return f"{large}{unit}{small}{smaller}" if small else f"{large}{unit}"

@@ -54,14 +54,20 @@ class Inputs:
     """Run ids of the upstreams by the parameter they were found in; empty ones included."""
     modules: frozenset[str] = frozenset()
     """What must be importable where the arguments are opened; only known of what goes to another machine."""
+    imported: frozenset[str] = frozenset()
+    """What functions among the arguments may import when they are called."""
     files: Mapping[str, File] = field(default_factory=dict)
     """Files that stand in the payload by reference, where it goes to another machine."""
     files_met: int = 0
     """How many different files are among the arguments."""
+    definitions: bytes = b""
+    """Pickled classes and functions of the script that the payload only names; they travel with the code."""
+    defined: tuple[object, ...] = ()
+    """Those classes and functions."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""
-        return replace(self, parameters={}, payload=b"")
+        return replace(self, parameters={}, payload=b"", definitions=b"", defined=())
 
 
 class Executor(Protocol):

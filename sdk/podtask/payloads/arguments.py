@@ -25,6 +25,7 @@ from podtask_runner.files import File, reference
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
     from podtask_runner.serialization.by_value import Packing
+    from podtask_runner.storage.spool import Payload
 
 Find = Callable[[str], "TaskRun | None"]
 _CLASS_METHOD = (
@@ -57,8 +58,6 @@ def prepare(
 
     `packing`: for a task in another interpreter. `remote`: on another machine; default: where there is a packing.
     """
-    from podtask_runner.serialization.pickling import dump_payload
-
     seen = _Met(find, remote=packing is not None if remote is None else remote)
     ids: dict[str, tuple[str, ...]] = {}
     for name, value in bound.arguments.items():
@@ -67,14 +66,44 @@ def prepare(
         ids[name], seen.runs = tuple(seen.runs), {**before, **seen.runs}
     plain = set(seen.runs)
     try:
-        payload = dump_payload((bound.args, bound.kwargs), reference=seen.reference, packing=packing)
+        payload, definitions, defined = _pickled((bound.args, bound.kwargs), seen, packing)
     except Exception as error:
         raise _culprit(task_name, bound, seen, error) from error
     if len(seen.runs) > len(plain):
         ids = {name: _met_by_pickling(value, find) for name, value in bound.arguments.items()}
     needed = frozenset(packing.by_name | packing.reached) if packing is not None else frozenset()
-    runs = tuple(seen.runs.values())
-    return Inputs(bound.arguments, payload, runs, seen.blocked_by, ids, needed, seen.files, len(seen.paths))
+    return Inputs(
+        bound.arguments,
+        payload,
+        tuple(seen.runs.values()),
+        seen.blocked_by,
+        ids,
+        needed,
+        frozenset(packing.imported) if packing is not None else frozenset(),
+        seen.files,
+        len(seen.paths),
+        definitions,
+        defined,
+    )
+
+
+def _pickled(arguments: Any, seen: _Met, packing: Packing | None) -> tuple[Payload, bytes, tuple[object, ...]]:
+    """The payload, and beside it the definitions of the script that it only names: alike for all calls of a map.
+
+    A definition that holds a future or a file belongs to this call alone, and stands in the payload.
+    """
+    from podtask_runner.script.lending import Lender
+    from podtask_runner.serialization.pickling import dump_payload, dumps
+
+    lender = Lender() if packing is not None else None
+    payload = dump_payload(arguments, reference=seen.reference, packing=packing, lender=lender)
+    if lender is None or not lender.objects:
+        return payload, b"", ()
+    met = seen.count()
+    definitions = dumps(lender.definitions(), reference=seen.reference, packing=packing)
+    if seen.count() == met:
+        return payload, definitions, tuple(lender.objects.values())
+    return dump_payload(arguments, reference=seen.reference, packing=packing), b"", ()
 
 
 def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:
@@ -114,6 +143,11 @@ class _Met:
     paths: set[Path] = field(default_factory=set)
     """Of all files."""
     blocked_by: State[Any] | None = None
+    _asked: int = 0
+
+    def count(self) -> int:
+        """Grows whenever something was met that is named instead of pickled."""
+        return self._asked
 
     def reference(self, obj: object) -> str | None:
         """The pickler asks this of every object: the run id for futures and states of runs, None for the rest."""
@@ -128,12 +162,14 @@ class _Met:
             return None
         if run is None:
             return None
+        self._asked += 1
         self.runs[run.id] = run
         return run.id
 
     def _file(self, file: File) -> str:
         """Its content travels apart from the pickle, however deep inside it stands. Raises as `File` does."""
         file.check()
+        self._asked += 1
         ref = reference(file)
         self.files[ref] = file
         return ref
@@ -173,5 +209,16 @@ def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: E
         try:
             dumps(value, reference=seen.reference)
         except Exception as own:  # noqa: BLE001 - as above
-            return UnpicklableArgument(task_name, name, f"{type(own).__name__}: {own}")
-    return UnpicklableArgument(task_name, ", ".join(bound.arguments), f"{type(error).__name__}: {error}")
+            return UnpicklableArgument(task_name, name, _words(own))
+    return UnpicklableArgument(task_name, ", ".join(bound.arguments), _words(error))
+
+
+def _words(error: Exception) -> str:
+    if is_too_deep(error):
+        return "it is nested too deeply: its parts are inside of each other hundreds of times"
+    return f"{type(error).__name__}: {error}"
+
+
+def is_too_deep(error: BaseException) -> bool:
+    """Whether pickling met Python's limit; cloudpickle tells of it in words of its own."""
+    return isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError)

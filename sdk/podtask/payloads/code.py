@@ -11,20 +11,23 @@ everywhere. Next: `podtask_runner.attempt.execute`.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from podtask.errors import PodtaskError
 from podtask.payloads import culprit
+from podtask.payloads.arguments import is_too_deep
 from podtask.payloads.hashing import code_hash, input_hash_of
 from podtask.payloads.module_policy import luggage_of
 from podtask.payloads.project.counted import expected
+from podtask_runner import pickled_names
 from podtask_runner.serialization import log_levels
 from podtask_runner.serialization.registry import Equipped
 from podtask_runner.serializers import REGISTERED
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
+    from podtask.model.task_run import Inputs
     from podtask.payloads.project.changes import Changes
     from podtask.payloads.project.reach import Reach
     from podtask.payloads.project.state import Bundle, Project
@@ -45,6 +48,18 @@ class UnpicklableTask(PodtaskError, TypeError):
         super().__init__(
             f"The function of task '{task_name}' cannot be pickled ({why}). It refers to something that exists only in "
             f"this process (a lock, a connection, an open file). {_CURE}"
+        )
+
+
+class CodeTooDeep(UnpicklableTask):
+    """Classes or values of the script are made of each other, deeper than pickle goes."""
+
+    def __init__(self, task_name: str) -> None:
+        PodtaskError.__init__(
+            self,
+            f"The code of task '{task_name}' is nested too deeply to be pickled: classes, or values of globals, refer "
+            f"to each other hundreds of times in a row. Put them into a module of the project that is imported: "
+            f"modules travel as files.",
         )
 
 
@@ -75,6 +90,12 @@ class Shipment:
     stuck: tuple[str, ...] = ()
     identity: str | TypeError | None = None
     """The hash of the code as it was packed, or why there is none; None where no key is made of it."""
+    defined: tuple[tuple[object, str], ...] = ()
+    """Classes and functions of the script among the arguments, with their hashes as they were packed."""
+
+    def changed(self) -> str | None:
+        """The name of one of these that is another by now; None where none is."""
+        return next((getattr(obj, "__qualname__", "?") for obj, was in self.defined if _hash(obj) != was), None)
 
 
 def shipped(task: TaskDefinition) -> Shipped:
@@ -86,8 +107,11 @@ def shipped(task: TaskDefinition) -> Shipped:
     return Shipped(task.fn, options.retry_condition_fn, delay if callable(delay) else None)
 
 
-def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
-    """The payload for `Grants.code.shipped`; `packing` says which modules travel how. Raises `UnpicklableTask`."""
+def pickled_code(task: TaskDefinition, packing: Packing | None = None, definitions: bytes = b"") -> bytes:
+    """The payload for `Grants.code.shipped`; `packing` says which modules travel how. Raises `UnpicklableTask`.
+
+    `definitions`: what arguments name (`Inputs.definitions`).
+    """
     from podtask_runner.serialization.pickling import dumps
 
     code = shipped(task)
@@ -97,34 +121,71 @@ def pickled_code(task: TaskDefinition, packing: Packing | None = None) -> bytes:
         content = Equipped(tuple(REGISTERED.values()), content)
     if log_levels.is_configured():
         content = log_levels.Configured(content)
+    if definitions:
+        content = Lending(definitions, content)
     try:
         return dumps(content, packing=packing)
     except Exception as error:
+        if is_too_deep(error):
+            raise CodeTooDeep(task.name) from error
         found = culprit.find(task.fn, task.name, lambda value: dumps(value, packing=packing))
         why = f"{type(error).__name__}: {error}" if found is None else str(found)
         raise UnpicklableTask(task.name, why) from error
 
 
-def shipment(task: TaskDefinition, arguments: frozenset[str] = frozenset(), *, at_home: bool) -> Shipment:
-    """The task's code with the project. `arguments`: modules that the call's arguments name.
+class Lending:
+    """Pickles as code that brings definitions along."""
+
+    def __init__(self, definitions: bytes, content: object) -> None:
+        self._parts = definitions, content
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled_names.lending, self._parts
+
+
+def shipment(task: TaskDefinition, inputs: Inputs | None = None, *, at_home: bool) -> Shipment:
+    """The task's code with the project, and with what the arguments name of the script.
 
     Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`.
     """
+    named, perhaps, definitions = _needs(inputs)
     luggage = luggage_of(task)
     project = luggage.project(at_home=at_home)
     changed = project.changes()
     packing = project.packing(changed)
-    code = pickled_code(task, packing)
-    bundle = project.bundle()
-    reach = project.reach(packing.reached | arguments, packing.imported)
+    code = _same(task, "code", pickled_code(task, packing, definitions))
+    bundle = project.bundle(packing.imported | perhaps)
+    reach = project.reach(packing.reached | named, packing.imported | perhaps)
     identity = _identity(task)
+    defined = tuple((obj, _hash(obj)) for obj in inputs.defined) if inputs and isinstance(identity, str) else ()
     if not bundle.collected.sources:
-        return Shipment(code, packing, reach, luggage.exclude, identity=identity)
+        return Shipment(code, packing, reach, luggage.exclude, identity=identity, defined=defined)
     for name in sorted(reach.modules & bundle.collected.stale.keys()):
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
     overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
-    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity)
+    overlay = None if overlay is None else _same(task, "overlay", overlay)
+    return Shipment(
+        code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity, defined
+    )
+
+
+def _needs(inputs: Inputs | None) -> tuple[frozenset[str], frozenset[str], bytes]:
+    return (inputs.modules, inputs.imported, inputs.definitions) if inputs else (frozenset(), frozenset(), b"")
+
+
+def reaching(task: TaskDefinition, sent: Shipment, named: frozenset[str]) -> Shipment:
+    """The same code for arguments that name these modules."""
+    project = luggage_of(task).project(at_home=False)
+    return replace(sent, reach=project.reach(sent.packing.reached | named, sent.packing.imported))
+
+
+def _same(task: TaskDefinition, kind: str, data: bytes) -> bytes:
+    """Equal bytes as one object: many calls may wait with theirs."""
+    last: dict[str, bytes] = task.memory.setdefault("packed", {})
+    if last.get(kind) != data:
+        last[kind] = data
+    return last[kind]
 
 
 def _expected(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[str, dict[str, str]]:
@@ -144,6 +205,16 @@ def _identity(task: TaskDefinition) -> str | TypeError | None:
         return code_hash(task, name=task.name)
     except TypeError as error:  # uncached, and the plan of the cache says why
         return error
+
+
+def _hash(obj: object) -> str:
+    """Of what has none, a text that says so; then the argument has no key either."""
+    from podtask_runner.hashing.shared_walks import argument_hash
+
+    try:
+        return argument_hash(obj)
+    except TypeError:
+        return "none"
 
 
 def _module_of(variable: str, modules: frozenset[str]) -> bool:

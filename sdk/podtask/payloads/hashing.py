@@ -70,13 +70,13 @@ def components(
 
     `code`: the identity where the code was packed already, or why it has none; None: as the code is now.
     """
-    from podtask_runner.hashing.content_hash import content_hash
+    from podtask_runner.hashing.shared_walks import argument_hash
 
     if isinstance(code, TypeError):
         raise code
     return Components(
         code if code is not None else code_hash(task, name=task.name),
-        {name: content_hash(value, name=name) for name, value in counting.counted(arguments).items()},
+        {name: argument_hash(value, name=name) for name, value in counting.counted(arguments).items()},
     )
 
 
@@ -146,10 +146,10 @@ def call_digest(run: TaskRun) -> str:
 
     What has no canonical form does not count: an unstable digest would refuse runs that are the same.
     """
-    from podtask_runner.hashing.content_hash import content_hash
+    from podtask_runner.hashing.shared_walks import argument_hash
 
     parts = [run.task.name]
-    values = (partial(content_hash, value) for value in run.inputs.parameters.items())
+    values = (partial(argument_hash, value) for value in run.inputs.parameters.items())
     for hashed in (partial(code_hash, run.task), *values):
         try:
             parts.append(hashed())

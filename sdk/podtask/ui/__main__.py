@@ -1,7 +1,8 @@
 """`python -m podtask.ui`: the page in a pod of the cluster (`ui.enabled` in the chart), for whoever has a token.
 
 Settings come by the environment, as the chart writes them. Every request is asked with the token of the viewer: this
-pod has no service account token and no credentials for the bucket, so logs of attempts are those of their pods.
+pod has no service account token. It has no credentials for the bucket either, so logs of attempts are those of their
+pods, unless `ui.store.enabled` of the chart gives it some.
 Next on the road: `server`.
 """
 
@@ -10,8 +11,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 from podtask.errors import PodtaskError, SettingsError
@@ -20,6 +22,7 @@ from podtask.kube.bearer import as_bearer, server_around
 from podtask.kube.bucket_access import BucketAccess
 from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.access.doors import TokenDoor
+from podtask.ui.access.guarded_bucket import GuardedBucket
 from podtask.ui.access.no_bucket import ClosedBucket
 from podtask.ui.access.sessions import Sessions
 from podtask.ui.routes.desk import Desk
@@ -40,6 +43,8 @@ class Settings:
     """Address; empty: all."""
     hosts: tuple[str, ...] = ()
     actions: bool = False
+    store: Mapping[str, str] | None = None
+    """The bucket, as the chart publishes it to clients; None: closed."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -59,7 +64,16 @@ class Settings:
             listen=environment.get("PODTASK_UI_LISTEN", ""),
             hosts=tuple(host for host in environment.get("PODTASK_UI_HOSTS", "").split(",") if host),
             actions=actions == "on",
+            store=_store(environment),
         )
+
+
+_STORE = ("bucket", "prefix", "endpoint", "region", "conditionalWrites")
+
+
+def _store(environment: Mapping[str, str]) -> Mapping[str, str] | None:
+    found = {name: environment.get(f"PODTASK_UI_STORE_{name.upper()}", "") for name in _STORE}
+    return found if found["bucket"] else None
 
 
 def cluster_page(settings: Settings) -> Serving:
@@ -67,15 +81,19 @@ def cluster_page(settings: Settings) -> Serving:
 
     def viewer(token: str) -> ClusterViewer:
         api = as_bearer(token, settings.server, settings.ca, settings.namespace)
-        return ClusterViewer(Cluster(api, settings.namespace), closed, actions=settings.actions)
-
-    def closed(namespace: str) -> BucketAccess:
-        return ClosedBucket(namespace)
+        made = ClusterViewer(Cluster(api, settings.namespace), ClosedBucket, actions=settings.actions)
+        if settings.store is not None:
+            made.open_bucket = lru_cache(maxsize=16)(partial(_guarded, settings.store, made.rights.logs))
+        return made
 
     listening = everywhere(settings.port, settings.listen)
     port = int(listening.getsockname()[1])
     desk = Desk(TokenDoor(Sessions(), viewer), settings.namespace, hosts=settings.hosts, port=port)
     return Serving(desk, listening, lambda: None)
+
+
+def _guarded(store: Mapping[str, str], allowed: Callable[[str], bool], namespace: str) -> BucketAccess:
+    return GuardedBucket(namespace, store, allowed)
 
 
 def everywhere(port: int, address: str) -> socket.socket:

@@ -75,7 +75,9 @@ def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, ClusterRefused) and error.status == 401 and session is not None and session.viewer is not None:
         desk: Desk = request.app.state.desk  # the token's time is over
         desk.door.sessions.close(session)
-        return RedirectResponse("/login", 303)
+        if request.headers.get("x-live"):  # a redirect would be followed without a word
+            return PlainTextResponse("The token has ended.", 401, {"X-Ended": "yes"})
+        return RedirectResponse("/login?ended=yes", 303)
     status = error.status if isinstance(error, ClusterRefused) and error.status in (401, 403, 404, 409) else 502
     return _answer(request, 403 if status == 401 else status, str(error))
 

@@ -279,4 +279,7 @@ def _plan_of_inputs(run: TaskRun, counting: InputHash) -> CachePlan:
     found = components_or_why(run.task, named(run, *arguments(run)), packed, counting)
     if isinstance(found, str):
         return CachePlan(asked=True, off_reason=found)
+    changed = run.shipment.changed() if run.shipment is not None else None
+    if changed is not None:  # the key would be of what it is now, and the task runs with what it was
+        return CachePlan(asked=True, off_reason=f"{changed} was changed after the call, so no key can be made of it.")
     return CachePlan(asked=True, key=compose(found), components=found)

@@ -24,6 +24,7 @@ from podtask.backends.kubernetes.code_fields import CodeFields
 from podtask.backends.kubernetes.flow_records import FlowRecords, of_another_flow_run
 from podtask.backends.kubernetes.foreign_inputs import with_values
 from podtask.backends.kubernetes.module_check import ImageContents
+from podtask.backends.kubernetes.packed import Packed
 from podtask.backends.kubernetes.pod_logs import NoLogs, PodLogs
 from podtask.backends.kubernetes.watch import Watch, Watcher
 from podtask.core.api.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE, PLURAL, State
@@ -35,7 +36,7 @@ from podtask.kube.client import Api, Object, connect
 from podtask.kube.errors import ClusterRefused
 from podtask.kube.flow_runs import FlowRunApi
 from podtask.payloads.arguments import largest
-from podtask.payloads.hashing import call_digest
+from podtask.payloads.code import reaching
 from podtask.payloads.module_policy import luggage_of
 from podtask.support.thread_pool import Workers
 
@@ -94,6 +95,7 @@ class KubernetesBackend:
         if run.inputs.blocked_by is not None:
             run.report(local_statuses.not_ready("given state", run.inputs.blocked_by.name))
             return
+        run.shipment = Packed.of(run)
         latch = _Latch(lambda: self._late.submit(lambda: self._submit_late(run)))
         with self._lock:
             unfinished = self._to_wait_for(run, latch)
@@ -192,7 +194,7 @@ class KubernetesBackend:
         except BaseException:
             watcher.watch.drop(run)
             raise
-        self._uids[run] = obj["metadata"]["uid"]
+        self._uids[run], run.shipment = obj["metadata"]["uid"], None
         known = status_json.read(obj)
         if known.finished:  # a restarted driver: its prints were shown before
             watcher.watch.drop(run)
@@ -206,17 +208,19 @@ class KubernetesBackend:
     def _manifest(self, run: TaskRun, elsewhere: set[str]) -> Object:
         """The POST body. `elsewhere`: runs without a TaskRun; their results travel by value."""
         name = run.task.name
-        plan = self._cache_plan(run)
+        packed: Packed = run.shipment or Packed.of(run)
+        sent, plan = packed.sent, packed.cache or self._cache_plan(run)
         payload, files, named = run.inputs.payload, run.inputs.files, run.inputs.modules
-        if elsewhere:
+        if any(upstream.id in elsewhere for upstream in run.upstreams):
             packing = luggage_of(run.task).packing()
             payload, files = with_values(run, elsewhere, packing)
             named |= packing.by_name | packing.reached
+            sent = reaching(run.task, sent, named)
         return manifest.build(
             run,
             namespace=self.namespace,
-            digest=call_digest(run),
-            code=self._code.fields(run.task, named),
+            digest=packed.digest,
+            code=self._code.fields(run.task, sent, named),
             inputs=self._inputs(run, payload),
             files=[self._bucket.carry_file(file, f"{file!r} for task '{name}'") for file in files.values()],
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
@@ -232,8 +236,8 @@ class KubernetesBackend:
             raise NoBucket(f"{why} The largest argument is '{largest(run.inputs.parameters)}'.") from why
 
     def _cache_plan(self, run: TaskRun) -> Object | None:
-        """None also where a failed upstream leaves no values for a key: the operator will say NotReady."""
-        if cache_spec.needs_values(run) and not all(needed.status.state.succeeded for needed in run.needs):
+        """Of a user's key. None also where a failed upstream leaves no values: the operator will say NotReady."""
+        if not cache_spec.needs_values(run) or not all(needed.status.state.succeeded for needed in run.needs):
             return None
         return cache_spec.plan(run)
 

@@ -46,8 +46,8 @@ def needs_values(run: TaskRun) -> bool:
     return key_fn is not None and input_hash_of(key_fn) is None
 
 
-def plan(run: TaskRun) -> Object | None:
-    """`spec.cache` of the run. Raises whatever a user's `cache_key_fn` raises."""
+def plan(run: TaskRun, code: str | TypeError | None = None) -> Object | None:
+    """`spec.cache` of the run. `code`: as in `components`. Raises whatever a user's `cache_key_fn` raises."""
     from podtask.backends.in_process.attempt import cache_key
 
     options = run.task.options
@@ -56,13 +56,13 @@ def plan(run: TaskRun) -> Object | None:
     if needs_values(run):
         key = cache_key(run)
         return {"key": key, **_how(options)} if key else None
-    found = _components(run)
+    found = _components(run, code)
     if isinstance(found, str):
         return {"uncached": found[:MESSAGE_LIMIT]}
     return {**found, **_how(options)}
 
 
-def _components(run: TaskRun) -> Object | str:
+def _components(run: TaskRun, code: str | TypeError | None) -> Object | str:
     """Code identity and a hash per argument, and upstreams that do not count; or why there are none.
 
     An argument that is a future as a whole names its upstream instead, so that the operator can count it as the
@@ -77,7 +77,7 @@ def _components(run: TaskRun) -> Object | str:
     given = _with_places(run, places)
     whole = {name: at for name, at in given.items() if isinstance(at, Place) and name not in counting.ignore}
     values = {name: value for name, value in given.items() if name not in whole}
-    found = components_or_why(run.task, values, counting=counting)
+    found = components_or_why(run.task, values, code, counting)
     if isinstance(found, str):
         return found
     named = {name: content_hash(at) if at.inside else UPSTREAM.format(at.number) for name, at in whole.items()}

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from podtask.backends.kubernetes.module_check import CompiledModule, ImageContents
-from podtask.payloads.code import Shipment, shipment
+from podtask.payloads.code import Shipment
 from podtask.payloads.project.reach import Reach, compiled_file
 from podtask_runner.hashing import modules
 from podtask_runner.names import INLINE_LIMIT
@@ -34,9 +34,8 @@ class CodeFields:
         self._inline: Counter[bytes] = Counter()
         """Code -> bytes of it that went inside of TaskRuns."""
 
-    def fields(self, task: TaskDefinition, named: frozenset[str]) -> dict[str, Object]:
+    def fields(self, task: TaskDefinition, sent: Shipment, named: frozenset[str]) -> dict[str, Object]:
         """`named`: modules that the arguments need. Raises `ModuleMissing`, `CompiledModule`, `NoBucket`."""
-        sent = shipment(task, named, at_home=False)
         if task.options.image is None:
             self._check(task, sent, named)
         name = task.name

@@ -3,12 +3,13 @@
     sys.modules ──> those that travel ──> their texts ──> what these import, loaded or not ──> their texts ──> …
 
 An import counts in whatever branch it stands: the pod may take another one than the driver did. Modules that are not
-loaded are looked for by the finders of this interpreter, and nothing is imported to find them. A text that was read
-once is kept for the life of the process: what travels is what was there when the flow began.
+loaded are looked for by the finders of this interpreter, and nothing is imported to find them. Of a loaded module the
+text of its import travels, whatever its file says later; of any other the text of now, which an import would run.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +21,10 @@ from typing import Any
 
 from podtask.payloads.project import text
 from podtask.payloads.project.recorder import NOTES
-from podtask_runner.hashing import sources
+from podtask_runner.hashing import modules, sources
 
+Stamp = tuple[int, int] | None
+"""Time and size of a file."""
 _OF_THE_INTERPRETER = frozenset({"__main__", "__mp_main__", "sitecustomize", "usercustomize"})
 
 
@@ -49,21 +52,28 @@ class Collected:
     """Where a package is on this machine."""
 
 
-_read: dict[str, tuple[types.ModuleType | None, Source | None]] = {}
-"""Texts by module: frozen as long as the module stays the same object."""
+_read: dict[str, tuple[types.ModuleType, Source | None]] = {}
+"""Texts of modules that nobody noted: frozen as long as the module stays the same object."""
+_unread: dict[str, tuple[str, Stamp, Source]] = {}
+"""Texts of modules that are not loaded, with their files and what these were."""
 
 
 def source_of(name: str) -> Source | None:
     """The text of a module, loaded or not; None where there is none."""
     module = sys.modules.get(name)
-    note = NOTES.of(module) if module is not None else None
-    if note is not None:
-        return Source(note.text, hasattr(module, "__path__"))
-    if name in _read and _read[name][0] is module:
-        return _read[name][1]
-    found = _loaded(module) if module is not None else _not_loaded(name)
-    _read[name] = (module, found)
-    return found
+    if module is None:
+        return _not_loaded(name)
+    text = NOTES.text(name)
+    if text is not None:
+        return Source(text, hasattr(module, "__path__"))
+    if name not in _read or _read[name][0] is not module:
+        _read[name] = module, _loaded(module)
+    return _read[name][1]
+
+
+def states(names: Iterable[str]) -> list[Stamp]:
+    """Of those of these modules that are not loaded, what their files are now."""
+    return [_stamp(_unread[name][0]) for name in names if name not in sys.modules and name in _unread]
 
 
 def is_shippable(name: str) -> bool:
@@ -71,11 +81,15 @@ def is_shippable(name: str) -> bool:
     return name not in _OF_THE_INTERPRETER and all(part.isidentifier() for part in name.split("."))
 
 
-def collect(travels: Callable[[str], bool], include: Iterable[str] = ()) -> Collected:
-    """All modules of the project by now. `travels` answers by the name of a module."""
+def collect(travels: Callable[[str], bool], include: Iterable[str] = (), also: Iterable[str] = ()) -> Collected:
+    """All modules of the project by now. `travels` answers by the name of a module.
+
+    `also`: what code that travels by value may import; whatever of that is a module of the project.
+    """
     found = Collected()
     waiting = [name for name, module in list(sys.modules.items()) if _is_module(name, module) and travels(name)]
     waiting += [name for package in include for name in _inside(package)]
+    waiting += [name for name in (*also, *_of_the_script()) if is_project(name, travels)]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -88,8 +102,19 @@ def collect(travels: Callable[[str], bool], include: Iterable[str] = ()) -> Coll
             waiting.append(parent)
         if (source := found.sources.get(name)) is not None:
             imports = (each.name for each in source.read(name).imports)
-            waiting += [each for each in imports if each not in seen and _is_project(each, travels)]
+            waiting += [each for each in imports if each not in seen and is_project(each, travels)]
     return found
+
+
+def _of_the_script() -> Iterator[str]:
+    """What the text of the script imports in whatever branch: a script is no module of the bundle."""
+    main = sys.modules["__main__"]
+    file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    if not file or not file.endswith(".py") or not modules.is_own("__main__", file):
+        return
+    with suppress(OSError):
+        name = spec.name if spec is not None else "__main__"
+        yield from (each.name for each in text.read(Path(file).read_bytes(), name, package=False).imports)
 
 
 def _is_module(name: str, module: Any) -> bool:
@@ -97,7 +122,8 @@ def _is_module(name: str, module: Any) -> bool:
     return isinstance(module, types.ModuleType) and vars(module).get("__name__") == name
 
 
-def _is_project(name: str, travels: Callable[[str], bool]) -> bool:
+def is_project(name: str, travels: Callable[[str], bool]) -> bool:
+    """Whether a name that a text imports is a module of the project."""
     if name in sys.modules:
         return _is_module(name, sys.modules[name]) and travels(name)
     return travels(name.partition(".")[0]) and travels(name)
@@ -139,12 +165,27 @@ def _loaded(module: types.ModuleType) -> Source | None:
 
 
 def _not_loaded(name: str) -> Source | None:
+    kept = _unread.get(name)
+    if kept is not None and _stamp(kept[0]) == kept[1]:
+        return kept[2]
     spec = locate(name)
     if spec is None or not spec.has_location or not (spec.origin or "").endswith(".py"):
         return None
+    file = str(spec.origin)
     with suppress(OSError):
-        return Source(Path(str(spec.origin)).read_bytes(), spec.submodule_search_locations is not None)
+        stamp = _stamp(file)
+        source = Source(Path(file).read_bytes(), spec.submodule_search_locations is not None)
+        _unread[name] = file, stamp, source
+        return source
     return None
+
+
+def _stamp(file: str) -> Stamp:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - asked at every call
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def locate(name: str) -> ModuleSpec | None:

@@ -3,8 +3,9 @@
 `import podtask` puts a finder in front of the others that finds nothing by itself: it lets the others look, and where
 they have found a source file of the user's, the module is noted as soon as its own statements have run. So later edits
 of the file do not change what travels, and what the program sets afterwards can be told from what the module made.
-Modules that were imported before podtask have no notes; `baseline` then goes by their text. Light: every script that
-imports podtask pays for it. Read by: `podtask.payloads.project.changes`, `collect`.
+Of modules that were imported before podtask only the text is kept; `baseline` goes by that. Light: every script that
+imports podtask pays for it. Read by: `podtask.payloads.project.changes`, `collect`, and by the hasher of imports
+(`podtask_runner.hashing.modules`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
 from typing import Any
 
 from podtask.payloads.project.snapshot import Snapshot
@@ -35,6 +37,8 @@ class Notes:
 
     def __init__(self) -> None:
         self._kept: dict[str, Note] = {}
+        self._before: dict[str, tuple[types.ModuleType, bytes]] = {}
+        """Texts of modules that were there before."""
         self.count = 0
         """How many were taken; another number says that something was imported."""
 
@@ -47,6 +51,24 @@ class Notes:
     def of(self, module: types.ModuleType) -> Note | None:
         """What was noted of the module that has this name now."""
         return self._kept.get(module.__name__)
+
+    def look_around(self) -> None:
+        """Keep the texts of the user's modules that are loaded by now."""
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            plain = isinstance(module, types.ModuleType) and type(module.__loader__) is SourceFileLoader
+            if plain and file and name.partition(".")[0] not in sys.stdlib_module_names and modules.is_own(name, file):
+                with suppress(OSError):
+                    self._before[name] = module, Path(file).read_bytes()
+
+    def text(self, name: str) -> bytes | None:
+        """What a loaded module said when it was imported; None of one that nobody noted."""
+        module = sys.modules.get(name)
+        if module is None:
+            return None
+        note = self._kept.get(name) if module.__name__ == name else None
+        before = self._before.get(name, (None, b""))
+        return note.text if note is not None else before[1] if before[0] is module else None
 
 
 NOTES = Notes()
@@ -94,3 +116,5 @@ def start() -> None:
     if not any(isinstance(finder, Recorder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Recorder())
         AFTER_EXEC.append(NOTES.take)
+        NOTES.look_around()
+        modules.AT_IMPORT.append(NOTES.text)

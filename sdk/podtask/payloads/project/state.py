@@ -13,15 +13,17 @@ import functools
 import hashlib
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from podtask.payloads.project import data_files, distributions
 from podtask.payloads.project.changes import Changes, changes_of
-from podtask.payloads.project.collect import Collected, collect
+from podtask.payloads.project.collect import Collected, collect, is_project, locate, states
 from podtask.payloads.project.reach import Reach, reach
 from podtask.payloads.project.recorder import NOTES
+from podtask_runner import shown_paths
 from podtask_runner.bundle import archive, finder
 from podtask_runner.serialization.by_value import Packing, Travel
 
@@ -45,7 +47,8 @@ class Bundle:
         files.update(data_files.files_of(data, found))
         files.update(distributions.files_of(_places(found)))
         extended = {parent for name in exclude for parent in _around(name) if parent in found.sources}
-        packed = archive.squeezed(archive.write(modules, files, found.namespaces, extended))
+        homes = dict(_homes(modules))
+        packed = archive.squeezed(archive.write(modules, files, found.namespaces, extended, homes))
         return cls(packed, found, hashlib.sha256(packed).hexdigest())
 
     def only(self, modules: frozenset[str]) -> Bundle:
@@ -70,6 +73,15 @@ def _places(found: Collected) -> list[Path]:
     return [Path(file) for file in files if file]
 
 
+def _homes(modules: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What the driver calls files that lie otherwise in the bundle, as those of a `src` layout."""
+    for name, path in modules.items():
+        spec = locate(name)
+        file = getattr(sys.modules.get(name), "__file__", None) or (spec.origin if spec is not None else None)
+        if file and (home := shown_paths.shown(str(file))) not in (path, str(file)):
+            yield path, home
+
+
 def _around(name: str) -> list[str]:
     parts = name.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts))]
@@ -86,22 +98,36 @@ class Project:
     warned: set[str] = field(default_factory=set)
     """Variables that were named in a warning."""
     _bundle: Bundle | None = None
-    _seen: tuple[int, int] = (0, 0)
+    _seen: tuple[Any, ...] = ()
+    _asked: set[str] = field(default_factory=set)
+    """What code by value may import."""
+    _also: set[str] = field(default_factory=set)
+    """Of that, modules of the project."""
     _reached: tuple[Bundle | None, dict[tuple[frozenset[str], frozenset[str]], Reach]] = (None, {})
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def bundle(self) -> Bundle:
-        """Of the modules that are loaded by now, and of what they import."""
+    def bundle(self, also: Iterable[str] = ()) -> Bundle:
+        """Of the modules that are loaded by now, of what they import, and of what code by value may import besides."""
         with self._lock:
-            seen = (len(sys.modules), NOTES.count)
-            if self._bundle is None or seen != self._seen:
-                found = collect(lambda name: self.place(name) is Travel.BUNDLE, self.include)
+            new = set(also) - self._asked
+            self._asked |= new
+            self._also |= {name for name in new if is_project(name, self._travels)}
+            if self._bundle is None or self._now() != self._seen:
+                found = collect(self._travels, self.include, self._also)
                 known = self._bundle.collected if self._bundle is not None else None
                 if known is None or (known.sources, known.namespaces) != (found.sources, found.namespaces):
                     self._bundle = _of_this_pod(found) or Bundle.of(found, self.data, self.exclude)
-                self._seen = (len(sys.modules), NOTES.count)
+                self._seen = self._now()
             assert self._bundle is not None
             return self._bundle
+
+    def _travels(self, name: str) -> bool:
+        return self.place(name) is Travel.BUNDLE
+
+    def _now(self) -> tuple[Any, ...]:
+        """What the bundle depends on."""
+        unread = states(self._bundle.collected.sources) if self._bundle is not None else []
+        return len(sys.modules), NOTES.count, len(self._also), unread
 
     def packing(self, changed: Changes | None = None) -> Packing:
         """For one pickle. Of code, with what was `changed`: objects of modules are named; of arguments, copied."""

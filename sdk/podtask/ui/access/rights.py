@@ -48,7 +48,13 @@ class Rights:
 
     def now(self, namespace: str, verb: str, resource: str) -> bool:
         """For doing it. Raises `ClusterRefused`, `ClusterUnreachable`."""
-        attributes = {"group": GROUP, "resource": resource, "namespace": namespace, "verb": verb}
+        return self._ask({"group": GROUP, "resource": resource, "namespace": namespace, "verb": verb})
+
+    def logs(self, namespace: str) -> bool:
+        """Whether the API server would show the logs of pods there. Raises as `now`."""
+        return self._ask({"group": "", "resource": "pods", "subresource": "log", "namespace": namespace, "verb": "get"})
+
+    def _ask(self, attributes: dict[str, str]) -> bool:
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

@@ -28,7 +28,7 @@ LIMIT = 20_000
 """Objects; of more the first in the order of their names are there, which the page says."""
 PAUSES = (0.5, 1.0, 2.0, 5.0)
 """Seconds between tries while nobody answers."""
-GONE, NO_SUCH_KIND = 410, 404
+GONE, NO_SUCH_KIND, UNAUTHORIZED = 410, 404, 401
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Progress:
     trouble: str | None = None
     """Why it is not up to date, as a sentence."""
     refused: bool = False
+    unknown: PodtaskError | None = None
+    """The API server does not know the viewer any more: their token has ended."""
     absent: bool = False
     """The cluster does not know this kind."""
 
@@ -201,7 +203,9 @@ class Reflector(Generic[T]):
 
     def _refused(self, error: PodtaskError) -> None:
         absent = getattr(error, "status", 0) == NO_SUCH_KIND
-        self._set({}, Progress(0, complete=True, trouble=None if absent else str(error), refused=True, absent=absent))
+        unknown = error if getattr(error, "status", 0) == UNAUTHORIZED else None
+        trouble = None if absent else str(error)
+        self._set({}, Progress(0, complete=True, trouble=trouble, refused=True, unknown=unknown, absent=absent))
         self._settled.set()
 
     def _tell(self) -> None:

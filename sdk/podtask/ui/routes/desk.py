@@ -15,6 +15,7 @@ from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.access.doors import Door
 from podtask.ui.access.sessions import WebSession
 from podtask.ui.access.viewer import Viewer
+from podtask.ui.live.reflector import Progress
 from podtask.ui.live.stream import Streams
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -54,6 +55,14 @@ def known_viewer(request: Request) -> Viewer | None:
     session: WebSession | None = getattr(request.state, "session", None)
     own = session.viewer if session is not None else None
     return own or desk_of(request).viewer
+
+
+def still_known(request: Request, *progress: Progress) -> tuple[Progress, ...]:
+    """What the page says of its lists. Raises where the token of the session's own viewer has ended: see `_failed`."""
+    ended = next((one.unknown for one in progress if one.unknown is not None), None)
+    if ended is not None and desk_of(request).door.asks_for == "token":
+        raise ended
+    return progress
 
 
 def viewer_of(request: Request) -> Viewer:

@@ -12,12 +12,15 @@ from podtask.ui.access.guard import cookie_name, form
 from podtask.ui.routes.desk import desk_of
 from podtask.ui.routes.rendering import page
 
+ENDED = "Your token has ended: the API server does not know it any more. Paste a new one to go on."
+
 
 def ask(request: Request) -> Response:
     """The page that the link leads to."""
     asks_for = desk_of(request).door.asks_for
     secret = request.query_params.get("token", "")[:200] if asks_for == "link" else ""
-    return page(request, "login.html", secret=secret, trouble="", asks_for=asks_for)
+    ended = asks_for == "token" and request.query_params.get("ended") == "yes"
+    return page(request, "login.html", secret=secret, trouble=ENDED if ended else "", asks_for=asks_for)
 
 
 def enter(announce: Callable[[], object]) -> Callable[[Request], object]:

@@ -19,7 +19,15 @@ from podtask.inspection.task_run import Seen
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.environment import path
 from podtask.ui.live.stream import version_of
-from podtask.ui.routes.desk import flow_run_of, is_namespace, namespace_of, on_cluster, task_run_of, viewer_of
+from podtask.ui.routes.desk import (
+    flow_run_of,
+    is_namespace,
+    namespace_of,
+    on_cluster,
+    still_known,
+    task_run_of,
+    viewer_of,
+)
 from podtask.ui.routes.logs import log_of
 from podtask.ui.routes.rendering import page
 from podtask.ui.routes.selection import offered
@@ -51,7 +59,7 @@ def flow_runs(request: Request) -> Response:
     indexes = viewer_of(request).indexes
     recorded, runs = indexes.flow_runs(namespace), indexes.task_runs(namespace)
     version = version_of((recorded, runs))
-    state = (recorded.progress(PATIENCE_SECONDS), runs.progress(PATIENCE_SECONDS))
+    state = still_known(request, recorded.progress(PATIENCE_SECONDS), runs.progress(PATIENCE_SECONDS))
     every = rows(recorded.rows(), runs.rows())
     chosen = listing.flow_runs(every, query)
     loose = sum(1 for one in runs.rows() if not one.flow_run)
@@ -80,7 +88,7 @@ def flow_run(request: Request) -> Response:
     children = _children(viewer, namespace, name)
     version = version_of(viewer.indexes.flow_run_page(namespace, name, subflows=bool(children)))
     found = viewer.flow_run(namespace, name)
-    progress = runs.progress(PATIENCE_SECONDS)
+    (progress,) = still_known(request, runs.progress(PATIENCE_SECONDS))
     briefs = list(runs.rows())
     if found is None and not briefs and progress.complete and not progress.trouble:
         place, why = _place(viewer, namespace)
@@ -107,7 +115,7 @@ def flow_run(request: Request) -> Response:
         disruptions=sum(one.disruptions for one in briefs),
         retries=sum(one.retries for one in briefs),
         actions=_flow_run_actions(viewer, namespace, head),
-        repeats=offered(viewer, namespace, chosen),
+        repeats=offered(viewer, namespace, chosen, briefs),
         where=viewer.where(namespace),
         live=path(namespace, "live", "flow-runs", name) + ("?subflows=yes" if children else ""),
         version=version,
@@ -119,7 +127,7 @@ def task_runs(request: Request) -> Response:
     namespace, query = namespace_of(request), Query.of(request.query_params.multi_items())
     runs = viewer_of(request).indexes.task_runs(namespace)
     version = version_of((runs,))
-    progress = runs.progress(PATIENCE_SECONDS)
+    (progress,) = still_known(request, runs.progress(PATIENCE_SECONDS))
     every = runs.rows()
     chosen = listing.newest(listing.task_runs(every, query))
     return page(

@@ -29,14 +29,15 @@ SELECTED = 100
 PATIENCE_SECONDS = 10.0
 
 
-def repeatable(briefs: Iterable[Brief]) -> list[Brief]:
-    """What ended without success."""
-    return [one for one in briefs if group(one.state) in ("failed", "stopped")]
+def repeatable(briefs: Iterable[Brief], everything: Iterable[Brief]) -> list[Brief]:
+    """What ended without success and was not repeated: of a repeat that failed, the last one counts."""
+    repeated_already = {one.retry_of for one in everything}
+    return [one for one in briefs if group(one.state) in ("failed", "stopped") and one.name not in repeated_already]
 
 
-def offered(viewer: Viewer, namespace: str, chosen: Iterable[Brief]) -> int:
+def offered(viewer: Viewer, namespace: str, chosen: Iterable[Brief], everything: Iterable[Brief]) -> int:
     """How many a button would repeat; 0: there is none."""
-    count = len(repeatable(chosen)[:SELECTED])
+    count = len(repeatable(chosen, everything)[:SELECTED])
     return count if count and viewer.may(namespace, "create", PLURAL) else 0
 
 
@@ -46,11 +47,12 @@ def ask(request: Request) -> Response:
     query = Query.of(request.query_params.multi_items())
     runs = viewer.indexes.flow_run(namespace, name)
     runs.progress(PATIENCE_SECONDS)
-    all_of_them = repeatable(listing.task_runs(runs.rows(), query))
+    all_of_them = repeatable(listing.task_runs(runs.rows(), query), runs.rows())
     chosen = all_of_them[:SELECTED]
     back = path(namespace, "flow-runs", name) + query.url()
     if not chosen:
-        raise HTTPException(404, "No task run of this flow run that the filter shows has ended without success.")
+        text = "No task run of this flow run that the filter shows has ended without success, or all were repeated."
+        raise HTTPException(404, text)
     return page(
         request,
         "selection.html",

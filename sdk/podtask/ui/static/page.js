@@ -87,7 +87,7 @@ async function draw() {
   try {
     const answer = await fetch(location.href, { headers: { "X-Live": "yes" }, redirect: "manual" });
     if (answer.status === 401 || answer.type === "opaqueredirect") {
-      location.assign("/login");
+      location.assign(answer.headers.get("X-Ended") ? "/login?ended=yes" : "/login");
       return;
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");

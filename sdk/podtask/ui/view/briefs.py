@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from podtask.core.api.names import LABEL_FLOW, LABEL_FLOW_RUN, State
+from podtask.core.api.names import LABEL_FLOW, LABEL_FLOW_RUN, LABEL_RETRY_OF, State
 from podtask.ui.view.moments import epoch
 from podtask.ui.view.states import group
 
@@ -60,6 +60,8 @@ class Brief:
     needs: tuple[str, ...] = ()
     """Names of the TaskRuns that it takes results of or waits for."""
     suspended: bool = False
+    retry_of: str = ""
+    """The TaskRun that this one repeats."""
 
     @property
     def group(self) -> str:
@@ -103,6 +105,7 @@ def brief(obj: Object) -> Brief:
         duration_text=str(status.get("duration") or ""),
         needs=tuple(needs),
         suspended=bool(spec.get("suspend")),
+        retry_of=labels.get(LABEL_RETRY_OF, ""),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-from podtask.inspection.durations import span
+from podtask.inspection.durations import short, span
 
 LATEST = 253402300800.0
 """The year 10000, which no calendar of Python has."""
@@ -44,8 +44,7 @@ def ago(seconds: float, now: float) -> str:
 
 
 def lasted(began: float | None, ended: float | None) -> str:
-    """The time between two moments, with tenths where it is short; nothing where one of them is missing."""
+    """The time between two moments, with parts of a second where it is short; nothing where one of them is missing."""
     if began is None or ended is None:
         return ""
-    seconds = max(0.0, ended - began)
-    return f"{seconds:.1f}s" if 0 < seconds < 10 and seconds != int(seconds) else span(seconds)
+    return short(max(0.0, ended - began))

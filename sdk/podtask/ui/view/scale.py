@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from podtask.inspection.durations import span
+from podtask.inspection.durations import short, span
 
 Interval = tuple[float, float]
 FOLD_SECONDS = 120.0
@@ -21,7 +21,12 @@ FOLD_WIDTH = 4.0
 """Per cent."""
 FOLDS = 8
 """The longest so many gaps are folded."""
-STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
+STEPS = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800),
+)
+LEAST_SECONDS = 0.02
+"""The shortest axis: on this machine a flow run may be over in no time."""
 TICKS = 7
 TICK_DISTANCE = 8.0
 """Per cent between two ticks at least."""
@@ -83,7 +88,7 @@ class Scale:
             while moment < end:
                 at = self.at(moment)
                 if at - last >= TICK_DISTANCE and at <= 100 - TICK_DISTANCE / 2:
-                    ticks.append(Tick(at, span(moment - self.begin)))
+                    ticks.append(Tick(at, short(round(moment - self.begin, 3))))
                     last = at
                 moment += step
         return ticks
@@ -94,7 +99,7 @@ class Scale:
 
 def scale(begin: float, end: float, busy: Iterable[Interval]) -> Scale:
     """The axis from the first to the last moment; `busy`: when something happened."""
-    end = max(end, begin + 1.0)
+    end = max(end, begin + LEAST_SECONDS) if end > begin else begin + 1.0
     happened = _union(busy, begin, end)
     quiet = _between(happened, begin, end)
     worked = sum(stop - start for start, stop in happened)

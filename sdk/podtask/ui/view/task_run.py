@@ -61,6 +61,8 @@ class TaskRunPage:
 
 _ELSEWHERE = ("Name", "Namespace", description.STATE, "Flow", "Upstream", "Waits for")
 """Facts that the page says in other places."""
+_HEADED = {"Error": "Message"}
+"""Labels that stand below a heading of the same word."""
 _AGAIN = "run the program again"
 _CLUSTERS = ("Task",)
 """Facts that only a cluster has: how code gets into a pod."""
@@ -80,7 +82,7 @@ def task_run_page(
     return TaskRunPage(
         brief=one,
         facts=[*facts, ("Used", used)],
-        error=description.error(run),
+        error=[(_HEADED.get(label, label), text) for label, text in description.error(run)],
         traceback=error.traceback if error else None,
         result=_result(run),
         parameters=_parameters(run),

@@ -285,3 +285,38 @@ def test_a_driver_in_a_pod_passes_on_the_bundle_that_it_was_started_with(lab: La
     digest, loaded = lab.answer()
     assert digest == hashlib.sha256((lab.root / "out" / "bundle").read_bytes()).hexdigest()
     assert loaded == ["etl"]
+
+
+def test_classes_of_the_script_among_arguments_come_with_the_code(lab: Lab) -> None:
+    """Also of a call that names them only: members, subclasses, local classes, functions."""
+    (lab.root / "project").mkdir(exist_ok=True)
+    lab.send(
+        """
+        import dataclasses, enum
+        class Base:
+            seen = []
+            def __init_subclass__(cls):
+                Base.seen.append(cls.__name__)
+        class Kid(Base):
+            def __init__(self, x): self.x = x
+            def again(self): return Kid(self.x + 1)
+        @dataclasses.dataclass(slots=True)
+        class Row:
+            x: int
+        class Colour(enum.Enum):
+            RED = 1
+        def local():
+            class Local:
+                x = 7
+            return Local()
+        def double(n):
+            return 2 * n
+        def task(kid, rows, colour, own, fn):
+            same = type(rows[0]) is type(rows[1]) and rows[0] is rows[2]
+            return [kid.again().x, type(kid).seen, same, colour.name, own.x, fn(4), type(kid).__module__]
+        row = Row(1)
+        send(task, Kid(1), [row, Row(2), row], Colour.RED, local(), double)
+        """
+    )
+    assert b"__init_subclass__" not in (lab.root / "out" / "inputs").read_bytes()
+    assert lab.answer() == [2, ["Kid"], True, "RED", 7, 8, "__main__"]

@@ -96,7 +96,8 @@ class LiveHandler(Handler):
         elif path == REVIEW:
             assert body is not None
             wanted = body["spec"]["resourceAttributes"]
-            self._say({"status": {"allowed": (wanted["verb"], wanted["resource"]) in self.cluster.allowed}}, 201)
+            kind = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+            self._say({"status": {"allowed": (wanted["verb"], kind) in self.cluster.allowed}}, 201)
         elif found := FLOW_RUNS.fullmatch(path):
             self._flow_runs(found[1], found[2], body)
         else:

@@ -17,6 +17,7 @@ from tests.unit.sdk.ui.conftest import Browser, look
 from tests.unit.sdk.ui.live_api import LiveCluster, serving
 from tests.unit.sdk.ui.test_chromium import Start, complaints, until, violations
 
+from podtask.core.storage.memory import MemoryStore
 from podtask.errors import PodtaskError
 from podtask.kube.bearer import as_bearer
 from podtask.ui.__main__ import Settings, cluster_page
@@ -114,8 +115,29 @@ def test_a_token_that_ends_ends_the_session(page: Serving, cluster: LiveCluster)
     browser = entered(page, ADA)
     assert browser.get("/namespaces/team/task-runs/load").status == 200
     del cluster.people[ADA]
-    assert browser.get("/namespaces/team/task-runs/load").headers["Location"] == "/login"
+    assert browser.get("/namespaces/team/task-runs/load").headers["Location"] == "/login?ended=yes"
     assert browser.get(LIST).headers["Location"] == "/login"
+
+
+@pytest.mark.parametrize("path", [LIST, f"{LIST}/etl-1f3a52b7", "/namespaces/team/task-runs"])
+def test_a_list_says_that_the_token_has_ended_and_what_to_do(page: Serving, cluster: LiveCluster, path: str) -> None:
+    """Lists are followed by watches, which end by themselves."""
+    browser = entered(page, ADA)
+    del cluster.people[ADA]
+    answer = browser.get(path)
+    assert (answer.status, answer.headers["Location"]) == (303, "/login?ended=yes")
+    text = " ".join(browser.get(answer.headers["Location"]).text.split())
+    assert "Your token has ended" in text
+    assert "Paste a new one to go on." in text
+    assert browser.post("/login", {"token": BOB}).status == 303
+
+
+def test_an_open_page_is_told_that_the_token_has_ended(page: Serving, cluster: LiveCluster) -> None:
+    """A script that asks in its name cannot see where a redirect leads."""
+    browser = entered(page, ADA)
+    del cluster.people[ADA]
+    answer = browser.get(LIST, X_Live="yes")
+    assert (answer.status, answer.headers["X-Ended"]) == (401, "yes")
 
 
 def test_for_reading_only_unless_the_chart_says_more(page: Serving, cluster: LiveCluster) -> None:
@@ -177,6 +199,46 @@ def test_logs_are_those_of_pods_and_no_bucket_is_asked_for(
     cluster.pods["team", "load-3"] = {"metadata": {"name": "load-3", "ownerReferences": [owner]}}
     cluster.logs["load-3"] = "2026-01-02T03:04:05Z from the pod\n"
     assert "from the pod" in entered(page, ADA).get("/namespaces/team/task-runs/load").text
+
+
+STORE = {"bucket": "data", "prefix": "podtask", "endpoint": "", "region": "", "conditionalWrites": ""}
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """With the log of an attempt whose pod is gone, and one of another namespace."""
+    made = MemoryStore()
+    made.put("podtask/team/runs/uid-load/3/log/000001", b"from the bucket\nsecond line\n")
+    made.put("podtask/other/runs/uid-load/3/log/000001", b"of another namespace\n")
+    monkeypatch.setattr("podtask.core.storage.open_store", lambda *_, **__: made)
+    return made
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("page", [{"store": STORE}], indirect=True)
+def test_with_ui_store_a_log_outlives_its_pod(page: Serving, cluster: LiveCluster) -> None:
+    cluster.allowed.add(("get", "pods/log"))
+    browser = entered(page, ADA)
+    text = browser.get("/namespaces/team/task-runs/load").text
+    assert "from the bucket" in text
+    assert "of another namespace" not in text
+    assert "second line" in browser.get("/namespaces/team/task-runs/load?find=second").text
+    assert browser.get("/namespaces/team/task-runs/load/log").text == "from the bucket\nsecond line\n"
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("page", [{"store": STORE}], indirect=True)
+@pytest.mark.parametrize("path", ["", "?find=bucket", "/log"])
+def test_who_may_not_read_logs_of_pods_gets_none_of_the_bucket(page: Serving, cluster: LiveCluster, path: str) -> None:
+    """Asked at each reading: a right that was taken away is gone."""
+    cluster.allowed.add(("get", "pods/log"))
+    browser = entered(page, ADA)
+    assert "from the bucket" in browser.get("/namespaces/team/task-runs/load").text
+    cluster.allowed.discard(("get", "pods/log"))
+    text = " ".join(browser.get(f"/namespaces/team/task-runs/load{path}").text.split())
+    assert "from the bucket" not in text
+    assert "you may not get pods/log in namespace" in text
+    assert "from the bucket" not in entered(page, BOB).get(f"/namespaces/team/task-runs/load{path}").text
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,26 @@ def test_all_that_failed_are_repeated_with_their_repeats_as_upstreams(world: Wor
     assert world.cluster.runs["team", "notify-r2"]["metadata"]["labels"]["podtask.dev/flow-run"] == "etl-1f3a52b7"
 
 
+def test_the_button_says_how_many(browser: Browser) -> None:
+    assert "Retry the 3 without success" in browser.get(PAGE).text
+
+
 def test_the_filter_is_the_selection(world: World, browser: Browser) -> None:
     assert retried(browser, "?state=Failed") == 303
     assert made(world) == {"load-r2"}
+
+
+def test_what_was_repeated_already_is_not_counted(world: World, browser: Browser) -> None:
+    load = worlds.task_run("load-r2", "Failed", task="load", attempts=[worlds.attempt(1, 9, 5, "Failed")])
+    load["metadata"]["labels"]["podtask.dev/retry-of"] = "load"
+    world.cluster.put(load)
+    notify = worlds.task_run("notify-r2", "Completed", task="notify", attempts=[worlds.attempt(1, 9, 5, "Completed")])
+    notify["metadata"]["labels"]["podtask.dev/retry-of"] = "notify"
+    world.cluster.put(notify)
+    assert "Retry the 2 without success" in browser.get(PAGE).text
+    link = button(browser)
+    assert link is not None
+    assert sorted(browser.get(link).value("runs").split(",")) == ["load-r2", "summary"]
 
 
 def test_nothing_is_offered_where_nothing_is_to_be_done(world: World, browser: Browser) -> None:

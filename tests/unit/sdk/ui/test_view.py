@@ -11,7 +11,7 @@ from podtask.ui.view.briefs import Brief, brief
 from podtask.ui.view.flow_runs import flow_run_brief
 from podtask.ui.view.listing import Query
 from podtask.ui.view.log_html import LINE_LIMIT, line_html, lines_html, visible
-from podtask.ui.view.moments import epoch
+from podtask.ui.view.moments import epoch, lasted
 from podtask.ui.view.scale import FOLD_WIDTH, scale
 from podtask.ui.view.task_run import _pretty_text
 from podtask.ui.view.timeline import SINGLE, bars, timeline
@@ -325,3 +325,24 @@ class TestValues:
 
         one = brief(worlds.task_run("one", attempts=[worlds.attempt(1, 100, 90)]))
         assert bars(one, axis_of([one], NOW), NOW)
+
+
+class TestShortTimes:
+    """On this machine a flow run may be over in a tenth of a second."""
+
+    @pytest.mark.parametrize(
+        ("seconds", "text"),
+        [(0, "0s"), (0.0001, "1ms"), (0.042, "42ms"), (0.099, "99ms"), (0.0999, "0.1s"), (0.4, "0.4s"), (1.0, "1s"),
+         (2.04, "2s"), (2.5, "2.5s"), (9.97, "10s"), (10.4, "10s"), (190, "3m10s")],
+    )  # fmt: skip
+    def test_durations(self, seconds: float, text: str) -> None:
+        assert lasted(0.0, seconds) == text
+
+    def test_the_axis_is_as_long_as_the_flow_run(self) -> None:
+        axis = scale(5.0, 5.1, [(5.0, 5.1)])
+        assert axis.at(5.05) == pytest.approx(50.0)
+        assert [one.text for one in axis.ticks()][:3] == ["0s", "20ms", "40ms"]
+
+    def test_of_times_in_whole_seconds_nothing_shorter_is_known(self) -> None:
+        axis = scale(5.0, 5.0, [(5.0, 5.0)])
+        assert (axis.begin, axis.end) == (5.0, 6.0)
