@@ -42,13 +42,24 @@ def doc(text: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim(Wire):
+    """The idle pod of a WarmPool that an attempt takes instead of a new one."""
+
+    pod_name: str = field(metadata=doc("Name of the pod, which is that of the attempt then."))
+    pod_uid: str = field(metadata=doc("UID of the pod when it was chosen."))
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt(Wire):
     """One pod, from its record to its judgement."""
 
-    number: int = field(metadata=doc("Counts from 1; used once; the pod is named <taskrun>-<number>."))
+    number: int = field(metadata=doc("Counts from 1; used once; a pod of its own is named <taskrun>-<number>."))
     cause: Cause = field(default=Cause.FIRST, metadata=doc("Why it was started."))
     recorded_at: datetime | None = field(
         default=None, metadata=doc("When it was recorded, before its pod was created.")
+    )
+    claim: Claim | None = field(
+        default=None, metadata=doc("The idle pod of a WarmPool that it runs in; absent: a pod of its own.")
     )
     pod_uid: str | None = field(default=None, metadata=doc("UID of its pod, once known."))
     node: str | None = field(default=None, metadata=doc("Node of its pod."))
