@@ -1,4 +1,5 @@
-"""One datagram to the operator after a stored result (and at the start in a pod that waited): a hint to look now, which saves the wait for the kubelet's poll.
+"""One datagram to the operator after a stored result: a hint to look now, which saves the wait for the kubelet's poll.
+And one at the start of an attempt in a pod that had waited for it: then its claim need not be renewed.
 
 It carries no data and no trust, and nobody answers. Where the network forbids it, or the operator has another address
 by now, the kubelet tells of the pod's end a second later. After `podtask_runner.process.delivery`; received by

@@ -1,4 +1,4 @@
-"""A runner that waits for its attempt: process 1 of a pod of a WarmPool, until the operator gives an attempt to the pod.
+"""A runner that waits for its attempt: process 1 of a pod of a WarmPool, until the operator gives an attempt to it.
 
     claim (an annotation, by a file) + grants (a Secret, by another) ──matching──> the attempt starts, once
 
@@ -61,7 +61,7 @@ class Places:
 
 
 def matching(claim: bytes, grants: bytes, pod_uid: str) -> Grants | None:
-    """The grants, where the claim is for this pod and these very grants; None otherwise. A renewed claim has a count."""
+    """The grants, where the claim is for this pod and these very grants, else None. A renewed claim ends in a count."""
     parts = claim.decode("ascii", "replace").strip().split("/")
     if len(parts) not in (4, 5) or not pod_uid or parts[2] != pod_uid:
         return None

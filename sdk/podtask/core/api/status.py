@@ -82,6 +82,16 @@ class Attempt(Wire):
         return self.outcome is not None
 
 
+def own_pod_name(task_run: str, number: int) -> str:
+    """`<taskrun>-<attempt>`: the API server itself refuses a second pod of the same attempt."""
+    return f"{task_run}-{number}"
+
+
+def pod_name(task_run: str, attempt: Attempt) -> str:
+    """The pod of an attempt, as the record has it: the idle pod that it took, else its own."""
+    return own_pod_name(task_run, attempt.number) if attempt.claim is None else attempt.claim.pod_name
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedInput(Wire):
     """An upstream result, resolved once at the first launch; later attempts use only this."""

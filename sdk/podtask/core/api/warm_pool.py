@@ -19,8 +19,6 @@ SIZE_LIMIT = 50
 """Idle pods of one pool, at most: they hold quota, addresses and nodes."""
 SHORTEST_IDLE, LONGEST_IDLE = 60, 1800
 """Seconds. Never unlimited: what an image tag or a mounted object stands for changes meanwhile."""
-PRELOAD_LIMIT = 32
-MODULE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 
 Word = Annotated[str, Field(max_length=63)]
 Name = Annotated[str, Field(max_length=253, min_length=1)]
@@ -60,10 +58,6 @@ class WarmPoolSpec(Model):
     """Taints the pods tolerate, as the TaskRuns have them."""
     pod_template: OpenObject | None = None
     """Further pod fields from the allow-list of TaskRuns, as the TaskRuns have them; no envFrom."""
-    preload: Annotated[
-        list[Annotated[str, Field(max_length=253, pattern=MODULE_PATTERN)]], Field(max_length=PRELOAD_LIMIT)
-    ] = Field(default_factory=list)
-    """Modules that the waiting process imports, such as pandas."""
     max_idle_seconds: Annotated[int, Field(ge=SHORTEST_IDLE, le=LONGEST_IDLE)] = LONGEST_IDLE
     """An idle pod that is older is replaced."""
 
