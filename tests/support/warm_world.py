@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from podtask_operator.kube.client import ApiError
 from podtask_operator.pools.keeper import PoolKeeper
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.key import Key
+from podtask_operator.warm_pods.stock import Stock
 from podtask_runner.process.idle import matching
 
 WRITES = ("patch_status", "apply_secret", "claim_pod", "create_pod", "remove_idle_pod", "delete_pod", "patch_pod")
@@ -64,10 +66,8 @@ class MortalApi(FakeApi):
         for due, write in list(self._late):
             if all_of_them or self.writes >= due:
                 self._late.remove((due, write))
-                try:
+                with contextlib.suppress(ApiError):
                     await write()
-                except ApiError:
-                    pass
                 self._begin()
 
     def _begin(self) -> None:
@@ -97,18 +97,17 @@ class WarmWorld(World):
     api: MortalApi
 
     def __init__(self, settings: Settings, size: int = 1, spec: dict[str, Any] | None = None) -> None:
+        self.settings, self.seconds = settings, 0.0
         super().__init__(settings)
         self.api = MortalApi()
-        self.settings = settings
-        self.seconds = 0.0
         self.restart(settings)
         self.api.add_warm_pool("fast", {"size": size, **(spec or {})})
         self.mirror.stock.put_pool(self.api.warm_pools["fast"])
 
     def start(self, settings: Settings) -> None:  # type: ignore[override]
         super().start(settings)
-        stock: Any = self.mirror.stock
-        stock.readable = True
+        self.mirror.stock = Stock(lambda: self.seconds)
+        self.mirror.stock.readable = True
         api: Any = self.api
         self.keeper = PoolKeeper(api, self.mirror, settings, lambda: self.now, lambda: self.seconds)
 
@@ -159,9 +158,7 @@ class WarmWorld(World):
     def of(self, name: str) -> list[str]:
         """Names of the pods that a TaskRun owns."""
         uid = self.api.runs[name]["metadata"]["uid"]
-        return sorted(
-            pod for pod, obj in self.api.pods.items() if obj["metadata"]["ownerReferences"][0]["uid"] == uid
-        )
+        return sorted(pod for pod, obj in self.api.pods.items() if obj["metadata"]["ownerReferences"][0]["uid"] == uid)
 
     def pool(self) -> dict[str, Any]:
         found: dict[str, Any] = self.api.warm_pools["fast"]["status"]

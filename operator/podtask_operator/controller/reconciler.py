@@ -126,7 +126,7 @@ class Reconciler:
             return decision
         why = seen.refusal.why if seen.refusal is not None else seen.pod.waiting if seen.pod is not None else None
         if why is not None and why.reason in (Reason.QUOTA, Reason.UNSCHEDULABLE):
-            stock.needs_room(key.namespace)
+            stock.needs_room(key.namespace, run.uid, run.status.attempts_total)
         if decision.status.attempts_total == run.status.attempts_total:
             return decision
         offer = stock.offer(run, self._settings, now)

@@ -32,6 +32,8 @@ Object = dict[str, Any]
 GIVE_BACK_SECONDS: Final = 30.0
 """For so long after a TaskRun of the namespace found no room no idle pod is made there, and those that are there go."""
 
+ASKED_HELD: Final = 10_000
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -74,6 +76,8 @@ class Stock:
         self._missed: Counter[Key] = Counter()
         self._short: dict[str, float] = {}
         """Namespace -> when a TaskRun found no room there."""
+        self._asked: set[tuple[str, int]] = set()
+        """Attempts for which idle pods have made room."""
 
     # pools
 
@@ -230,8 +234,14 @@ class Stock:
 
     # room
 
-    def needs_room(self, namespace: str) -> None:
-        """A TaskRun of the namespace found no room: idle pods go first."""
+    def needs_room(self, namespace: str, run_uid: str, attempt: int) -> None:
+        """An attempt of the namespace found no room: idle pods go first. Once for each attempt: if that did not help,
+        idle pods are not what is in its way."""
+        if (run_uid, attempt) in self._asked:
+            return
+        if len(self._asked) >= ASKED_HELD:
+            self._asked.clear()
+        self._asked.add((run_uid, attempt))
         self._short[namespace] = self._clock()
         for key in self.pools:
             if key.namespace == namespace:
