@@ -104,6 +104,7 @@ class Mirror:
         self.malformed.pop(key, None)
         self.expectations.forget(key)
         self.flow_runs.disown(key)
+        self.stock.forget_run(key)
         self.slots.leave(key)
         self.slots.release(key)
         if run is not None:

@@ -108,7 +108,7 @@ SWEEP_REFUSED = _counter(
 
 QUEUE_DEPTH = _gauge("podtask_queue_depth", "TaskRuns that wait for one of the operator's workers.")
 RUNS = _gauge("podtask_taskruns", "TaskRuns that the operator knows, by state.", "state")
-PODS = _gauge("podtask_pods", "Pods of TaskRuns that the operator knows, ended ones included.")
+PODS = _gauge("podtask_pods", "Pods of TaskRuns and WarmPools that the operator knows, ended ones included.")
 WARM_READY = _gauge("podtask_warm_pods_ready", "Idle pods of WarmPools that an attempt could take at once.")
 MALFORMED = _gauge("podtask_malformed_taskruns", "TaskRuns that cannot be read and are left alone; the log names each.")
 WATCH_AGE = _gauge(

@@ -219,6 +219,13 @@ class Stock:
                 self._chosen.pop(uid, None)
                 self._spent.add(uid)
 
+    def forget_run(self, key: Key) -> None:
+        """A TaskRun is gone: what it had chosen and not taken is nobody's."""
+        for uid in [uid for uid, chooser in self._chosen.items() if chooser == key]:
+            del self._chosen[uid]
+            self._spent.add(uid)
+            self.wake(Key(key.namespace, idle_pod.pool_of(self._pods.get(self._keys.get(uid, key))) or ""))
+
     def claimed(self, pool: Key) -> None:
         """An attempt has taken a pod of the pool."""
         self._claimed[pool] += 1

@@ -36,11 +36,14 @@ Object = dict[str, Any]
 WriteGrants = Callable[[], Awaitable[bytes]]
 """Writes the Secret of the attempt; the grants in it. May raise `ApiError` and `ApiUnavailable`."""
 
-RENEWALS: Final = (0.25, 1.0, 3.0, 10.0, 30.0)
+RENEWALS: Final = (0.25, 1.0, 3.0, 10.0, 60.0, 75.0)
 """Seconds after the first claim at which it is written once more, unless the runner says that it has started. A kubelet
 that mounted the Secret a moment too early looks at the pod again only when the pod changes, or after a minute."""
-GRANTS_ANEW: Final = 1
-"""Renewals after which the grants are written anew as well: somebody's late write may lie over them."""
+GRANTS_ANEW: Final = (3.0, 60.0)
+"""Those before which the grants are written anew: somebody's late write may lie over them. Not before each: Secret and
+claim reach the kubelet in no order, and the claim that follows alone meets grants that have arrived."""
+TAKEN_OVER: Final = 2
+"""Renewals that count as done when another process has claimed the pod."""
 
 
 class Claims:
@@ -96,7 +99,7 @@ class Claims:
         work = expectations.expected.claim
         if work is None or work.attempt != attempt.number:  # another process claimed it, with grants that nobody knows
             text = await self._text(run, attempt, claim, grant)
-            expectations.claim_written(attempt.number, text, now, renewals=len(RENEWALS) - 2)
+            expectations.claim_written(attempt.number, text, now, renewals=TAKEN_OVER)
             await self._write_again(key, claim, expectations)
             work = expectations.expected.claim
         if work is None or work.started or work.renewals >= len(RENEWALS):
@@ -104,7 +107,7 @@ class Claims:
         due = work.since + timedelta(seconds=RENEWALS[work.renewals])
         if now < due:
             return due
-        if work.renewals >= GRANTS_ANEW:
+        if RENEWALS[work.renewals] in GRANTS_ANEW:
             expectations.claim_written(attempt.number, await self._text(run, attempt, claim, grant), now)
         await self._write_again(key, claim, expectations)
         following = work.renewals + 1
@@ -117,7 +120,8 @@ class Claims:
         if live is None or run is None or podstatus.read(live).uid != effect.claim.pod_uid:
             return
         if idle_pod.is_idle(live):
-            await self._remove(key, live)
+            released = expectations.expected.pod_of(effect.attempt).released
+            await self._remove(key, live, needed=not released)
             expectations.unclaimed(effect.attempt)
         elif podstatus.is_ours(live, run.uid) and idle_pod.is_ended(live):
             await self._api.delete_pod(key.namespace, effect.claim.pod_name, effect.claim.pod_uid)
@@ -150,6 +154,7 @@ class Claims:
         self, key: Key, run: TaskRun, attempt: Attempt, claim: Claim, expectations: RunExpectations
     ) -> None:
         """The pod was not to be had. Whose is it? An earlier claim of this attempt may have been taken."""
+        sure = expectations.expected.pod_of(attempt.number).creation is Creation.UNPOSTED  # each claim was answered: no
         live = await self._api.get_pod(key.namespace, claim.pod_name)
         if live is not None and podstatus.read(live).uid == claim.pod_uid:
             if podstatus.is_ours(live, run.uid):
@@ -157,20 +162,24 @@ class Claims:
                 self._mirror.put_pod(live)
                 return
             if idle_pod.is_idle(live):
-                await self._remove(key, live)
+                await self._remove(key, live, needed=not sure)
             else:
                 self._mirror.put_pod(live)
-        elif expectations.expected.pod_of(attempt.number).creation is not Creation.UNPOSTED:
+        elif not sure:
             raise Later("the idle pod is gone, and an earlier claim of it had no answer")
         metrics.WARM_CLAIMS.labels("lost").inc()
         expectations.unclaimed(attempt.number)
 
-    async def _remove(self, key: Key, live: Object) -> None:
+    async def _remove(self, key: Key, live: Object, *, needed: bool) -> None:
+        """Remove an idle pod as it was seen. `needed`: only then it is certain that no claim of it is taken."""
         meta = live["metadata"]
         try:
             await self._api.remove_idle_pod(key.namespace, meta["name"], meta["uid"], meta["resourceVersion"])
         except ApiError as error:
             if error.status not in (404, 409):
-                raise
+                if needed:
+                    raise
+                log.warning("%s: idle pod %s cannot be removed: %s", key, meta["name"], error)
+                return
             raise Later(f"idle pod {meta['name']} was touched meanwhile, or is gone") from error
         self._mirror.forget_pod(live)

@@ -375,6 +375,53 @@ def _stopped(world: WarmWorld) -> None:
 
 
 @warm
+async def test_the_pod_of_a_run_that_is_gone_is_removed(world: WarmWorld) -> None:
+    (idle,) = world.idle()
+    world.add("hello")
+    world.api.kill_at = 3  # recorded, granted, and then the operator dies
+    with contextlib.suppress(Killed):
+        await world.look("hello")
+    world.api.kill_at = None
+    world.restart()
+    del world.api.runs["hello"]
+    world.mirror.forget_run(run_key())
+    await world.keep(2)
+    assert idle not in world.api.pods
+    assert len(world.idle()) == 1
+
+
+@warm
+async def test_a_pod_that_can_be_neither_taken_nor_removed_holds_up_nobody(world: WarmWorld) -> None:
+    (idle,) = world.idle()
+    world.add("hello")
+    world.api.refused.update({"claim": REFUSED, "remove": REFUSED})
+    await world.look("hello")
+    await world.look("hello")
+    assert world.of("hello") == ["hello-1"]
+    world.api.refused.clear()
+    world.add("other")
+    await world.look("other")
+    assert world.of("other") == ["other-1"], "it was chosen once"
+    await world.keep(1)
+    assert idle not in world.api.pods
+
+
+@warm
+async def test_after_a_claim_without_an_answer_it_does(world: WarmWorld) -> None:
+    world.add("hello")
+    world.api.kill_at = 3
+    with contextlib.suppress(Killed):
+        await world.look("hello")
+    world.api.kill_at = None
+    world.restart()
+    world.api.refused.update({"claim": REFUSED, "remove": REFUSED})
+    for _ in range(3):
+        with contextlib.suppress(ApiError, Later):
+            await world.look("hello")
+    assert "hello-1" not in world.api.pods, "a claim may still be on its way"
+
+
+@warm
 async def test_a_chosen_pod_is_not_the_pools_to_remove(world: WarmWorld) -> None:
     (idle,) = world.idle()
     world.add("hello")
