@@ -63,6 +63,7 @@ generate: $(VENV)/ready ## write what follows from code: version numbers, the CR
 	python -m dev.release.version
 	python -m podtask.core.crd > crds/taskruns.podtask.dev.yaml
 	python -m podtask.core.crd_flow_run > crds/flowruns.podtask.dev.yaml
+	python -m podtask.core.crd_warm_pool > crds/warmpools.podtask.dev.yaml
 	python charts/generate.py
 	python -m tests.differential.document
 	python -m dev.docs

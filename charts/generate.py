@@ -18,7 +18,7 @@ import yaml
 
 TOP = Path(__file__).resolve().parent.parent
 CHART = TOP / "charts" / "podtask"
-CRDS = ("taskruns.podtask.dev.yaml", "flowruns.podtask.dev.yaml")
+CRDS = ("taskruns.podtask.dev.yaml", "flowruns.podtask.dev.yaml", "warmpools.podtask.dev.yaml")
 BEGIN, END = "<!-- values: made by charts/generate.py -->\n", "<!-- end of values -->\n"
 
 

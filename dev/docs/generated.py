@@ -22,6 +22,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "examples.md": examples.text,
     "reference/taskrun.md": taskrun.text,
     "reference/flowrun.md": taskrun.flow_run,
+    "reference/warmpool.md": taskrun.warm_pool,
     "reference/states.md": words.text,
     "reference/python.md": python_api.text,
     "reference/settings.md": settings.text,

@@ -1,4 +1,4 @@
-"""docs/reference/taskrun.md and flowrun.md: every field, from the CRDs that the models make."""
+"""docs/reference/taskrun.md, flowrun.md and warmpool.md: every field, from the CRDs that the models make."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, page, sentence, table
 
 from podtask.core.api.flow_run import MUTABLE as FLOW_RUN_MUTABLE
-from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, FLOW_RUN_SHORT_NAME, KIND, SHORT_NAME
+from podtask.core.api.names import (
+    API_VERSION,
+    FLOW_RUN_KIND,
+    FLOW_RUN_SHORT_NAME,
+    KIND,
+    SHORT_NAME,
+    WARM_POOL_KIND,
+    WARM_POOL_SHORT_NAME,
+)
 from podtask.core.api.spec import MUTABLE
+from podtask.core.api.warm_pool import MUTABLE as WARM_POOL_MUTABLE
 from podtask.core.crd import crd
 from podtask.core.crd_flow_run import flow_run_crd
+from podtask.core.crd_warm_pool import warm_pool_crd
 from podtask_operator.pod_template import template
 from podtask_operator.pods import validate
 
@@ -38,14 +48,32 @@ status. The operator writes the conditions DriverLost and Settled. Whoever may w
 them, so nothing is decided about a TaskRun by a FlowRun but `spec.cancel` and whether the FlowRun is there."""
 
 
+WARM_POOL_HEAD = f"""\
+`apiVersion: {API_VERSION}`, `kind: {WARM_POOL_KIND}`, short name `{WARM_POOL_SHORT_NAME}`. The operator keeps
+`size` idle pods, each of which serves one attempt of a TaskRun that fits. The same text comes from the cluster:
+`kubectl explain {WARM_POOL_SHORT_NAME}.spec`. How it is used: [warm pools](../how-to/warm-pools.md).
+
+The spec never changes but for {" and ".join(f"`{name}`" for name in WARM_POOL_MUTABLE)}. Only the operator writes
+the status."""
+
+
 def flow_run() -> str:
     """docs/reference/flowrun.md."""
-    version = flow_run_crd()["spec"]["versions"][0]
+    return _page("FlowRun", "podtask/core/api/flow_run.py", FLOW_RUN_HEAD, flow_run_crd())
+
+
+def warm_pool() -> str:
+    """docs/reference/warmpool.md."""
+    return _page("WarmPool", "podtask/core/api/warm_pool.py", WARM_POOL_HEAD, warm_pool_crd())
+
+
+def _page(title: str, source: str, head: str, definition: Schema) -> str:
+    version = definition["spec"]["versions"][0]
     root = version["schema"]["openAPIV3Schema"]
     return page(
-        "FlowRun",
-        "podtask/core/api/flow_run.py",
-        FLOW_RUN_HEAD,
+        title,
+        source,
+        head,
         "## spec\n\n" + _fields(root["properties"]["spec"]),
         *_nested("spec", root["properties"]["spec"]),
         "## status\n\n" + _fields(root["properties"]["status"]),

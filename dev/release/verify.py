@@ -26,7 +26,9 @@ from dev.release.version import version
 
 from podtask.core.crd import crd
 from podtask.core.crd_flow_run import flow_run_crd
+from podtask.core.crd_warm_pool import warm_pool_crd
 
+CRDS = (crd(), flow_run_crd(), warm_pool_crd())
 SAID = "['hello ada', 'hello alan']\n"
 
 
@@ -81,17 +83,17 @@ def documents(folder: Path) -> None:
     written = {
         each["metadata"]["name"]: each for each in yaml.safe_load_all((folder / "crds.yaml").read_text()) if each
     }
-    if written != {each["metadata"]["name"]: each for each in (crd(), flow_run_crd())}:
+    if written != {each["metadata"]["name"]: each for each in CRDS}:
         raise Failed(
-            "crds.yaml is not the CRDs of podtask.core.crd and crd_flow_run: run 'make generate', then 'make dist'"
+            "crds.yaml is not the CRDs of podtask.core (crd*.py): run 'make generate', then 'make dist'"
         )
     objects = [each for each in yaml.safe_load_all((folder / "install.yaml").read_text()) if each]
     definitions = {
         each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "CustomResourceDefinition"
     }
     (operator,) = [each for each in objects if each["kind"] == "Deployment"]
-    if definitions != {each["metadata"]["name"]: each["spec"] for each in (crd(), flow_run_crd())}:
-        raise Failed("the CRDs in install.yaml are not those of podtask.core.crd and crd_flow_run")
+    if definitions != {each["metadata"]["name"]: each["spec"] for each in CRDS}:
+        raise Failed("the CRDs in install.yaml are not those of podtask.core (crd*.py)")
     image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
     if image != f"podtask/operator:{version()}":
         raise Failed(f"install.yaml runs {image}, not podtask/operator:{version()}")

@@ -1,7 +1,7 @@
 """`python -X utf8 -m podtask_runner`: execute the attempt whose grants file the environment names.
 
-Exit code 0 means that a Completed outcome was delivered; the others are in
-`podtask_runner.process.supervisor.EXIT_CODES`.
+With `--wait` the attempt comes later (`podtask_runner.process.idle`). Exit code 0 means that a Completed outcome was
+delivered; the others are in `podtask_runner.process.supervisor.EXIT_CODES`.
 """
 
 import os
@@ -12,7 +12,8 @@ import sys
 if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - before anything is imported
     del sys.path[0]
 
-from podtask_runner.process.supervisor import main
+from podtask_runner.names import WAIT
+from podtask_runner.process.supervisor import main, wait
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(wait() if sys.argv[1:] == [WAIT] else main())

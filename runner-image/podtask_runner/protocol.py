@@ -35,6 +35,7 @@ class Verdict(str, enum.Enum):
     ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
     INPUT_CORRUPTED = "InputCorrupted"
     STORE_UNAVAILABLE = "StoreUnavailable"
+    NEVER_STARTED = "NeverStarted"  # an idle pod ended before any attempt was given to it
 
     __str__ = str.__str__
 

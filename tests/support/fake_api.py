@@ -22,6 +22,7 @@ class FakeApi:
         self.flow_runs: dict[str, Object] = {}
         self.pods: dict[str, Object] = {}
         self.secrets: dict[str, Object] = {}
+        self.warm_pools: dict[str, Object] = {}
         self.calls: list[str] = []
         self.asked: list[str] = []
         """Names of TaskRuns that were read."""
@@ -36,6 +37,8 @@ class FakeApi:
         """Name -> UID."""
         self.fence = lambda: True
         self.events: list[Object] = []
+        self.created_at = "2026-01-02T03:59:00Z"
+        """When pods are created."""
         self._version = 100
 
     def add(
@@ -99,7 +102,8 @@ class FakeApi:
             raise ApiError(409, "AlreadyExists", "already exists")
         if "pod" in self.refused:
             raise self.refused["pod"]
-        meta = {**pod["metadata"], "uid": f"pod-{name}", "resourceVersion": self._next(), "namespace": namespace}
+        made = {"uid": f"pod-{name}", "resourceVersion": self._next(), "creationTimestamp": self.created_at}
+        meta = {**pod["metadata"], **made, "namespace": namespace}
         self.pods[name] = {**pod, "metadata": meta, "status": {"phase": "Pending"}}
         return self._answer("pod", self.pods[name])
 
@@ -140,9 +144,54 @@ class FakeApi:
         return copy.deepcopy(self.pods.get(name))
 
     async def patch_pod(self, _: str, name: str, patch: Object) -> Object:
+        if name not in self.pods:
+            raise ApiError(404, "NotFound", "not found")
+        if "spec" not in patch:
+            self.pods[name] = merged(self.pods[name], patch)
+            self.pods[name]["metadata"]["resourceVersion"] = self._next()
+            return self._answer("renew", self.pods[name])
         answer = self._answer("stop", self.pods[name])
         self.pods[name]["spec"].update(patch["spec"])
         return answer
+
+    async def claim_pod(self, _: str, name: str, operations: list[Object]) -> Object:
+        pod = self.pods.get(name)
+        if pod is None:
+            raise ApiError(404, "NotFound", "not found")
+        if "claim" in self.refused:
+            raise self.refused["claim"]
+        self.pods[name] = patched(pod, operations)
+        self.pods[name]["metadata"]["resourceVersion"] = self._next()
+        return self._answer("claim", self.pods[name])
+
+    async def remove_idle_pod(self, _: str, name: str, uid: str, version: str) -> None:
+        pod = self.pods.get(name)
+        if pod is None:
+            raise ApiError(404, "NotFound", "not found")
+        if (pod["metadata"]["uid"], pod["metadata"]["resourceVersion"]) != (uid, version):
+            raise ApiError(409, "Conflict", "the object has been modified")
+        self._answer("remove", pod)
+        del self.pods[name]
+
+    def add_warm_pool(self, name: str, spec: Object | None = None, status: Object | None = None) -> Object:
+        """A new WarmPool."""
+        metadata = {"name": name, "namespace": "team", "uid": f"uid-{name}", "resourceVersion": self._next()}
+        self.warm_pools[name] = {"metadata": metadata, "spec": {"size": 1, **(spec or {})}, "status": status or {}}
+        return copy.deepcopy(self.warm_pools[name])
+
+    def touch_warm_pool(self, name: str, **spec: Any) -> Object:
+        """Somebody else changes a WarmPool."""
+        self.warm_pools[name]["spec"].update(spec)
+        self.warm_pools[name]["metadata"]["resourceVersion"] = self._next()
+        return copy.deepcopy(self.warm_pools[name])
+
+    async def patch_warm_pool_status(self, _: str, name: str, patch: Object) -> Object:
+        pool = self.warm_pools.get(name)
+        if pool is None:
+            raise ApiError(404, "NotFound", "not found")
+        pool["status"] = merged(pool["status"], patch["status"])
+        pool["metadata"]["resourceVersion"] = self._next()
+        return self._answer("pool status", pool)
 
     async def delete_pod(self, _: str, name: str, uid: str, *, force: bool = False) -> None:
         if "delete" in self.refused:
@@ -169,6 +218,24 @@ class FakeApi:
     def _next(self) -> str:
         self._version += 1
         return str(self._version)
+
+
+def patched(obj: Object, operations: list[Object]) -> Object:
+    """RFC 6902, as far as it is used: a test that fails is a 422, and nothing of the patch is applied."""
+    result = copy.deepcopy(obj)
+    for operation in operations:
+        *way, last = (step.replace("~1", "/").replace("~0", "~") for step in operation["path"].split("/")[1:])
+        target = result
+        for step in way:
+            target = target[step]
+        if operation["op"] == "test":
+            if target.get(last) != operation["value"]:
+                raise ApiError(422, "Invalid", f"testing path {operation['path']}: test failed")
+        elif operation["op"] == "replace" and last not in target:
+            raise ApiError(422, "Invalid", f"replace operation does not apply: {operation['path']}")
+        else:
+            target[last] = operation["value"]
+    return result
 
 
 def merged(target: Any, patch: Any) -> Any:

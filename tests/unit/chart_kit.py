@@ -26,6 +26,8 @@ OPERATOR_RULES = {
     ("podtask.dev", "taskruns/status"): {"patch"},
     ("podtask.dev", "flowruns"): {"get", "list", "watch", "delete"},
     ("podtask.dev", "flowruns/status"): {"patch"},
+    ("podtask.dev", "warmpools"): {"get", "list", "watch"},
+    ("podtask.dev", "warmpools/status"): {"patch"},
     ("", "pods"): {"create", "get", "list", "watch", "patch", "delete"},
     ("", "pods/log"): {"get"},
     ("", "secrets"): {"create", "patch", "delete"},

@@ -63,7 +63,7 @@ def test_the_example_of_the_artifact_hub_is_a_taskrun() -> None:
     assert (sample["apiVersion"], sample["kind"]) == (names.API_VERSION, names.KIND)
 
 
-@pytest.mark.parametrize("name", [names.CRD_NAME, names.FLOW_RUN_CRD_NAME])
+@pytest.mark.parametrize("name", [names.CRD_NAME, names.FLOW_RUN_CRD_NAME, names.WARM_POOL_CRD_NAME])
 def test_the_crds_are_those_of_the_models_with_labels_added(name: str) -> None:
     rendered = example("cluster").one("CustomResourceDefinition", name)
     committed = yaml.safe_load((CRD.parent / f"{name}.yaml").read_text())

@@ -60,7 +60,7 @@ def test_no_role_has_a_wildcard_or_reads_secrets(path: Path) -> None:
             assert not ({"secrets"} & set(rule["resources"]) and {"get", "list", "watch"} & set(rule["verbs"]))
 
 
-def test_people_with_view_read_and_people_with_edit_change_taskruns_and_flowruns() -> None:
+def test_people_with_view_read_and_people_with_edit_change_what_is_podtasks() -> None:
     render = example("cluster")
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     found = {}
@@ -71,10 +71,19 @@ def test_people_with_view_read_and_people_with_edit_change_taskruns_and_flowruns
     reads = {"get", "list", "watch"}
     changes = {"create", "update", "patch", "delete", "deletecollection"}
     assert found == {
-        "podtask-view": ({"view", "edit", "admin"}, {_of("taskruns"): reads, _of("flowruns"): reads}),
+        "podtask-view": (
+            {"view", "edit", "admin"},
+            {_of("taskruns"): reads, _of("flowruns"): reads, _of("warmpools"): reads},
+        ),
         "podtask-edit": (
             {"edit", "admin"},
-            {_of("taskruns"): changes, _of("flowruns"): changes, _of("flowruns/status"): {"patch"}},
+            {
+                _of("taskruns"): changes,
+                _of("flowruns"): changes,
+                _of("warmpools"): changes,
+                _of("warmpools/scale"): {"get", "update", "patch"},
+                _of("flowruns/status"): {"patch"},
+            },
         ),
     }
 

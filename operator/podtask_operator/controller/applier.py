@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from podtask.core.lifecycle.model import Decision, DeletePod, DeleteRun, Effect, Launch, Publish, Stop
-from podtask.core.storage.layout import pod_name
+from podtask.core.api.status import own_pod_name, pod_name
+from podtask.core.lifecycle.model import Decision, DeletePod, DeleteRun, Effect, Launch, Publish, Release, Stop
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.janitor import Janitor
 from podtask_operator.controller.log_tail import LastWords
@@ -49,6 +49,9 @@ class Applier:
         for effect in decision.effects:
             if isinstance(effect, Publish):
                 await self._objects.publish(run, effect, self._composed(run, effect.key, expectations), now)
+        for effect in decision.effects:
+            if isinstance(effect, Release) and decision.status != run.status:  # also where the answer is lost
+                expectations.unclaimed(effect.attempt)
         if decision.status != run.status:
             await self._last_words.keep(key, run, decision.status)
             if decision.status.finished and not run.status.finished:
@@ -68,9 +71,17 @@ class Applier:
     ) -> None:
         if isinstance(effect, Launch):
             await self._launcher.launch(key, effect.attempt, expectations, now)
+        elif isinstance(effect, Release):
+            await self._launcher.claims.release(key, effect, expectations)
         elif isinstance(effect, Stop):
-            await self._janitor.stop(key, pod_name(run.name, effect.attempt), effect.pod_uid)
+            await self._janitor.stop(key, _pod(run, effect.attempt), effect.pod_uid)
         elif isinstance(effect, DeletePod):
-            await self._janitor.delete(key, pod_name(run.name, effect.attempt), effect.pod_uid, force=effect.force)
+            await self._janitor.delete(key, _pod(run, effect.attempt), effect.pod_uid, force=effect.force)
         elif isinstance(effect, DeleteRun):
             await self._writer.delete(key, run.uid)
+
+
+def _pod(run: TaskRun, number: int) -> str:
+    """The pod of an attempt, as the record has it."""
+    attempt = next((attempt for attempt in run.status.attempts if attempt.number == number), None)
+    return own_pod_name(run.name, number) if attempt is None else pod_name(run.name, attempt)

@@ -12,15 +12,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from podtask.core.api.names import Ended, Reason
+from podtask.core.api.status import pod_name
 from podtask.core.lifecycle.concurrency import Name, Slots
 from podtask.core.lifecycle.model import Limit, PodPhase
-from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.expectations import Expectations
 from podtask_operator.pods import status
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.flow_run import FlowRuns, Object
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
+from podtask_operator.warm_pods.stock import Stock
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Mirror:
     pods: dict[Key, Object] = field(default_factory=dict)
     slots: Slots[Key] = field(default_factory=Slots)
     flow_runs: FlowRuns = field(default_factory=FlowRuns)
+    stock: Stock = field(default_factory=Stock)
     expectations: Expectations = field(default_factory=Expectations)
     _gone: int = 0
     """TaskRuns that are gone by now."""
@@ -71,6 +73,7 @@ class Mirror:
         if run.flow_run is not None:
             self.flow_runs.own(key, run.flow_run.uid, finished=run.status.finished)
         self.expectations.of(key, run.uid)  # from its first sight on
+        self.stock.recorded(key, run)
         self._index(key, run)
         return key
 
@@ -101,6 +104,7 @@ class Mirror:
         self.malformed.pop(key, None)
         self.expectations.forget(key)
         self.flow_runs.disown(key)
+        self.stock.forget_run(key)
         self.slots.leave(key)
         self.slots.release(key)
         if run is not None:
@@ -114,6 +118,7 @@ class Mirror:
         if held is not None and not _newer(meta, held["metadata"]["resourceVersion"]):
             return None
         pod = self.pods[key] = status.with_first_deletion(status.project(obj), held)
+        self.stock.put_pod(key, pod)
         return owner_key(obj) if held is None or _unlike(pod, held) else None
 
     def forget_pod(self, obj: Object) -> Key | None:
@@ -123,6 +128,7 @@ class Mirror:
         held = self.pods.get(key)
         if held is not None and held["metadata"]["uid"] == meta["uid"]:
             del self.pods[key]
+            self.stock.forget_pod(key, meta["uid"])
         return owner_key(obj)
 
     def dependents(self, key: Key) -> list[Key]:
@@ -194,7 +200,7 @@ class Mirror:
         latest = run.status.latest
         if not run.status.finished or latest is None or latest.outcome is not Ended.COMPLETED:
             return False
-        pod = self.pods.get(Key(key.namespace, pod_name(key.name, latest.number)))
+        pod = self.pods.get(Key(key.namespace, pod_name(key.name, latest)))
         return pod is not None and status.is_ours(pod, run.uid) and status.read(pod).phase is not PodPhase.ENDED
 
     def _index(self, key: Key, run: TaskRun) -> None:

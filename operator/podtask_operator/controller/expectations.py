@@ -28,6 +28,20 @@ NO_ATTEMPT = PodExpectation(0)
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimWork:
+    """What this process wrote for an attempt that takes an idle pod."""
+
+    attempt: int
+    text: str
+    """The claim, for the grants that were written last."""
+    since: datetime
+    """When this process first wrote it."""
+    renewals: int = 0
+    started: bool = False
+    """The runner says that the attempt has started: the claim has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What is expected of one TaskRun at this moment."""
 
@@ -44,6 +58,8 @@ class Expected:
     It holds its slots meanwhile: the write can take effect only as long as this is the stored version."""
     renew_at: datetime | None = None
     """When the grants of the running attempt are to be written anew; None: another process wrote them."""
+    claim: ClaimWork | None = None
+    """Of the attempt that takes an idle pod, once this process has written its grants."""
     cache_key: str | None = None
     """The TaskRun takes part in the race for this key."""
     composed: Composed | None = None
@@ -172,6 +188,33 @@ class RunExpectations:
     def renew_at(self, moment: datetime) -> None:
         """When the attempt's grants are due to be written anew."""
         self._set(renew_at=moment)
+
+    # an idle pod
+
+    def unclaimed(self, attempt: int) -> None:
+        """The idle pod that was chosen is not the attempt's, and never will be."""
+        self._set_pod(self._expected.pod_of(attempt).unclaimed())
+        self._set(claim=None)
+
+    def claim_written(self, attempt: int, text: str, now: datetime, renewals: int = 0) -> None:
+        """The grants for an idle pod are written, and this is the claim that goes with them."""
+        held = self._expected.claim
+        same = held is not None and held.attempt == attempt
+        self._set(
+            claim=replace(held, text=text) if held is not None and same else ClaimWork(attempt, text, now, renewals)
+        )
+
+    def claim_renewed(self) -> None:
+        """The claim was written once more."""
+        held = self._expected.claim
+        if held is not None:
+            self._set(claim=replace(held, renewals=held.renewals + 1))
+
+    def started(self, attempt: int) -> None:
+        """The runner says that the attempt has started."""
+        held = self._expected.claim
+        if held is not None and held.attempt == attempt:
+            self._set(claim=replace(held, started=True))
 
     # the race for a cache key
 

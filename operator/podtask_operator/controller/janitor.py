@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from podtask.core.api.names import Ended, PodCleanup
+from podtask.core.api.status import pod_name
 from podtask.core.lifecycle.model import PodPhase
-from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError
@@ -59,13 +59,13 @@ class Janitor:
         """
         run, again = self._mirror.runs.get(key), None
         for attempt in run.status.attempts if run is not None else ():
-            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
+            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
             if run is None or held is None or not attempt.judged or not podstatus.is_ours(held, run.uid):
                 continue
             pod = podstatus.read(held)
             if pod.phase is PodPhase.ENDED or "deletionTimestamp" in held["metadata"]:
                 continue
-            name = pod_name(key.name, attempt.number)
+            name = pod_name(key.name, attempt)
             if attempt.outcome is Ended.COMPLETED and attempt.finished_at is not None:
                 leave_by = attempt.finished_at + timedelta(seconds=policy(run).grace_seconds) + LEAVING
                 if now < leave_by:
@@ -87,7 +87,7 @@ class Janitor:
         if run is None or cleanup is PodCleanup.KEEP_ALL:
             return
         for attempt in run.status.attempts:
-            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
+            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
             if held is None or attempt.outcome is None or not cleanup.deletes(attempt.outcome):
                 continue
             ended = podstatus.read(held).phase is PodPhase.ENDED

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import logging
 
-from podtask.core.api.status import Attempt, Status
+from podtask.core.api.status import Attempt, Status, pod_name
 from podtask.core.lifecycle.model import PodPhase
 from podtask.core.storage import StoreUnavailable, log_tail
-from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import status
@@ -46,7 +45,7 @@ class LastWords:
 
     def _silent(self, key: Key, run: TaskRun, attempt: Attempt) -> bool:
         """The container ran and its runner said nothing at its end; or it ran, and its pod is gone."""
-        held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt.number)))
+        held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
         if held is None or not status.is_ours(held, run.uid):
             return attempt.started_at is not None
         pod = status.read(held)
@@ -54,7 +53,7 @@ class LastWords:
 
     async def _keep(self, key: Key, run: TaskRun, attempt: Attempt) -> None:
         number = attempt.number
-        tail, unread = await self._tail(Key(key.namespace, pod_name(key.name, number)), run)
+        tail, unread = await self._tail(Key(key.namespace, pod_name(key.name, attempt)), run)
         try:
             if tail is None and await self._objects.answered(run, number):
                 return  # the runner said all it had to say, and only the pod is gone

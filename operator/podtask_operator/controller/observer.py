@@ -14,12 +14,11 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from podtask.core.api.status import ResolvedInput
+from podtask.core.api.status import Attempt, Claim, ResolvedInput, pod_name
 from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream, Why
 from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask.core.lifecycle.pod_timeouts import was_there
 from podtask.core.lifecycle.rules import UPSTREAM_GRACE
-from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.cluster_cache import Mirror, needed_names
 from podtask_operator.controller.dependency_cycles import Circles
 from podtask_operator.controller.expectations import Expected, Learned
@@ -36,6 +35,7 @@ from podtask_operator.task_runs.cache_key import Composed, composed_key, identif
 from podtask_operator.task_runs.flow_run import DEPTH, Object, Ref, Unknown
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun, policy
+from podtask_operator.warm_pods import idle_pod
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Observer:
         expectation = expected.pod_of(attempt.number)
         if (attempt.number, attempt.recorded_at) in expected.records:
             expectation = expectation.recorded()  # the answer to the record was lost
-        look = await self._pod(run, expectation, now)
+        look = await (self._pod if attempt.claim is None else self._claimed)(run, attempt, expectation, now)
         pod, presence = look.pod, look.presence
         silent = pod is not None and pod.phase is PodPhase.ENDED and pod.outcome is None
         rang = expected.rang == attempt.number
@@ -161,8 +161,31 @@ class Observer:
             seen = replace(seen, presence=Presence.LATE, late_until=now + timedelta(seconds=late))
         return seen, learned
 
-    async def _pod(self, run: TaskRun, expectation: PodExpectation, now: datetime) -> PodLook:
-        name = Key(run.namespace, pod_name(run.name, expectation.attempt))
+    async def _claimed(self, run: TaskRun, attempt: Attempt, expectation: PodExpectation, now: datetime) -> PodLook:
+        """The idle pod that was chosen for the attempt: its own, still idle, another's, or gone."""
+        claim = attempt.claim
+        if claim is None:
+            raise AssertionError("asked only of an attempt with an idle pod")
+        name = Key(run.namespace, claim.pod_name)
+        held = self._mirror.pods.get(name)
+        if held is not None and _took(held, claim, run):
+            return _of_attempt(held, attempt, expectation)
+        if expectation.released:
+            return PodLook(Presence.UNCLAIMED, expectation)
+        if not expectation.look_up_due(now):
+            return PodLook(expectation.presence, expectation)
+        live = await self._api.get_pod(name.namespace, name.name)
+        if live is None or podstatus.read(live).uid != claim.pod_uid:
+            gone = replace(expectation.claim_missing(), uid=claim.pod_uid)  # and whether it was claimed nobody knows
+            return PodLook(gone.presence, gone)
+        if _took(live, claim, run):
+            return replace(_of_attempt(live, attempt, expectation), live=live)
+        if idle_pod.is_idle(live):
+            return PodLook(Presence.IDLE, expectation)
+        return PodLook(Presence.UNCLAIMED, expectation.unclaimed())
+
+    async def _pod(self, run: TaskRun, attempt: Attempt, expectation: PodExpectation, now: datetime) -> PodLook:
+        name = Key(run.namespace, pod_name(run.name, attempt))
         held = self._mirror.pods.get(name)
         if held is not None and podstatus.is_ours(held, run.uid):
             pod = podstatus.read(held)
@@ -199,6 +222,18 @@ class Observer:
             wants_data=wants,
             result=resolved(found) if done else None,
         )
+
+
+def _took(pod: Object, claim: Claim, run: TaskRun) -> bool:
+    return podstatus.read(pod).uid == claim.pod_uid and podstatus.is_ours(pod, run.uid)
+
+
+def _of_attempt(pod: Object, attempt: Attempt, expectation: PodExpectation) -> PodLook:
+    """A pod that was idle ran before the attempt began; the attempt's own times begin with its record."""
+    found = podstatus.read(pod)
+    times = [moment for moment in (found.started_at, attempt.recorded_at) if moment is not None]
+    began = max(times) if found.started_at is not None else None
+    return PodLook(Presence.SEEN, expectation.shown(found.uid), replace(found, started_at=began))
 
 
 def resolved(run: TaskRun) -> ResolvedInput | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from podtask.core.api.names import Reason
-from podtask.core.api.status import Attempt
+from podtask.core.api.status import Attempt, own_pod_name
 from podtask.core.lifecycle.model import Why
 from podtask.core.storage import Signer
-from podtask.core.storage.layout import pod_name
+from podtask_operator.controller.claims.claims import Claims
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
@@ -28,7 +29,7 @@ from podtask_operator.storage import grants
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
-from podtask_runner.protocol import Grants
+from podtask_runner.protocol import Grants, dump
 
 LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
@@ -46,6 +47,7 @@ class PodLauncher:
         self._objects = objects
         self._signer = signer
         self._settings = settings
+        self.claims = Claims(api, mirror, settings)
 
     async def launch(self, key: Key, attempt: int, expectations: RunExpectations, now: datetime) -> None:
         """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still is as decided."""
@@ -60,6 +62,10 @@ class PodLauncher:
         wrong = invalid(run, self._settings)
         if wrong is not None:  # payloads are seen here only, and the settings may be others than at the gate
             expectations.refused(attempt, wrong, now, final=True)
+            return
+        if running.claim is not None:
+            grant = self._granting(run, running, expectations, now)
+            await self.claims.claim(key, run, running, running.claim, grant, expectations, now)
             return
         try:
             await self._grant(run, attempt, expectations, now)
@@ -92,6 +98,30 @@ class PodLauncher:
                 await self._grant(TaskRun.parse(live), attempt.number, expectations, now)
         return expectations.expected.renew_at or due
 
+    async def renew_claim(
+        self, key: Key, attempt: Attempt, expectations: RunExpectations, now: datetime
+    ) -> datetime | None:
+        """See that an attempt in an idle pod hears of it; when to look again."""
+        run = self._mirror.runs.get(key)
+        if run is None or attempt.claim is None:
+            return None
+
+        async def grant() -> bytes:
+            live = await self._live(key, expectations)
+            if live is None:
+                raise Later("the TaskRun is gone")
+            return await self._grant(TaskRun.parse(live), attempt.number, expectations, now)
+
+        return await self.claims.renew(key, attempt, attempt.claim, grant, run, expectations, now)
+
+    def _granting(
+        self, run: TaskRun, attempt: Attempt, expectations: RunExpectations, now: datetime
+    ) -> Callable[[], Awaitable[bytes]]:
+        async def grant() -> bytes:
+            return await self._grant(run, attempt.number, expectations, now)
+
+        return grant
+
     async def _half_life(self, attempt: Attempt, now: datetime) -> datetime:
         """When to renew grants that another process wrote: at half of their life, or now where that is not known."""
         if await asyncio.to_thread(self._signer.credentials_expire_at) is not None:
@@ -106,8 +136,8 @@ class PodLauncher:
             return None
         return live
 
-    async def _grant(self, run: TaskRun, attempt: int, expectations: RunExpectations, now: datetime) -> None:
-        """Write the Secret with the attempt's grants."""
+    async def _grant(self, run: TaskRun, attempt: int, expectations: RunExpectations, now: datetime) -> bytes:
+        """Write the Secret with the attempt's grants; the grants in it."""
         inlined = {}
         for found in run.status.inputs:
             held = self._mirror.runs.get(Key(run.namespace, found.task_run))
@@ -123,11 +153,13 @@ class PodLauncher:
 
         # signing needs no network, but credentials that are due may be fetched anew
         expires, allowed = await asyncio.to_thread(signed)
-        await self._api.apply_secret(run.namespace, grants.secret(run, attempt, allowed))
+        data = dump(allowed)
+        await self._api.apply_secret(run.namespace, grants.secret(run, attempt, data))
         life = self._settings.grant_seconds
         if expires is not None:
             life = min(life, max(expires - now.timestamp(), LEAST_LIFE))
         expectations.renew_at(now + timedelta(seconds=life / 2))
+        return data
 
     async def _not_created(
         self, key: Key, run: TaskRun, attempt: int, expectations: RunExpectations, error: ApiError, now: datetime
@@ -136,7 +168,7 @@ class PodLauncher:
         if error.status != 409 or error.reason != "AlreadyExists":
             _refused(expectations, attempt, refusal(error), now)
             return
-        live = await self._api.get_pod(key.namespace, pod_name(run.name, attempt))
+        live = await self._api.get_pod(key.namespace, own_pod_name(run.name, attempt))
         if live is None:
             raise Later("the pod's name was taken and is free again")
         if podstatus.is_ours(live, run.uid):

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from podtask.core.api.names import Reason
 from podtask.core.lifecycle import decide
-from podtask.core.lifecycle.model import Decision, Launch
+from podtask.core.lifecycle.model import Decision, Launch, Observed, Release
 from podtask.core.lifecycle.pod_expectation import Creation
 from podtask.core.storage import Signer, StoreRefused, StoreUnavailable
 from podtask_operator.controller.applier import Applier
@@ -64,6 +65,7 @@ class Reconciler:
         self._applier = Applier(self._writer, self._launcher, self._janitor, last_words, objects, settings)
         self._clock = clock
         self._ended = ended
+        self._settings = settings
         self.queue = WorkQueue(self.reconcile, settings.concurrency)
 
     async def reconcile(self, key: Key) -> None:
@@ -86,7 +88,7 @@ class Reconciler:
             raise
         finally:
             self._wake_others(key, concerned)
-        if any(isinstance(effect, Launch) for effect in decision.effects):
+        if any(isinstance(effect, (Launch, Release)) for effect in decision.effects):
             self.queue.add(key)
         if decision.again_at is not None:
             self._look_again(key, decision.again_at, now)
@@ -113,8 +115,28 @@ class Reconciler:
         if not run.status.finished:
             # Last, and with nothing awaited from here to the record: two reconciles never count the same slot as free.
             seen = replace(seen, limits=self._mirror.limits(key, run))
-        decision = decide(seen, now)
+        decision = self._with_idle_pod(key, run, seen, decide(seen, now), now)
         self._mirror.decided(key, run, queues=decision.queues)
+        return decision
+
+    def _with_idle_pod(self, key: Key, run: TaskRun, seen: Observed, decision: Decision, now: datetime) -> Decision:
+        """A new attempt takes an idle pod where one fits. Nothing is awaited, so no two attempts choose one pod."""
+        stock = self._mirror.stock
+        if not stock.pools:
+            return decision
+        why = seen.refusal.why if seen.refusal is not None else seen.pod.waiting if seen.pod is not None else None
+        if why is not None and why.reason in (Reason.QUOTA, Reason.UNSCHEDULABLE):
+            stock.needs_room(key.namespace, run.uid, run.status.attempts_total)
+        if decision.status.attempts_total == run.status.attempts_total:
+            return decision
+        offer = stock.offer(run, self._settings, now)
+        if offer is None:
+            return decision
+        if offer.claim is not None:
+            decision = decide(replace(seen, idle=offer.claim), now)
+        latest = decision.status.latest
+        if offer.claim is None or (latest is not None and latest.claim == offer.claim):
+            stock.choose(offer, key)
         return decision
 
     def _take_in(self, expectations: RunExpectations, learned: Learned) -> None:
@@ -170,3 +192,7 @@ class Reconciler:
             return
         again_at = await self._launcher.renew(key, attempt, expectations, now)
         self.queue.add_after(key, (again_at - now).total_seconds())
+        if attempt.claim is not None:
+            claim_at = await self._launcher.renew_claim(key, attempt, expectations, now)
+            if claim_at is not None:
+                self._look_again(key, claim_at, now)

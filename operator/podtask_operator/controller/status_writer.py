@@ -45,6 +45,7 @@ class StatusWriter:
         except ApiError as error:
             expectations.answered()
             self._mirror.recorded(key, run)
+            self._mirror.stock.release(key)
             if error.status not in (404, 409):
                 raise
             await self._refresh(key, run.uid)

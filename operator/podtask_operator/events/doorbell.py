@@ -47,19 +47,25 @@ class Doorbell(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ARG002 - who says it proves nothing
         """Look at the attempt, if there is one to look at."""
         attempt = _parsed(data)
-        if attempt is None or not self._named(*attempt) or not self._within_bounds():
+        if attempt is None or not self._named(*attempt):
             metrics.DOORBELL.labels("true").inc()
             return
         metrics.DOORBELL.labels("false").inc()
-        self._add(attempt[0])
 
-    def _named(self, key: Key, uid: str, number: int) -> bool:
-        """Whether it is the running attempt of a TaskRun that is held; marks the attempt for a look."""
+    def _named(self, key: Key, uid: str, number: int, started: bool) -> bool:  # noqa: FBT001
+        """Whether it is the running attempt of a TaskRun that is held. One that has started needs no look."""
         run = self._mirror.runs.get(key)
         running = run.status.running if run is not None and run.uid == uid else None
         if running is None or running.number != number:
             return False
-        return self._mirror.expectations.of(key, uid).ring(number, self._clock(), APART)
+        expectations = self._mirror.expectations.of(key, uid)
+        if started:
+            expectations.started(number)
+            return True
+        if not expectations.ring(number, self._clock(), APART) or not self._within_bounds():
+            return False
+        self._add(key)
+        return True
 
     def _within_bounds(self) -> bool:
         second = int(self._clock())
@@ -68,7 +74,7 @@ class Doorbell(asyncio.DatagramProtocol):
         return self._looks <= PER_SECOND
 
 
-def _parsed(data: bytes) -> tuple[Key, str, int] | None:
+def _parsed(data: bytes) -> tuple[Key, str, int, bool] | None:
     """The attempt that a datagram names, or None."""
     try:
         content = json.loads(data) if len(data) <= LONGEST else None
@@ -79,4 +85,4 @@ def _parsed(data: bytes) -> tuple[Key, str, int] | None:
     namespace, name, uid, number = (content.get(part) for part in ("ns", "run", "uid", "attempt"))
     if not (isinstance(namespace, str) and isinstance(name, str) and isinstance(uid, str) and type(number) is int):
         return None
-    return Key(namespace, name), uid, number
+    return Key(namespace, name), uid, number, content.get("started") is True

@@ -12,7 +12,7 @@ from typing import Any
 
 import kopf
 
-from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION
+from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION, WARM_POOL_PLURAL
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.flow_run_keeper import changed
 from podtask_operator.kube.client import FULL_PAGE
@@ -69,6 +69,18 @@ class Intake:
         except Exception:
             log.exception("an event of a FlowRun could not be read")
 
+    def warm_pool(self, event: Event) -> None:
+        """A WarmPool is there, changed or gone."""
+        try:
+            obj = event["object"]
+            key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
+            if event["type"] == DELETED:
+                self._mirror.stock.forget_pool(key, obj["metadata"]["uid"])
+            else:
+                self._mirror.stock.put_pool(obj)
+        except Exception:
+            log.exception("an event of a WarmPool could not be read")
+
     def pod(self, event: Event) -> None:
         """A pod of ours is there, changed or gone."""
         try:
@@ -123,9 +135,11 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 def registry(
-    task_run: Callable[[Event], None], flow_run: Callable[[Event], None] | None = None
+    task_run: Callable[[Event], None],
+    flow_run: Callable[[Event], None] | None = None,
+    warm_pool: Callable[[Event], None] | None = None,
 ) -> kopf.OperatorRegistry:
-    """The watch of TaskRuns, and of FlowRuns where the cluster knows them, with whom to tell."""
+    """The watch of TaskRuns, and of FlowRuns and WarmPools where the cluster knows them, with whom to tell."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=handlers)
@@ -137,6 +151,12 @@ def registry(
         @kopf.on.event(GROUP, VERSION, FLOW_RUN_PLURAL, registry=handlers)
         async def on_flow_run(event: Any, **_: Any) -> None:
             flow_run(event)
+
+    if warm_pool is not None:
+
+        @kopf.on.event(GROUP, VERSION, WARM_POOL_PLURAL, registry=handlers)
+        async def on_warm_pool(event: Any, **_: Any) -> None:
+            warm_pool(event)
 
     return handlers
 

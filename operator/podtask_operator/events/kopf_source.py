@@ -24,16 +24,25 @@ LEAVE_SECONDS = 2.0
 """How long a shutdown waits for kopf to close its connections."""
 
 
-async def serve(told: Settings, intake: Intake, stop: asyncio.Event, heard: Heard, *, flow_runs: bool = False) -> None:
+async def serve(
+    told: Settings,
+    intake: Intake,
+    stop: asyncio.Event,
+    heard: Heard,
+    *,
+    flow_runs: bool = False,
+    warm_pools: bool = False,
+) -> None:
     """Run kopf until it ends or `stop` is set. Raises what ended kopf (a watch error that is not a 410, a refusal).
 
-    `flow_runs`: whether the cluster knows FlowRuns.
+    `flow_runs`, `warm_pools`: whether the cluster knows FlowRuns and WarmPools.
     """
     loop = asyncio.get_running_loop()
 
     handlers = registry(
         lambda event: _tell(loop, intake.task_run, event),
         (lambda event: _tell(loop, intake.flow_run, event)) if flow_runs else None,
+        (lambda event: _tell(loop, intake.warm_pool, event)) if warm_pools else None,
     )
     await run(handlers, told.namespaces, stop, heard)
 

@@ -51,6 +51,24 @@ class Resync:
             self._mirror.flow_runs.readable = False
         return self._mirror.flow_runs.readable
 
+    async def fill_warm_pools(self) -> bool:
+        """The first list of WarmPools; False where there are none to read, because a CRD or a right is missing."""
+        stock = self._mirror.stock
+        try:
+            for namespace in self._namespaces:
+                async for pool in self._api.list_warm_pools(namespace):
+                    stock.put_pool(pool)
+            stock.readable = True
+        except ApiError as error:
+            if error.status not in (403, 404):
+                raise
+            log.warning(
+                "WarmPools cannot be read, so every attempt gets a pod of its own: %s. "
+                "Apply crds/warmpools.podtask.dev.yaml and the roles of this version, then restart the operator.",
+                error,
+            )
+        return stock.readable
+
     async def run(self, wake: Wake) -> None:
         """Serve until cancelled."""
         while True:
@@ -67,6 +85,8 @@ class Resync:
             await self._pods(namespace, wake)
             if self._mirror.flow_runs.readable:
                 await self._flow_runs(namespace, wake)
+            if self._mirror.stock.readable:
+                await self._warm_pools(namespace)
         for key, run in self._mirror.runs.items():
             if not run.status.finished:
                 wake(key)
@@ -104,6 +124,20 @@ class Resync:
             if key not in listed and namespace in (None, key.namespace):
                 for other in held.forget(key, uid):
                     wake(other)
+
+    async def _warm_pools(self, namespace: str | None) -> None:
+        stock = self._mirror.stock
+        before, listed = dict(stock.pools), set()
+        async for pool in self._api.list_warm_pools(namespace):
+            listed.add(Key(pool["metadata"]["namespace"], pool["metadata"]["name"]))
+            stock.put_pool(pool)
+        for key, held in before.items():
+            if namespace not in (None, key.namespace):
+                continue
+            if key not in listed and stock.pools.get(key) is held:
+                stock.forget_pool(key)
+            else:
+                stock.wake(key)
 
     async def _pods(self, namespace: str | None, wake: Wake) -> None:
         before = dict(self._mirror.pods)

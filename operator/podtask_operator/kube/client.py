@@ -23,11 +23,21 @@ import aiohttp
 from kubernetes.aio import client, config
 from yarl import URL
 
-from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, LABEL_MANAGED_BY, MANAGED_BY, PLURAL, POD_CONTAINER, VERSION
+from podtask.core.api.names import (
+    FLOW_RUN_PLURAL,
+    GROUP,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+    PLURAL,
+    POD_CONTAINER,
+    VERSION,
+    WARM_POOL_PLURAL,
+)
 from podtask.core.api.url_path import NoSuchName, url_path
 from podtask_operator.runtime import metrics
 
 Object = dict[str, Any]
+Body = dict[str, Any] | list[dict[str, Any]] | None
 
 FIELD_MANAGER = "podtask-operator"
 PAGE = 500
@@ -42,6 +52,7 @@ WATCH_SPARE = 30.0
 LEASE_TIMEOUT = 3.0
 """Seconds for a request about the Lease: several fit into the time in which it must be renewed."""
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -134,6 +145,31 @@ class Api:
     async def delete_flow_run(self, namespace: str, name: str, uid: str) -> None:
         """Delete exactly this FlowRun; its subflows and TaskRuns follow by owner reference."""
         await self._delete(_flow_runs(namespace, name), uid, propagationPolicy="Background")
+
+    async def get_warm_pool(self, namespace: str, name: str) -> Object | None:
+        """The live WarmPool, or None."""
+        return await self._get(_warm_pools, namespace, name)
+
+    def list_warm_pools(self, namespace: str | None) -> AsyncIterator[Object]:
+        """All WarmPools, page by page."""
+        return self._list(_warm_pools(namespace), {}, None, PAGE)
+
+    async def patch_warm_pool_status(self, namespace: str, name: str, patch: Object) -> Object:
+        """Merge-patch the status; with `metadata.uid` inside, another pool of that name is a 409."""
+        return await self._call("PATCH", _warm_pools(namespace, name, "status"), patch, content=MERGE_PATCH)
+
+    async def claim_pod(self, namespace: str, name: str, operations: list[Object]) -> Object:
+        """JSON patch of an idle pod. A `test` that fails is a 422: the pod is somebody's already."""
+        return await self._call("PATCH", _core(namespace, "pods", name), operations, content=JSON_PATCH)
+
+    async def remove_idle_pod(self, namespace: str, name: str, uid: str, version: str) -> None:
+        """Remove exactly this pod as it was seen, at once; one that was touched since is a 409, one that is gone a 404.
+
+        At once: a pod that is still there while it ends could still be claimed.
+        """
+        only = {"uid": uid, "resourceVersion": version}
+        options = {"preconditions": only, "gracePeriodSeconds": 0}
+        await self._call("DELETE", _core(namespace, "pods", name), options)
 
     async def get_pod(self, namespace: str, name: str) -> Object | None:
         """The live pod, or None."""
@@ -242,7 +278,7 @@ class Api:
             if error.status != 404:  # gone already
                 raise
 
-    async def _call(self, method: str, path: str, body: Object | None = None, **more: Any) -> Object:
+    async def _call(self, method: str, path: str, body: Body = None, **more: Any) -> Object:
         answer = await self._send(method, path, body, **more)
         return dict(json.loads(answer)) if answer else {}
 
@@ -250,7 +286,7 @@ class Api:
         self,
         method: str,
         path: str,
-        body: Object | None = None,
+        body: Body = None,
         *,
         seconds: float = REQUEST_TIMEOUT,
         fenced: bool = True,
@@ -276,7 +312,7 @@ class Api:
         method: str,
         path: str,
         timeout: aiohttp.ClientTimeout,
-        body: Object | None = None,
+        body: Body = None,
         *,
         content: str = "application/json",
         query: Mapping[str, str] | None = None,
@@ -337,6 +373,10 @@ def _runs(namespace: str | None, name: str | None = None, *more: str) -> str:
 
 def _flow_runs(namespace: str | None, name: str | None = None, *more: str) -> str:
     return _path("apis", GROUP, VERSION, *_scope(namespace), FLOW_RUN_PLURAL, *(() if name is None else (name, *more)))
+
+
+def _warm_pools(namespace: str | None, name: str | None = None, *more: str) -> str:
+    return _path("apis", GROUP, VERSION, *_scope(namespace), WARM_POOL_PLURAL, *(() if name is None else (name, *more)))
 
 
 def _core(namespace: str | None, plural: str, name: str | None = None, *more: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from podtask.core.api import names
 from podtask.core.api.spec import Resources, plain
+from podtask.core.api.status import own_pod_name
 from podtask.core.lifecycle import deadline
 from podtask.core.storage import layout
 from podtask_operator.pod_template import template as podtemplate
@@ -59,7 +60,7 @@ def _metadata(run: TaskRun, attempt: int, template: Template) -> Json:
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
     }
     metadata: Json = {
-        "name": layout.pod_name(run.name, attempt),
+        "name": own_pod_name(run.name, attempt),
         "namespace": run.namespace,
         "labels": {**passed, **template.labels, **ours},
         "ownerReferences": [owner.reference(run)],

@@ -120,6 +120,13 @@ def _oom_killed(ended: Mapping[str, Any] | None, said: Outcome | None) -> bool:
 
 
 _METADATA = ("name", "namespace", "uid", "generation", "resourceVersion", "creationTimestamp")
+_LABELS = (
+    names.LABEL_TASK_RUN,
+    names.LABEL_ATTEMPT,
+    waiting.KUEUE_QUEUE,
+    names.LABEL_POOL,
+    names.LABEL_POOL_STATE,
+)
 _DELETION = ("deletionTimestamp", "deletionGracePeriodSeconds")
 
 
@@ -127,17 +134,22 @@ def project(pod: Any) -> dict[str, Any]:
     """What the operator's cache keeps of a pod: `read` and `is_ours` answer alike for it, at a tenth of the size."""
     metadata, spec, status = (mapping(at(pod, part)) for part in ("metadata", "spec", "status"))
     labels = mapping(metadata.get("labels"))
+    pooled = names.LABEL_POOL in labels
+    spare: dict[str, Any] = {}
+    if pooled:  # what only a choice among idle pods needs
+        spare = {"ephemeralContainers": [{}]} if mappings(spec.get("ephemeralContainers")) else {}
+    kinds = ("PodScheduled", "DisruptionTarget", *(("Ready",) if pooled else ()))
     ours, init = container(pod), disruption.failed_init(pod)
     return {
         "metadata": {
             **_only(metadata, (*_METADATA, *_DELETION)),
-            "labels": _only(labels, (names.LABEL_TASK_RUN, names.LABEL_ATTEMPT, waiting.KUEUE_QUEUE)),
+            "labels": _only(labels, _LABELS),
             "ownerReferences": [o for o in mappings(metadata.get("ownerReferences")) if o.get("controller") is True],
         },
-        "spec": _only(spec, ("nodeName", "activeDeadlineSeconds", "schedulingGates")),
+        "spec": {**_only(spec, ("nodeName", "activeDeadlineSeconds", "schedulingGates")), **spare},
         "status": {
             **_only(status, ("phase", "reason", "message")),
-            "conditions": [found for kind in ("PodScheduled", "DisruptionTarget") if (found := condition(pod, kind))],
+            "conditions": [found for kind in kinds if (found := condition(pod, kind))],
             "containerStatuses": [_only(ours, ("name", "state"))] if ours else [],
             **({"initContainerStatuses": [_only(init, ("name", "state"))]} if init else {}),
         },

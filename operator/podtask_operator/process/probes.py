@@ -74,6 +74,7 @@ class Server:
         return {
             metrics.QUEUE_DEPTH: self._queue.depth,
             metrics.PODS: len(self._mirror.pods),
+            metrics.WARM_READY: self._mirror.stock.ready,
             metrics.MALFORMED: len(self._mirror.malformed),
             metrics.WATCH_AGE: self._pulse.age,
             metrics.LOOP_LAG: self._pulse.lag,

@@ -26,6 +26,7 @@ from podtask_operator.events.doorbell import Doorbell
 from podtask_operator.events.pod_watch import PodWatch
 from podtask_operator.events.resync import Resync
 from podtask_operator.kube.client import Api
+from podtask_operator.pools.keeper import PoolKeeper
 from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.runtime import health
@@ -62,6 +63,7 @@ class Parts:
         quick = open_store(*way, conditional_writes=told.conditional_writes, quick=True)
         objects = Objects(Fenced(quick, api.fence), address.prefix, self._owners, calls)
         self.flow_runs = FlowRunKeeper(api, self.mirror, clock.now)
+        self.pools = PoolKeeper(api, self.mirror, told, clock.now)
         ended = self.flow_runs.task_run_ended
         self.queue = Reconciler(api, self.mirror, objects, signer, self.story, told, clock.now, ended).queue
         self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
@@ -80,12 +82,15 @@ class Parts:
         async def task_runs() -> None:
             with self._task_runs.up(stop):
                 known = self.mirror.flow_runs.readable
-                await kopf_source.serve(self._told, self._intake, stop, self._task_runs.heard, flow_runs=known)
+                pools = self.mirror.stock.readable
+                heard = self._task_runs.heard
+                await kopf_source.serve(self._told, self._intake, stop, heard, flow_runs=known, warm_pools=pools)
 
         services = {
             "the watch of TaskRuns": task_runs,
             "queue": self.queue.run,
             "the queue of FlowRuns": self.flow_runs.queue.run,
+            "the queue of WarmPools": self.pools.queue.run,
             "events": self.story.run,
             "sweeps": self._sweeper.run,
             "owners": self._owners.run,
@@ -102,7 +107,7 @@ class Parts:
         log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
         try:
             await stop.wait()
-            queues = (self.queue, self.flow_runs.queue)
+            queues = (self.queue, self.flow_runs.queue, self.pools.queue)
             drained = await asyncio.gather(*(queue.drain(DRAIN_SECONDS) for queue in queues))
             self.drained = all(drained) and self._api.settled
             await self.story.flush(EVENTS_SECONDS)
@@ -119,8 +124,8 @@ class Parts:
     async def _fill(self) -> None:
         for pods in self._pods:
             await pods.list()
-        if await self.resync.fill_flow_runs():
-            self._task_runs.expected = 2 * self._spaces
+        kinds = 1 + await self.resync.fill_flow_runs() + await self.resync.fill_warm_pools()
+        self._task_runs.expected = kinds * self._spaces
         await self.resync.fill()
         log.info("%d TaskRuns and %d pods are known", len(self.mirror.runs), len(self.mirror.pods))
         for key in self.mirror.runs:

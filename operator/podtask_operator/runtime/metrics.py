@@ -74,6 +74,12 @@ DOORBELL = _counter(
     "Datagrams of runners that stored their outcome; `dropped`: of no running attempt, or too many.",
     "dropped",
 )
+WARM_CLAIMS = _counter(
+    "podtask_warm_claims_total",
+    "Attempts that fitted a WarmPool: `claimed`, they took an idle pod; `missed`, none was ready; `lost`, the pod that"
+    " was chosen was not to be had. The last two start in pods of their own.",
+    "outcome",
+)
 RECONCILE = _histogram(
     "podtask_reconcile_seconds",
     "Seconds for one look at one TaskRun: reads, decision, writes.",
@@ -102,7 +108,8 @@ SWEEP_REFUSED = _counter(
 
 QUEUE_DEPTH = _gauge("podtask_queue_depth", "TaskRuns that wait for one of the operator's workers.")
 RUNS = _gauge("podtask_taskruns", "TaskRuns that the operator knows, by state.", "state")
-PODS = _gauge("podtask_pods", "Pods of TaskRuns that the operator knows, ended ones included.")
+PODS = _gauge("podtask_pods", "Pods of TaskRuns and WarmPools that the operator knows, ended ones included.")
+WARM_READY = _gauge("podtask_warm_pods_ready", "Idle pods of WarmPools that an attempt could take at once.")
 MALFORMED = _gauge("podtask_malformed_taskruns", "TaskRuns that cannot be read and are left alone; the log names each.")
 WATCH_AGE = _gauge(
     "podtask_watch_age_seconds",

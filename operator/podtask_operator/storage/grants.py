@@ -34,19 +34,22 @@ LOG_CHUNK_LIMIT = 8 * 1024 * 1024
 """Bytes of one log chunk."""
 
 
-def secret(run: TaskRun, attempt: int, grants: protocol.Grants) -> dict[str, Any]:
-    """The Secret of the run with the grants of this attempt."""
+def secret(run: TaskRun, attempt: int, grants: bytes) -> dict[str, Any]:
+    """The Secret of the run with the grants of this attempt; for an idle pod, the Secret that the pod mounts."""
+    claim = next((each.claim for each in run.status.attempts if each.number == attempt), None)
+    name = secret_name(run.name, run.uid) if claim is None else claim.pod_name
+    entry = secret_key(attempt) if claim is None else names.GRANTS_FILE
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": secret_name(run.name, run.uid),
+            "name": name,
             "namespace": run.namespace,
             "labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_TASK_RUN: run.name},
             "ownerReferences": [owner.reference(run)],
         },
         "type": SECRET_TYPE,
-        "data": {secret_key(attempt): base64.b64encode(protocol.dump(grants)).decode()},
+        "data": {entry: base64.b64encode(grants).decode()},
     }
 
 

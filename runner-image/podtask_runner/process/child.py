@@ -21,8 +21,9 @@ from podtask_runner.attempt.execute import execute, refusal
 from podtask_runner.attempt.report import Handover
 from podtask_runner.errors import RunnerError, ToldToStop
 from podtask_runner.process import spawn
-from podtask_runner.process.log_shipping import as_error
-from podtask_runner.protocol import Error, Grants, Outcome, Verdict
+from podtask_runner.process.idle import Gate
+from podtask_runner.process.log_shipping import Tee, as_error
+from podtask_runner.protocol import Error, Grants, Outcome, Verdict, load_grants
 from podtask_runner.script import main_module
 from podtask_runner.storage.client import Reload, Store
 
@@ -30,6 +31,25 @@ from podtask_runner.storage.client import Reload, Store
 def main(grants: Grants, reload: Reload, desk: Handover, supervisor: int) -> int:
     """Execute one attempt and leave the report; the exit code is 0 when a report is there."""
     _settle(desk, supervisor)
+    return _perform(grants, reload, desk)
+
+
+def wait(gate: Gate, reload: Reload, desk: Handover, supervisor: int, tee: Tee) -> int:
+    """The same in a pod that waits for its attempt: what every task needs is imported before the attempt comes."""
+    _settle(desk, supervisor)
+    import podtask_runner.serialization.pickling  # noqa: F401
+
+    given = gate.child_side()
+    if given is None:
+        os._exit(0)
+    grants = load_grants(given)
+    if grants.logs is not None:
+        tee.child_side()
+        _renew_identity()
+    return _perform(grants, reload, desk)
+
+
+def _perform(grants: Grants, reload: Reload, desk: Handover) -> int:
     here = os.getpid()
     context.enter(grants)
     try:
@@ -74,6 +94,10 @@ class _AtOnce(io.BufferedWriter):
 
     def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
+        self.renew()
+
+    def renew(self) -> None:
+        """What descriptor 2 is now is the task's own log."""
         self._pipe = _identity()
 
     def write(self, data: Any, /) -> int:
@@ -87,6 +111,13 @@ class _AtOnce(io.BufferedWriter):
             super().write(text)
         self.flush()
         return len(text)
+
+
+def _renew_identity() -> None:
+    """Descriptor 2 has become another pipe, and still is ours."""
+    stream = getattr(sys.__stderr__, "buffer", None)
+    if isinstance(stream, _AtOnce):
+        stream.renew()
 
 
 def _identity() -> tuple[int, int] | None:

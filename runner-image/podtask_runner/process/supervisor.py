@@ -24,7 +24,7 @@ from podtask_runner.attempt.execute import refusal
 from podtask_runner.attempt.report import Handover, Phase, no_room
 from podtask_runner.errors import EnvironmentMismatch, RunnerError, StoreUnavailable
 from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSION
-from podtask_runner.process import child, doorbell
+from podtask_runner.process import child, doorbell, idle
 from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.log_shipping import Shipper, Tee, as_error, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
@@ -38,6 +38,7 @@ EXIT_CODES: Final = {
     Verdict.INVALID_SPEC: 64,  # EX_USAGE, and so on: sysexits(3)
     Verdict.INPUT_CORRUPTED: 65,
     Verdict.STORE_UNAVAILABLE: 69,
+    Verdict.NEVER_STARTED: 75,
     Verdict.CRASHED: 70,
     Verdict.ENVIRONMENT_MISMATCH: 78,
     Verdict.TIMED_OUT: 124,  # as timeout(1)
@@ -67,6 +68,76 @@ def main() -> int:
     supervisor, pid = os.getpid(), _fork(bell, tee)
     if pid == 0:
         return child.main(grants, lambda: read_grants(path), desk, supervisor)
+    return _attend(grants, store, desk, bell, tee, pid, killed_before)
+
+
+def wait() -> int:
+    """The same in a pod of a WarmPool: fork first, wait for the attempt, and give it to the child, once."""
+    one_stream()
+    bell = _Bell()
+    places = idle.Places.of_environment()
+    try:
+        desk = Handover.create()
+    except OSError as error:
+        return _speechless(no_room(error))
+    store: Store | None = None
+
+    def current() -> Store:
+        if store is None:
+            raise AssertionError("nothing is shipped before there is an attempt")
+        return store
+
+    tee = Tee(Shipper(lambda: _log_post(current()), lambda: current().renew()))
+    gate = idle.Gate(desk.directory)
+    supervisor, pid = os.getpid(), _fork(bell, None)
+    if pid == 0:
+        return child.wait(gate, lambda: read_grants(places.grants), desk, supervisor, tee)
+    gate.supervisor_side()
+    found = idle.wait(places, bell.read_end, lambda: _waited(bell, pid))
+    if isinstance(found, str):
+        gate.close()
+        return _unused(found, pid, desk)
+    data, grants = found
+    killed_before = oom_kills()
+    store = Store(grants, lambda: read_grants(places.grants))
+    try:
+        gate.open(data)
+    except OSError as error:
+        return _speechless(no_room(error))
+    doorbell.ring(grants, started=True)
+    return _attend(grants, store, desk, bell, tee if grants.logs is not None else None, pid, killed_before)
+
+
+def _waited(bell: _Bell, pid: int) -> str | None:
+    """Why no attempt will be taken any more."""
+    bell.silence()
+    if bell.stopped:
+        return "The pod was told to stop (SIGTERM) before an attempt was given to it."
+    with suppress(ChildProcessError):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended == pid:
+            return f"The waiting process ended by itself (status {status}) before an attempt was given to it."
+    return None
+
+
+def _unused(why: str, pid: int, desk: Handover) -> int:
+    """End without an attempt. The child sees the closed gate, and is not waited for if it does not."""
+    for signaller in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            signaller(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    desk.remove()
+    outcome = idle.never_started(why)
+    say(dump_outcome(outcome))
+    say_aloud(as_error(_line(outcome)))
+    return EXIT_CODES[outcome.outcome]
+
+
+def _attend(
+    grants: Grants, store: Store, desk: Handover, bell: _Bell, tee: Tee | None, pid: int, killed_before: int
+) -> int:
+    """From the fork, or from the moment that the waiting child has its grants, to the exit code."""
     store.warm_up()
     ended = _Watch(pid, grants, desk, bell, tee).until_end()
     outcome = judge(replace(ended, out_of_memory=oom_kills() > killed_before))

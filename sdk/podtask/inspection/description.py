@@ -105,10 +105,10 @@ def conditions(run: Seen, now: datetime) -> Table:
 
 
 def attempts(run: Seen, now: datetime) -> Table:
-    """A row for each attempt that the status still has."""
+    """A row for each attempt that the status still has. A warm pod waited already, in a WarmPool."""
     kept, total = run.status.attempts, run.status.attempts_total
     title = f"Attempts (the newest {len(kept)} of {total})" if total > len(kept) else "Attempts"
-    head = ("NO", "CAUSE", "OUTCOME", "REASON", "EXIT", "NODE", "STARTED", "RAN")
+    head = ("NO", "CAUSE", "OUTCOME", "REASON", "EXIT", "POD", "NODE", "STARTED", "RAN")
     return Table(title, head, [_attempt(attempt, now) for attempt in kept])
 
 
@@ -160,6 +160,7 @@ def _attempt(attempt: Attempt, now: datetime) -> tuple[str, ...]:
         str(attempt.outcome or "(runs)"),
         str(attempt.reason or ""),
         "" if attempt.exit_code is None else str(attempt.exit_code),
+        "new" if attempt.claim is None else "warm",
         attempt.node or "",
         f"{age(began, now)} ago" if began else "",
         span(((ended or now) - began).total_seconds()) if began else "",

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Protocol
 
+from podtask.core.api.status import own_pod_name, pod_name
 from podtask.core.storage.base import StoreError
-from podtask.core.storage.layout import pod_name
 from podtask.errors import PodtaskError
 from podtask.inspection.log_lines import LONGEST, Line, cut
 from podtask.inspection.task_run import Seen
@@ -92,7 +92,7 @@ def follow(reader: Reader, run: Seen, number: int, count: int | None = None) -> 
             reader.note(_others(run, number))
         try:
             if whose is Whose.OWN:
-                yield from reader.cluster.log(run.namespace, pod_name(run.name, number), follow=True, tail=count)
+                yield from reader.cluster.log(run.namespace, _pod(run, number), follow=True, tail=count)
                 return
         except ClusterRefused as no:
             if no.status not in NOT_THERE:
@@ -167,7 +167,7 @@ def _of_pod(reader: Reader, run: Seen, number: int, count: int | None = None) ->
     if whose is not Whose.OWN:
         return
     try:
-        yield from reader.cluster.log(run.namespace, pod_name(run.name, number), tail=count)
+        yield from reader.cluster.log(run.namespace, _pod(run, number), tail=count)
     except ClusterRefused as no:
         if no.status not in NOT_THERE:
             raise
@@ -183,7 +183,7 @@ class Whose(enum.Enum):
 
 def _whose(reader: Reader, run: Seen, number: int) -> Whose:
     """A name can be anybody's: an orphan of an earlier run, a pod that somebody made. A UID cannot."""
-    pod = reader.cluster.pod(run.namespace, pod_name(run.name, number))
+    pod = reader.cluster.pod(run.namespace, _pod(run, number))
     if pod is None:
         return Whose.NOBODYS
     owners = pod.get("metadata", {}).get("ownerReferences") or ()
@@ -191,8 +191,14 @@ def _whose(reader: Reader, run: Seen, number: int) -> Whose:
     return Whose.OWN if own else Whose.OTHERS
 
 
+def _pod(run: Seen, number: int) -> str:
+    """The name of an attempt's pod; of one that the status has no more, the name that it had if it was its own."""
+    attempt = run.attempt(number)
+    return own_pod_name(run.name, number) if attempt is None else pod_name(run.name, attempt)
+
+
 def _others(run: Seen, number: int) -> str:
-    name = pod_name(run.name, number)
+    name = _pod(run, number)
     return (
         f"podtask: pod '{name}' belongs to another object than TaskRun '{run.name}', so its log is not shown"
         f" (kubectl --namespace {run.namespace} logs {name})."

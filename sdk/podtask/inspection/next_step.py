@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from podtask.core.api.names import Reason, State
-from podtask.core.storage.layout import pod_name
+from podtask.core.api.status import own_pod_name, pod_name
 from podtask.inspection.task_run import Seen
 
 SILENCE_SECONDS = 15
@@ -75,7 +75,8 @@ def _upstream(run: Seen, _: datetime, this: str) -> str | None:
 
 def _stuck(run: Seen, _: datetime, this: str) -> str | None:
     """The cluster does not take the pod."""
-    pod = pod_name(run.name, run.status.attempts_total)
+    latest = run.status.latest
+    pod = own_pod_name(run.name, run.status.attempts_total) if latest is None else pod_name(run.name, latest)
     where = f" -n {run.namespace}"
     if run.status.reason in (Reason.UNSCHEDULABLE, Reason.IMAGE_PULL, Reason.CONTAINER_CONFIG):
         return f"kubectl describe pod {pod}{where}, and if it cannot be helped: podtask cancel {this}"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from podtask.context import task_run_logger
 from podtask.core.api import names
-from podtask.core.storage.layout import pod_name
+from podtask.core.api.status import pod_name
 from podtask.core.storage.log_tail import sentences
 from podtask.kube.client import utc
 
@@ -59,6 +59,8 @@ class Tail:
 
     run: TaskRun
     number: int
+    pod: str
+    """Name of its pod."""
     last: str = ""
     """Time of the last line shown."""
     cut: bool = False
@@ -146,7 +148,7 @@ class PodLogs:
         key = (run.id, attempt.number)
         if attempt.started_at is None or key in self._over:
             return None
-        tail = self._tails.pop(key, None) or Tail(run, attempt.number)
+        tail = self._tails.pop(key, None) or Tail(run, attempt.number, pod_name(run.id, attempt))
         tail.cut = attempt.outcome in CUT
         if attempt.judged or over:
             return tail
@@ -164,7 +166,7 @@ class PodLogs:
             return
         since = f"{tail.last[:19]}Z" if tail.last else None
         try:
-            text = self._read(pod_name(tail.run.id, tail.number), since, LIMIT_BYTES, READ_SECONDS)
+            text = self._read(tail.pod, since, LIMIT_BYTES, READ_SECONDS)
         except Exception as error:  # noqa: BLE001 - a log is never worth a flow
             self._failed(tail, error)
             return

@@ -20,6 +20,8 @@ from podtask.core.api.names import (
     OPERATOR_NAMESPACE,
     PLURAL,
     VERSION,
+    WARM_POOL_CRD_NAME,
+    WARM_POOL_PLURAL,
 )
 from podtask.inspection.cluster import Cluster
 from podtask.kube.errors import INSTALL, Asked, ClusterRefused
@@ -95,20 +97,22 @@ class Kind:
         """As this version has it."""
         from podtask.core.crd import crd
         from podtask.core.crd_flow_run import flow_run_crd
+        from podtask.core.crd_warm_pool import warm_pool_crd
 
-        made = crd() if self.plural == PLURAL else flow_run_crd()
+        made = {PLURAL: crd, FLOW_RUN_PLURAL: flow_run_crd, WARM_POOL_PLURAL: warm_pool_crd}[self.plural]()
         found: dict[str, Any] = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         return found
 
 
 TASK_RUNS = Kind("CRD", CRD_NAME, PLURAL, "the cluster does not know TaskRuns", failed)
 FLOW_RUNS = Kind("CRD of FlowRuns", FLOW_RUN_CRD_NAME, FLOW_RUN_PLURAL, "flow runs are not recorded", warning)
+WARM_POOLS = Kind("CRD of WarmPools", WARM_POOL_CRD_NAME, WARM_POOL_PLURAL, "no pod can be kept warm", warning)
 
 
 def crds(cluster: Cluster) -> Iterator[Finding]:
-    """Are the CRDs there, and do they know all fields of this version? Flows run without that of FlowRuns."""
-    yield from _crd(cluster, TASK_RUNS)
-    yield from _crd(cluster, FLOW_RUNS)
+    """Are the CRDs there, and do they know all fields of this version? Only that of TaskRuns is needed."""
+    for kind in (TASK_RUNS, FLOW_RUNS, WARM_POOLS):
+        yield from _crd(cluster, kind)
 
 
 def _crd(cluster: Cluster, kind: Kind) -> Iterator[Finding]:

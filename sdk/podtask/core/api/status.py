@@ -42,13 +42,24 @@ def doc(text: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim(Wire):
+    """The idle pod of a WarmPool that an attempt takes instead of a new one."""
+
+    pod_name: str = field(metadata=doc("Name of the pod, which is that of the attempt then."))
+    pod_uid: str = field(metadata=doc("UID of the pod when it was chosen."))
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt(Wire):
     """One pod, from its record to its judgement."""
 
-    number: int = field(metadata=doc("Counts from 1; used once; the pod is named <taskrun>-<number>."))
+    number: int = field(metadata=doc("Counts from 1; used once; a pod of its own is named <taskrun>-<number>."))
     cause: Cause = field(default=Cause.FIRST, metadata=doc("Why it was started."))
     recorded_at: datetime | None = field(
         default=None, metadata=doc("When it was recorded, before its pod was created.")
+    )
+    claim: Claim | None = field(
+        default=None, metadata=doc("The idle pod of a WarmPool that it runs in; absent: a pod of its own.")
     )
     pod_uid: str | None = field(default=None, metadata=doc("UID of its pod, once known."))
     node: str | None = field(default=None, metadata=doc("Node of its pod."))
@@ -69,6 +80,16 @@ class Attempt(Wire):
     def judged(self) -> bool:
         """True once its end is written."""
         return self.outcome is not None
+
+
+def own_pod_name(task_run: str, number: int) -> str:
+    """`<taskrun>-<attempt>`: the API server itself refuses a second pod of the same attempt."""
+    return f"{task_run}-{number}"
+
+
+def pod_name(task_run: str, attempt: Attempt) -> str:
+    """The pod of an attempt, as the record has it: the idle pod that it took, else its own."""
+    return own_pod_name(task_run, attempt.number) if attempt.claim is None else attempt.claim.pod_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,15 @@ def pending_timeout(e: Evidence) -> Judgement | None:
     )
 
 
+def never_started(e: Evidence) -> Judgement | None:
+    """The idle pod that it was to take ended before the attempt began there: nothing of it ever ran."""
+    if not ended_idle(e.seen):
+        return None
+    text = "The idle pod that was chosen for the attempt ended before the attempt began there."
+    why = Why(Reason.LOST, text, "Nothing to do: this costs no retry.")
+    return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.FREE)
+
+
 def disrupted(e: Evidence) -> Judgement | None:
     """The cluster ended it: never the user's retries."""
     if e.attempt.reason is Reason.NODE_LOST and e.seen.pod is None and e.said is None:  # its pod was removed by force
@@ -265,6 +274,7 @@ VERDICTS: tuple[Verdicts, ...] = (
     cancelled,
     stopped,
     pending_timeout,
+    never_started,
     disrupted,
     vanished,
     out_of_memory,
@@ -273,6 +283,13 @@ VERDICTS: tuple[Verdicts, ...] = (
     refused_by_runner,
     crashed,
 )
+
+
+def ended_idle(seen: Observed) -> bool:
+    """A pod of a WarmPool ended, and its runner says that no attempt was given to it. Of others the word is no word."""
+    attempt, said = seen.status.latest, seen.pod.outcome if seen.pod is not None else None
+    claimed = attempt is not None and attempt.claim is not None
+    return claimed and said is not None and said.outcome is Verdict.NEVER_STARTED
 
 
 def judge_refusal(why: Why) -> Judgement:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from podtask.core.api.names import Reason
-from podtask.core.api.status import ResolvedInput, ResultInfo, Status
+from podtask.core.api.status import Claim, ResolvedInput, ResultInfo, Status
 from podtask.core.lifecycle.memory import MemoryGrowth
 from podtask_runner.protocol import Outcome
 
@@ -60,6 +60,8 @@ class Presence(enum.Enum):
     ABSENT = "a live GET found no pod"
     LATE = "a live GET found no pod, and a POST of the operator before this one may still be on its way"
     FOREIGN = "a pod of that name belongs to somebody else"
+    IDLE = "the idle pod that another process chose for it; whether its claim is under way nobody knows"
+    UNCLAIMED = "the idle pod that was chosen is not its own, and never will be"
 
 
 class PodPhase(enum.Enum):
@@ -178,6 +180,8 @@ class Observed:
     """Object `outcome` of the running attempt; read only where its pod cannot say how it ended, is not
     there, or where the runner says that it is stored."""
     refusal: Refusal | None = None
+    idle: Claim | None = None
+    """An idle pod that the next attempt may take; None: it gets a pod of its own."""
     invalid: Why | None = None
     spec_digest: str | None = None
     """Of what later attempts must find unchanged; kept with the record of the first one."""
@@ -204,6 +208,14 @@ class Launch:
     """Write the grants and create the pod of the recorded attempt."""
 
     attempt: int
+
+
+@dataclass(frozen=True)
+class Release:
+    """Remove the idle pod that was chosen for the attempt, so that no claim of it can take effect any more."""
+
+    attempt: int
+    claim: Claim
 
 
 @dataclass(frozen=True)
@@ -238,7 +250,7 @@ class DeleteRun:
     """Remove the TaskRun itself: its time to live is over."""
 
 
-Effect = Launch | Stop | DeletePod | Publish | DeleteRun
+Effect = Launch | Release | Stop | DeletePod | Publish | DeleteRun
 
 
 @dataclass(frozen=True)

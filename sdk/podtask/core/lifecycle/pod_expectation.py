@@ -87,6 +87,8 @@ class PodExpectation:
     """The last refusal of a POST that nothing has overtaken."""
     refusals: int = 0
     """In a row."""
+    released: bool = False
+    """The idle pod that was chosen for the attempt is not its own, and never will be."""
 
     @property
     def presence(self) -> Presence:
@@ -126,6 +128,14 @@ class PodExpectation:
     def missing(self) -> PodExpectation:
         """There is no pod of the name."""
         return self._after(Fact.MISSING)
+
+    def unclaimed(self) -> PodExpectation:
+        """The idle pod that was chosen is another's, or was removed unclaimed: no pod of the attempt exists."""
+        return PodExpectation(self.attempt, Creation.UNPOSTED, released=True)
+
+    def claim_missing(self) -> PodExpectation:
+        """The idle pod is gone, and whether it was claimed before nobody knows. Unlike a name, it never comes again."""
+        return replace(self, creation=Creation.GONE)
 
     def _after(self, fact: Fact) -> PodExpectation:
         return replace(self, creation=TRANSITIONS.get((self.creation, fact), self.creation))

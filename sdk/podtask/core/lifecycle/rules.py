@@ -16,7 +16,7 @@ from podtask.core.api.names import CacheOutcome, Reason, State
 from podtask.core.api.status import CacheInfo, Status
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.delays import later
-from podtask.core.lifecycle.judge import judge, judge_refusal, judge_suspended
+from podtask.core.lifecycle.judge import ended_idle, judge, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import (
     Decision,
     DeletePod,
@@ -25,6 +25,7 @@ from podtask.core.lifecycle.model import (
     Observed,
     PodPhase,
     Presence,
+    Release,
     Why,
 )
 from podtask.core.lifecycle.pod_timeouts import (
@@ -47,6 +48,9 @@ UPSTREAM_GRACE = timedelta(seconds=60)
 STOP_MARGIN = timedelta(seconds=5)
 """The runner enforces the timeout itself; the operator steps in when the runner is this much late."""
 LOST_NODE_CURE = "Look at the node; if the task may still run there, its side effects may happen twice."
+NOTHING_RUNS = (Presence.UNPOSTED, Presence.FOREIGN, Presence.UNCLAIMED)
+CLAIM_MARGIN = timedelta(seconds=90)
+"""A kubelet that missed both a claim and its renewals looks at the pod after so long by itself."""
 LOOK_AGAIN = timedelta(seconds=30)
 """A pod whose POST was accepted and that no watch has shown by then is looked up by name."""
 
@@ -115,8 +119,10 @@ def _cancel(seen: Observed, now: datetime, why: Why) -> Decision | None:
     attempt = seen.status.running
     if attempt is None:
         return end(seen, now, State.CANCELLED, why)
-    if seen.presence in (Presence.UNPOSTED, Presence.FOREIGN):
+    if seen.presence in NOTHING_RUNS:
         return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), attempt), now)
+    if seen.presence is Presence.IDLE and attempt.claim is not None:
+        return Decision(seen.status, (Release(attempt.number, attempt.claim),))
     if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
         return None
     return stop(attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped."))
@@ -131,12 +137,27 @@ def past_deadline(seen: Observed, now: datetime) -> Decision | None:
         return end(seen, now, State.TIMED_OUT, deadline.why(policy), deadline.error(policy))
     said = deadline.why(policy)
     late = replace(attempt, reason=said.reason, message=said.message, cure=said.cure)
-    if seen.presence in (Presence.UNPOSTED, Presence.FOREIGN) and not was_there(seen, attempt):
+    if seen.presence in NOTHING_RUNS and not was_there(seen, attempt):
         return settle(seen, attempt, judge(replace(seen, presence=Presence.ABSENT), late), now)
+    if seen.presence is Presence.IDLE and attempt.claim is not None:
+        return Decision(seen.status, (Release(attempt.number, attempt.claim),))
     if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
         return None
     stopping = attempt if attempt.reason is Reason.TIMED_OUT else late
     return stop(stopping, seen.pod, seen.status.with_latest(stopping))
+
+
+def unclaimed(seen: Observed, now: datetime) -> Decision | None:
+    """The idle pod that was chosen is not its own, or ended before it: the same number gets a pod of its own."""
+    attempt = seen.status.running
+    if attempt is None or attempt.claim is None or not (seen.presence is Presence.UNCLAIMED or ended_idle(seen)):
+        return None
+    if seen.cancelled or deadline.passed(seen.policy, seen.status, now):
+        return None  # judged below
+    if seen.policy.suspend:
+        return settle(seen, attempt, judge_suspended(), now)
+    cold = replace(attempt, claim=None, pod_uid=None, node=None, started_at=None)
+    return Decision(seen.status.with_latest(cold), (Release(attempt.number, attempt.claim), Launch(attempt.number)))
 
 
 def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
@@ -159,6 +180,9 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         if overdue(seen, attempt.recorded_at, now):
             return give_up(seen, attempt, why, now)
         return Decision(_waiting(seen, why), again_at=now + timedelta(seconds=2))
+    if seen.presence is Presence.IDLE and attempt.claim is not None:  # the claim decides whose it is, whoever sent it
+        again = Release(attempt.number, attempt.claim) if seen.policy.suspend else Launch(attempt.number)
+        return Decision(seen.status, (again,))
     if seen.presence is not Presence.UNPOSTED:
         return None
     if seen.policy.suspend:
@@ -198,6 +222,7 @@ def running_pod(seen: Observed, now: datetime) -> Decision | None:
     over = None
     if seen.policy.timeout_seconds is not None:
         over = later(started, seen.policy.timeout_seconds + seen.policy.grace_seconds) + STOP_MARGIN
+        over += CLAIM_MARGIN if attempt.claim is not None else timedelta(0)
         if now >= over:
             late = replace(attempt, reason=Reason.TIMED_OUT, message="The attempt ran longer than timeoutSeconds.")
             return stop(attempt, pod, seen.status.with_latest(late))
@@ -312,6 +337,7 @@ RULES: tuple[Rule, ...] = (
     cancelled,
     flow_cancelled,
     past_deadline,
+    unclaimed,
     pod_to_come,
     waiting_pod,
     running_pod,

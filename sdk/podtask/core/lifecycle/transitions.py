@@ -21,7 +21,8 @@ def record(seen: Observed, status: Status, now: datetime) -> Status:
     latest = status.latest
     cause, growth, kills = _cause(seen, latest), seen.policy.on_out_of_memory, status.out_of_memory_used
     memory = growth.text(kills) if growth is not None and kills else None
-    attempt = Attempt(status.attempts_total + 1, cause, recorded_at=now, memory=memory)
+    idle = seen.idle if memory is None else None
+    attempt = Attempt(status.attempts_total + 1, cause, recorded_at=now, claim=idle, memory=memory)
     first = latest is None
     return replace(
         deadline.resume(status.with_new(attempt), now),

@@ -116,11 +116,6 @@ class AttemptKeys:
         return self.log + "999999"
 
 
-def pod_name(task_run: str, attempt: int) -> str:
-    """`<taskrun>-<attempt>`: the API server itself refuses a second pod of the same attempt."""
-    return f"{task_run}-{attempt}"
-
-
 def secret_name(task_run: str, uid: str) -> str:
     """The Secret with the grants of all attempts of a run, one key each.
 

@@ -310,7 +310,7 @@ async def test_a_pod_that_appears_after_its_attempt_was_judged_is_deleted(world:
 
 
 def test_the_fake_has_the_verbs_of_the_real_one() -> None:
-    ours = {"add", "touch", "touch_pod", "add_flow_run", "touch_flow_run"}
+    ours = {"add", "touch", "touch_pod", "add_flow_run", "touch_flow_run", "add_warm_pool", "touch_warm_pool"}
     verbs = {name for name in vars(FakeApi) if not name.startswith("_")} - ours
     assert verbs <= set(vars(Api))
 

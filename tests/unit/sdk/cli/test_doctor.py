@@ -14,14 +14,15 @@ from tests.unit.sdk.cli.conftest import NOW, Terminal
 from tests.unit.sdk.cli.runs import STATES, run
 
 from podtask import __version__
-from podtask.cli.doctor.cluster import FLOW_RUNS, REVIEWS, TASK_RUNS
+from podtask.cli.doctor.cluster import FLOW_RUNS, REVIEWS, TASK_RUNS, WARM_POOLS
 from podtask.core.crd import crd
 from podtask.core.crd_flow_run import flow_run_crd
+from podtask.core.crd_warm_pool import warm_pool_crd
 from podtask.core.storage import owner as owners
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/podtask-system/deployments"
-CRD, FLOW_RUN_CRD = TASK_RUNS.path, FLOW_RUNS.path
+CRD, FLOW_RUN_CRD, WARM_POOL_CRD = TASK_RUNS.path, FLOW_RUNS.path, WARM_POOLS.path
 DISCOVERY = "/apis/podtask.dev/v1alpha1"
 VALUE = json.dumps({"python": HERE, "time": NOW.timestamp() - 540})
 """Nine minutes ago: when the runs of `STATES` ended."""
@@ -65,6 +66,7 @@ def healthy(podtask: Terminal) -> Terminal:
         "/version": lambda _: {"gitVersion": "v1.35.4"},
         CRD: lambda _: crd(),
         FLOW_RUN_CRD: lambda _: flow_run_crd(),
+        WARM_POOL_CRD: lambda _: warm_pool_crd(),
         REVIEWS: may,
         DEPLOYMENTS: lambda _: {"items": [{"metadata": {"name": "podtask"}, "status": {"readyReplicas": 1}}]},
     }
@@ -88,6 +90,7 @@ def test_a_healthy_set_up(healthy: Terminal) -> None:
         "clock",
         "CRD",
         "CRD of FlowRuns",
+        "CRD of WarmPools",
         "rights",
         "operator",
         "operator's pod",
@@ -146,6 +149,12 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "CRD of FlowRuns",
         "warning",
         "flow runs are not recorded: flowruns.podtask.dev is missing helm upgrade",
+    ),
+    "the CRD of WarmPools is missing": (
+        answers(WARM_POOL_CRD, Refuse(404, "NotFound", 'customresourcedefinitions "warmpools.podtask.dev" not found')),
+        "CRD of WarmPools",
+        "warning",
+        "no pod can be kept warm: warmpools.podtask.dev is missing helm upgrade",
     ),
     "the CRD of FlowRuns serves another version": (
         answers(FLOW_RUN_CRD, unserved),

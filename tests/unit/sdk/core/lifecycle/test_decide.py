@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 from tests.support.lifecycle_builders import at, over, refusal, running, seen, waiting
-from tests.unit.sdk.core.lifecycle.cases import alive, ended, gates, laptop, stopping
+from tests.unit.sdk.core.lifecycle.cases import alive, ended, gates, laptop, stopping, warm
 
 from podtask.core.api.names import Reason
 from podtask.core.lifecycle import RULES, decide
 from podtask.core.lifecycle.model import Policy, Presence, Why
 
-TABLES = (stopping.CASES, alive.CASES, ended.CASES, gates.CASES, laptop.CASES)
+TABLES = (stopping.CASES, alive.CASES, ended.CASES, gates.CASES, laptop.CASES, warm.CASES)
 CASES = {sentence: case for table in TABLES for sentence, case in table.items()}
 
 

@@ -19,6 +19,7 @@ from tests.support.lifecycle_builders import (
 )
 
 from podtask.core.api.names import Ended, Reason, State
+from podtask.core.api.status import Claim
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.judge import VERDICTS, Budget, judge, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import Observed, Policy, Presence, Why
@@ -30,6 +31,7 @@ EVICTED = Why(Reason.EVICTED, "The node ran out of disk.")
 TIMED = attempt(reason=Reason.TIMED_OUT)
 PENDED = attempt(reason=Reason.PENDING_TIMEOUT, message="It did not start in time: no node")
 KNOWN = attempt(pod_uid="pod-1")
+IDLE = Claim("fast-1a2b3c4d", "pod-1")
 
 
 def of(said: Verdict | Outcome | None = None, **more: Any) -> Observed:
@@ -128,6 +130,13 @@ CASES: dict[str, tuple[Observed, Any, Ended, State, Reason, Budget]] = {
     "an invalid spec": (
         of(Verdict.INVALID_SPEC), attempt(), Ended.INVALID_SPEC, State.FAILED, Reason.INVALID_SPEC, Budget.NONE,
     ),
+    "an idle pod that ended before its attempt began costs nothing": (
+        seen(running(claim=IDLE), pod=over(Verdict.NEVER_STARTED)),
+        attempt(claim=IDLE), Ended.DISRUPTION, State.CRASHED, Reason.LOST, Budget.FREE,
+    ),
+    "of a pod that never was idle the same word is none": (
+        of(Verdict.NEVER_STARTED), attempt(), Ended.CRASHED, State.CRASHED, Reason.CRASHED, Budget.NONE,
+    ),
     "another Python": (
         of(Verdict.ENVIRONMENT_MISMATCH),
         attempt(), Ended.ENVIRONMENT_MISMATCH, State.FAILED, Reason.ENVIRONMENT_MISMATCH, Budget.NONE,
@@ -176,7 +185,7 @@ ENDED = dict(
 
 def test_the_order_of_verdicts_is_the_design() -> None:
     assert [verdict.__name__ for verdict in VERDICTS] == [
-        "completed", "cancelled", "stopped", "pending_timeout", "disrupted", "vanished",
+        "completed", "cancelled", "stopped", "pending_timeout", "never_started", "disrupted", "vanished",
         "out_of_memory", "failed", "timed_out", "refused_by_runner", "crashed",
     ]  # fmt: skip
 

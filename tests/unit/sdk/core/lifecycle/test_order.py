@@ -16,7 +16,7 @@ from tests.support.lifecycle_builders import HIT, at, awaiting, over, pod, runni
 from tests.unit.sdk.core.lifecycle.cases.case import CACHE, FINISHED, INVALID, VIEW, limit
 
 from podtask.core.api.names import Reason, State
-from podtask.core.api.status import Status
+from podtask.core.api.status import Claim, Status
 from podtask.core.lifecycle import RULES, decide
 from podtask.core.lifecycle.model import Observed, Policy, Presence, Why
 from podtask_runner.protocol import Verdict
@@ -36,8 +36,11 @@ PODS = {
     "is to be gone": {"pod": pod(stopping=True, gone_by=at(1))},
     "waits and is to be gone": {"pod": waiting(stopping=True, gone_by=at(1))},
     "ended": {"pod": over(Verdict.FAILED)},
+    "ended before the attempt": {"pod": over(Verdict.NEVER_STARTED)},
+    "is idle": {"presence": Presence.IDLE},
+    "is another's": {"presence": Presence.UNCLAIMED},
 }
-STATUSES = (FINISHED, Status(), running(), awaiting(40), awaiting(60))
+STATUSES = (FINISHED, Status(), running(), running(claim=Claim("fast-1", "pod-1")), awaiting(40), awaiting(60))
 ON_OFF = (False, True)
 FLOW_CANCELLED = Why(Reason.CANCELLED, "Flow run 'etl' was cancelled.")
 
@@ -75,6 +78,7 @@ ORDER: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         "what is stopped first is judged when it has ended",
     ),
     (ALIVE, ("ended_attempt",), "what is alive is not judged"),
+    (("unclaimed",), ("ended_attempt", *STANDING), "a number that was not used is used before another"),
     (("lost_node",), ("ended_attempt",), "a pod is judged when it is gone"),
     (
         ("stored_result", "lost_node", *ALIVE, "ended_attempt"),

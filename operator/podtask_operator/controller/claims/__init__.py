@@ -1,0 +1,1 @@
+"""An attempt takes an idle pod of a WarmPool: claim, renew, release."""
