@@ -39,14 +39,15 @@ class CacheLookup:
             producer, expires = found.entry.producer, found.entry.expires_at
             hit = CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
             return hit, Learned()
-        reason = found.miss_reason
+        reason, nearest = found.miss_reason, None
         learned = Learned(dropped=reason if found.dropped else None)
         if found.absent and leader is None:
-            why = await self._objects.why_missed(run.namespace, composed)
-            reason = f"{reason} {why}" if why else reason
+            compared = await self._objects.why_missed(run.namespace, composed)
+            if compared is not None:
+                reason, nearest = f"{reason} {compared.text}", compared.task_run
         # Last, and with nothing awaited from here to the record: one that joined the race meanwhile is seen.
         leader = leader or self._leader(key, run, expectations.expected, composed.key)
-        return CacheView(composed.key, leader=leader, miss_reason=reason), learned
+        return CacheView(composed.key, leader=leader, miss_reason=reason, compared_with=nearest), learned
 
     def _leader(self, key: Key, run: TaskRun, expected: Expected, cache_key: str) -> str | None:
         """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""

@@ -43,6 +43,7 @@ def identity(run: Seen, now: datetime) -> Fields:
         ("Task", task_text(run)),
         (STATE, run.word + reason),
         ("Message", status.message if not status.error else None),
+        ("Cure", status.cure if not status.finished else None),
         ("Flow", f"{run.flow}, run {run.flow_run}" if run.flow else None),
         ("Tags", ", ".join(run.tags)),
         ("Upstream", ", ".join(run.upstream)),

@@ -100,6 +100,7 @@ def examined(settings: S3Settings, large_mib: int) -> list[Result]:
 
 
 Try = Callable[[Scene], str]
+RACY = "racy: of 16 writers several won"
 
 
 def _row(scene: Scene, feature: str, used_for: str, vital: bool, attempt: Try) -> Result:  # noqa: FBT001 - a row
@@ -110,7 +111,7 @@ def _row(scene: Scene, feature: str, used_for: str, vital: bool, attempt: Try) -
     except Exception as error:  # noqa: BLE001 - a server that breaks is what this is to show
         text = " ".join(str(error).split())
         return Result(feature, NO, used_for, f"{type(error).__name__}: {text[:160]}", vital)
-    return Result(feature, PARTLY if told.startswith("racy") else YES, used_for, told, vital)
+    return Result(feature, PARTLY if told == RACY else YES, used_for, told, vital)
 
 
 def _put_get(scene: Scene) -> str:
@@ -185,7 +186,7 @@ def _race(scene: Scene) -> str:
     answer = probe_conditional_writes(scene.store, f"{scene.base}/race")
     if answer == "none":
         raise Lacking("conditional writes are ignored")
-    return "atomic: of 16 writers one won, 8 times" if answer == "atomic" else "racy: of 16 writers several won"
+    return "atomic: of 16 writers one won, 8 times" if answer == "atomic" else RACY
 
 
 def _large(scene: Scene) -> str:

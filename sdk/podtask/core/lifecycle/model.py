@@ -130,6 +130,8 @@ class CacheView:
     leader: str | None = None
     """Another unfinished run of the same key that goes first."""
     miss_reason: str | None = None
+    compared_with: str | None = None
+    """The earlier run that `miss_reason` compares this one with."""
 
 
 @dataclass(frozen=True)
