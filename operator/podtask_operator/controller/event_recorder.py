@@ -48,7 +48,7 @@ class Story:
             try:
                 await self._api.create_event(namespace, event)
             except (ApiError, ApiUnavailable) as error:
-                log.warning("an Event was not posted: %s", error)
+                log.log(_level(error), "an Event was not posted: %s", error)
             finally:
                 self._pending.task_done()
 
@@ -58,6 +58,12 @@ class Story:
             await asyncio.wait_for(self._pending.join(), seconds)
         except asyncio.TimeoutError:
             log.warning("%d Events were not posted before the end", self._pending.qsize())
+
+
+def _level(error: ApiError | ApiUnavailable) -> int:
+    """A namespace that goes takes no Events: that is no trouble."""
+    going = isinstance(error, ApiError) and (error.status == 404 or "is being terminated" in error.message)
+    return logging.DEBUG if going else logging.WARNING
 
 
 def body(run: TaskRun, event: Event, name: str, now: datetime) -> dict[str, object]:

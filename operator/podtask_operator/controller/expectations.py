@@ -17,6 +17,7 @@ from typing import Any
 
 from podtask.core.lifecycle.model import Refusal, Why
 from podtask.core.lifecycle.pod_expectation import PodExpectation
+from podtask_operator.pods.events import CloserLook
 from podtask_operator.runtime.supervise import pause
 from podtask_operator.task_runs.cache_key import Composed
 from podtask_operator.task_runs.flow_run import Object
@@ -53,6 +54,8 @@ class Expected:
     """Attempt whose runner says that its outcome is stored, until that is looked up (`events.doorbell`)."""
     rang_at: float | None = None
     """When it said so last, by the process's own clock."""
+    closer: CloserLook | None = None
+    """What the Events of a pod said that waits and does not say why."""
     waited: bool = False
     """It was told to wait, before its first attempt."""
     announced: bool = False
@@ -75,6 +78,7 @@ class Learned:
     composed: Composed | None = None
     """The cache key that the run is about to look up."""
     dropped: str | None = None
+    closer: CloserLook | None = None
     pods: tuple[Object, ...] = ()
     """Live reads of pods that the watch has not shown."""
     flow_runs: dict[str, Object | None] = field(default_factory=dict)
@@ -151,15 +155,16 @@ class RunExpectations:
         """The pod is created."""
         self._set_pod(self._expected.pod_of(attempt).accepted(uid, now))
 
-    def unanswered(self, attempt: int) -> None:
-        """The answer to the POST was lost."""
-        self._set_pod(self._expected.pod_of(attempt).unanswered())
+    def unanswered(self, attempt: int, why: Why | None = None, now: datetime | None = None) -> None:
+        """The answer to the POST was lost; or the API server said `why` it failed, and not whether it was applied."""
+        pod = self._expected.pod_of(attempt)
+        refusal = None if why is None or now is None else self._refusal(pod, why, now, final=False)
+        self._set_pod(pod.unanswered(refusal))
 
     def refused(self, attempt: int, why: Why, now: datetime, *, final: bool) -> None:
         """What the pod needs or the pod itself was refused; it is tried again with back-off, unless `final`."""
         pod = self._expected.pod_of(attempt)
-        wait = timedelta(seconds=pause(pod.refusals + 1, FIRST_RETRY, LAST_RETRY))
-        self._set_pod(pod.refused(Refusal(why, final=final, retry_at=now + wait)))
+        self._set_pod(pod.refused(self._refusal(pod, why, now, final=final)))
 
     def name_taken(self, attempt: int) -> None:
         """The POST met a pod of somebody else."""
@@ -213,6 +218,8 @@ class RunExpectations:
             self.join(learned.composed.key)
         if learned.dropped is not None:
             self._set(dropped=learned.dropped)
+        if learned.closer is not None:
+            self._set(closer=learned.closer)
 
     def ring(self, attempt: int, at: float, apart: float) -> bool:
         """A datagram names the attempt; False when the last one is not `apart` seconds ago."""
@@ -248,6 +255,11 @@ class RunExpectations:
         """The TaskRun is gone."""
         self.leave()
         self._held = False
+
+    @staticmethod
+    def _refusal(pod: PodExpectation, why: Why, now: datetime, *, final: bool) -> Refusal:
+        wait = timedelta(seconds=pause(pod.refusals + 1, FIRST_RETRY, LAST_RETRY))
+        return Refusal(why, final=final, retry_at=now + wait)
 
     def _set_pod(self, pod: PodExpectation) -> None:
         """Records of earlier attempts, and of this one, are decided by now."""

@@ -20,7 +20,7 @@ from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import build
 from podtask_operator.pods import status as podstatus
-from podtask_operator.pods.refusal import GRANTS, refusal
+from podtask_operator.pods.refusal import GRANTS, by_admission, refusal
 from podtask_operator.pods.validate import invalid
 from podtask_operator.runtime import metrics
 from podtask_operator.settings import Settings
@@ -63,14 +63,22 @@ class PodLauncher:
         except ApiError as error:
             _refused(expectations, attempt, refusal(error, GRANTS), now)
             return
+        except ApiUnavailable as error:
+            if error.answer is None or not by_admission(error.answer):
+                raise
+            _refused(expectations, attempt, refusal(error.answer, GRANTS), now)
+            return
         try:
             made = await self._api.create_pod(key.namespace, build.build(run, attempt, self._settings))
         except ApiError as error:
             await self._not_created(key, run, attempt, expectations, error, now)
             return
-        except ApiUnavailable:  # to be looked up by name before anything else is decided
-            expectations.unanswered(attempt)
-            raise
+        except ApiUnavailable as error:  # to be looked up by name before anything else is decided
+            if error.answer is None or not by_admission(error.answer):
+                expectations.unanswered(attempt)
+                raise
+            expectations.unanswered(attempt, refusal(error.answer), now)
+            return
         self._objects.seen(key.namespace)
         expectations.accepted(attempt, made["metadata"]["uid"], now)
         if attempt == 1 and not expectations.expected.waited:

@@ -32,6 +32,8 @@ Our runner images keep theirs (runner-image/Dockerfile), so an administrator's d
 PASSED_LABELS: Final = (names.LABEL_FLOW_RUN, names.LABEL_FLOW, names.LABEL_TASK, KUEUE_QUEUE)
 TMP: Final = "/tmp"  # noqa: S108 - the pod's own, the one place it can write
 TMP_VOLUME: Final = "podtask-tmp"
+USER: Final = "podtask"
+"""Name of the user where the image has no entry for its number: libraries ask for it when they are imported."""
 GRANTS_VOLUME: Final = "podtask-grants"
 RESERVED_ENV: Final = "PODTASK_"
 DEADLINE_MARGIN: Final = 60
@@ -177,7 +179,8 @@ def _env(run: TaskRun, attempt: int) -> list[Json]:
     }
     users = [plain(variable) for variable in run.spec.env if not variable.name.startswith(RESERVED_ENV)]
     taken = {variable["name"] for variable in users}
-    defaults = [{"name": name, "value": TMP} for name in ("HOME", "TMPDIR") if name not in taken]
+    values = {"HOME": TMP, "TMPDIR": TMP, "USER": USER, "LOGNAME": USER}
+    defaults = [{"name": name, "value": value} for name, value in values.items() if name not in taken]
     return [*defaults, *users, *({"name": name, "value": value} for name, value in ours.items())]
 
 

@@ -7,14 +7,22 @@ looked for are Kubernetes' own: `podtask.core.api.symptoms`.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Protocol
 
 from podtask.core.api.names import Reason
 from podtask.core.api.reasons import cure_of
 from podtask.core.api.status import MESSAGE_LIMIT
 from podtask.core.api.symptoms import ADMISSION, INVALID, Symptom
 from podtask.core.lifecycle.model import Why
-from podtask_operator.kube.client import ApiError
+
+
+class Answer(Protocol):
+    """An answer of the API server that refuses: `kube.client.ApiError`."""
+
+    status: int
+    reason: str
+    message: str
+
 
 POD: Final = "pod"
 GRANTS: Final = "Secret with the grants"
@@ -24,7 +32,7 @@ a webhook could not be asked."""
 _CORRECT: Final = "Correct the field that the message names; then create the run again under another name."
 
 
-def refusal(error: ApiError, what: str = POD) -> Why:
+def refusal(error: Answer, what: str = POD) -> Why:
     """The API server's sentence with the reason and cure a person needs."""
     text = error.message
     if error.status == 422 and what == GRANTS and "immutable" in text:
@@ -37,7 +45,7 @@ def refusal(error: ApiError, what: str = POD) -> Why:
     return _why(symptom.reason, text, symptom.cure)
 
 
-def by_admission(error: ApiError) -> bool:
+def by_admission(error: Answer) -> bool:
     """True where a rule, a policy or a webhook said no, or could not be asked: it may say yes a moment later.
 
     They answer 403, but 400, 422 and 5xx, too. By the server's own words at the beginning: what follows may quote the

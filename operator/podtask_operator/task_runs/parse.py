@@ -43,6 +43,8 @@ class TaskRun:
     status: Status
     raw_status: Mapping[str, Any] = field(default_factory=dict)
     """The status as it is stored, for computing a patch; empty once it has ended, because nothing changes any more."""
+    observed_generation: int | None = None
+    """`metadata.generation` that the stored status is about."""
     deleting: bool = False
     flow_run: Ref | None = None
     """The FlowRun that it belongs to."""
@@ -69,9 +71,15 @@ class TaskRun:
             spec=_parse(_SPEC, obj.get("spec"), "spec", where),
             status=status,
             raw_status={} if status.finished else obj.get("status") or {},
+            observed_generation=_whole((obj.get("status") or {}).get("observedGeneration")),
             deleting=meta.deletionTimestamp is not None,
             flow_run=owner_in(meta.ownerReferences),
         )
+
+    @property
+    def outdated(self) -> bool:
+        """True where the stored status does not say that it is about the spec as it is."""
+        return self.observed_generation is not None and self.observed_generation < self.generation
 
 
 def policy(run: TaskRun) -> Policy:
@@ -143,6 +151,10 @@ def _place(obj: Mapping[str, Any]) -> str:
     meta = obj.get("metadata")
     known = meta if isinstance(meta, Mapping) else {}
     return f"TaskRun {known.get('namespace', '?')!s:.63}/{known.get('name', '?')!s:.253}"
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _bounded(seconds: float | None) -> float | None:

@@ -66,6 +66,15 @@ POD_EVENTS: Final[Mapping[str, Symptom]] = {
 POD_PROGRESS: Final = ("Pulling", "Pulled", "Created", "Started")
 """Events of the kubelet after which earlier trouble is over."""
 
+NO_SCHEDULER: Final[Mapping[bool, Symptom]] = {
+    False: Symptom(
+        Reason.UNSCHEDULABLE,
+        "Install that scheduler, or correct spec.podTemplate.schedulerName in a new run.",
+    ),
+    True: Symptom(Reason.UNSCHEDULABLE, "Look at the cluster's scheduler: kubectl get pods -n kube-system."),
+}
+"""A pod that no scheduler has looked at; True: the cluster's own should have."""
+
 TARGETED: Final[Mapping[str, Reason]] = {
     "EvictionByEvictionAPI": Reason.EVICTED,
     "TerminationByKubelet": Reason.EVICTED,

@@ -131,8 +131,7 @@ def timed_out(e: Evidence) -> Judgement | None:
 
 def _timed_out(e: Evidence) -> Judgement:
     seconds = e.seen.policy.timeout_seconds
-    ours = e.attempt.reason is Reason.TIMED_OUT or (e.said is not None and e.said.outcome is Verdict.TIMED_OUT)
-    if seconds and ours:
+    if seconds:  # also where the kubelet ended it: the pod has the backstop of its timeout
         why = Why(Reason.TIMED_OUT, f"The attempt ran longer than its {seconds:g} s.", cure_of(Reason.TIMED_OUT))
     else:
         why = Why(Reason.TIMED_OUT, "The pod's activeDeadlineSeconds passed.", FOREIGN_DEADLINE_CURE)
@@ -265,6 +264,12 @@ def judge_refusal(why: Why) -> Judgement:
     """The API server will never accept the pod (422): the spec is invalid."""
     error = ErrorInfo(str(Reason.INVALID_SPEC), why.message, cure=why.cure)
     return Judgement(Ended.INVALID_SPEC, State.FAILED, replace(why, reason=Reason.INVALID_SPEC), error=error)
+
+
+def judge_deleted() -> Judgement:
+    """Deleted before its pod was accepted."""
+    why = Why(Reason.CANCELLED, "The TaskRun was deleted before the attempt's pod was created.")
+    return Judgement(Ended.CANCELLED, State.CANCELLED, why)
 
 
 def judge_suspended() -> Judgement:

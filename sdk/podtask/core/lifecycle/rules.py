@@ -17,7 +17,7 @@ from podtask.core.api.reasons import cure_of, meaning_of
 from podtask.core.api.status import CacheInfo, Status
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.delays import later
-from podtask.core.lifecycle.judge import judge, judge_refusal, judge_suspended
+from podtask.core.lifecycle.judge import judge, judge_deleted, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import (
     Decision,
     DeletePod,
@@ -60,6 +60,8 @@ def decide(seen: Observed, now: datetime) -> Decision:
     answers = ((rule.__name__, rule(seen, now)) for rule in RULES)
     name, decision = next((name, answer) for name, answer in answers if answer is not None)
     moments = [decision.again_at, *([] if decision.status.finished else alarms(seen, decision.status, now))]
+    if seen.read_again_at is not None and decision.status.running is not None:
+        moments.append(seen.read_again_at)
     again_at = min([moment for moment in moments if moment is not None], default=None)
     return replace(decision, status=within_limits(_cured(decision.status)), again_at=again_at, rule=name)
 
@@ -171,6 +173,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.policy.suspend:
         return settle(seen, attempt, judge_suspended(), now)
+    if seen.deleting:
+        return settle(seen, attempt, judge_deleted(), now)
     if seen.refusal is None:
         return Decision(seen.status, (Launch(attempt.number),))
     if seen.refusal.final:
@@ -228,6 +232,13 @@ def ended_attempt(seen: Observed, now: datetime) -> Decision | None:
     if by_kubelet and deadline.passed(seen.policy, seen.status, now):  # not the attempt's own time, but the run's
         attempt = replace(attempt, reason=Reason.DEADLINE_EXCEEDED)
     return settle(seen, attempt, judge(seen, attempt), now)
+
+
+def deleted(seen: Observed, now: datetime) -> Decision | None:
+    """Somebody's finalizer holds a TaskRun that was deleted: nothing of it starts any more. What runs is followed."""
+    if not seen.deleting:
+        return None
+    return end(seen, now, State.CANCELLED, Why(Reason.CANCELLED, "The TaskRun was deleted."))
 
 
 def invalid(seen: Observed, now: datetime) -> Decision | None:
@@ -327,6 +338,7 @@ RULES: tuple[Rule, ...] = (
     running_pod,
     ended_attempt,
     # gates: nothing is alive or unjudged
+    deleted,
     invalid,
     suspended,
     upstream,

@@ -66,7 +66,7 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
     before = replace(seen, status=seen.status.with_latest(closed))
     if judged.result is not None:
         return _completed(before, judged, now)
-    delay = None if seen.cancelled else _another(before, judged)
+    delay = None if seen.cancelled or seen.deleting else _another(before, judged)
     if delay is None:
         return end(before, now, judged.state, judged.why, _error(judged))
     suspend = seen.policy.suspend  # then the deadline's clock stands still from now on

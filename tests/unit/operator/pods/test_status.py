@@ -51,7 +51,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "unschedulable": {"phase": WAITING, "waiting": Reason.UNSCHEDULABLE},
     "unschedulable-after-gates": {"phase": WAITING, "waiting": Reason.UNSCHEDULABLE},
     "scheduling-gated": {"phase": WAITING, "waiting": Reason.QUEUED},
-    "start-error": {"phase": ENDED, "outcome": Verdict.CRASHED, "exit_code": 128},
+    "start-error": {"phase": ENDED, "outcome": Verdict.CRASHED},
     "evicting": {"phase": RUNNING, "stopping": True, "disruption": Reason.EVICTED},
     "evicted-by-api": {
         "phase": ENDED,

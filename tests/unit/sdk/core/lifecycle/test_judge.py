@@ -296,8 +296,8 @@ def test_no_timings_make_a_decision_raise(timings: Any) -> None:
 STOPPED = said_(Verdict.INTERRUPTED, type="Interrupted", message="SIGTERM", cure="Nothing to do: it is tried again.")
 OVER = {
     "somebody gave its pod a deadline": (Policy(), attempt(), "activeDeadlineSeconds on pods"),
-    "somebody gave its pod a deadline, and it has a timeout": (
-        Policy(timeout_seconds=60), attempt(), "activeDeadlineSeconds on pods",
+    "its own time, while the operator was away": (
+        Policy(timeout_seconds=60), attempt(), "Raise spec.timeoutSeconds",
     ),
     "its own time": (Policy(timeout_seconds=60), TIMED, "Raise spec.timeoutSeconds"),
     "the time of the run": (
