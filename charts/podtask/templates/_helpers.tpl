@@ -115,6 +115,9 @@ true
 {{- fail "store.auth=workloadIdentity takes no keys: remove store.existingSecret, store.accessKeyId and store.secretAccessKey." }}
 {{- end }}
 {{- end }}
+{{- if and .Values.driver.enabled (not (or .Values.driver.namespaces .Values.watchNamespaces)) }}
+{{- fail (printf "driver.enabled needs driver.namespaces: whoever may create TaskRuns there can use the driver's token. Add --set 'driver.namespaces={NAME}', and not %s, where the bucket's credentials are." .Release.Namespace) }}
+{{- end }}
 {{- $images := include "podtask.runnerImages" . | fromJson }}
 {{- if not (hasKey $images .Values.runner.defaultPython) }}
 {{- fail (printf "runner.defaultPython is %s, but runner.images has %s." .Values.runner.defaultPython (keys $images | sortAlpha | join ", " | default "no image at all")) }}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from podtask.core.lifecycle.model import Refusal, Why
+from podtask.core.lifecycle.model import CacheView, Refusal, Why
 from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask_operator.pods.events import CloserLook
 from podtask_operator.runtime.supervise import pause
@@ -26,6 +26,15 @@ from podtask_operator.task_runs.key import Key
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 NO_ATTEMPT = PodExpectation(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A lookup that found no entry."""
+
+    key: str
+    at: datetime
+    view: CacheView
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ class Expected:
     """Attempt whose runner says that its outcome is stored, until that is looked up (`events.doorbell`)."""
     rang_at: float | None = None
     """When it said so last, by the process's own clock."""
+    missed: Missed | None = None
+    """The last lookup of its cache key, where it found nothing."""
     closer: CloserLook | None = None
     """What the Events of a pod said that waits and does not say why."""
     waited: bool = False
@@ -78,6 +89,7 @@ class Learned:
     composed: Composed | None = None
     """The cache key that the run is about to look up."""
     dropped: str | None = None
+    missed: Missed | None = None
     closer: CloserLook | None = None
     pods: tuple[Object, ...] = ()
     """Live reads of pods that the watch has not shown."""
@@ -218,6 +230,8 @@ class RunExpectations:
             self.join(learned.composed.key)
         if learned.dropped is not None:
             self._set(dropped=learned.dropped)
+        if learned.missed is not None:
+            self._set(missed=learned.missed)
         if learned.closer is not None:
             self._set(closer=learned.closer)
 

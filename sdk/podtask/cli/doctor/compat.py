@@ -161,6 +161,9 @@ def _signed_post(scene: Scene) -> str:
         _posted(scene, post, f"{post.prefix}{number:06d}", b"chunk", (200, 204))
     _same(scene.store.get(f"{scene.base}/log/000002"), b"chunk")
     _posted(scene, post, f"{scene.base}/elsewhere", b"chunk", (400, 403))
+    _posted(scene, post, f"{post.prefix}../outside", b"chunk", (200, 204, 400, 403))
+    if scene.store.head(f"{scene.base}/outside") is not None:
+        raise Lacking("a key with '..' leaves the prefix: a task could write over what is not its own")
     _posted(scene, post, f"{post.prefix}000003", b"x" * 200, (400, 403, 413))
     return "outside of the prefix, and beyond the size, it is refused"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -310,3 +310,30 @@ def test_settings_of_limits_and_lost_nodes() -> None:
 def test_settings_that_make_no_sense_name_the_variable(name: str, text: str, sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         settings.load({**ENVIRONMENT, name: text})
+
+
+@reconciling
+async def test_who_waits_for_a_slot_does_not_ask_the_bucket_at_every_look(world: World) -> None:
+    limited(world, {"namespace": {"default": 1}})
+    world.add("first")
+    await world.look("first")
+    asked: list[str] = []
+    look_up = world.objects.lookup
+
+    async def counted(namespace: str, cache_key: str, now: datetime) -> Any:
+        asked.append(cache_key)
+        return await look_up(namespace, cache_key, now)
+
+    world.objects.lookup = counted  # type: ignore[method-assign]
+    world.add("waits", {"cache": {"key": "k"}})
+    for _ in range(20):
+        await world.look("waits")
+        world.now += timedelta(seconds=1)
+    assert world.status("waits")["reason"] == "Queued"
+    assert len(asked) == 1
+    end(world, "first-1")
+    await world.look("first")
+    await world.look("waits")
+    assert len(asked) == 2, "before it starts"
+    assert "waits-1" in world.api.pods
+    assert world.status("waits")["cache"]["missReason"] == "There is no entry for this key."
