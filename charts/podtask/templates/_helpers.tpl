@@ -79,11 +79,11 @@ true
 {{- end }}
 {{- end }}
 
-{{/* What is set of taskDefaults, as JSON: an empty string or list is no default. */}}
+{{/* What is set of taskDefaults, as JSON: an empty string, an empty list or `null` is no default, and 0 is one. */}}
 {{- define "podtask.taskDefaults" -}}
 {{- $set := dict }}
 {{- range $key, $value := .Values.taskDefaults }}
-{{- if $value }}{{ $_ := set $set $key $value }}{{ end }}
+{{- if or $value (has (kindOf $value) (list "float64" "int64" "int")) }}{{ $_ := set $set $key $value }}{{ end }}
 {{- end }}
 {{- toJson $set }}
 {{- end }}

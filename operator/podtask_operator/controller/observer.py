@@ -38,7 +38,7 @@ from podtask_operator.task_runs import flow_run, open_fields
 from podtask_operator.task_runs.cache_key import Composed, composed_key, identified
 from podtask_operator.task_runs.flow_run import DEPTH, Object, Ref, Unknown
 from podtask_operator.task_runs.key import Key
-from podtask_operator.task_runs.parse import TaskRun, policy
+from podtask_operator.task_runs.parse import TaskRun, policy, with_defaults
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,8 @@ class Observer:
         """What the spec asks for, and what the administrator adds."""
         growth = memory_growth.growth(run.spec.on_out_of_memory, resources_of(run, self._settings))
         force = self._settings.lost_node_force_seconds
-        return replace(policy(run), on_out_of_memory=growth, force_after_seconds=force)
+        whole = replace(run, spec=with_defaults(run.spec, self._settings.task_defaults))
+        return replace(policy(whole), on_out_of_memory=growth, force_after_seconds=force)
 
     async def _attempt(
         self, seen: Observed, learned: Learned, run: TaskRun, expected: Expected, now: datetime

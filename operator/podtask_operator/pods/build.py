@@ -14,6 +14,7 @@ from typing import Any, Final
 from podtask.core.api import names
 from podtask.core.api.spec import Resources, plain
 from podtask.core.lifecycle import deadline
+from podtask.core.lifecycle.model import Policy
 from podtask.core.storage import layout
 from podtask_operator.pod_template import template as podtemplate
 from podtask_operator.pod_template.template import Template
@@ -21,7 +22,7 @@ from podtask_operator.pods import driver_token, memory, owner
 from podtask_operator.pods.waiting import KUEUE_QUEUE
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.image import image_of, python_minor
-from podtask_operator.task_runs.parse import Malformed, TaskRun, policy
+from podtask_operator.task_runs.parse import Malformed, TaskRun, policy, with_defaults
 from podtask_runner import names as runner
 
 USER_ID: Final = 65532
@@ -83,7 +84,7 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
         "containers": [_container(run, attempt, settings, template)],
     }
     wished = {
-        "activeDeadlineSeconds": _deadline(run, template),
+        "activeDeadlineSeconds": _deadline(run, template, defaults),
         "serviceAccountName": spec.service_account_name,
         "nodeSelector": {**(defaults.get("nodeSelector") or {}), **(spec.node_selector or {})},
         "tolerations": [*(defaults.get("tolerations") or ()), *map(plain, spec.tolerations)],
@@ -94,16 +95,16 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
     return {**fixed, **{name: value for name, value in wished.items() if value}}
 
 
-def _deadline(run: TaskRun, template: Template) -> int | None:
+def _deadline(run: TaskRun, template: Template, defaults: Mapping[str, Any]) -> int | None:
     """The kubelet's backstop for the time the operator is away; runner and operator act earlier.
 
     It counts from the moment the kubelet accepts the pod, so pulling the image is inside: a plain
     timeout + grace would take a slow pull out of the task's own time. The run's deadline counts from its record.
     """
-    spec, attempt = run.spec, run.status.latest
+    spec, attempt = with_defaults(run.spec, defaults), run.status.latest
     times = []
     if spec.timeout_seconds is not None:
-        times.append(spec.pending_timeout_seconds + spec.timeout_seconds)
+        times.append((spec.pending_timeout_seconds or Policy.pending_timeout_seconds) + spec.timeout_seconds)
     if attempt is not None and attempt.recorded_at is not None:
         over = deadline.ends_at(policy(run), run.status, attempt.recorded_at)
         times += [] if over is None else [max(0.0, (over - attempt.recorded_at).total_seconds())]

@@ -83,22 +83,38 @@ class TaskRun:
 
 
 def policy(run: TaskRun) -> Policy:
-    """What the spec asks of the lifecycle. Never raises: a malformed podTemplate is `validate`'s to report."""
+    """What the spec asks of the lifecycle. Never raises: a malformed podTemplate is `validate`'s to report.
+
+    Where the spec is silent these are podtask's own defaults; the chart's are added where they count (`with_defaults`).
+    """
     spec, cache = run.spec, run.spec.cache
     return Policy(
         retries=spec.retries,
         retry_delays=tuple(spec.retry_delay_seconds),
         retry_jitter=spec.retry_jitter_factor,
-        max_disruptions=spec.max_disruptions,
+        max_disruptions=Policy.max_disruptions if spec.max_disruptions is None else spec.max_disruptions,
         timeout_seconds=spec.timeout_seconds,
         deadline_seconds=spec.deadline_seconds,
-        pending_timeout_seconds=spec.pending_timeout_seconds,
+        pending_timeout_seconds=spec.pending_timeout_seconds or Policy.pending_timeout_seconds,
         grace_seconds=grace_seconds(spec.pod_template),
         suspend=spec.suspend,
         cancel=spec.cancel,
         ttl_seconds=_bounded(spec.ttl_seconds_after_finished),
         cache=_cache(cache) if cache else None,
     )
+
+
+def with_defaults(spec: TaskRunSpec, defaults: Mapping[str, Any]) -> TaskRunSpec:
+    """The spec with the chart's `taskDefaults` for what the lifecycle asks and the spec does not say.
+
+    They are not defaults of the schema: those would be stored in every object, and could never be changed.
+    """
+    given = {
+        "max_disruptions": (spec.max_disruptions, defaults.get("maxDisruptions")),
+        "pending_timeout_seconds": (spec.pending_timeout_seconds, defaults.get("pendingTimeoutSeconds")),
+    }
+    added = {name: value for name, (own, value) in given.items() if own is None and value is not None}
+    return spec.model_copy(update=added) if added else spec
 
 
 def _cache(asked: Cache) -> CachePolicy:

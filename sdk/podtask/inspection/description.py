@@ -88,7 +88,9 @@ def cache(run: Seen) -> Fields:
 
 def used(run: Seen) -> str:
     """What of its budgets is used."""
-    return f"{retries_used(run)}, {run.status.disruptions_used} of {run.spec.get('maxDisruptions', 5)} disruptions"
+    most = run.spec.get("maxDisruptions")  # absent: the chart says how many
+    allowed = "" if most is None else f" of {most}"
+    return f"{retries_used(run)}, {run.status.disruptions_used}{allowed} disruptions"
 
 
 def retries_used(run: Seen) -> str:
