@@ -8,6 +8,7 @@ import click
 from dev.docs.markdown import code, page, sentence, table
 
 from podtask.cli import app
+from podtask.cli.common.exits import Exit
 
 HEAD = """\
 `podtask`, also as `kubectl podtask`. It is installed with `pip install 'podtask[cli]'`. Spellings are those of kubectl.
@@ -78,8 +79,7 @@ def _shared(parent: click.Context) -> str:
 
 
 def _exits() -> str:
-    lines = [line for line in app.EPILOG.replace("\b", "").strip().splitlines() if not line.startswith("Names:")]
-    told = " ".join(lines).removeprefix("Exit status: ")
-    rows = [match.groups() for match in re.finditer(r"(\d+) ([^,;.]+?)(?:[,;.]|; of a run:)", told)]
-    assert len(rows) >= 10, told
-    return f"## Exit status\n\n{table(('Status', 'Means'), [(code(a), b) for a, b in rows])}"
+    rows = [
+        (code(status.value), f"of a run: {status.meaning}" if status.of_a_run else status.meaning) for status in Exit
+    ]
+    return f"## Exit status\n\n{table(('Status', 'Means'), rows)}"

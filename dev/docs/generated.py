@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dev.docs import chart, command, examples, metrics, picture, python_api, settings, taskrun, words
+from dev.docs import chart, command, examples, metrics, picture, python_api, settings, taskrun, troubleshooting, words
 from dev.docs.docstrings import first_sentence
 from dev.docs.markdown import code, table
 from dev.docs.paths import DOCS, TOP
@@ -24,6 +24,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/flowrun.md": taskrun.flow_run,
     "reference/warmpool.md": taskrun.warm_pool,
     "reference/states.md": words.text,
+    "reference/troubleshooting.md": troubleshooting.text,
     "reference/python.md": python_api.text,
     "reference/settings.md": settings.text,
     "reference/command.md": command.text,

@@ -97,6 +97,7 @@ def _worlds(status: Status, now: datetime) -> Iterator[tuple[Observed, datetime]
 def _gates(seen: Observed) -> Iterator[Observed]:
     """Nothing runs: what may keep it from starting."""
     yield seen
+    yield replace(seen, deleting=True)
     yield replace(seen, limits=(Limit("tag 'gpu'", allowed=1, held=1),))
     if seen.status.attempts_total:
         return  # upstreams, cache and spec are asked before the first attempt

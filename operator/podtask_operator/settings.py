@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from podtask.core.api.limits import DISRUPTIONS_LIMIT, TIMEOUT_LIMIT
 from podtask.core.api.names import PodCleanup
 from podtask.core.gc import LEAST_SPARE
 from podtask.core.lifecycle.concurrency import Limits
@@ -165,6 +166,14 @@ def _task_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
     known = [str(cleanup) for cleanup in PodCleanup]
     if defaults.get("podCleanup") not in (None, "", *known):
         raise SettingsError(f"{TASK_DEFAULTS}: podCleanup must be one of {', '.join(known)}")
+    for name, least, most in (
+        ("maxDisruptions", 0, DISRUPTIONS_LIMIT),
+        ("pendingTimeoutSeconds", 1, TIMEOUT_LIMIT),
+    ):
+        value = defaults.get(name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
+        if value is not None and not (number and (isinstance(value, int) or name != "maxDisruptions")):
+            raise SettingsError(f"{TASK_DEFAULTS}: {name} must be a number from {least} to {most}")
     return defaults
 
 

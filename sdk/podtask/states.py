@@ -50,8 +50,8 @@ TYPE_OF = {
 _FINAL = frozenset({StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED})
 
 
-_RETURNED = ("StatesFailed: ", "CancelledReturned: ")
-"""How the status of a task begins that returned failed states; their words are the state's own message."""
+_RETURNED = (StatesFailed.__name__, CancelledReturned.__name__)
+"""Type of the error of a task that returned failed states; its words are the state's own message."""
 
 
 class State(Generic[R_co]):
@@ -232,9 +232,9 @@ def from_status(status: Status, run_id: str, load: Callable[[], Any] | None) -> 
     if status.state is Word.COMPLETED:
         message = None
     elif status.state is Word.FAILED:
-        text = message or ""
-        own = text.startswith(_RETURNED)
-        message = text.partition(": ")[2] if own else f"Task run encountered an exception. {text}".rstrip()
+        kind = status.error.type if status.error is not None else ""
+        own, text = kind in _RETURNED, message or ""
+        message = text.removeprefix(f"{kind}: ") if own else f"Task run encountered an exception. {text}".rstrip()
         if status.reason is Reason.EXCEPTION and status.error is not None and status.error.cure:
             message = f"{message.rstrip('.')}. {status.error.cure}"  # why it was not retried
     when = status.finished_at or utc_now()

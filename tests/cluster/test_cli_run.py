@@ -28,7 +28,9 @@ def shell(world: World, tmp_path: Path) -> Shell:
 @pytest.fixture(scope="module")
 def account(world: World) -> str:
     """The chart's service account for drivers, in the namespace of this module."""
-    values = "store.bucket=bucket,store.existingSecret=keys,driver.enabled=true"
+    values = (
+        f"store.bucket=bucket,store.existingSecret=keys,driver.enabled=true,driver.namespaces={{{world.namespace}}}"
+    )
     made = subprocess.run(
         [
             "helm",

@@ -120,11 +120,13 @@ def test_a_running_pod_carries_neither_credentials_nor_a_token(pod: Object) -> N
     assert "valueFrom" not in json.dumps(container["env"])
     assert sorted(variable["name"] for variable in container["env"]) == [
         "HOME",
+        "LOGNAME",
         "PODTASK_ATTEMPT",
         "PODTASK_GRANTS",
         "PODTASK_TASK_RUN",
         "PODTASK_TERMINATION_LOG",
         "TMPDIR",
+        "USER",
     ]
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     assert set(volumes) == {"podtask-grants", "podtask-tmp"}

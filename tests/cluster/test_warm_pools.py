@@ -120,7 +120,7 @@ def test_of_many_at_once_no_pod_serves_two_and_all_end(served: World) -> None:
     served_by: dict[str, set[tuple[str, str]]] = {}
     for seen in served.history:
         labels = seen.object["metadata"].get("labels", {})
-        if seen.object["kind"] == "Pod" and LABEL_TASK_RUN in labels:
+        if seen.object["kind"] == "Pod" and labels.get(LABEL_TASK_RUN):
             uid = seen.object["metadata"]["uid"]
             served_by.setdefault(uid, set()).add((labels[LABEL_TASK_RUN], labels[LABEL_ATTEMPT]))
     assert all(len(attempts) == 1 for attempts in served_by.values())

@@ -39,6 +39,10 @@ class FakeApi:
         self.events: list[Object] = []
         self.created_at = "2026-01-02T03:59:00Z"
         """When pods are created."""
+        self.pod_events: list[Object] = []
+        """What the kubelet told about pods."""
+        self.unavailable: dict[str, ApiUnavailable] = {}
+        """Calls that have no useful answer, each time."""
         self._version = 100
 
     def add(
@@ -93,6 +97,8 @@ class FakeApi:
             del self.runs[name]
 
     async def apply_secret(self, _: str, secret: Object) -> None:
+        if "secret" in self.unavailable:
+            raise self.unavailable["secret"]
         self._answer("secret", secret)
         self.secrets[secret["metadata"]["name"]] = secret
 
@@ -102,6 +108,8 @@ class FakeApi:
             raise ApiError(409, "AlreadyExists", "already exists")
         if "pod" in self.refused:
             raise self.refused["pod"]
+        if "pod" in self.unavailable:
+            raise self.unavailable["pod"]
         made = {"uid": f"pod-{name}", "resourceVersion": self._next(), "creationTimestamp": self.created_at}
         meta = {**pod["metadata"], **made, "namespace": namespace}
         self.pods[name] = {**pod, "metadata": meta, "status": {"phase": "Pending"}}
@@ -202,6 +210,12 @@ class FakeApi:
 
     async def pod_log(self, *_: Any) -> bytes:
         raise ApiError(404, "NotFound", "not found")
+
+    async def events_of(self, _: str, uid: str, limit: int) -> list[Object]:
+        self.calls.append(f"events of {uid}")
+        if "events" in self.refused:
+            raise self.refused["events"]
+        return [event for event in self.pod_events if event["involvedObject"]["uid"] == uid][:limit]
 
     async def create_event(self, _: str, event: Object) -> None:
         self.events.append(event)

@@ -30,8 +30,8 @@ OPERATOR_RULES = {
     ("podtask.dev", "warmpools/status"): {"patch"},
     ("", "pods"): {"create", "get", "list", "watch", "patch", "delete"},
     ("", "pods/log"): {"get"},
-    ("", "secrets"): {"create", "patch", "delete"},
-    ("", "events"): {"create", "patch"},
+    ("", "secrets"): {"create", "patch"},
+    ("", "events"): {"create", "list"},
     ("", "namespaces"): {"get"},
 }
 LEASE_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "namespaces"): {"get"}}

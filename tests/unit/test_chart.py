@@ -94,6 +94,11 @@ def test_a_template_mark_in_the_crd_would_be_text(tmp_path: Path) -> None:
         ({"store": {"bucket": "results", "accessKeyId": "a"}}, "only one of them is set"),
         ({"store": {**MINIMAL["store"], "accessKeyId": "a", "secretAccessKey": "b"}}, "are both set: give one of them"),
         ({"store": {**MINIMAL["store"], "auth": "workloadIdentity"}}, "store.auth=workloadIdentity takes no keys"),
+        (
+            {**MINIMAL, "driver": {"enabled": True}},
+            "driver.enabled needs driver.namespaces: whoever may create TaskRuns there can use the driver's token. Add "
+            "--set 'driver.namespaces={NAME}', and not default, where the bucket's credentials are.",
+        ),
         ({**MINIMAL, "runner": {"defaultPython": "3.9"}}, "is 3.9, but runner.images has 3.10, 3.11, 3.12, 3.13."),
     ],
 )

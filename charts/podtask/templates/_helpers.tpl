@@ -79,11 +79,11 @@ true
 {{- end }}
 {{- end }}
 
-{{/* What is set of taskDefaults, as JSON: an empty string or list is no default. */}}
+{{/* What is set of taskDefaults, as JSON: an empty string, an empty list or `null` is no default, and 0 is one. */}}
 {{- define "podtask.taskDefaults" -}}
 {{- $set := dict }}
 {{- range $key, $value := .Values.taskDefaults }}
-{{- if $value }}{{ $_ := set $set $key $value }}{{ end }}
+{{- if or $value (has (kindOf $value) (list "float64" "int64" "int")) }}{{ $_ := set $set $key $value }}{{ end }}
 {{- end }}
 {{- toJson $set }}
 {{- end }}
@@ -114,6 +114,9 @@ true
 {{- else if or .existingSecret .accessKeyId .secretAccessKey }}
 {{- fail "store.auth=workloadIdentity takes no keys: remove store.existingSecret, store.accessKeyId and store.secretAccessKey." }}
 {{- end }}
+{{- end }}
+{{- if and .Values.driver.enabled (not (or .Values.driver.namespaces .Values.watchNamespaces)) }}
+{{- fail (printf "driver.enabled needs driver.namespaces: whoever may create TaskRuns there can use the driver's token. Add --set 'driver.namespaces={NAME}', and not %s, where the bucket's credentials are." .Release.Namespace) }}
 {{- end }}
 {{- $images := include "podtask.runnerImages" . | fromJson }}
 {{- if not (hasKey $images .Values.runner.defaultPython) }}

@@ -57,6 +57,8 @@ class Applier:
             if decision.status.finished and not run.status.finished:
                 await self._objects.retain(run, now)
             run = await self._writer.write(key, run, decision.status, expectations)
+        elif run.outdated and not any(isinstance(effect, DeleteRun) for effect in decision.effects):
+            run = await self._writer.observed(key, run)
         for effect in decision.effects:
             await self._perform(key, run, effect, expectations, now)
 

@@ -6,15 +6,19 @@ at the same time see each other. Next: `podtask.core.lifecycle.decide`. Reads; a
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from podtask.core.lifecycle.model import CacheView
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.expectations import Expected, Learned, RunExpectations
+from podtask_operator.controller.expectations import Expected, Learned, Missed, RunExpectations
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.cache_key import Composed
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
+
+ASK_AGAIN = timedelta(minutes=10)
+"""Between two lookups of a run that waits for a slot, where there was no entry: each costs a request to the bucket."""
 
 
 class CacheLookup:
@@ -32,6 +36,10 @@ class CacheLookup:
             raise AssertionError("asked only for a run with a cache key")
         if run.spec.cache.refresh:
             return CacheView(composed.key, miss_reason="spec.cache.refresh is true."), Learned()
+        missed = expectations.expected.missed
+        if missed is not None and missed.key == composed.key and now < missed.at + ASK_AGAIN and self._queues(key, run):
+            leader = self._leader(key, run, expectations.expected, composed.key)
+            return replace(missed.view, leader=leader), Learned()
         # Asked before the lookup, too: one that ends meanwhile stored its entry too late for it, and wakes this run.
         leader = self._leader(key, run, expectations.expected, composed.key)
         found = await self._objects.lookup(run.namespace, composed.key, now)
@@ -39,14 +47,20 @@ class CacheLookup:
             producer, expires = found.entry.producer, found.entry.expires_at
             hit = CacheView(composed.key, hit=found.result, hit_run=producer.task_run, expires_at=expires)
             return hit, Learned()
-        reason = found.miss_reason
+        reason, nearest = found.miss_reason, None
         learned = Learned(dropped=reason if found.dropped else None)
         if found.absent and leader is None:
-            why = await self._objects.why_missed(run.namespace, composed)
-            reason = f"{reason} {why}" if why else reason
+            compared = await self._objects.why_missed(run.namespace, composed)
+            if compared is not None:
+                reason, nearest = f"{reason} {compared.text}", compared.task_run
         # Last, and with nothing awaited from here to the record: one that joined the race meanwhile is seen.
         leader = leader or self._leader(key, run, expectations.expected, composed.key)
-        return CacheView(composed.key, leader=leader, miss_reason=reason), learned
+        view = CacheView(composed.key, leader=leader, miss_reason=reason, compared_with=nearest)
+        return view, replace(learned, missed=Missed(composed.key, now, replace(view, leader=None)))
+
+    def _queues(self, key: Key, run: TaskRun) -> bool:
+        """Whether there is no slot for it: whatever the bucket has, it is asked once there is one."""
+        return any(limit.full for limit in self._mirror.limits(key, run))
 
     def _leader(self, key: Key, run: TaskRun, expected: Expected, cache_key: str) -> str | None:
         """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""

@@ -19,16 +19,24 @@ COMPONENT = "podtask-operator"
 MESSAGE_LIMIT = 1024
 """Characters of an Event's message (Kubernetes API)."""
 BACKLOG = 1000
+POSTERS = 8
+"""Events that are on their way at the same time: with one, 100 attempts in a second would be too many."""
+DROPS_TOLD = 1000
+"""So many dropped Events make one line in the log."""
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Story:
-    """Posts Events one after another, beside the reconciles; drops them when the API server is slow."""
+    """Posts Events a few at a time, beside the reconciles; drops them when the API server is slow.
+
+    In which order they arrive does not matter: their names have it.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._pending: asyncio.Queue[tuple[str, dict[str, object]]] = asyncio.Queue(BACKLOG)
         self._last = 0
+        self._dropped = self._left = 0
 
     def tell(self, run: TaskRun, told: Iterable[Event]) -> None:
         """Queue the Events of one transition."""
@@ -38,18 +46,25 @@ class Story:
             self._last = max(self._last + 1, (now - EPOCH) // timedelta(microseconds=1) * 1000)
             try:
                 self._pending.put_nowait((run.namespace, body(run, event, f"{run.name}.{self._last:x}", now)))
+                self._left += 1
             except asyncio.QueueFull:
-                log.warning("an Event was dropped: the API server takes them too slowly")
+                self._dropped += 1
+                if self._dropped % DROPS_TOLD == 1:
+                    log.warning("%d Events were dropped: the API server takes them too slowly", self._dropped)
 
     async def run(self) -> None:
         """Serve until cancelled."""
+        await asyncio.gather(*(self._post() for _ in range(POSTERS)))
+
+    async def _post(self) -> None:
         while True:
             namespace, event = await self._pending.get()
             try:
                 await self._api.create_event(namespace, event)
             except (ApiError, ApiUnavailable) as error:
-                log.warning("an Event was not posted: %s", error)
+                log.log(_level(error), "an Event was not posted: %s", error)
             finally:
+                self._left -= 1
                 self._pending.task_done()
 
     async def flush(self, seconds: float) -> None:
@@ -57,7 +72,13 @@ class Story:
         try:
             await asyncio.wait_for(self._pending.join(), seconds)
         except asyncio.TimeoutError:
-            log.warning("%d Events were not posted before the end", self._pending.qsize())
+            log.warning("%d Events were not posted before the end", self._left)
+
+
+def _level(error: ApiError | ApiUnavailable) -> int:
+    """A namespace that goes takes no Events: that is no trouble."""
+    going = isinstance(error, ApiError) and (error.status == 404 or "is being terminated" in error.message)
+    return logging.DEBUG if going else logging.WARNING
 
 
 def body(run: TaskRun, event: Event, name: str, now: datetime) -> dict[str, object]:

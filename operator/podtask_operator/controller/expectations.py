@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from podtask.core.lifecycle.model import Refusal, Why
+from podtask.core.lifecycle.model import CacheView, Refusal, Why
 from podtask.core.lifecycle.pod_expectation import PodExpectation
+from podtask_operator.pods.events import CloserLook
 from podtask_operator.runtime.supervise import pause
 from podtask_operator.task_runs.cache_key import Composed
 from podtask_operator.task_runs.flow_run import Object
@@ -39,6 +40,15 @@ class ClaimWork:
     renewals: int = 0
     started: bool = False
     """The runner says that the attempt has started: the claim has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A lookup that found no entry."""
+
+    key: str
+    at: datetime
+    view: CacheView
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,10 @@ class Expected:
     """Attempt whose runner says that its outcome is stored, until that is looked up (`events.doorbell`)."""
     rang_at: float | None = None
     """When it said so last, by the process's own clock."""
+    missed: Missed | None = None
+    """The last lookup of its cache key, where it found nothing."""
+    closer: CloserLook | None = None
+    """What the Events of a pod said that waits and does not say why."""
     waited: bool = False
     """It was told to wait, before its first attempt."""
     announced: bool = False
@@ -91,6 +105,8 @@ class Learned:
     composed: Composed | None = None
     """The cache key that the run is about to look up."""
     dropped: str | None = None
+    missed: Missed | None = None
+    closer: CloserLook | None = None
     pods: tuple[Object, ...] = ()
     """Live reads of pods that the watch has not shown."""
     flow_runs: dict[str, Object | None] = field(default_factory=dict)
@@ -167,15 +183,16 @@ class RunExpectations:
         """The pod is created."""
         self._set_pod(self._expected.pod_of(attempt).accepted(uid, now))
 
-    def unanswered(self, attempt: int) -> None:
-        """The answer to the POST was lost."""
-        self._set_pod(self._expected.pod_of(attempt).unanswered())
+    def unanswered(self, attempt: int, why: Why | None = None, now: datetime | None = None) -> None:
+        """The answer to the POST was lost; or the API server said `why` it failed, and not whether it was applied."""
+        pod = self._expected.pod_of(attempt)
+        refusal = None if why is None or now is None else self._refusal(pod, why, now, final=False)
+        self._set_pod(pod.unanswered(refusal))
 
     def refused(self, attempt: int, why: Why, now: datetime, *, final: bool) -> None:
         """What the pod needs or the pod itself was refused; it is tried again with back-off, unless `final`."""
         pod = self._expected.pod_of(attempt)
-        wait = timedelta(seconds=pause(pod.refusals + 1, FIRST_RETRY, LAST_RETRY))
-        self._set_pod(pod.refused(Refusal(why, final=final, retry_at=now + wait)))
+        self._set_pod(pod.refused(self._refusal(pod, why, now, final=final)))
 
     def name_taken(self, attempt: int) -> None:
         """The POST met a pod of somebody else."""
@@ -256,6 +273,10 @@ class RunExpectations:
             self.join(learned.composed.key)
         if learned.dropped is not None:
             self._set(dropped=learned.dropped)
+        if learned.missed is not None:
+            self._set(missed=learned.missed)
+        if learned.closer is not None:
+            self._set(closer=learned.closer)
 
     def ring(self, attempt: int, at: float, apart: float) -> bool:
         """A datagram names the attempt; False when the last one is not `apart` seconds ago."""
@@ -291,6 +312,11 @@ class RunExpectations:
         """The TaskRun is gone."""
         self.leave()
         self._held = False
+
+    @staticmethod
+    def _refusal(pod: PodExpectation, why: Why, now: datetime, *, final: bool) -> Refusal:
+        wait = timedelta(seconds=pause(pod.refusals + 1, FIRST_RETRY, LAST_RETRY))
+        return Refusal(why, final=final, retry_at=now + wait)
 
     def _set_pod(self, pod: PodExpectation) -> None:
         """Records of earlier attempts, and of this one, are decided by now."""

@@ -12,21 +12,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
+from podtask.core.api.names import LABEL_TASK_RUN
 from podtask.core.api.status import Attempt, Claim, ResolvedInput, pod_name
 from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream, Why
 from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask.core.lifecycle.pod_timeouts import was_there
-from podtask.core.lifecycle.rules import UPSTREAM_GRACE
+from podtask.core.lifecycle.rules import REPORT_AFTER, UPSTREAM_GRACE
 from podtask_operator.controller.cluster_cache import Mirror, needed_names
 from podtask_operator.controller.dependency_cycles import Circles
 from podtask_operator.controller.expectations import Expected, Learned
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError
+from podtask_operator.pods import events as pod_events
 from podtask_operator.pods import memory as memory_growth
 from podtask_operator.pods import status as podstatus
 from podtask_operator.pods.build import resources_of
+from podtask_operator.pods.events import CloserLook
 from podtask_operator.pods.validate import invalid
 from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
@@ -34,10 +37,13 @@ from podtask_operator.task_runs import flow_run, open_fields
 from podtask_operator.task_runs.cache_key import Composed, composed_key, identified
 from podtask_operator.task_runs.flow_run import DEPTH, Object, Ref, Unknown
 from podtask_operator.task_runs.key import Key
-from podtask_operator.task_runs.parse import TaskRun, policy
+from podtask_operator.task_runs.parse import TaskRun, policy, with_defaults
 from podtask_operator.warm_pods import idle_pod
 
 log = logging.getLogger(__name__)
+
+UNWATCHED = timedelta(seconds=5)
+"""Between two looks at a pod that the watch does not show because somebody changed its labels."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class PodLook:
     pod: Pod | None = None
     live: Object | None = None
     """Where the watch has not shown it."""
+    overlooked: bool = False
+    """No scheduler has looked at it."""
 
 
 class Observer:
@@ -60,6 +68,8 @@ class Observer:
         self._objects = objects
         self._settings = settings
         self._circles = Circles(mirror)
+        self._events_at = datetime.min.replace(tzinfo=timezone.utc)
+        """When Events may be listed again."""
 
     async def observe(self, key: Key, run: TaskRun, expected: Expected, now: datetime) -> tuple[Observed, Learned]:
         """What is known of `run` at `now`, and what was found out. May raise `ApiUnavailable`, `StoreUnavailable`.
@@ -69,6 +79,9 @@ class Observer:
         needed = bool(run.status.finished and self._mirror.dependents(key))
         seen, learned = Observed(run.uid, run.created_at, self._asked(run), run.status, needed=needed), Learned()
         if run.status.finished:
+            return seen, learned
+        seen = replace(seen, deleting=run.deleting)
+        if run.deleting and run.status.running is None:
             return seen, learned
         if run.flow_run is not None and self._mirror.flow_runs.readable:
             flow_ended, flow_runs = await self._flow_ended(run.namespace, run.flow_run)
@@ -132,7 +145,8 @@ class Observer:
         """What the spec asks for, and what the administrator adds."""
         growth = memory_growth.growth(run.spec.on_out_of_memory, resources_of(run, self._settings))
         force = self._settings.lost_node_force_seconds
-        return replace(policy(run), on_out_of_memory=growth, force_after_seconds=force)
+        whole = replace(run, spec=with_defaults(run.spec, self._settings.task_defaults))
+        return replace(policy(whole), on_out_of_memory=growth, force_after_seconds=force)
 
     async def _attempt(
         self, seen: Observed, learned: Learned, run: TaskRun, expected: Expected, now: datetime
@@ -152,14 +166,51 @@ class Observer:
         stored = None
         if silent or (rang and alive) or presence in (Presence.ABSENT, Presence.FOREIGN):
             stored = await self._objects.outcome(run, attempt.number)
-        pods = () if look.live is None else (look.live,)
-        learned = replace(learned, pod=look.expectation, pods=pods)
+        watched = look.live is not None and LABEL_TASK_RUN in (look.live["metadata"].get("labels") or {})
+        pods = (look.live,) if look.live is not None and watched else ()
+        if look.live is not None and not watched:  # its label was taken away: no watch tells of it
+            seen = replace(seen, read_again_at=now + UNWATCHED)
+        closer = await self._closer_look(run, attempt, look, expected, seen.policy, now)
+        if pod is not None and closer is not None and pod.waiting is None:
+            pod = replace(pod, waiting=closer.why)
+            seen = replace(seen, read_again_at=min(closer.again_at, seen.read_again_at or closer.again_at))
+        learned = replace(learned, pod=look.expectation, pods=pods, closer=closer)
         refusal, uid = look.expectation.refusal, look.expectation.uid
         seen = replace(seen, presence=presence, pod=pod, stored=stored, refusal=refusal, known_uid=uid)
         late = self._api.late()
         if presence is Presence.ABSENT and late > 0 and not was_there(seen, attempt):
             seen = replace(seen, presence=Presence.LATE, late_until=now + timedelta(seconds=late))
         return seen, learned
+
+    async def _closer_look(
+        self, run: TaskRun, attempt: Attempt, look: PodLook, expected: Expected, policy: Policy, now: datetime
+    ) -> CloserLook | None:
+        """Why a pod waits that does not say so itself; what was found before, until it is time to ask again."""
+        pod, last = look.pod, expected.closer
+        if pod is None or pod.phase is not PodPhase.WAITING:
+            return None
+        since = pod.scheduled_at or attempt.recorded_at or now
+        if last is None or last.attempt != attempt.number:
+            last = CloserLook(attempt.number, None, None, since + REPORT_AFTER)
+        if not pod_events.due(last, pod, policy, now):
+            return last
+        if now < self._events_at:
+            return replace(last, again_at=self._events_at)
+        self._events_at = now + pod_events.APART
+        return pod_events.looked(attempt.number, since, await self._why_waiting(run, attempt, look), now)
+
+    async def _why_waiting(self, run: TaskRun, attempt: Attempt, look: PodLook) -> Why | None:
+        pod, name = look.pod, pod_name(run.name, attempt)
+        if pod is None:
+            return None
+        if look.overlooked:
+            live = await self._api.get_pod(run.namespace, name)
+            return pod_events.why_overlooked(live) if live is not None and pod_events.overlooked(live) else None
+        try:
+            return pod_events.why(await self._api.events_of(run.namespace, pod.uid, pod_events.EVENTS_READ))
+        except ApiError as error:  # no right to list Events, in an installation by older rules
+            log.debug("the Events of pod %s/%s cannot be read: %s", run.namespace, name, error)
+            return None
 
     async def _claimed(self, run: TaskRun, attempt: Attempt, expectation: PodExpectation, now: datetime) -> PodLook:
         """The idle pod that was chosen for the attempt: its own, still idle, another's, or gone."""
@@ -189,7 +240,7 @@ class Observer:
         held = self._mirror.pods.get(name)
         if held is not None and podstatus.is_ours(held, run.uid):
             pod = podstatus.read(held)
-            return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod)
+            return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, overlooked=pod_events.overlooked(held))
         if not expectation.look_up_due(now):
             return PodLook(expectation.presence, expectation)
         live = await self._api.get_pod(name.namespace, name.name)
@@ -199,7 +250,7 @@ class Observer:
         if not podstatus.is_ours(live, run.uid):
             return PodLook(Presence.FOREIGN, expectation)
         pod = podstatus.read(live)
-        return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, live)
+        return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, live, pod_events.overlooked(live))
 
     async def _upstream(self, run: TaskRun, name: str, now: datetime) -> Upstream:
         wants = any(up.task_run == name for up in run.spec.upstream)

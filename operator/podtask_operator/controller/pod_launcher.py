@@ -6,7 +6,6 @@ Before: `applier`, after the record is stored. What the API server answered goes
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import build
 from podtask_operator.pods import status as podstatus
+from podtask_operator.pods.refusal import GRANTS, by_admission, refusal
 from podtask_operator.pods.validate import invalid
 from podtask_operator.runtime import metrics
 from podtask_operator.settings import Settings
@@ -33,9 +33,6 @@ from podtask_runner.protocol import Grants, dump
 
 LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
-_ADMISSION = re.compile(r'admission webhook "|[a-z.]+ "[^"]*" is forbidden: ')
-"""How refusals of admission begin: of webhooks, and of plug-ins (ValidatingAdmissionPolicy, quota, PodSecurity)."""
-THE_GRANTS = "Secret with the grants"
 
 
 class PodLauncher:
@@ -70,16 +67,24 @@ class PodLauncher:
         try:
             await self._grant(run, attempt, expectations, now)
         except ApiError as error:
-            _refused(expectations, attempt, refusal(error, THE_GRANTS), now)
+            _refused(expectations, attempt, refusal(error, GRANTS), now)
+            return
+        except ApiUnavailable as error:
+            if error.answer is None or not by_admission(error.answer):
+                raise
+            _refused(expectations, attempt, refusal(error.answer, GRANTS), now)
             return
         try:
             made = await self._api.create_pod(key.namespace, build.build(run, attempt, self._settings))
         except ApiError as error:
             await self._not_created(key, run, attempt, expectations, error, now)
             return
-        except ApiUnavailable:  # to be looked up by name before anything else is decided
-            expectations.unanswered(attempt)
-            raise
+        except ApiUnavailable as error:  # to be looked up by name before anything else is decided
+            if error.answer is None or not by_admission(error.answer):
+                expectations.unanswered(attempt)
+                raise
+            expectations.unanswered(attempt, refusal(error.answer), now)
+            return
         self._objects.seen(key.namespace)
         expectations.accepted(attempt, made["metadata"]["uid"], now)
         if attempt == 1 and not expectations.expected.waited:
@@ -180,26 +185,3 @@ class PodLauncher:
 
 def _refused(expectations: RunExpectations, attempt: int, why: Why, now: datetime) -> None:
     expectations.refused(attempt, why, now, final=why.reason is Reason.INVALID_SPEC)
-
-
-def refusal(error: ApiError, what: str = "pod") -> Why:
-    """The API server's sentence with the reason and cure a person needs."""
-    text = error.message
-    if error.status == 422 and what == THE_GRANTS and "immutable" in text:
-        taken = "A Secret of the name that the grants need exists and is somebody else's; waiting for it to go: "
-        return Why(Reason.POD_NAME_CONFLICT, taken + text, "Delete that Secret, or give the run another name.")
-    if error.status in (400, 422) and not _by_admission(text):
-        return Why(Reason.INVALID_SPEC, f"The API server refused the {what}: {text}", "Correct the named field.")
-    if "exceeded quota" in text:
-        return Why(Reason.QUOTA, text, "Raise the ResourceQuota, or wait for other pods to end.")
-    if "PodSecurity" in text:
-        return Why(Reason.POD_SECURITY, text, "Remove the named field from spec.podTemplate, or relax the namespace.")
-    return Why(Reason.ADMISSION, text, "Ask the cluster's administrator; the operator goes on trying.")
-
-
-def _by_admission(text: str) -> bool:
-    """True where a policy or a webhook said no: those answer 422 or 400, too, and may say yes a moment later.
-
-    By the server's own words at the beginning: what follows may quote the pod, which is the user's.
-    """
-    return _ADMISSION.match(text) is not None

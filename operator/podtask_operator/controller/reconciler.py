@@ -71,7 +71,7 @@ class Reconciler:
     async def reconcile(self, key: Key) -> None:
         """Bring one TaskRun one step further. Idempotent. Raises `Later` when something it needs is away."""
         run = self._mirror.runs.get(key)
-        if run is None or run.deleting:
+        if run is None or (run.deleting and run.status.finished):
             return
         self._mirror.recount(key)
         now, concerned = self._clock(), self._mirror.concerned(key)

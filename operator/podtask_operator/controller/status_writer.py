@@ -62,6 +62,23 @@ class StatusWriter:
         self._story.tell(written, (*events(run.status, status), *_dropped(expectations)))
         return written
 
+    async def observed(self, key: Key, run: TaskRun) -> TaskRun:
+        """Say that the status is about the spec as it is, where nothing else of it changes. Raises as `write`.
+
+        Without it tools that wait for a resource (Flux, Helm, kstatus) wait for ever once a finished run was patched.
+        """
+        status = {"observedGeneration": run.generation}
+        body = {"metadata": {"resourceVersion": run.resource_version, "uid": run.uid}, "status": status}
+        try:
+            answer = await self._api.patch_status(key.namespace, key.name, body)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            await self._refresh(key, run.uid)
+            raise Later(f"the TaskRun changed meanwhile ({error.status})") from error
+        self._mirror.put_run(answer)
+        return self._mirror.runs.get(key, run)
+
     async def delete(self, key: Key, uid: str) -> None:
         """Delete the TaskRun. Raises `Later` where it changed meanwhile."""
         try:

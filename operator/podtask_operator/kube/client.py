@@ -26,8 +26,7 @@ from yarl import URL
 from podtask.core.api.names import (
     FLOW_RUN_PLURAL,
     GROUP,
-    LABEL_MANAGED_BY,
-    MANAGED_BY,
+    LABEL_TASK_RUN,
     PLURAL,
     POD_CONTAINER,
     VERSION,
@@ -54,7 +53,8 @@ LEASE_TIMEOUT = 3.0
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-OURS = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+OURS = {"labelSelector": LABEL_TASK_RUN}
+"""By a label that is nobody else's: tools write their own name into `app.kubernetes.io/managed-by`."""
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -69,7 +69,14 @@ class ApiError(Exception):
 
 
 class ApiUnavailable(Exception):
-    """No answer, or "later". Nothing is known about whether a write was applied."""
+    """No answer, or "later". Nothing is known about whether a write was applied.
+
+    `answer`: what the API server said of it, where it said anything: a webhook that does not answer is told so (500).
+    """
+
+    def __init__(self, message: str, answer: ApiError | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class Api:
@@ -199,6 +206,12 @@ class Api:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         path = _core(namespace, "secrets", secret["metadata"]["name"])
         await self._call("PATCH", path, secret, content=APPLY_PATCH, query=query)
+
+    async def events_of(self, namespace: str, uid: str, limit: int) -> list[Object]:
+        """Events about an object. Dear: the API server reads all of the namespace."""
+        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": str(limit)}
+        answer = await self._call("GET", _core(namespace, "events"), query=query)
+        return list(answer.get("items") or ())
 
     async def create_event(self, namespace: str, event: Object) -> None:
         """POST an Event."""
@@ -346,7 +359,8 @@ async def _events(stream: aiohttp.StreamReader) -> AsyncIterator[Object]:
 def _check(status: int, data: bytes, what: str) -> None:
     """Raise what an answer with this status means."""
     if status in (401, 429) or status >= 500:  # 401: our token is being exchanged
-        raise ApiUnavailable(f"{what}: {status} {data[:300].decode(errors='replace')}")
+        answer = _refusal(status, data, what) if status >= 500 else None
+        raise ApiUnavailable(f"{what}: {status} {data[:300].decode(errors='replace')}", answer)
     if status >= 400:
         raise _refusal(status, data, what)
 

@@ -15,6 +15,7 @@ from podtask.core.api import names
 from podtask.core.api.spec import Resources, plain
 from podtask.core.api.status import own_pod_name
 from podtask.core.lifecycle import deadline
+from podtask.core.lifecycle.model import Policy
 from podtask.core.storage import layout
 from podtask_operator.pod_template import template as podtemplate
 from podtask_operator.pod_template.template import Template
@@ -22,7 +23,7 @@ from podtask_operator.pods import driver_token, memory, owner
 from podtask_operator.pods.waiting import KUEUE_QUEUE
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.image import image_of, python_minor
-from podtask_operator.task_runs.parse import Malformed, TaskRun, policy
+from podtask_operator.task_runs.parse import Malformed, TaskRun, policy, with_defaults
 from podtask_runner import names as runner
 
 USER_ID: Final = 65532
@@ -33,6 +34,8 @@ Our runner images keep theirs (runner-image/Dockerfile), so an administrator's d
 PASSED_LABELS: Final = (names.LABEL_FLOW_RUN, names.LABEL_FLOW, names.LABEL_TASK, KUEUE_QUEUE)
 TMP: Final = "/tmp"  # noqa: S108 - the pod's own, the one place it can write
 TMP_VOLUME: Final = "podtask-tmp"
+USER: Final = "podtask"
+"""Name of the user where the image has no entry for its number: libraries ask for it when they are imported."""
 GRANTS_VOLUME: Final = "podtask-grants"
 RESERVED_ENV: Final = "PODTASK_"
 DEADLINE_MARGIN: Final = 60
@@ -82,7 +85,7 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
         "containers": [_container(run, attempt, settings, template)],
     }
     wished = {
-        "activeDeadlineSeconds": _deadline(run, template),
+        "activeDeadlineSeconds": _deadline(run, template, defaults),
         "serviceAccountName": spec.service_account_name,
         "nodeSelector": {**(defaults.get("nodeSelector") or {}), **(spec.node_selector or {})},
         "tolerations": [*(defaults.get("tolerations") or ()), *map(plain, spec.tolerations)],
@@ -93,16 +96,16 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
     return {**fixed, **{name: value for name, value in wished.items() if value}}
 
 
-def _deadline(run: TaskRun, template: Template) -> int | None:
+def _deadline(run: TaskRun, template: Template, defaults: Mapping[str, Any]) -> int | None:
     """The kubelet's backstop for the time the operator is away; runner and operator act earlier.
 
     It counts from the moment the kubelet accepts the pod, so pulling the image is inside: a plain
     timeout + grace would take a slow pull out of the task's own time. The run's deadline counts from its record.
     """
-    spec, attempt = run.spec, run.status.latest
+    spec, attempt = with_defaults(run.spec, defaults), run.status.latest
     times = []
     if spec.timeout_seconds is not None:
-        times.append(spec.pending_timeout_seconds + spec.timeout_seconds)
+        times.append((spec.pending_timeout_seconds or Policy.pending_timeout_seconds) + spec.timeout_seconds)
     if attempt is not None and attempt.recorded_at is not None:
         over = deadline.ends_at(policy(run), run.status, attempt.recorded_at)
         times += [] if over is None else [max(0.0, (over - attempt.recorded_at).total_seconds())]
@@ -178,7 +181,8 @@ def _env(run: TaskRun, attempt: int) -> list[Json]:
     }
     users = [plain(variable) for variable in run.spec.env if not variable.name.startswith(RESERVED_ENV)]
     taken = {variable["name"] for variable in users}
-    defaults = [{"name": name, "value": TMP} for name in ("HOME", "TMPDIR") if name not in taken]
+    values = {"HOME": TMP, "TMPDIR": TMP, "USER": USER, "LOGNAME": USER}
+    defaults = [{"name": name, "value": value} for name, value in values.items() if name not in taken]
     return [*defaults, *users, *({"name": name, "value": value} for name, value in ours.items())]
 
 

@@ -11,43 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from podtask.core.api.names import Reason
+from podtask.core.api.reasons import cure_of, meaning_of
 from podtask.core.api.status import MESSAGE_LIMIT
-from podtask.core.lifecycle.judge import POD_DELETED_CURE
+from podtask.core.api.symptoms import ENDED_BY_KUBELET, EVICTED_FOR, TARGETED, UNKNOWN_END
+from podtask.core.lifecycle.judge import catalogued
 from podtask.core.lifecycle.model import Why
 from podtask_operator.pods.fields import at, condition, container, mapping, mappings, number, of_type, text, when
-
-TARGETED: Final[Mapping[str, Reason]] = {
-    "EvictionByEvictionAPI": Reason.EVICTED,
-    "TerminationByKubelet": Reason.EVICTED,
-    "PreemptionByScheduler": Reason.PREEMPTED,
-    "DeletionByTaintManager": Reason.NODE_LOST,
-    "DeletionByPodGC": Reason.NODE_LOST,
-}
-"""Reasons of the condition DisruptionTarget; one we do not know yet is an eviction, too."""
-
-ENDED_BY_KUBELET: Final[Mapping[str, Reason]] = {
-    "Evicted": Reason.EVICTED,
-    "Preempting": Reason.PREEMPTED,  # a critical pod needed the room
-    "Terminated": Reason.EVICTED,  # graceful shutdown of the node
-    "Shutdown": Reason.EVICTED,
-    "NodeShutdown": Reason.EVICTED,
-    "NodeLost": Reason.NODE_LOST,
-    # admission: the kubelet refused what the scheduler had sent
-    "UnexpectedAdmissionError": Reason.ADMISSION,
-    "NodeAffinity": Reason.ADMISSION,
-    "NodeName": Reason.ADMISSION,
-    "NodePorts": Reason.ADMISSION,
-    "TaintToleration": Reason.ADMISSION,
-    "TopologyAffinityError": Reason.ADMISSION,
-    "AppArmor": Reason.ADMISSION,
-    "PodOSNotSupported": Reason.ADMISSION,
-    "PodLevelResourcesNotSupported": Reason.ADMISSION,
-}
-"""`status.reason` of a failed pod. OutOfcpu, OutOfmemory, OutOfpods and the like are matched by their start."""
-
-UNKNOWN_END: Final = ("ContainerStatusUnknown", "Unknown")
-"""Why a container "terminated" of which nobody saw the end: the kubelet found no trace of it, or containerd found it
-without its process (exit code 255), as after a crash or a reset of the node."""
 
 FIRST: Final = "podtaskFirst"
 """On a pod in the operator's cache: which was seen first, `DELETED` or `ENDED`. Absent: neither, or both at once."""
@@ -56,21 +25,6 @@ ENDED: Final = "ended"
 SKEW: Final = timedelta(minutes=1)
 """Where the order was not seen it is told from times of two clocks, the node's and the API server's. In doubt it was
 the deletion: a disruption costs nothing of the user's, and a crash without a word is never retried."""
-
-_SENTENCES: Final[Mapping[Reason, str]] = {
-    Reason.EVICTED: "The pod was evicted.",
-    Reason.PREEMPTED: "The pod made room for one of higher priority.",
-    Reason.NODE_LOST: "The pod's node was lost.",
-    Reason.ADMISSION: "The node refused the pod.",
-}
-_CURES: Final[Mapping[Reason, str]] = {
-    Reason.EVICTED: "Nothing to correct in the run; what drains nodes can be slowed by a PodDisruptionBudget.",
-    Reason.NODE_LOST: "Look at the node: kubectl describe node.",
-    Reason.PREEMPTED: "Give the run a priority of its own with spec.podTemplate.priorityClassName.",
-    Reason.ADMISSION: "Check the node's free resources and its kubelet's log.",
-}
-_DISK = "Write less to /tmp, or raise the ephemeral-storage request and limit, or mount a larger volume."
-_MEMORY = "Request as much memory as the task uses: what exceeds its request goes first when a node runs short."
 
 
 def why(pod: Any, *, ended: bool) -> Why | None:
@@ -91,7 +45,7 @@ def _targeted(pod: Any) -> Why | None:
 
 def _by_kubelet(pod: Any) -> Why | None:
     reason = text(at(pod, "status", "reason")) or ""
-    kind = Reason.ADMISSION if reason.startswith("OutOf") else ENDED_BY_KUBELET.get(reason)
+    kind = Reason.NODE_REFUSED if reason.startswith("OutOf") else ENDED_BY_KUBELET.get(reason)
     return None if kind is None else _why(kind, text(at(pod, "status", "message")))
 
 
@@ -111,7 +65,7 @@ def _deleted(pod: Any) -> Why | None:
     finished = when(at(container(pod), "state", "terminated", "finishedAt"))
     if first != DELETED and asked is not None and finished is not None and finished < asked - SKEW:
         return None
-    return Why(Reason.POD_DELETED, "The pod was deleted before the task ended.", POD_DELETED_CURE)
+    return catalogued(Reason.POD_DELETED)
 
 
 def _never_started(pod: Any) -> Why | None:
@@ -123,7 +77,7 @@ def _never_started(pod: Any) -> Why | None:
         return None
     init = failed_init(pod)
     if init is None:
-        return _why(Reason.ADMISSION, text(status.get("message")) or text(status.get("reason")))
+        return _why(Reason.NODE_REFUSED, text(status.get("message")) or text(status.get("reason")))
     name, end = text(init.get("name")) or "?", mapping(at(init, "state", "terminated"))
     said = f"Init container {name} failed (exit code {number(end.get('exitCode'))}) before the task could start."
     cure = f"Somebody adds {name} to pods (a mesh, a secrets agent); read its log: kubectl logs -c {name} on the pod."
@@ -146,10 +100,7 @@ def _deletion_asked_at(pod: Any) -> datetime | None:
 
 
 def _why(kind: Reason, message: str | None) -> Why:
-    said = message or ""
-    cure = _CURES.get(kind)
-    if kind is Reason.EVICTED and any(word in said for word in ("ephemeral", "EmptyDir", "disk")):
-        cure = _DISK
-    elif kind is Reason.EVICTED and "memory" in said:
-        cure = _MEMORY
-    return Why(kind, f"{_SENTENCES[kind]} {said}".rstrip()[:MESSAGE_LIMIT], cure)
+    words, cure = message or "", cure_of(kind)
+    if kind is Reason.EVICTED:
+        cure = next((exact for word, exact in EVICTED_FOR.items() if word in words), cure)
+    return Why(kind, f"{meaning_of(kind)} {words}".rstrip()[:MESSAGE_LIMIT], cure)

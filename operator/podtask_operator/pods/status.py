@@ -50,7 +50,7 @@ def read(pod: Any) -> Pod:
         stopping=_stopping(pod),
         gone_by=when(at(pod, "metadata", "deletionTimestamp")),
         outcome=said,
-        exit_code=number(mapping(ended).get("exitCode")),
+        exit_code=_exit_code(ended),
         disruption=disruption.why(pod, ended=phase is PodPhase.ENDED),
         oom_killed=_oom_killed(ended, said),
         deadline_exceeded=at(pod, "status", "reason") == "DeadlineExceeded",
@@ -74,12 +74,15 @@ def _phase(pod: Any, state: Mapping[str, Any]) -> PodPhase:
 
 
 def _scheduled_at(pod: Any) -> datetime | None:
-    """PodScheduled, or the first refusal; None while scheduling gates hold the pod.
+    """PodScheduled, or the first refusal, or the creation of a pod that no scheduler has looked at; None while
+    scheduling gates hold the pod.
 
     A refusal after gates carries the time of the gates (seen with 1.35): the condition was False all along, and its
     transition time does not move with the reason. A pod that was gated has a time only once it is scheduled.
     """
     scheduled = condition(pod, "PodScheduled")
+    if not scheduled and not waiting.gates(pod):
+        return when(at(pod, "metadata", "creationTimestamp"))
     if scheduled.get("status") == "True":
         return when(scheduled.get("lastTransitionTime"))
     if scheduled.get("reason") != "Unschedulable" or waiting.gates(pod) or waiting.may_have_been_gated(pod):
@@ -93,6 +96,12 @@ def _started_at(state: Mapping[str, Any]) -> datetime | None:
         if started is not None:
             return started
     return None
+
+
+def _exit_code(ended: Mapping[str, Any] | None) -> int | None:
+    """Of what has run. For a container that never did, the kubelet makes 137 up, which reads like out of memory."""
+    ran = when(mapping(ended).get("startedAt")) is not None
+    return number(mapping(ended).get("exitCode")) if ran else None
 
 
 def _stopping(pod: Any) -> bool:

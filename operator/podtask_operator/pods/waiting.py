@@ -5,33 +5,16 @@ Asked by: `podstatus`. The words are those of scheduler, registry and kubelet: t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from podtask.core.api.names import Reason
+from podtask.core.api.reasons import cure_of
 from podtask.core.api.status import MESSAGE_LIMIT
+from podtask.core.api.symptoms import CONTAINER_WAITS
 from podtask.core.lifecycle.model import Why
 from podtask_operator.pods.fields import at, condition, container, mapping, mappings, number, text
 
 KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
-
-_IMAGE = "Check the image's name and tag, and spec.podTemplate.imagePullSecrets where the registry asks who you are."
-_CONFIG = "Create the Secret or ConfigMap that is named, or correct its name or key in spec.env or spec.podTemplate."
-_RUNTIME = "Read the message: it is the container runtime's; a mount or a path inside the image is the usual reason."
-
-REFUSED: Final[Mapping[str, tuple[Reason, str]]] = {
-    "ErrImagePull": (Reason.IMAGE_PULL, _IMAGE),
-    "ImagePullBackOff": (Reason.IMAGE_PULL, _IMAGE),
-    "InvalidImageName": (Reason.IMAGE_PULL, "Write the image as registry/name:tag or registry/name@sha256:…."),
-    "ErrImageNeverPull": (Reason.IMAGE_PULL, "Load the image onto the nodes, or let the operator's pull policy pull."),
-    "ImageInspectError": (Reason.IMAGE_PULL, _IMAGE),
-    "RegistryUnavailable": (Reason.IMAGE_PULL, "Wait for the registry, or use another one."),
-    "SignatureValidationFailed": (Reason.IMAGE_PULL, "Sign the image as the node's policy asks."),
-    "CreateContainerConfigError": (Reason.CONTAINER_CONFIG, _CONFIG),
-    "CreateContainerError": (Reason.CONTAINER_CONFIG, _RUNTIME),
-    "RunContainerError": (Reason.CONTAINER_CONFIG, _RUNTIME),
-}
-"""Reasons of a waiting container that do not pass by themselves; others (ContainerCreating) are just time."""
 
 
 def why(pod: Any) -> Why | None:
@@ -64,14 +47,14 @@ def _unschedulable(pod: Any) -> Why | None:
     if scheduled.get("status") != "False" or scheduled.get("reason") == "SchedulingGated":
         return None
     message = text(scheduled.get("message")) or "The scheduler found no node for the pod."
-    cure = "Ask for less in spec.resources, correct spec.nodeSelector or spec.tolerations, or add a node."
-    return Why(Reason.UNSCHEDULABLE, message[:MESSAGE_LIMIT], cure)
+    return Why(Reason.UNSCHEDULABLE, message[:MESSAGE_LIMIT], cure_of(Reason.UNSCHEDULABLE))
 
 
 def _container(pod: Any) -> Why | None:
     state = mapping(at(container(pod), "state", "waiting"))
     reason = text(state.get("reason")) or ""
-    if reason not in REFUSED:
+    symptom = CONTAINER_WAITS.get(reason)
+    if symptom is None:
         return None
-    kind, cure = REFUSED[reason]
-    return Why(kind, f"{reason}: {text(state.get('message')) or 'no further message'}"[:MESSAGE_LIMIT], cure)
+    message = f"{reason}: {text(state.get('message')) or 'no further message'}"
+    return Why(symptom.reason, message[:MESSAGE_LIMIT], symptom.cure)

@@ -21,10 +21,10 @@ from podtask.core.api.names import Reason
 from podtask.core.api.warm_pool import IdlePod
 from podtask.core.lifecycle.model import Why
 from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.pod_launcher import refusal
 from podtask_operator.controller.work_queue import Later, WorkQueue
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import status as podstatus
+from podtask_operator.pods.refusal import refusal
 from podtask_operator.pods.validate import invalid
 from podtask_operator.pools.plan import Idle, Plan, planned
 from podtask_operator.pools.report import STARTING, report

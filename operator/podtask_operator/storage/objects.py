@@ -15,6 +15,7 @@ from typing import Final
 
 from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
+from podtask.core.cache.explain import Compared
 from podtask.core.gc import keep_note
 from podtask.core.lifecycle.model import Publish
 from podtask.core.storage import AlreadyStored, NotStored, Store
@@ -157,10 +158,10 @@ class Objects:
             return Lookup(miss_reason=off)
         return await self._calls(self._lookup, bucket, cache_key, now)
 
-    async def why_missed(self, namespace: str, composed: Composed) -> str | None:
+    async def why_missed(self, namespace: str, composed: Composed) -> Compared | None:
         """What differs from the nearest earlier run of the task; None where nothing is known."""
         bucket, off = await self._cache(namespace)
-        return off or await self._calls(self._recent.why_missed, bucket, composed)
+        return None if off is not None else await self._calls(self._recent.why_missed, bucket, composed)
 
     async def publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
         """Write the pointer of a completed attempt. Raises as `cache_off`."""

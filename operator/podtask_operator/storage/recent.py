@@ -13,7 +13,7 @@ from collections import OrderedDict
 from typing import Final
 
 from podtask.core.cache.entry import POINTER_LIMIT
-from podtask.core.cache.explain import Earlier, dump_recent, load_recent, remember, why_missed
+from podtask.core.cache.explain import Compared, Earlier, dump_recent, load_recent, remember, why_missed
 from podtask.core.storage import NotStored, Store
 from podtask.core.storage.base import StoreError
 from podtask.core.storage.layout import Bucket
@@ -32,7 +32,7 @@ class Recent:
         self._held: OrderedDict[str, tuple[Earlier, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def why_missed(self, bucket: Bucket, composed: Composed) -> str | None:
+    def why_missed(self, bucket: Bucket, composed: Composed) -> Compared | None:
         """What differs from the nearest earlier run of the task; None where nothing is known."""
         if composed.components is None:
             return None

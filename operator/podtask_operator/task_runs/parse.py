@@ -43,6 +43,8 @@ class TaskRun:
     status: Status
     raw_status: Mapping[str, Any] = field(default_factory=dict)
     """The status as it is stored, for computing a patch; empty once it has ended, because nothing changes any more."""
+    observed_generation: int | None = None
+    """`metadata.generation` that the stored status is about."""
     deleting: bool = False
     flow_run: Ref | None = None
     """The FlowRun that it belongs to."""
@@ -69,28 +71,50 @@ class TaskRun:
             spec=_parse(_SPEC, obj.get("spec"), "spec", where),
             status=status,
             raw_status={} if status.finished else obj.get("status") or {},
+            observed_generation=_whole((obj.get("status") or {}).get("observedGeneration")),
             deleting=meta.deletionTimestamp is not None,
             flow_run=owner_in(meta.ownerReferences),
         )
 
+    @property
+    def outdated(self) -> bool:
+        """True where the stored status does not say that it is about the spec as it is."""
+        return self.observed_generation is not None and self.observed_generation < self.generation
+
 
 def policy(run: TaskRun) -> Policy:
-    """What the spec asks of the lifecycle. Never raises: a malformed podTemplate is `validate`'s to report."""
+    """What the spec asks of the lifecycle. Never raises: a malformed podTemplate is `validate`'s to report.
+
+    Where the spec is silent these are podtask's own defaults; the chart's are added where they count (`with_defaults`).
+    """
     spec, cache = run.spec, run.spec.cache
     return Policy(
         retries=spec.retries,
         retry_delays=tuple(spec.retry_delay_seconds),
         retry_jitter=spec.retry_jitter_factor,
-        max_disruptions=spec.max_disruptions,
+        max_disruptions=Policy.max_disruptions if spec.max_disruptions is None else spec.max_disruptions,
         timeout_seconds=spec.timeout_seconds,
         deadline_seconds=spec.deadline_seconds,
-        pending_timeout_seconds=spec.pending_timeout_seconds,
+        pending_timeout_seconds=spec.pending_timeout_seconds or Policy.pending_timeout_seconds,
         grace_seconds=grace_seconds(spec.pod_template),
         suspend=spec.suspend,
         cancel=spec.cancel,
         ttl_seconds=_bounded(spec.ttl_seconds_after_finished),
         cache=_cache(cache) if cache else None,
     )
+
+
+def with_defaults(spec: TaskRunSpec, defaults: Mapping[str, Any]) -> TaskRunSpec:
+    """The spec with the chart's `taskDefaults` for what the lifecycle asks and the spec does not say.
+
+    They are not defaults of the schema: those would be stored in every object, and could never be changed.
+    """
+    given = {
+        "max_disruptions": (spec.max_disruptions, defaults.get("maxDisruptions")),
+        "pending_timeout_seconds": (spec.pending_timeout_seconds, defaults.get("pendingTimeoutSeconds")),
+    }
+    added = {name: value for name, (own, value) in given.items() if own is None and value is not None}
+    return spec.model_copy(update=added) if added else spec
 
 
 def _cache(asked: Cache) -> CachePolicy:
@@ -143,6 +167,10 @@ def _place(obj: Mapping[str, Any]) -> str:
     meta = obj.get("metadata")
     known = meta if isinstance(meta, Mapping) else {}
     return f"TaskRun {known.get('namespace', '?')!s:.63}/{known.get('name', '?')!s:.253}"
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _bounded(seconds: float | None) -> float | None:

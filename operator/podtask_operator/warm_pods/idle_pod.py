@@ -37,10 +37,11 @@ def idle_pod(pool: WarmPool, name: str, settings: Settings) -> Json:
     meta, spec = pod["metadata"], pod["spec"]
     task = spec["containers"][0]
     kept = {label: value for label, value in meta["labels"].items() if not label.startswith(f"{names.GROUP}/")}
+    ours = {names.LABEL_TASK_RUN: "", names.LABEL_POOL: pool.key.name, names.LABEL_POOL_STATE: names.POOL_IDLE}
     pod["metadata"] = {
         "name": name,
         "namespace": pool.key.namespace,
-        "labels": {**kept, names.LABEL_POOL: pool.key.name, names.LABEL_POOL_STATE: names.POOL_IDLE},
+        "labels": {**kept, **ours},  # the label of a run, still empty, is what pods are watched by
         "annotations": {**(meta.get("annotations") or {}), names.ANNOTATION_CLAIM: ""},
         "ownerReferences": [pool.reference()],
     }

@@ -60,9 +60,8 @@ def _interrupted(ended: Ended) -> Outcome | None:
     said = ended.report.error if ended.report is not None else None
     became = f" The task ended with {said.type}: {said.message}" if said and not _obeyed(said) else ""
     message = f"The pod was told to stop (SIGTERM) before the task had finished.{became}"
-    outcome = _outcome(
-        Verdict.INTERRUPTED, "Interrupted", message, "Nothing to do: unless the run was cancelled, it is tried again."
-    )
+    # Without a cure: who stopped it, and whether it is tried again, is not known in here.
+    outcome = Outcome(Verdict.INTERRUPTED, error=Error("Interrupted", message, retryable=False))
     return _with_timings(replace(outcome, error=_retryable(outcome.error)), ended)
 
 
@@ -78,7 +77,7 @@ def _out_of_memory(ended: Ended) -> Outcome | None:
     if ended.signum != signal.SIGKILL or not ended.out_of_memory:
         return None
     message = "The kernel killed the task because the container's memory limit was reached."
-    return _crashed(ended, OUT_OF_MEMORY, message, "Raise resources.memory, or set onOutOfMemory to grow by itself.")
+    return _crashed(ended, OUT_OF_MEMORY, message, "Raise spec.resources.limits.memory, or set spec.onOutOfMemory.")
 
 
 def _killed(ended: Ended) -> Outcome | None:
@@ -119,7 +118,7 @@ _CURES: Final[dict[int, str]] = {
     signal.SIGILL: "A package was built for another processor. Use an image for this node's architecture.",
     signal.SIGFPE: _NATIVE,
     signal.SIGABRT: _NATIVE,
-    signal.SIGKILL: "Usually memory: raise resources.memory. Otherwise somebody killed the process inside the pod.",
+    signal.SIGKILL: "Usually memory: raise spec.resources.limits.memory. Otherwise somebody killed it inside the pod.",
 }
 
 

@@ -98,10 +98,15 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-EPILOG = """\b
+def _listed(*, of_a_run: bool) -> str:
+    shown = (status for status in Exit if status is not Exit.INTERRUPTED and status.of_a_run is of_a_run)
+    return ", ".join(f"{status.value} {status.meaning}" for status in shown)
+
+
+EPILOG = f"""\b
 Names: NAME, ptr/NAME, or @latest (the same as -L) for the newest TaskRun; flow/NAME, flow/@latest for a flow run.
-Exit status: 0 done, 1 it could not be done, 2 wrong command line, 3 not found, 4 time is up; of a run:
-10 Failed, 11 Crashed, 12 TimedOut, 13 Cancelled, 14 NotReady.
+Exit status: {_listed(of_a_run=False)}; of a run:
+{_listed(of_a_run=True)}.
 """
 
 

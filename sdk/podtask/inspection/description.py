@@ -43,6 +43,7 @@ def identity(run: Seen, now: datetime) -> Fields:
         ("Task", task_text(run)),
         (STATE, run.word + reason),
         ("Message", status.message if not status.error else None),
+        ("Cure", status.cure if not status.finished else None),
         ("Flow", f"{run.flow}, run {run.flow_run}" if run.flow else None),
         ("Tags", ", ".join(run.tags)),
         ("Upstream", ", ".join(run.upstream)),
@@ -87,7 +88,9 @@ def cache(run: Seen) -> Fields:
 
 def used(run: Seen) -> str:
     """What of its budgets is used."""
-    return f"{retries_used(run)}, {run.status.disruptions_used} of {run.spec.get('maxDisruptions', 5)} disruptions"
+    most = run.spec.get("maxDisruptions")  # absent: the chart says how many
+    allowed = "" if most is None else f" of {most}"
+    return f"{retries_used(run)}, {run.status.disruptions_used}{allowed} disruptions"
 
 
 def retries_used(run: Seen) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from podtask.core.api.names import Reason, State
+from podtask.core.api.reasons import cure_of
 from podtask.core.api.status import own_pod_name, pod_name
 from podtask.inspection.task_run import Seen
 
@@ -37,9 +38,7 @@ def _succeeded(run: Seen, _: datetime, this: str) -> str | None:
 def _not_ready(run: Seen, _: datetime, this: str) -> str | None:
     if run.state is not State.NOT_READY:
         return None
-    names = [up["taskRun"] for part in ("upstream", "waitFor") for up in run.spec.get(part) or ()]
-    message = run.status.message or ""
-    guilty = next((name for name in names if name in message), names[0] if names else run.name)
+    guilty = run.status.failed_upstream or next(iter((*run.upstream, *run.waits_for)), run.name)
     return f"see why the upstream failed: podtask describe {guilty}{this.removeprefix(run.name)}"
 
 
@@ -74,17 +73,25 @@ def _upstream(run: Seen, _: datetime, this: str) -> str | None:
 
 
 def _stuck(run: Seen, _: datetime, this: str) -> str | None:
-    """The cluster does not take the pod."""
+    """The cluster does not take the pod. What is wrong in a spec stays wrong: it cannot be changed."""
     latest = run.status.latest
     pod = own_pod_name(run.name, run.status.attempts_total) if latest is None else pod_name(run.name, latest)
     where = f" -n {run.namespace}"
-    if run.status.reason in (Reason.UNSCHEDULABLE, Reason.IMAGE_PULL, Reason.CONTAINER_CONFIG):
-        return f"kubectl describe pod {pod}{where}, and if it cannot be helped: podtask cancel {this}"
-    if run.status.reason in (Reason.ADMISSION, Reason.POD_SECURITY):
-        return f"put right what the API server objects to, it is asked again by itself; or: podtask cancel {this}"
-    if run.status.reason is Reason.QUOTA:
-        return f"kubectl describe quota{where}"
-    return None
+    commands = {
+        Reason.UNSCHEDULABLE: f"kubectl describe pod {pod}{where}",
+        Reason.QUOTA: f"kubectl describe quota{where}",
+        Reason.ADMISSION: None,
+        Reason.POD_SECURITY: None,
+        Reason.POD_NAME_CONFLICT: None,
+    }
+    commands[Reason.IMAGE_PULL] = commands[Reason.CONTAINER_CONFIG] = commands[Reason.UNSCHEDULABLE]
+    reason = run.status.reason
+    if reason is None or reason not in commands:
+        return None
+    cure = run.status.cure or cure_of(reason)
+    steps = [cure.rstrip(".") if cure else None, commands[reason]]
+    again = f"if the spec has to change: podtask cancel {this}, then create it under another name"
+    return "; ".join([*filter(None, steps), again])
 
 
 def _running(run: Seen, _: datetime, this: str) -> str | None:

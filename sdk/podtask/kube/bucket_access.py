@@ -1,7 +1,7 @@
 """The cluster's bucket as the SDK needs it: for what is too large for a TaskRun or for its status.
 
 Which bucket: PODTASK_STORE (with PODTASK_S3_ENDPOINT_URL) where it is set, else what the chart publishes in the
-ConfigMap `podtask-client` of the own namespace or of the operator's. Credentials: boto3's own chain. Small flows
+ConfigMap `podtask-client` (see `client_config`). Credentials: boto3's own chain. Small flows
 never get here. Used by: `backend`. Keys are spelled by `podtask.core.storage.layout`.
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from podtask.core.api.names import CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE
 from podtask.core.storage.layout import Bucket
 from podtask.errors import PodtaskError
+from podtask.kube.client_config import Published, client_config
 from podtask_runner.names import INLINE_LIMIT
 from podtask_runner.storage.spool import Payload, digest_of
 
@@ -30,9 +31,6 @@ FRESH_SECONDS = 12 * 3600.0
 
 SMALL = 1024
 """Bytes that a TaskRun carries itself, though others carry the same."""
-
-Published = Callable[[str], "Mapping[str, str] | None"]
-"""Namespace -> data of its ConfigMap `podtask-client`."""
 
 
 class NoBucket(PodtaskError):
@@ -97,11 +95,19 @@ class BucketAccess:
 
     def read(self, uid: str, attempt: int, kind: str, what: str, size: int) -> bytes:
         """The object `result` or `error` of an attempt. Raises `NoBucket`."""
-        return self._read(uid, attempt, kind, what, size, lambda store, key: store.get(key))
+        limit = size + 1 if size else None  # a byte more shows that the object is another one
+        return self._read(uid, attempt, kind, what, size, lambda store, key: store.get(key, limit=limit))
 
     def download(self, uid: str, attempt: int, kind: str, what: str, size: int, path: Path) -> str:
         """The same into a file; the sha256 of what was written. Raises `NoBucket`."""
-        return self._read(uid, attempt, kind, what, size, lambda store, key: store.download(key, path))
+
+        def take(store: Store, key: str) -> str:
+            found = store.head(key)
+            if size and found is not None and found.size != size:
+                raise NoBucket(f"{what} in the bucket has {found.size} bytes and not {size}; run it again.")
+            return store.download(key, path)
+
+        return self._read(uid, attempt, kind, what, size, take)
 
     def _read(self, uid: str, attempt: int, kind: str, what: str, size: int, take: Callable[[Store, str], T]) -> T:
         from podtask.core.storage import NotStored, StoreError
@@ -191,8 +197,7 @@ class BucketAccess:
         return url, data.get("endpoint") or None, data.get("region") or None
 
     def _told(self) -> Mapping[str, str] | None:
-        names = dict.fromkeys((self._namespace, OPERATOR_NAMESPACE))
-        return next((found for name in names if (found := self._published(name)) and found.get("bucket")), None)
+        return client_config(self._namespace, self._published, "bucket")
 
 
 def _fresh(at: float | None) -> bool:

@@ -109,7 +109,7 @@ class Shelf:
             leader = self._ahead(plan.key, run.id)
             view = self._pointed_at(plan.key, now) if leader is None else view  # it may have been stored just now
         if view.miss_reason == NO_ENTRY and leader is None:
-            view = replace(view, miss_reason=self._explained(run, plan))
+            view = self._explained(view, run, plan)
         return replace(view, leader=leader)
 
     def waits_abroad(self, run_id: str) -> bool:
@@ -209,11 +209,13 @@ class Shelf:
                 queue.followers.append(run_id)
             return queue.leader
 
-    def _explained(self, run: TaskRun, plan: CachePlan) -> str:
+    def _explained(self, view: CacheView, run: TaskRun, plan: CachePlan) -> CacheView:
         from podtask.core.cache.explain import why_missed
 
-        why = why_missed(plan.components, self._recent(run)) if plan.components is not None else None
-        return f"{NO_ENTRY} {why}" if why else NO_ENTRY
+        found = why_missed(plan.components, self._recent(run)) if plan.components is not None else None
+        if found is None:
+            return view
+        return replace(view, miss_reason=f"{NO_ENTRY} {found.text}", compared_with=found.task_run)
 
     def _recent(self, run: TaskRun) -> tuple[Earlier, ...]:
         from podtask.core.cache.explain import load_recent

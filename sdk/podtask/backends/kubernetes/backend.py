@@ -27,7 +27,7 @@ from podtask.backends.kubernetes.module_check import ImageContents
 from podtask.backends.kubernetes.packed import Packed
 from podtask.backends.kubernetes.pod_logs import NoLogs, PodLogs
 from podtask.backends.kubernetes.watch import Watch, Watcher
-from podtask.core.api.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE, PLURAL, State
+from podtask.core.api.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, PLURAL, State
 from podtask.core.api.status import ResultInfo
 from podtask.errors import FlowReplayMismatch, PodtaskError, ResultUnavailable, SettingsError
 from podtask.kube import status_json
@@ -79,7 +79,7 @@ class KubernetesBackend:
         self.namespace = settings.namespace or self._api.namespace
         published = partial(self._api.config_map, name=CLIENT_CONFIG_MAP)
         self._bucket = BucketAccess(self.namespace, published, settings.store, settings.s3_endpoint_url)
-        self._code = CodeFields(self._bucket, ImageContents((self.namespace, OPERATOR_NAMESPACE), published))
+        self._code = CodeFields(self._bucket, ImageContents(self.namespace, published))
         read = partial(self._api.pod_log, self.namespace)
         self._logs = PodLogs(read, last_words=self._last_words) if shows_logs(settings) else NoLogs()
         self.flow_runs = FlowRecords(FlowRunApi(self._api), self.namespace)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from podtask.core import clock
 from podtask.core.api.names import Reason, State
+from podtask.core.api.reasons import cure_of
 from podtask.core.api.status import MESSAGE_LIMIT, ErrorInfo, Status
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 def not_ready(upstream: str, state: str) -> Status:
     """An upstream did not complete."""
     text = f"Upstream task run '{upstream}' did not reach a 'COMPLETED' state (it is {state})."
-    cure = "Repair the upstream run; then create this one again."
-    error = ErrorInfo(str(Reason.UPSTREAM_FAILED), text, cure=cure)
-    return Status(State.NOT_READY, Reason.UPSTREAM_FAILED, text, error=error, finished_at=clock.now())
+    reason = Reason.UPSTREAM_FAILED
+    error = ErrorInfo(str(reason), text, cure=cure_of(reason))
+    ended = clock.now()
+    return Status(State.NOT_READY, reason, text, error=error, failed_upstream=upstream, finished_at=ended)
 
 
 def after_the_cause(run: TaskRun, report: Callable[[], None]) -> None:

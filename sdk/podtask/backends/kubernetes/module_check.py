@@ -11,15 +11,14 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 from podtask.core.api.runner_image import MODULES, PUBLISHED
 from podtask.errors import PodtaskError
+from podtask.kube.client_config import Published, client_config
 from podtask.payloads.module_policy import covers
 
 log = logging.getLogger("podtask.backends")
-
-Published = Callable[[str], "Mapping[str, str] | None"]
 
 
 class ModuleMissing(PodtaskError, ImportError):
@@ -50,8 +49,8 @@ class CompiledModule(PodtaskError, ImportError):
 class ImageContents:
     """What the cluster's runner images can import; asked for once, and only when something is in doubt."""
 
-    def __init__(self, namespaces: Iterable[str], published: Published) -> None:
-        self._namespaces = tuple(dict.fromkeys(namespaces))
+    def __init__(self, namespace: str, published: Published) -> None:
+        self._namespace = namespace
         self._published = published
         self._known: frozenset[str] | None = None
         self._asked = False
@@ -86,8 +85,7 @@ class ImageContents:
     def _contents(self) -> frozenset[str] | None:
         with self._lock:
             if not self._asked:
-                told = (self._published(name) or {} for name in self._namespaces)
-                text = next((found for data in told if (found := data.get(PUBLISHED, ""))), "")
+                text = (client_config(self._namespace, self._published, PUBLISHED) or {}).get(PUBLISHED, "")
                 names = frozenset(name.strip() for name in text.split(",") if name.strip())
                 self._known, self._asked = names or None, True
             return self._known

@@ -37,9 +37,6 @@ READERS = 16
 SHOWN = 24
 """Characters of a key in the table; `cache show` takes as many as are needed."""
 
-_COMPARED = "Compared with"
-"""Begins the operator's own explanation (`podtask.core.cache.explain`)."""
-
 
 @dataclass(frozen=True)
 class Held:
@@ -116,7 +113,7 @@ def why(session: Session, name: str | None, *, latest: bool) -> None:
     printers.out(f"{run.name}: {told}")
     if info.key is not None:
         printers.out(f"Key: {info.key}")
-    if info.outcome is CacheOutcome.MISS and info.key is not None and _COMPARED not in (info.miss_reason or ""):
+    if info.outcome is CacheOutcome.MISS and info.key is not None and info.compared_with is None:
         _compare(session, info.key)
 
 
@@ -152,7 +149,8 @@ def _compare(session: Session, key: str) -> None:
         )
         return
     others = [Earlier(one.producer.task_run, one.components) for one in entries if one.key != key and one.components]
-    printers.out(why_missed(own.components, others) or "No other entry to compare it with.")
+    found = why_missed(own.components, others)
+    printers.out(found.text if found else "No other entry to compare it with.")
 
 
 def _open(session: Session) -> tuple[Store, Bucket]:

@@ -7,6 +7,7 @@ Bytes are compared with the digest in the status before anything is made of them
 from __future__ import annotations
 
 import base64
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from podtask_runner.storage.spool import digest
 
 HARMLESS = (NPY, PARQUET)
 """Opened without asking: data, no code."""
+SAFE_PYARROW = (14, 0, 1)
 WARNING = "podtask: unpickling runs whatever code the task's author put there; do it only with runs that you trust."
 
 
@@ -56,6 +58,7 @@ def result(session: Session, name: str | None, *, latest: bool, output: str | No
         name = word.details.get("name", "")
         raise CommandFailed(f"The result of '{run.name}' is the file '{name}' ({info.size} bytes): -o FILE stores it.")
     elif word.format in HARMLESS:
+        _no_code(run, word)
         printers.out(printers.value(_opened(run, _bytes(session, run, info), info.serializer)))
     elif unpickle:
         note(WARNING)
@@ -105,6 +108,24 @@ def _no_result(session: Session, run: Seen) -> None:
     note(f"podtask: TaskRun '{run.name}' has no result, it ended as {run.word}: {why}".rstrip(": "))
     note(f"Next: {next_step(run, session.now(), session.where)}")
     raise Ended(outcome([run.state]))
+
+
+def _no_code(run: Seen, word: Word) -> None:
+    """Raises `CommandFailed` where the installed reader of Parquet runs code that a file brings (CVE-2023-47248)."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if word.format != PARQUET:
+        return
+    try:
+        installed = version("pyarrow")
+    except PackageNotFoundError:  # said when it is opened
+        return
+    if tuple(int(part) for part in re.findall(r"\d+", installed)[:3]) < SAFE_PYARROW:
+        safe = ".".join(map(str, SAFE_PYARROW))
+        raise CommandFailed(
+            f"The result of '{run.name}' is Parquet, and pyarrow {installed} may run code from such a file "
+            f"(CVE-2023-47248): pip install 'pyarrow>={safe}'; -o FILE stores it."
+        )
 
 
 def _bytes(session: Session, run: Seen, info: ResultInfo | ErrorInfo) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -152,15 +153,17 @@ def _bundle(session: Session, flow: Flow[..., Any], place: str) -> dict[str, Any
 
 def _driver_image(session: Session) -> str:
     """What the chart publishes. Raises `CommandFailed`."""
-    from podtask.core.api.names import CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE
+    from podtask.core.api.names import CLIENT_CONFIG_MAP
+    from podtask.kube.client_config import client_config
 
-    for namespace in dict.fromkeys((session.namespace, OPERATOR_NAMESPACE)):
-        image = (session.cluster.api.config_map(namespace, CLIENT_CONFIG_MAP) or {}).get("driverImage")
-        if image:
-            return image
+    published = partial(session.cluster.api.config_map, name=CLIENT_CONFIG_MAP)
+    found = client_config(session.namespace, published, "driverImage")
+    if found is not None:
+        return found["driverImage"]
     raise CommandFailed(
         "Drivers in the cluster are not switched on, or it is not published: helm upgrade podtask charts/podtask "
-        "--reuse-values --set driver.enabled=true; or name an image with podtask[kubernetes]: --image."
+        f"--reuse-values --set 'driver.enabled=true,driver.namespaces={{{session.namespace}}}'; or name an image with "
+        "podtask[kubernetes]: --image."
     )
 
 

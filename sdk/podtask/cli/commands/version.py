@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
@@ -11,7 +12,7 @@ from podtask.cli.common import output
 from podtask.cli.common.exits import CommandFailed
 from podtask.cli.common.options import with_session
 from podtask.cli.common.session import Session
-from podtask.core.api.names import API_VERSION, CLIENT_CONFIG_MAP, OPERATOR_NAMESPACE
+from podtask.core.api.names import API_VERSION, CLIENT_CONFIG_MAP
 
 HOW = {
     "bash": 'eval "$(podtask completion bash)"      # in ~/.bashrc',
@@ -28,14 +29,13 @@ def version(session: Session, *, client: bool) -> None:
     python = ".".join(map(str, sys.version_info[:3]))
     output.out(f"podtask {__version__} (Python {python}, {API_VERSION})")
     if not client:
-        for namespace in dict.fromkeys((session.namespace, OPERATOR_NAMESPACE)):
-            published = session.cluster.api.config_map(namespace, CLIENT_CONFIG_MAP)
-            if published:
-                pythons = published.get("pythons", "?")
-                output.out(
-                    f"operator {published.get('version', '?')} (runs Python {pythons}; {session.cluster.api.server})"
-                )
-                return
+        from podtask.kube.client_config import client_config
+
+        found = client_config(session.namespace, partial(session.cluster.api.config_map, name=CLIENT_CONFIG_MAP))
+        if found is not None:
+            pythons = found.get("pythons", "?")
+            output.out(f"operator {found.get('version', '?')} (runs Python {pythons}; {session.cluster.api.server})")
+            return
         output.out(
             f"operator: not known, {session.cluster.api.server} publishes no {CLIENT_CONFIG_MAP}; podtask doctor"
         )

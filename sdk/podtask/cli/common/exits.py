@@ -38,7 +38,30 @@ class Exit(enum.IntEnum):
     RUN_NOT_READY = 14
     INTERRUPTED = 130
 
+    @property
+    def meaning(self) -> str:
+        """As `--help` and the documentation have it."""
+        return _MEANINGS[self]
 
+    @property
+    def of_a_run(self) -> bool:
+        """True where it tells how a run ended."""
+        return self in _OUTCOMES.values()
+
+
+_MEANINGS = {
+    Exit.DONE: "done",
+    Exit.FAILED: "it could not be done",
+    Exit.USAGE: "wrong command line",
+    Exit.NOT_FOUND: "not found",
+    Exit.TIME_IS_UP: "time is up",
+    Exit.RUN_FAILED: "Failed",
+    Exit.RUN_CRASHED: "Crashed",
+    Exit.RUN_TIMED_OUT: "TimedOut",
+    Exit.RUN_CANCELLED: "Cancelled",
+    Exit.RUN_NOT_READY: "NotReady",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C",
+}
 _OUTCOMES = {
     State.FAILED: Exit.RUN_FAILED,
     State.CRASHED: Exit.RUN_CRASHED,

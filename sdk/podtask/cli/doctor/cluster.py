@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 from podtask import __version__
@@ -24,6 +25,7 @@ from podtask.core.api.names import (
     WARM_POOL_PLURAL,
 )
 from podtask.inspection.cluster import Cluster
+from podtask.kube.client_config import client_config
 from podtask.kube.errors import INSTALL, Asked, ClusterRefused
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -196,7 +198,7 @@ def _may(cluster: Cluster, right: tuple[str, str, str, str]) -> bool:
 def operator(cluster: Cluster) -> Iterator[Finding]:
     """Its version, as the chart publishes it, and its Deployment, where that may be read. The trial shows the rest."""
     namespaces = dict.fromkeys((cluster.namespace, OPERATOR_NAMESPACE))
-    published = next((data for one in namespaces if (data := cluster.api.config_map(one, CLIENT_CONFIG_MAP))), None)
+    published = client_config(cluster.namespace, partial(cluster.api.config_map, name=CLIENT_CONFIG_MAP))
     if published is None:
         yield warning(
             "operator",

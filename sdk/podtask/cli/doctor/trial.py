@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from podtask.cli.doctor.cluster import clock
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
 from podtask.core.api.names import API_VERSION, KIND, Reason
+from podtask.core.api.reasons import entry_of
 from podtask.inspection.cluster import Cluster
 from podtask.inspection.task_run import Seen
 from podtask.kube.errors import INSTALL, ClusterRefused
@@ -28,17 +29,6 @@ def main():
 """
 HEARD_SECONDS = 15.0
 """Until the operator wrote a status."""
-PULL_CURE = (
-    "let the nodes pull it: check runner.images, runner.pullPolicy and taskDefaults.imagePullSecrets of the chart"
-)
-CURES = {
-    Reason.UNSCHEDULABLE: "no node takes the pod: kubectl describe nodes; taskDefaults of the chart",
-    Reason.IMAGE_PULL: PULL_CURE,
-    Reason.QUOTA: "raise the quota of the namespace, or delete what uses it: kubectl describe quota",
-    Reason.POD_SECURITY: "the namespace's Pod Security is stricter than `restricted`, or an admission webhook objects",
-    Reason.CONTAINER_CONFIG: "kubectl describe pod; the Secret with the grants may be missing",
-    Reason.STORE_UNAVAILABLE: "the pod does not reach the bucket: store.endpoint as pods see it, NetworkPolicies",
-}
 
 
 def trial(cluster: Cluster, image: str | None, seconds: float) -> Iterator[Finding]:
@@ -110,10 +100,9 @@ def _trouble(run: Seen) -> Finding:
     reason, message = status.reason, status.message or ""
     if status.error is not None:
         message = status.error.message
-    cure = CURES.get(reason) if reason else None
-    if cure is None and ("image" in message.lower() or "pull" in message.lower()):
-        cure = PULL_CURE
-    cure = cure or (status.error.cure if status.error else None) or "kubectl describe the pod"
+    cause = (status.latest.held_up_by if status.latest else None) or reason  # the trial asks for nothing of its own
+    cure = entry_of(cause).chart if cause else None
+    cure = cure or (status.error.cure if status.error else status.cure) or "kubectl describe the pod"
     check = "image and pod" if reason is not Reason.STORE_UNAVAILABLE else "bucket from a pod"
     how = f"it ended as {run.word}" if run.finished else f"it is still {run.word}"
     return failed(check, f"{how} ({reason}): {' '.join(message.split())}", cure)

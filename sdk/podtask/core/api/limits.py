@@ -12,6 +12,7 @@ from typing import Any
 
 RETRIES_LIMIT = 100
 """Also of the list of delays."""
+DISRUPTIONS_LIMIT = 1000
 DELAY_LIMIT = 7 * 24 * 3600
 JITTER_LIMIT = 10
 TIMEOUT_LIMIT = 30 * 24 * 3600

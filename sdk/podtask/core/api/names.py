@@ -173,6 +173,7 @@ class Reason(OpenWord):
     CONTAINER_CONFIG = "ContainerConfig"
     QUOTA = "Quota"
     POD_SECURITY = "PodSecurity"
+    ADMISSION = "AdmissionRefused"
     POD_NAME_CONFLICT = "PodNameConflict"
     STORE_UNAVAILABLE = "StoreUnavailable"
     # how an attempt ended
@@ -190,7 +191,7 @@ class Reason(OpenWord):
     PREEMPTED = "Preempted"
     NODE_LOST = "NodeLost"
     POD_DELETED = "PodDeleted"
-    ADMISSION = "AdmissionRefused"
+    NODE_REFUSED = "NodeRefused"
     PENDING_TIMEOUT = "PendingTimeout"
     LOST = "Lost"
     # why a run ended without an attempt of its own

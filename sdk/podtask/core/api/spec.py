@@ -250,16 +250,18 @@ class TaskRunSpec(Model):
     """Delay before retry k; the last one repeats."""
     retry_jitter_factor: Annotated[float, Field(ge=0, le=limits.JITTER_LIMIT)] = 0
     """Each delay grows by up to this fraction of itself."""
-    max_disruptions: Annotated[int, Field(ge=0, le=1000)] = 5
-    """Free re-creations after evictions, lost nodes, deleted pods and the like."""
+    max_disruptions: Annotated[int, Field(ge=0, le=limits.DISRUPTIONS_LIMIT)] | None = None
+    """Free re-creations after evictions, lost nodes, deleted pods and the like; absent: the chart's default, which is
+    5."""
     on_out_of_memory: OnOutOfMemory | None = None
     """More memory after an out-of-memory kill; absent: such a kill uses retries, with the same memory."""
     timeout_seconds: Annotated[float, Field(gt=0, le=limits.TIMEOUT_LIMIT)] | None = None
     """Per attempt, from the start of its container; a timeout uses retries."""
     deadline_seconds: Annotated[float, Field(gt=0, le=limits.DEADLINE_LIMIT)] | None = None
     """For all attempts together, from the record of the first (status.startedAt); time suspended is not counted."""
-    pending_timeout_seconds: Annotated[float, Field(gt=0, le=2592000)] = 900
-    """How long a pod may stay without a running container; its expiry counts as a disruption."""
+    pending_timeout_seconds: Annotated[float, Field(gt=0, le=limits.TIMEOUT_LIMIT)] | None = None
+    """How long a pod may stay without a running container; its expiry counts as a disruption; absent: the chart's
+    default, which is 900."""
     cache: Cache | None = None
     """Reuse the result of an identical earlier run."""
     tags: Annotated[list[Annotated[str, Field(max_length=limits.TAG_LIMIT)]], Field(max_length=limits.TAGS_LIMIT)] = (

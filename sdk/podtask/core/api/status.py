@@ -75,6 +75,9 @@ class Attempt(Wire):
     reason: Reason | None = field(default=None, metadata=doc("One CamelCase word."))
     message: str | None = field(default=None, metadata=doc("What happened, for people."))
     cure: str | None = field(default=None, metadata=doc("What to do about it."))
+    held_up_by: Reason | None = field(
+        default=None, metadata=doc("Of an attempt that did not start in time: the reason for which it waited.")
+    )
 
     @property
     def judged(self) -> bool:
@@ -149,6 +152,9 @@ class CacheInfo(Wire):
     source_run: str | None = field(default=None, metadata=doc("The TaskRun whose result was used or is awaited."))
     expires_at: datetime | None = field(default=None, metadata=doc("When the entry expires; counted from completion."))
     miss_reason: str | None = field(default=None, metadata=doc("Why nothing was found, or why the cache is off."))
+    compared_with: str | None = field(
+        default=None, metadata=doc("The earlier TaskRun that missReason compares this one with.")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +189,12 @@ class Status(Wire):
     inputs: tuple[ResolvedInput, ...] = field(default=(), metadata=doc("Upstream results, resolved once."))
     result: ResultInfo | None = field(default=None, metadata=doc("The stored result that proves success."))
     error: ErrorInfo | None = field(default=None, metadata=doc("Why the run did not succeed."))
+    cure: str | None = field(
+        default=None, metadata=doc("What to do about the message, while the run waits; of an end: error.cure.")
+    )
+    failed_upstream: str | None = field(
+        default=None, metadata=doc("The TaskRun that this one needed and that did not complete.")
+    )
     cache: CacheInfo | None = field(default=None, metadata=doc("What the cache had to do with it."))
     started_at: datetime | None = field(default=None, metadata=doc("When the first attempt was recorded."))
     finished_at: datetime | None = field(

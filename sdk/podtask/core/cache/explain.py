@@ -22,6 +22,14 @@ _LISTED: Final = 5
 
 
 @dataclass(frozen=True)
+class Compared:
+    """Why a run found no entry, and the earlier run that it was compared with."""
+
+    text: str
+    task_run: str
+
+
+@dataclass(frozen=True)
 class Earlier:
     """A run of the same task that stored an entry, for explaining why a later one found none."""
 
@@ -33,7 +41,7 @@ RECENT_RUNS: Final = 16
 """Runs of one task that are remembered for explanations."""
 
 
-def why_missed(components: Components, earlier: Iterable[Earlier]) -> str | None:
+def why_missed(components: Components, earlier: Iterable[Earlier]) -> Compared | None:
     """What differs from the nearest earlier run: the one with the fewest differences, the newest of those.
 
     `earlier` comes newest first. None: there is none, or its components are the same (its entry is gone, then).
@@ -44,7 +52,8 @@ def why_missed(components: Components, earlier: Iterable[Earlier]) -> str | None
     nearest = min(runs, key=lambda run: _distance(run.components, components))
     if nearest.components == components:
         return None
-    return f"Compared with '{nearest.task_run}': {explain(nearest.components, components)}."
+    text = f"Compared with '{nearest.task_run}': {explain(nearest.components, components)}."
+    return Compared(text, nearest.task_run)
 
 
 def remember(run: Earlier, earlier: Iterable[Earlier]) -> tuple[Earlier, ...]:

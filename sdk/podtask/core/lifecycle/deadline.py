@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podtask.core.api.names import Reason
+from podtask.core.api.reasons import cure_of
 from podtask.core.api.status import ErrorInfo, Status
 from podtask.core.lifecycle.delays import later
 from podtask.core.lifecycle.model import Policy, Why
@@ -52,7 +53,7 @@ def why(policy: Policy) -> Why:
     return Why(
         Reason.DEADLINE_EXCEEDED,
         f"The run was not done within its deadline{seconds}.",
-        "Raise spec.deadlineSeconds, or make the task do less.",
+        cure_of(Reason.DEADLINE_EXCEEDED),
     )
 
 

@@ -8,12 +8,12 @@ Asked by: `podtask.core.lifecycle.rules`.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from podtask.core.api.names import Ended, Reason, State
 from podtask.core.api.quantity import in_words
+from podtask.core.api.reasons import Budget, budget_of, cure_of, meaning_of
 from podtask.core.api.status import MESSAGE_LIMIT, Attempt, ErrorInfo, ResultInfo
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.model import Observed, Presence, Why
@@ -21,22 +21,9 @@ from podtask.core.lifecycle.sanitize import own_delay, plausible
 from podtask_runner.names import OUT_OF_MEMORY
 from podtask_runner.protocol import Outcome, Verdict
 
-POD_DELETED_CURE = "Find out who deletes pods of podtask: a person, a clean-up job, a node that was drained."
-_REFUSED_CURES = {
-    Verdict.INVALID_SPEC: "Correct what the message names; then create the run again under another name.",
-    Verdict.ENVIRONMENT_MISMATCH: "Use an image with the Python and the packages that the message names.",
-    Verdict.INPUT_CORRUPTED: "Create the run that stored it again (kubectl podtask retry), then this one.",
-}
-
-
-class Budget(enum.Enum):
-    """Which allowance another attempt would be taken from."""
-
-    NONE = "the run ends here"
-    RETRY = "spec.retries"
-    DISRUPTION = "spec.maxDisruptions"
-    MEMORY = "spec.onOutOfMemory.maxAttempts"
-    FREE = "nothing: no pod of this attempt was ever known to exist; only the delay grows"
+FOREIGN_DEADLINE_CURE = (
+    "Find out who sets activeDeadlineSeconds on pods (kubectl get pod -o yaml): a policy of the cluster, or a person."
+)
 
 
 @dataclass(frozen=True)
@@ -66,9 +53,9 @@ class Evidence:
 
     @property
     def error(self) -> ErrorInfo | None:
-        """The runner's error, marked with its attempt."""
+        """The runner's error, marked with its attempt; not that it was stopped, because it cannot know why."""
         error = self.said.error if self.said else None
-        if error is None:
+        if self.said is None or error is None or self.said.outcome is Verdict.INTERRUPTED:
             return None
         return ErrorInfo(
             type=error.type,
@@ -81,9 +68,10 @@ class Evidence:
             cure=error.cure,
         )
 
-    def why(self, reason: Reason, otherwise: str, cure: str | None = None) -> Why:
+    def why(self, reason: Reason, otherwise: str) -> Why:
         """The runner's own words where it had any."""
         error = self.said.error if self.said else None
+        cure = None if reason is Reason.EXCEPTION else cure_of(reason)  # the traceback is there anyway
         if self.said is None or error is None:
             return Why(reason, otherwise, cure)
         whole = self.said.outcome is Verdict.CRASHED  # a sentence about the run already (seed: states.py)
@@ -142,14 +130,13 @@ def timed_out(e: Evidence) -> Judgement | None:
 
 
 def _timed_out(e: Evidence) -> Judgement:
-    text = (
-        f"The attempt ran longer than its {e.seen.policy.timeout_seconds:g} s."
-        if e.seen.policy.timeout_seconds
-        else "The pod's deadline passed."
-    )
-    why = Why(Reason.TIMED_OUT, text, "Raise timeoutSeconds, or make the task do less.")
-    error = e.error or ErrorInfo("TimeoutError", text, attempt=e.attempt.number, cure=why.cure)
-    return Judgement(Ended.TIMED_OUT, State.TIMED_OUT, why, Budget.RETRY, error=error)
+    seconds = e.seen.policy.timeout_seconds
+    if seconds:  # also where the kubelet ended it: the pod has the backstop of its timeout
+        why = Why(Reason.TIMED_OUT, f"The attempt ran longer than its {seconds:g} s.", cure_of(Reason.TIMED_OUT))
+    else:
+        why = Why(Reason.TIMED_OUT, "The pod's activeDeadlineSeconds passed.", FOREIGN_DEADLINE_CURE)
+    error = e.error or ErrorInfo("TimeoutError", why.message, attempt=e.attempt.number, cure=why.cure)
+    return Judgement(Ended.TIMED_OUT, State.TIMED_OUT, why, budget_of(Reason.TIMED_OUT), error=error)
 
 
 def pending_timeout(e: Evidence) -> Judgement | None:
@@ -173,21 +160,14 @@ def never_started(e: Evidence) -> Judgement | None:
 def disrupted(e: Evidence) -> Judgement | None:
     """The cluster ended it: never the user's retries."""
     if e.attempt.reason is Reason.NODE_LOST and e.seen.pod is None and e.said is None:  # its pod was removed by force
-        return _disrupted(Why(Reason.NODE_LOST, e.attempt.message or "The pod's node was lost.", e.attempt.cure))
+        text = e.attempt.message or meaning_of(Reason.NODE_LOST)
+        return _disrupted(Why(Reason.NODE_LOST, text, e.attempt.cure))
     if e.seen.pod is not None and e.seen.pod.disruption is not None:
         return _disrupted(e.seen.pod.disruption)
     if e.said is not None and e.said.outcome is Verdict.INTERRUPTED:
-        text = "The pod was asked to stop (SIGTERM) before the task ended."
-        return _disrupted(
-            Why(Reason.INTERRUPTED, text, "See who stopped it: `kubectl get events`, and the node's log.")
-        )
+        return _disrupted(catalogued(Reason.INTERRUPTED))
     if e.said is not None and e.said.outcome is Verdict.STORE_UNAVAILABLE:
-        why = e.why(
-            Reason.STORE_UNAVAILABLE,
-            "The pod could not reach the store.",
-            "Check the store's endpoint as pods see it.",
-        )
-        return _disrupted(why)
+        return _disrupted(e.why(Reason.STORE_UNAVAILABLE, meaning_of(Reason.STORE_UNAVAILABLE)))
     return None
 
 
@@ -196,10 +176,8 @@ def vanished(e: Evidence) -> Judgement | None:
     if e.seen.presence not in (Presence.ABSENT, Presence.FOREIGN, Presence.UNPOSTED) or e.said is not None:
         return None
     if e.attempt.pod_uid is None and e.seen.known_uid is None:
-        text = "The attempt was recorded, and no pod and no outcome of it were found."
-        why = Why(Reason.LOST, text, "Nothing to do: the operator was restarted in between, and this costs no retry.")
-        return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.FREE)
-    return _disrupted(Why(Reason.POD_DELETED, "The pod was deleted before the task ended.", POD_DELETED_CURE))
+        return _disrupted(catalogued(Reason.LOST))
+    return _disrupted(catalogued(Reason.POD_DELETED))
 
 
 def out_of_memory(e: Evidence) -> Judgement | None:
@@ -214,12 +192,12 @@ def out_of_memory(e: Evidence) -> Judgement | None:
     return Judgement(Ended.OUT_OF_MEMORY, State.FAILED, why, budget, error=error)
 
 
-def _memory(e: Evidence) -> tuple[Budget, str, str]:
+def _memory(e: Evidence) -> tuple[Budget, str, str | None]:
     """What another attempt would be taken from, and what is said of this one."""
     growth, kills = e.seen.policy.on_out_of_memory, e.seen.status.out_of_memory_used
     if growth is None:
         text = "The task used more memory than its limit and was killed."
-        return Budget.RETRY, text, "Raise resources.limits.memory, or let the task use less."
+        return budget_of(Reason.OUT_OF_MEMORY), text, cure_of(Reason.OUT_OF_MEMORY)
     text = f"The task used more than its {growth.text(kills)} of memory and was killed."
     more = growth.next_after(kills)
     if more is not None:
@@ -236,8 +214,8 @@ def failed(e: Evidence) -> Judgement | None:
     if e.said is None or e.said.outcome is not Verdict.FAILED:
         return None
     retryable = e.said.error is None or e.said.error.retryable
-    budget = Budget.RETRY if retryable else Budget.NONE
-    why = e.why(Reason.EXCEPTION, "The task raised an exception.")
+    budget = budget_of(Reason.EXCEPTION) if retryable else Budget.NONE
+    why = e.why(Reason.EXCEPTION, meaning_of(Reason.EXCEPTION))
     return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=own_delay(e.said))
 
 
@@ -251,7 +229,7 @@ def refused_by_runner(e: Evidence) -> Judgement | None:
     if e.said is None or e.said.outcome not in endings:
         return None
     ended, reason = endings[e.said.outcome]
-    why = e.why(reason, str(reason), _REFUSED_CURES[e.said.outcome])
+    why = e.why(reason, meaning_of(reason))
     return Judgement(ended, State.FAILED, why, error=e.error)
 
 
@@ -259,13 +237,20 @@ def crashed(e: Evidence) -> Judgement:
     """Anything else: the interpreter died, or the container ended without a word. Never retried, as in the seed."""
     code = e.seen.pod.exit_code if e.seen.pod else None
     text = "The container ended without an outcome" + (f" (exit code {code})." if code is not None else ".")
-    why = e.why(Reason.CRASHED, text, "Read the pod's log; check that the image has Python and the podtask runner.")
+    why = e.why(Reason.CRASHED, text)
     error = e.error or ErrorInfo("Crashed", why.message, attempt=e.attempt.number, cure=why.cure)
     return Judgement(Ended.CRASHED, State.CRASHED, why, error=error)
 
 
+def catalogued(reason: Reason) -> Why:
+    """A reason in the catalogue's own words."""
+    return Why(reason, meaning_of(reason), cure_of(reason))
+
+
 def _disrupted(why: Why) -> Judgement:
-    return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.DISRUPTION)
+    # Whatever held a pod up or ended it, it was not the task: what costs nothing else costs a disruption.
+    free = budget_of(why.reason) is Budget.FREE
+    return Judgement(Ended.DISRUPTION, State.CRASHED, why, Budget.FREE if free else Budget.DISRUPTION)
 
 
 Verdicts = Callable[[Evidence], "Judgement | None"]
@@ -296,6 +281,12 @@ def judge_refusal(why: Why) -> Judgement:
     """The API server will never accept the pod (422): the spec is invalid."""
     error = ErrorInfo(str(Reason.INVALID_SPEC), why.message, cure=why.cure)
     return Judgement(Ended.INVALID_SPEC, State.FAILED, replace(why, reason=Reason.INVALID_SPEC), error=error)
+
+
+def judge_deleted() -> Judgement:
+    """Deleted before its pod was accepted."""
+    why = Why(Reason.CANCELLED, "The TaskRun was deleted before the attempt's pod was created.")
+    return Judgement(Ended.CANCELLED, State.CANCELLED, why)
 
 
 def judge_suspended() -> Judgement:

@@ -89,7 +89,8 @@ class Pod:
     phase: PodPhase
     node: str | None = None
     scheduled_at: datetime | None = None
-    """PodScheduled, or the first refusal to schedule; None while scheduling gates hold it (Kueue)."""
+    """PodScheduled, or the first refusal to schedule, or its creation where no scheduler has looked at it; None while
+    scheduling gates hold it (Kueue)."""
     started_at: datetime | None = None
     waiting: Why | None = None
     """Why it does not run yet."""
@@ -132,6 +133,8 @@ class CacheView:
     leader: str | None = None
     """Another unfinished run of the same key that goes first."""
     miss_reason: str | None = None
+    compared_with: str | None = None
+    """The earlier run that `miss_reason` compares this one with."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +193,12 @@ class Observed:
     limits: tuple[Limit, ...] = ()
     needed: bool = False
     """An unfinished run names this one."""
+    deleting: bool = False
+    """It was deleted, and a finalizer holds it."""
     flow_ended: Why | None = None
     """Its flow run, or one around it, was cancelled or deleted."""
+    read_again_at: datetime | None = None
+    """When to read anew what no watch tells of."""
     reports_at_once: bool = False
     """Every phase is reported as it begins, however short: on a laptop, where a report costs nothing."""
     worker_queue: Why | None = None

@@ -113,9 +113,10 @@ class PodExpectation:
         """The API server, or what is asked before the POST, refused it."""
         return replace(self._after(Fact.REFUSED), refusal=refusal, refusals=self.refusals + 1)
 
-    def unanswered(self) -> PodExpectation:
-        """The answer to the POST was lost."""
-        return self._after(Fact.UNANSWERED)
+    def unanswered(self, refusal: Refusal | None = None) -> PodExpectation:
+        """The answer to the POST was lost, or it said why the POST failed and not whether it was applied."""
+        after = self._after(Fact.UNANSWERED)
+        return after if refusal is None else replace(after, refusal=refusal, refusals=self.refusals + 1)
 
     def name_taken(self) -> PodExpectation:
         """The POST met a pod of somebody else."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from podtask.core.api.names import Reason
+from podtask.core.api.reasons import cure_of
 from podtask.core.api.status import Attempt, ErrorInfo, Status
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.delays import later
@@ -69,7 +70,8 @@ def marked(attempt: Attempt, why: Why) -> Attempt:
         attempt,
         reason=Reason.PENDING_TIMEOUT,
         message=f"It did not start in time: {why.message}",
-        cure=why.cure,
+        cure=why.cure or cure_of(why.reason) or cure_of(Reason.PENDING_TIMEOUT),
+        held_up_by=why.reason,
     )
 
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podtask.core.api.names import CacheOutcome, Reason, State
+from podtask.core.api.reasons import cure_of, meaning_of
 from podtask.core.api.status import CacheInfo, Status
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.delays import later
-from podtask.core.lifecycle.judge import ended_idle, judge, judge_refusal, judge_suspended
+from podtask.core.lifecycle.judge import ended_idle, judge, judge_deleted, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import (
     Decision,
     DeletePod,
@@ -51,6 +52,7 @@ LOST_NODE_CURE = "Look at the node; if the task may still run there, its side ef
 NOTHING_RUNS = (Presence.UNPOSTED, Presence.FOREIGN, Presence.UNCLAIMED)
 CLAIM_MARGIN = timedelta(seconds=90)
 """A kubelet that missed both a claim and its renewals looks at the pod after so long by itself."""
+IDLE_LIMIT_CURE = "Ask the administrator to raise the limit."
 LOOK_AGAIN = timedelta(seconds=30)
 """A pod whose POST was accepted and that no watch has shown by then is looked up by name."""
 
@@ -62,8 +64,16 @@ def decide(seen: Observed, now: datetime) -> Decision:
     answers = ((rule.__name__, rule(seen, now)) for rule in RULES)
     name, decision = next((name, answer) for name, answer in answers if answer is not None)
     moments = [decision.again_at, *([] if decision.status.finished else alarms(seen, decision.status, now))]
+    if seen.read_again_at is not None and decision.status.running is not None:
+        moments.append(seen.read_again_at)
     again_at = min([moment for moment in moments if moment is not None], default=None)
-    return replace(decision, status=within_limits(decision.status), again_at=again_at, rule=name)
+    return replace(decision, status=within_limits(_cured(decision.status)), again_at=again_at, rule=name)
+
+
+def _cured(status: Status) -> Status:
+    """A cure is that of a message about waiting."""
+    waits = status.state is State.PENDING and status.message is not None
+    return status if waits or status.cure is None else replace(status, cure=None)
 
 
 def finished(seen: Observed, now: datetime) -> Decision | None:
@@ -125,7 +135,7 @@ def _cancel(seen: Observed, now: datetime, why: Why) -> Decision | None:
         return Decision(seen.status, (Release(attempt.number, attempt.claim),))
     if seen.pod is None or seen.pod.phase is PodPhase.ENDED:
         return None
-    return stop(attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped."))
+    return stop(attempt, seen.pod, replace(seen.status, message="Cancelling: the pod is being stopped.", cure=None))
 
 
 def past_deadline(seen: Observed, now: datetime) -> Decision | None:
@@ -187,6 +197,8 @@ def pod_to_come(seen: Observed, now: datetime) -> Decision | None:
         return None
     if seen.policy.suspend:
         return settle(seen, attempt, judge_suspended(), now)
+    if seen.deleting:
+        return settle(seen, attempt, judge_deleted(), now)
     if seen.refusal is None:
         return Decision(seen.status, (Launch(attempt.number),))
     if seen.refusal.final:
@@ -202,7 +214,7 @@ def waiting_pod(seen: Observed, now: datetime) -> Decision | None:
     attempt, pod = seen.status.running, seen.pod
     if attempt is None or pod is None or pod.phase is not PodPhase.WAITING:
         return None
-    why = pod.waiting or Why(Reason.SCHEDULING, "The pod is being scheduled and started.")
+    why = pod.waiting or Why(Reason.SCHEDULING, meaning_of(Reason.SCHEDULING))
     if attempt.reason is Reason.PENDING_TIMEOUT or overdue(seen, pod.scheduled_at, now):
         return stop(attempt, pod, seen.status.with_latest(marked(attempt, why)))
     soon, latest = _report_at(seen, attempt.recorded_at or now), start_by(seen, pod.scheduled_at)
@@ -247,6 +259,13 @@ def ended_attempt(seen: Observed, now: datetime) -> Decision | None:
     return settle(seen, attempt, judge(seen, attempt), now)
 
 
+def deleted(seen: Observed, now: datetime) -> Decision | None:
+    """Somebody's finalizer holds a TaskRun that was deleted: nothing of it starts any more. What runs is followed."""
+    if not seen.deleting:
+        return None
+    return end(seen, now, State.CANCELLED, Why(Reason.CANCELLED, "The TaskRun was deleted."))
+
+
 def invalid(seen: Observed, now: datetime) -> Decision | None:
     """What the schema cannot see, and no attempt would cure."""
     return None if seen.invalid is None else end(seen, now, State.FAILED, seen.invalid, error_of(seen.invalid))
@@ -256,7 +275,7 @@ def suspended(seen: Observed, now: datetime) -> Decision | None:
     """Suspended runs start nothing; what runs already runs on."""
     if not seen.policy.suspend:
         return None
-    status = replace(seen.status, state=State.PENDING, reason=Reason.SUSPENDED, message="spec.suspend is true.")
+    status = _waiting(seen, Why(Reason.SUSPENDED, meaning_of(Reason.SUSPENDED)))
     return Decision(deadline.pause(seen.policy, status, now))
 
 
@@ -267,8 +286,9 @@ def upstream(seen: Observed, now: datetime) -> Decision | None:
     failed = [up for up in seen.upstreams if up.finished and not up.succeeded]
     if failed:
         text = f"Upstream task run '{failed[0].task_run}' did not reach a 'COMPLETED' state (it is {failed[0].state})."
-        why = Why(Reason.UPSTREAM_FAILED, text, "Repair the upstream run; then create this one again.")
-        return end(seen, now, State.NOT_READY, why, error_of(why))
+        why = Why(Reason.UPSTREAM_FAILED, text, cure_of(Reason.UPSTREAM_FAILED))
+        named = replace(seen, status=replace(seen.status, failed_upstream=failed[0].task_run))
+        return end(named, now, State.NOT_READY, why, error_of(why))
     missing = [up.task_run for up in seen.upstreams if not up.found]
     if missing and now >= seen.created_at + UPSTREAM_GRACE:
         text = f"There is no TaskRun '{missing[0]}' in this namespace."
@@ -317,10 +337,11 @@ def queued(seen: Observed, now: datetime) -> Decision | None:
     full = next((limit for limit in seen.limits if limit.full), None)
     if full is None:
         return None
-    text = f"Waiting for a slot: the limit of {full.what} ({full.allowed}) is reached."
+    why = Why(Reason.QUEUED, f"Waiting for a slot: the limit of {full.what} ({full.allowed}) is reached.")
     if full.allowed == 0:
         text = f"The limit of {full.what} is 0: nothing starts there until the administrator raises it."
-    return replace(_wait_quietly(seen, Why(Reason.QUEUED, text), now, None), queues=True)
+        why = Why(Reason.QUEUED, text, IDLE_LIMIT_CURE)
+    return replace(_wait_quietly(seen, why, now, None), queues=True)
 
 
 def due(seen: Observed, now: datetime) -> Decision | None:
@@ -343,6 +364,7 @@ RULES: tuple[Rule, ...] = (
     running_pod,
     ended_attempt,
     # gates: nothing is alive or unjudged
+    deleted,
     invalid,
     suspended,
     upstream,
@@ -354,7 +376,8 @@ RULES: tuple[Rule, ...] = (
 
 
 def _waiting(seen: Observed, why: Why) -> Status:
-    return replace(seen.status, state=State.PENDING, reason=why.reason, message=why.message)
+    cure = why.cure or cure_of(why.reason)
+    return replace(seen.status, state=State.PENDING, reason=why.reason, message=why.message, cure=cure)
 
 
 def _report_at(seen: Observed, began: datetime) -> datetime:

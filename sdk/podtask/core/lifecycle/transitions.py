@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podtask.core.api.names import CacheOutcome, Cause, Ended, Reason, State
+from podtask.core.api.reasons import Budget
 from podtask.core.api.status import MESSAGE_LIMIT, Attempt, CacheInfo, ErrorInfo, Status
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.delays import LONGEST, disruption_delay, later, user_delay
-from podtask.core.lifecycle.judge import Budget, Judgement
+from podtask.core.lifecycle.judge import Judgement
 from podtask.core.lifecycle.model import Decision, Launch, Observed, Publish, Why
 
 
@@ -66,7 +67,7 @@ def settle(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
     before = replace(seen, status=seen.status.with_latest(closed))
     if judged.result is not None:
         return _completed(before, judged, now)
-    delay = None if seen.cancelled else _another(before, judged)
+    delay = None if seen.cancelled or seen.deleting else _another(before, judged)
     if delay is None:
         return end(before, now, judged.state, judged.why, _error(judged))
     suspend = seen.policy.suspend  # then the deadline's clock stands still from now on
@@ -166,7 +167,8 @@ def _looked_up(seen: Observed) -> CacheInfo | None:
         return None
     if view.key is None:
         return CacheInfo(outcome=CacheOutcome.OFF, miss_reason=_short(view.off_reason))
-    return CacheInfo(view.key, CacheOutcome.MISS, miss_reason=_short(view.miss_reason))
+    missed = _short(view.miss_reason)
+    return CacheInfo(view.key, CacheOutcome.MISS, miss_reason=missed, compared_with=view.compared_with)
 
 
 def within_limits(status: Status) -> Status:
@@ -176,7 +178,9 @@ def within_limits(status: Status) -> Status:
         status = status.with_latest(replace(latest, message=_short(latest.message), cure=_short(latest.cure)))
     if error is not None and _too_long(error.message, error.cure):
         status = replace(status, error=replace(error, message=error.message[:MESSAGE_LIMIT], cure=_short(error.cure)))
-    return replace(status, message=_short(status.message)) if _too_long(status.message) else status
+    if not _too_long(status.message, status.cure):
+        return status
+    return replace(status, message=_short(status.message), cure=_short(status.cure))
 
 
 def _too_long(*texts: str | None) -> bool:

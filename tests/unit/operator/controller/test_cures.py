@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 from tests.support.builders import pod as pod_object
-from tests.support.lifecycle_builders import at, attempt, over, running, said_, seen, waiting
+from tests.support.lifecycle_builders import at, attempt, over, pod, running, said_, seen, waiting
 
-from podtask.core.api.names import Reason
+from podtask.core.api.names import Reason, State
 from podtask.core.api.status import Attempt
 from podtask.core.lifecycle import decide
 from podtask.core.lifecycle.judge import judge
 from podtask.core.lifecycle.model import Observed, Policy, Presence, Why
-from podtask_operator.controller.pod_launcher import THE_GRANTS, refusal
 from podtask_operator.kube.client import ApiError
 from podtask_operator.pods import status as podstatus
+from podtask_operator.pods.refusal import GRANTS, refusal
 from podtask_runner.protocol import Verdict
 
 
@@ -85,7 +85,7 @@ HELD_UP: dict[str, tuple[Why | None, Reason, str]] = {
         "no team",
     ),
     "a policy refuses the Secret": (
-        refusal(ApiError(422, "Invalid", 'secrets "x-grants" is forbidden: ValidatingAdmissionPolicy'), THE_GRANTS),
+        refusal(ApiError(422, "Invalid", 'secrets "x-grants" is forbidden: ValidatingAdmissionPolicy'), GRANTS),
         Reason.ADMISSION,
         "ValidatingAdmissionPolicy",
     ),
@@ -111,6 +111,50 @@ HELD_UP: dict[str, tuple[Why | None, Reason, str]] = {
         ),
         Reason.INVALID_SPEC,
         "sizelimit",
+    ),
+    "a quota takes only pods with limits": (
+        refusal(ApiError(403, "Forbidden", 'pods "q-1" is forbidden: failed quota: q: must specify limits.memory')),
+        Reason.QUOTA,
+        "must specify limits.memory",
+    ),
+    "it asks for more than the LimitRange allows": (
+        refusal(
+            ApiError(
+                403,
+                "Forbidden",
+                'pods "l-1" is forbidden: maximum memory usage per Container is 64Mi, but limit is 128Mi',
+            )
+        ),
+        Reason.ADMISSION,
+        "64Mi",
+    ),
+    "it asks for more than the LimitRange's default limit": (
+        refusal(
+            ApiError(
+                422,
+                "Invalid",
+                'Pod "l-1" is invalid: spec.containers[0].resources.requests: Invalid value: "64Mi": must be less than '
+                "or equal to memory limit of 16Mi",
+            )
+        ),
+        Reason.INVALID_SPEC,
+        "16Mi",
+    ),
+    "its ServiceAccount is missing": (
+        refusal(
+            ApiError(
+                403,
+                "Forbidden",
+                'pods "n-1" is forbidden: error looking up service account team/no: serviceaccount "no" not found',
+            )
+        ),
+        Reason.ADMISSION,
+        "not found",
+    ),
+    "a webhook does not answer": (
+        refusal(ApiError(500, "InternalError", 'Internal error occurred: failed calling webhook "x": refused')),
+        Reason.ADMISSION,
+        "failed calling webhook",
     ),
     "the API server calls the pod invalid": (
         refusal(ApiError(422, "Invalid", "spec.tolerations[0].operator: Unsupported value")),
@@ -160,7 +204,7 @@ ENDED: dict[str, tuple[Observed, Attempt, Reason]] = {
         attempt(), Reason.PREEMPTED,
     ),
     "its node is lost": (ended({"reason": "NodeLost"}), attempt(), Reason.NODE_LOST),
-    "the node refused it": (ended({"reason": "OutOfcpu"}), attempt(), Reason.ADMISSION),
+    "the node refused it": (ended({"reason": "OutOfcpu"}), attempt(), Reason.NODE_REFUSED),
     "its pod was deleted": (GONE, attempt(pod_uid="pod-1"), Reason.POD_DELETED),
     "nobody ever saw its pod": (seen(running(), presence=Presence.ABSENT), attempt(), Reason.LOST),
     "interrupted": (seen(running(), pod=over(Verdict.INTERRUPTED)), attempt(), Reason.INTERRUPTED),
@@ -204,3 +248,41 @@ def test_no_reason_of_an_attempt_is_left_out() -> None:
     }  # cases/alive, and above: the cure of what held it up
     assert set(Reason) == told | without | of_runs | elsewhere
     assert said_(Verdict.FAILED).error is not None
+
+
+EXACT = {
+    "a quota takes only pods with limits": "create the run anew with what the message names in spec.resources",
+    "it asks for more than the LimitRange allows": "kubectl describe limitrange",
+    "it asks for more than the LimitRange's default limit": "Give spec.resources.limits as well",
+    "its ServiceAccount is missing": "Create the ServiceAccount that is named",
+    "a webhook does not answer": "ask the cluster's administrator to repair it",
+}
+
+
+@pytest.mark.parametrize("case", EXACT)
+def test_a_cure_helps_with_what_the_server_says(case: str) -> None:
+    why, _, _ = HELD_UP[case]
+    assert why is not None
+    assert why.cure is not None
+    assert EXACT[case] in why.cure
+
+
+@pytest.mark.parametrize("case", HELD_UP)
+def test_a_cure_at_the_end_does_not_say_that_the_operator_goes_on(case: str) -> None:
+    why, _, _ = HELD_UP[case]
+    assert why is not None
+    assert why.cure is not None
+    assert "goes on trying" not in why.cure
+
+
+@pytest.mark.parametrize("case", HELD_UP)
+def test_who_looks_with_kubectl_while_it_waits_sees_the_cure_and_afterwards_the_reason(case: str) -> None:
+    why, reason, _ = HELD_UP[case]
+    assert why is not None
+    shown = decide(seen(running(), pod=waiting(scheduled_at=at(0), waiting=why)), at(5)).status
+    assert (shown.state, shown.reason, shown.cure) == (State.PENDING, reason, why.cure)
+    started = decide(seen(shown, pod=pod()), at(9)).status
+    assert (started.state, started.cure) == (State.RUNNING, None)
+    late = decide(seen(shown, pod=waiting(scheduled_at=at(0), waiting=why)), at(900)).status.latest
+    assert late is not None
+    assert (late.reason, late.held_up_by) == (Reason.PENDING_TIMEOUT, reason)

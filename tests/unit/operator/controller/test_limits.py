@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -305,8 +305,75 @@ def test_settings_of_limits_and_lost_nodes() -> None:
     [
         (settings.LIMITS, '{"tags": {"gpu": -4}}', "PODTASK_LIMITS: gpu must be a whole number, 0 or more, not -4"),
         (settings.TASK_DEFAULTS, '{"podCleanup": "All"}', "podCleanup must be one of KeepAll, KeepFailed, Delete"),
+        (settings.TASK_DEFAULTS, '{"maxDisruptions": -1}', "maxDisruptions must be a number from 0 to 1000"),
+        (settings.TASK_DEFAULTS, '{"maxDisruptions": 1.5}', "maxDisruptions must be a number from 0 to 1000"),
+        (settings.TASK_DEFAULTS, '{"maxDisruptions": true}', "maxDisruptions must be a number from 0 to 1000"),
+        (settings.TASK_DEFAULTS, '{"pendingTimeoutSeconds": "9"}', "must be a number from 1 to 2592000"),
+        (settings.TASK_DEFAULTS, '{"pendingTimeoutSeconds": NaN}', "must be a number from 1 to 2592000"),
     ],
 )
 def test_settings_that_make_no_sense_name_the_variable(name: str, text: str, sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         settings.load({**ENVIRONMENT, name: text})
+
+
+@reconciling
+async def test_who_waits_for_a_slot_does_not_ask_the_bucket_at_every_look(world: World) -> None:
+    limited(world, {"namespace": {"default": 1}})
+    world.add("first")
+    await world.look("first")
+    asked: list[str] = []
+    look_up = world.objects.lookup
+
+    async def counted(namespace: str, cache_key: str, now: datetime) -> Any:
+        asked.append(cache_key)
+        return await look_up(namespace, cache_key, now)
+
+    world.objects.lookup = counted  # type: ignore[method-assign]
+    world.add("waits", {"cache": {"key": "k"}})
+    for _ in range(20):
+        await world.look("waits")
+        world.now += timedelta(seconds=1)
+    assert world.status("waits")["reason"] == "Queued"
+    assert len(asked) == 1
+    end(world, "first-1")
+    await world.look("first")
+    await world.look("waits")
+    assert len(asked) == 2, "before it starts"
+    assert "waits-1" in world.api.pods
+    assert world.status("waits")["cache"]["missReason"] == "There is no entry for this key."
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"), [({}, 0), ({"maxDisruptions": 2}, 2)], ids=["the chart's default", "the run's own"]
+)
+def test_disruptions_are_those_of_the_run_else_those_of_the_chart(spec: dict[str, Any], most: int) -> None:
+    @reconciling
+    async def body(world: World) -> None:
+        world.start(replace(SETTINGS, task_defaults={"maxDisruptions": 0, "pendingTimeoutSeconds": 20}))
+        world.add("a", spec)
+        for number in range(1, most + 2):
+            world.now += timedelta(minutes=2)
+            await world.look("a")
+            await world.look("a")
+            world.mirror.forget_pod(world.api.pods.pop(f"a-{number}"))
+            await world.look("a")
+        status = world.status("a")
+        assert (status["state"], status["reason"], status.get("disruptionsUsed", 0)) == ("Crashed", "PodDeleted", most)
+
+    body()
+
+
+@reconciling
+async def test_a_pod_is_waited_for_as_long_as_the_chart_says(world: World) -> None:
+    world.start(replace(SETTINGS, task_defaults={"maxDisruptions": 0, "pendingTimeoutSeconds": 20}))
+    world.add("a", {"timeoutSeconds": 10})
+    await world.look("a")
+    assert world.api.pods["a-1"]["spec"]["activeDeadlineSeconds"] == 20 + 10 + 30 + 60
+    world.mirror.put_pod(world.api.touch_pod("a-1", creationTimestamp="2026-01-02T04:00:00Z"))
+    world.now += timedelta(seconds=19)
+    await world.look("a")
+    assert world.status("a")["state"] == "Pending"
+    world.now += timedelta(seconds=1)
+    await world.look("a")
+    assert world.status("a")["attempts"][0]["reason"] == "PendingTimeout"

@@ -51,7 +51,7 @@ class Server:
     asked: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        assert request.query["labelSelector"] == "app.kubernetes.io/managed-by=podtask"
+        assert request.query["labelSelector"] == "podtask.dev/task-run"
         if "watch" in request.query:
             return await self._watch(request)
         start = int(request.query.get("continue") or 0)

@@ -51,7 +51,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "unschedulable": {"phase": WAITING, "waiting": Reason.UNSCHEDULABLE},
     "unschedulable-after-gates": {"phase": WAITING, "waiting": Reason.UNSCHEDULABLE},
     "scheduling-gated": {"phase": WAITING, "waiting": Reason.QUEUED},
-    "start-error": {"phase": ENDED, "outcome": Verdict.CRASHED, "exit_code": 128},
+    "start-error": {"phase": ENDED, "outcome": Verdict.CRASHED},
     "evicting": {"phase": RUNNING, "stopping": True, "disruption": Reason.EVICTED},
     "evicted-by-api": {
         "phase": ENDED,
@@ -84,8 +84,8 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "stopping": {"phase": RUNNING, "stopping": True},
     "stopped": {"phase": ENDED, "stopping": True, "outcome": Verdict.INTERRUPTED, "exit_code": 143, "deadline": True},
     "deadline-exceeded": {"phase": ENDED, "outcome": Verdict.INTERRUPTED, "exit_code": 143, "deadline": True},
-    "out-of-cpu": {"phase": ENDED, "disruption": Reason.ADMISSION},
-    "node-affinity": {"phase": ENDED, "disruption": Reason.ADMISSION},
+    "out-of-cpu": {"phase": ENDED, "disruption": Reason.NODE_REFUSED},
+    "node-affinity": {"phase": ENDED, "disruption": Reason.NODE_REFUSED},
 }
 
 
@@ -196,12 +196,12 @@ DISRUPTIONS: dict[str, tuple[dict[str, Any], Reason | None]] = {
     "an older node shut down": (pod({"phase": "Failed", "reason": "NodeShutdown"}), Reason.EVICTED),
     "an old controller's NodeLost": (pod({"phase": "Failed", "reason": "NodeLost"}), Reason.NODE_LOST),
     "a critical pod needed the room": (pod({"phase": "Failed", "reason": "Preempting"}), Reason.PREEMPTED),
-    "no device on the node": (pod({"phase": "Failed", "reason": "UnexpectedAdmissionError"}), Reason.ADMISSION),
-    "no memory on the node": (pod({"phase": "Failed", "reason": "OutOfmemory"}), Reason.ADMISSION),
-    "no place on the node": (pod({"phase": "Failed", "reason": "OutOfpods"}), Reason.ADMISSION),
+    "no device on the node": (pod({"phase": "Failed", "reason": "UnexpectedAdmissionError"}), Reason.NODE_REFUSED),
+    "no memory on the node": (pod({"phase": "Failed", "reason": "OutOfmemory"}), Reason.NODE_REFUSED),
+    "no place on the node": (pod({"phase": "Failed", "reason": "OutOfpods"}), Reason.NODE_REFUSED),
     "no whole cores on the node, as a kubelet's option says": (
         pod({"phase": "Failed", "reason": "SMTAlignmentError"}),
-        Reason.ADMISSION,
+        Reason.NODE_REFUSED,
     ),
     "an init container that was injected failed": (
         pod({"phase": "Failed", "initContainerStatuses": [INIT]}, state={"waiting": {"reason": "PodInitializing"}}),

@@ -11,6 +11,7 @@ from tests.support.builders import run_object
 
 from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import Components
+from podtask.core.cache.explain import Compared
 from podtask.core.lifecycle.model import Publish
 from podtask.core.storage import StoreUnavailable
 from podtask.core.storage.memory import MemoryStore
@@ -54,7 +55,7 @@ def why(objects: Objects, what: Composed) -> Any:
     return asyncio.run(objects.why_missed(namespace, what))
 
 
-EXPLAINED = "Compared with 'first': argument `rows` changed; code and image the same."
+EXPLAINED = Compared("Compared with 'first': argument `rows` changed; code and image the same.", "first")
 
 
 @pytest.fixture

@@ -121,8 +121,8 @@ WHY = {
         "Compared with 'first': argument `rows` changed; code and image the same.\n",
     ),
     "a miss that the operator has explained": (
-        {"key": "own", "outcome": "Miss", "missReason": "Compared with 'y': code changed."},
-        "x: Miss: Compared with 'y': code changed.\nKey: own\n",
+        {"key": "own", "outcome": "Miss", "missReason": "Whatever the words: code changed.", "comparedWith": "y"},
+        "x: Miss: Whatever the words: code changed.\nKey: own\n",
     ),
     "a miss of a run without an entry": (
         {"key": "k", "outcome": "Miss"},

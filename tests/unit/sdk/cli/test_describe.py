@@ -154,6 +154,7 @@ def test_a_run_that_cannot_be_meant_is_a_sentence(podtask: Terminal, line: str, 
     assert (said.status, said.out, said.err) == (status, "", sentence)
 
 
+ANEW = "if the spec has to change: podtask cancel x, then create it under another name"
 STEPS = {
     "it is so young that the operator has not seen it": (
         run("x", None, minute=14),
@@ -165,8 +166,17 @@ STEPS = {
     ),
     "it completed": (run("x", "Completed"), "podtask result x"),
     "an upstream failed": (
-        run("x", "NotReady", spec={"upstream": [{"taskRun": "zeroth"}, {"taskRun": "first"}]}),
+        run(
+            "x",
+            "NotReady",
+            spec={"upstream": [{"taskRun": "zeroth"}], "waitFor": [{"taskRun": "first"}]},
+            status={"failedUpstream": "first", "message": "In words that do not name zeroth or any other."},
+        ),
         "see why the upstream failed: podtask describe first",
+    ),
+    "an upstream failed, as an older operator wrote": (
+        run("x", "NotReady", spec={"upstream": [{"taskRun": "zeroth"}, {"taskRun": "first"}]}),
+        "see why the upstream failed: podtask describe zeroth",
     ),
     "it was cancelled": (run("x", "Cancelled"), "start it again under a new name: podtask retry x"),
     "its manifest is wrong": (
@@ -186,13 +196,17 @@ STEPS = {
     ),
     "no node takes its pod": (
         run("x", "Pending", status={"reason": "Unschedulable", "attemptsTotal": 2}),
-        "kubectl describe pod x-2 -n team, and if it cannot be helped: podtask cancel x",
+        "Ask for less in spec.resources, correct spec.nodeSelector or spec.tolerations, or add a node; "
+        f"kubectl describe pod x-2 -n team; {ANEW}",
     ),
     "the API server refuses its pod": (
-        run("x", "Pending", status={"reason": "AdmissionRefused"}),
-        "put right what the API server objects to, it is asked again by itself; or: podtask cancel x",
+        run("x", "Pending", status={"reason": "AdmissionRefused", "cure": "Create the ServiceAccount that is named."}),
+        f"Create the ServiceAccount that is named; {ANEW}",
     ),
-    "the quota is used up": (run("x", "Pending", status={"reason": "Quota"}), "kubectl describe quota -n team"),
+    "the quota is used up": (
+        run("x", "Pending", status={"reason": "Quota"}),
+        f"Raise the ResourceQuota, or wait for other pods to end; kubectl describe quota -n team; {ANEW}",
+    ),
     "it runs": (run("x", "Running"), "podtask logs -f x"),
     "it waits for anything else": (run("x", "Pending", status={"reason": "Queued"}), "podtask wait x"),
 }

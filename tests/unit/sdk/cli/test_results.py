@@ -107,6 +107,9 @@ def test_a_file_is_stored_and_never_printed(podtask: Terminal) -> None:
     assert (podtask.folder / "here.bin").read_bytes() == data
     podtask.store.put(podtask.keys("uid-made").result, data + b" ")
     said = podtask("result made -o damaged.bin")
+    assert "has 3001 bytes and not 3000; run it again" in said.err
+    podtask.store.put(podtask.keys("uid-made").result, data[:-1] + b" ")
+    said = podtask("result made -o damaged.bin")
     assert "is not what the run stored (sha256 differs)" in said.err
     assert sorted(path.name for path in podtask.folder.iterdir() if path.suffix in (".bin", ".part")) == ["here.bin"]
 
@@ -180,3 +183,18 @@ def test_an_end_without_an_exception_is_told_with_its_cure(podtask: Terminal) ->
     assert podtask("error y").out == "Cancelled by a person.\n"
     said = podtask("error z")
     assert (said.status, said.err) == (1, "podtask: TaskRun 'z' is Completed: there is no error.\n")
+
+
+@pytest.mark.parametrize(
+    ("installed", "opened"), [("13.0.0", False), ("14.0.0", False), ("14.0.1", True), ("20", True)]
+)
+def test_parquet_is_not_opened_by_a_reader_that_runs_code_from_it(
+    podtask: Terminal, monkeypatch: pytest.MonkeyPatch, installed: str, *, opened: bool
+) -> None:
+    """CVE-2023-47248."""
+    monkeypatch.setattr("importlib.metadata.version", lambda _: installed)
+    podtask.cluster.add(run("table", "Completed", status=with_result(b"no parquet", serializer="parquet;of=pandas")))
+    podtask.store.put(podtask.keys("uid-table").result, b"no parquet")
+    said = podtask("result table")
+    assert said.status == 1
+    assert ("CVE-2023-47248" in said.err) is not opened

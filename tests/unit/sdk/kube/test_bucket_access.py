@@ -13,6 +13,7 @@ import pytest
 
 from podtask.core.api.names import OPERATOR_NAMESPACE
 from podtask.core.storage import StoreUnavailable
+from podtask.core.storage.base import ObjectInfo
 from podtask.core.storage.memory import MemoryStore
 from podtask.kube.bucket_access import FRESH_SECONDS, BucketAccess, NoBucket, human
 from podtask_runner.files import File
@@ -107,7 +108,7 @@ class TestCarry:
     def test_results_are_downloaded_into_a_file(self, store: Counting, tmp_path: Path) -> None:
         store.put("podtask/team/runs/uid-1/3/result", LARGE)
         bucket = access(store="s3://data/podtask")
-        assert bucket.download("uid-1", 3, "result", "it", 6, tmp_path / "it") == DIGEST
+        assert bucket.download("uid-1", 3, "result", "it", len(LARGE), tmp_path / "it") == DIGEST
         assert (tmp_path / "it").read_bytes() == LARGE
 
     def test_a_store_that_is_away_is_named_with_the_other_cure_and_asked_again_next_time(self, store: Counting) -> None:
@@ -181,3 +182,34 @@ def test_what_was_uploaded_long_ago_is_uploaded_again_so_that_no_sweep_takes_it(
     made.carry(LARGE, "It")
     assert [what.split()[0] for what in store.asked] == ["HEAD", "PUT", "HEAD", "PUT"]
     assert len(opened) == 1
+
+
+class Larger(MemoryStore):
+    """Somebody put another object in the place of a result."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.data, self.read = b"y" * size, 0
+
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        found = self.data if limit is None else self.data[:limit]
+        self.read += len(found)
+        return found
+
+    def head(self, key: str) -> ObjectInfo | None:
+        return ObjectInfo(key, len(self.data), "etag", 0.0)
+
+    def download(self, key: str, path: Path) -> str:
+        raise AssertionError(f"{key} is not to be read into {path}")
+
+
+def test_an_object_that_is_larger_than_the_status_says_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = Larger(10_000)
+    monkeypatch.setattr("podtask.core.storage.open_store", lambda *_, **__: store)
+    made = BucketAccess("team", lambda _: None, "s3://bucket/prefix", None)
+    assert len(made.read("uid", 1, "result", "It", 10)) == 11
+    assert store.read == 11
+    with pytest.raises(NoBucket, match="has 10000 bytes and not 10"):
+        made.download("uid", 1, "result", "It", 10, tmp_path / "x")

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from tests.unit.sdk.core.cache.test_entry import BASE, COMPONENTS
 
 from podtask.core.cache.entry import POINTER_LIMIT, Components
-from podtask.core.cache.explain import RECENT_RUNS, Earlier, dump_recent, explain, load_recent, remember, why_missed
+from podtask.core.cache.explain import (
+    RECENT_RUNS,
+    Compared,
+    Earlier,
+    dump_recent,
+    explain,
+    load_recent,
+    remember,
+    why_missed,
+)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +99,7 @@ def of(code: str, **arguments: int) -> Components:
 def test_a_miss_is_explained_by_the_nearest_earlier_run(earlier: list[Components], why: str | None) -> None:
     runs = [Earlier(f"run {at}", components) for at, components in enumerate(earlier)]
     found = why_missed(of("c", n=1, m=1), runs)
-    assert found == (why and f"Compared with '{why[:5]}'{why[5:]}.")
+    assert found == (why and Compared(f"Compared with '{why[:5]}'{why[5:]}.", why[:5]))
 
 
 RUNS = st.lists(

@@ -19,9 +19,10 @@ from tests.support.lifecycle_builders import (
 )
 
 from podtask.core.api.names import Ended, Reason, State
+from podtask.core.api.reasons import Budget
 from podtask.core.api.status import Claim
 from podtask.core.lifecycle import decide
-from podtask.core.lifecycle.judge import VERDICTS, Budget, judge, judge_refusal, judge_suspended
+from podtask.core.lifecycle.judge import VERDICTS, judge, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import Observed, Policy, Presence, Why
 from podtask_runner.names import OUT_OF_MEMORY
 from podtask_runner.protocol import Error, Outcome, Result, Verdict, load_outcome
@@ -299,3 +300,29 @@ def test_no_timings_make_a_decision_raise(timings: Any) -> None:
     message = {"outcome": "Failed", "error": {"type": "E", "message": "m"}, "timings": timings}
     said = load_outcome(json.dumps(message).encode())
     assert decide(seen(running(), policy=Policy(retries=1), pod=over(said)), at(5)).status.retries_used == 1
+
+
+STOPPED = said_(Verdict.INTERRUPTED, type="Interrupted", message="SIGTERM", cure="Nothing to do: it is tried again.")
+OVER = {
+    "somebody gave its pod a deadline": (Policy(), attempt(), "activeDeadlineSeconds on pods"),
+    "its own time, while the operator was away": (
+        Policy(timeout_seconds=60), attempt(), "Raise spec.timeoutSeconds",
+    ),
+    "its own time": (Policy(timeout_seconds=60), TIMED, "Raise spec.timeoutSeconds"),
+    "the time of the run": (
+        Policy(deadline_seconds=60), attempt(reason=Reason.DEADLINE_EXCEEDED), "Raise spec.deadlineSeconds",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OVER)
+def test_the_cure_of_a_stop_is_not_that_of_a_runner_that_cannot_know_why(case: str) -> None:
+    """A runner of an older image promises another attempt; a final end is not tried again."""
+    policy, stopped_attempt, cure = OVER[case]
+    observed = seen(running(), policy=policy, pod=over(STOPPED, deadline_exceeded=True))
+    judged = judge(observed, stopped_attempt)
+    assert judged.ended is Ended.TIMED_OUT
+    assert judged.error is not None
+    for text in (judged.why.cure, judged.error.cure):
+        assert text is not None
+        assert cure in text

@@ -45,9 +45,9 @@ ON_OFF = (False, True)
 FLOW_CANCELLED = Why(Reason.CANCELLED, "Flow run 'etl' was cancelled.")
 
 ALIVE = ("pod_to_come", "waiting_pod", "running_pod")
-STANDING = ("invalid", "suspended", "queued", "due")
+STANDING = ("deleted", "invalid", "suspended", "queued", "due")
 """Gates that could answer while an attempt is there; the others are asked before the first, or between two."""
-GATES = ("invalid", "suspended", "upstream", "cached", "delayed", "queued", "due")
+GATES = ("deleted", "invalid", "suspended", "upstream", "cached", "delayed", "queued", "due")
 
 ORDER: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (
@@ -71,7 +71,11 @@ ORDER: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("cancelled", "flow_cancelled"), ALIVE, "what is alive is stopped, not told of"),
     (("past_deadline",), ALIVE, "what is alive is stopped, not told of"),
     (("cancelled", "flow_cancelled"), GATES, "a run that is to end asks no gate"),
-    (("past_deadline",), ("invalid", "suspended", "delayed", "queued", "due"), "a run that is to end asks no gate"),
+    (
+        ("past_deadline",),
+        ("deleted", "invalid", "suspended", "delayed", "queued", "due"),
+        "a run that is to end asks no gate",
+    ),
     (
         ("cancelled", "flow_cancelled", "past_deadline"),
         ("ended_attempt",),
@@ -85,8 +89,9 @@ ORDER: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
         STANDING,
         "what runs or ended comes before what may start",
     ),
-    (("invalid",), GATES[1:], "no waiting cures an invalid spec"),
-    (("suspended",), GATES[2:], "a suspended run starts, ends and looks up nothing"),
+    (("deleted",), GATES[1:], "what is deleted asks no gate"),
+    (("invalid",), GATES[2:], "no waiting cures an invalid spec"),
+    (("suspended",), GATES[3:], "a suspended run starts, ends and looks up nothing"),
     (("upstream",), ("cached",), "a key is made of upstream results"),
     (("upstream", "cached"), ("queued",), "who waits for something else takes no place in the line"),
     (("delayed",), ("queued",), "a retry in its delay takes no place in the line"),
@@ -107,6 +112,7 @@ def grid() -> Iterator[Observed]:
         for flow_ended in (None, FLOW_CANCELLED):
             base = seen(status, policy=policy, flow_ended=flow_ended, **where)
             yield from gates(base)
+            yield from (replace(given, deleting=True) for given in gates(base))
 
 
 def gates(base: Observed) -> Iterator[Observed]:

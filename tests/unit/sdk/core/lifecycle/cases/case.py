@@ -53,7 +53,12 @@ def limit(what: str = "tag 'gpu'", *, allowed: int = 2, held: int = 0, ahead: in
 
 def suspended(since: float, **more: Any) -> Status:
     """A retry that is due at 60 s and was suspended before."""
-    known = {"state": State.PENDING, "reason": Reason.SUSPENDED, "message": "spec.suspend is true."}
+    known = {
+        "state": State.PENDING,
+        "reason": Reason.SUSPENDED,
+        "message": "spec.suspend is true.",
+        "cure": "Set spec.suspend to false.",
+    }
     return awaiting(60, **{**known, "suspended_at": at(since), **more})
 
 

@@ -32,6 +32,33 @@ CASES: dict[str, Case] = {
     "a time to live beyond the end of time is no error": Case(
         seen(FINISHED, policy=Policy(ttl_seconds=1e18)), 99, "finished", writes=False
     ),
+    # a TaskRun that is deleted and held by a finalizer
+    "deleted before anything started": Case(
+        seen(deleting=True), 1, "deleted", State.CANCELLED, Reason.CANCELLED, has={"finished_at": at(1)}
+    ),
+    "deleted while it waits for its retry": Case(
+        seen(awaiting(60), deleting=True), 20, "deleted", State.CANCELLED, Reason.CANCELLED
+    ),
+    "deleted while its pod runs: the pod is followed": Case(
+        seen(running(), pod=pod(), deleting=True), 20, "running_pod", State.RUNNING, Reason.RUNNING
+    ),
+    "deleted, and its pod completes": Case(
+        seen(running(), pod=over(Verdict.COMPLETED), deleting=True), 20, "ended_attempt", State.COMPLETED
+    ),
+    "deleted, and its pod is evicted: no attempt follows": Case(
+        seen(running(), pod=over(disruption=Why(Reason.EVICTED, "Evicted.")), deleting=True),
+        20,
+        "ended_attempt",
+        State.CRASHED,
+        Reason.EVICTED,
+    ),
+    "deleted before its pod was accepted": Case(
+        seen(running(), presence=Presence.UNPOSTED, deleting=True),
+        20,
+        "pod_to_come",
+        State.CANCELLED,
+        Reason.CANCELLED,
+    ),
     # 2. cancel, in every phase
     "cancel before anything started ends the run": Case(
         seen(policy=cancel()), 1, "cancelled", State.CANCELLED, Reason.CANCELLED, has={"finished_at": at(1)}
