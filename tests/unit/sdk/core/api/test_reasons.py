@@ -56,7 +56,7 @@ def test_every_word_of_kubernetes_about_a_pod_that_waits_has_a_cure(word: str) -
     assert entry_of(symptom.reason).place is Place.PENDING
 
 
-@pytest.mark.parametrize("reason", {*TARGETED.values(), *ENDED_BY_KUBELET.values()})
+@pytest.mark.parametrize("reason", sorted({*TARGETED.values(), *ENDED_BY_KUBELET.values()}))
 def test_what_ends_a_pod_costs_a_disruption(reason: Reason) -> None:
     assert budget_of(reason) is Budget.DISRUPTION
 
