@@ -91,7 +91,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
             return classes.rest(self, obj)
         elif kind is functions.Unfilled:
             return functions.rest(self, obj)
-        elif kind is functions.End:
+        elif kind is functions.End and self.inside is not None:
             return functions.ended(self.inside)
         elif isinstance(obj, enum.Enum):
             if code.is_written(kind) and _goes_by_name(kind):

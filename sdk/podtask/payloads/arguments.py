@@ -87,9 +87,7 @@ def prepare(
     )
 
 
-def _pickled(
-    arguments: Any, seen: _Met, packing: Packing | None
-) -> tuple[Payload, bytes, tuple[object, ...]]:
+def _pickled(arguments: Any, seen: _Met, packing: Packing | None) -> tuple[Payload, bytes, tuple[object, ...]]:
     """The payload, and beside it the definitions of the script that it only names: alike for all calls of a map.
 
     A definition that holds a future or a file belongs to this call alone, and stands in the payload.

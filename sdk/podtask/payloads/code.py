@@ -165,7 +165,9 @@ def shipment(task: TaskDefinition, inputs: Inputs | None = None, *, at_home: boo
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
     overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
     overlay = None if overlay is None else _same(task, "overlay", overlay)
-    return Shipment(code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity, defined)
+    return Shipment(
+        code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity, defined
+    )
 
 
 def _needs(inputs: Inputs | None) -> tuple[frozenset[str], frozenset[str], bytes]:
