@@ -100,6 +100,13 @@ class Inside:
         self.depth = 0
 
 
+class Unfilled:
+    """Functions whose content follows, because they were come to too deep inside of others."""
+
+    def __init__(self, functions: list[types.FunctionType]) -> None:
+        self.functions = functions
+
+
 class Chunks:
     """The definitions of one pickle while it is written."""
 
@@ -115,8 +122,6 @@ class Chunks:
         return pickled_names.defined, (self._book, chunk, tuple(who), self._inside.numbers[id(obj)])
 
     def _chunk(self, obj: object) -> bytes:
-        from podtask_runner.script import functions
-
         inside = self._inside
         count, memo = len(inside.met), self._pickler.memo.copy()
         while True:
@@ -124,7 +129,7 @@ class Chunks:
                 self._pickler.dump(obj)
                 while inside.unfilled:
                     deeper, inside.unfilled = inside.unfilled, []
-                    self._pickler.dump(functions.Unfilled(deeper))
+                    self._pickler.dump(Unfilled(deeper))
                 inside.meet(obj)
                 self._pickler.dump(inside.met[count:])
             except Conflict as found:

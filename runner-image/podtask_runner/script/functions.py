@@ -80,14 +80,7 @@ def taken_apart(pickler: Any, fn: types.FunctionType) -> tuple[Any, ...]:
     return pickled_names.made_function, args, (attributes, slots), None, None, pickled_names.filled_function
 
 
-class Unfilled:
-    """Functions whose content follows, because they were come to too deep inside of others."""
-
-    def __init__(self, functions: list[types.FunctionType]) -> None:
-        self.functions = functions
-
-
-def rest(pickler: Any, what: Unfilled) -> tuple[Any, ...]:
+def rest(pickler: Any, what: definitions.Unfilled) -> tuple[Any, ...]:
     """The reduction of what follows."""
     return pickled_names.filled_functions, ([(fn, content(pickler, fn)) for fn in what.functions],)
 

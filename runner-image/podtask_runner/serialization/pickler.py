@@ -89,7 +89,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
                 return pickled_names.empty_cell, ()
         elif kind is classes.Rest:
             return classes.rest(self, obj)
-        elif kind is functions.Unfilled:
+        elif kind is definitions.Unfilled:
             return functions.rest(self, obj)
         elif kind is functions.End and self.inside is not None:
             return functions.ended(self.inside)

@@ -1,4 +1,4 @@
-"""A class of the script that changes between a call and the run: what runs is stored under no other key."""
+"""A class that changes between a call and the run: what runs is never stored under the key of the other class."""
 
 from __future__ import annotations
 

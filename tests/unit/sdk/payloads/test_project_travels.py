@@ -320,3 +320,21 @@ def test_classes_of_the_script_among_arguments_come_with_the_code(lab: Lab) -> N
     )
     assert b"__init_subclass__" not in (lab.root / "out" / "inputs").read_bytes()
     assert lab.answer() == [2, ["Kid"], True, "RED", 7, 8, "__main__"]
+
+
+def test_a_class_that_the_code_and_an_argument_have_is_one_class(lab: Lab) -> None:
+    (lab.root / "project").mkdir(exist_ok=True)
+    lab.send(
+        """
+        class A:
+            made = []
+            def __init__(self, v): self.v = v; A.made.append(v)
+        D = A("default")
+        def h(v): return v + len(A.made)
+        def task(a, fn, d=D):
+            A("new")
+            return [type(a) is A, type(d) is A, A.made, type(a).made is A.made, fn(1), fn is h]
+        send(task, A("arg"), h)
+        """
+    )
+    assert lab.answer() == [True, True, ["default", "arg", "new"], True, 4, True]
