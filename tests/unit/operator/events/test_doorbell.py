@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -130,3 +131,13 @@ def test_what_the_runner_sends_is_what_the_operator_hears(host: str) -> None:
 )
 def test_an_address_that_cannot_be_sent_to_does_not_disturb_the_runner(where: str | None) -> None:
     sender.ring(grants(where))
+
+
+def test_an_attempt_that_has_started_needs_no_look_and_does_not_silence_its_end() -> None:
+    bell = Bell()
+    expectations = bell.mirror.expectations.of(KEY, "uid-1")
+    expectations.claim_written(1, "the claim", datetime(2026, 1, 2, tzinfo=timezone.utc))
+    assert bell.hears(sender.message(grants(None), started=True)) == []
+    assert expectations.expected.claim is not None
+    assert expectations.expected.claim.started
+    assert bell.hears(ring()) == [KEY]

@@ -73,7 +73,7 @@ class TestReading:
         text = words(world.browser(), f"{TASKS}/load")
         assert "Next see the traceback: podtask error load -n team; then podtask retry load -n team" in text
         assert "ValueError: column 'price' has no numbers in row 48,112" in text
-        assert "1 First Failed Exception 1 node-a" in text
+        assert "1 First Failed Exception 1 new node-a" in text
         assert "2 of 3 retries, 0 disruptions" in text
 
     def test_a_result_is_shown_where_it_is_json_and_never_opened_elsewhere(self, world: World) -> None:
