@@ -17,8 +17,10 @@ from podtask.core.lifecycle.model import Limit, PodPhase
 from podtask.core.storage.layout import pod_name
 from podtask_operator.controller.expectations import Expectations
 from podtask_operator.pods import status
+from podtask_operator.pods.held import Pods
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.flow_run import FlowRuns, Object
+from podtask_operator.task_runs.held import kept, projected
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
 
@@ -36,7 +38,7 @@ class Mirror:
 
     runs: dict[Key, TaskRun] = field(default_factory=dict)
     malformed: dict[Key, Version] = field(default_factory=dict)
-    pods: dict[Key, Object] = field(default_factory=dict)
+    pods: Pods = field(default_factory=Pods)
     slots: Slots[Key] = field(default_factory=Slots)
     flow_runs: FlowRuns = field(default_factory=FlowRuns)
     expectations: Expectations = field(default_factory=Expectations)
@@ -56,7 +58,8 @@ class Mirror:
         if held is not None and not _newer(meta, held.resource_version):
             return None
         try:
-            run = TaskRun.parse(projected(obj))
+            seen = projected(obj)
+            run = kept(TaskRun.parse(seen), seen)
         except Malformed as why:
             version = version_of(meta)
             if self.malformed.get(key) != version:  # a list tells of it again and again
@@ -110,9 +113,10 @@ class Mirror:
         """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        held = self.pods.get(key)
-        if held is not None and not _newer(meta, held["metadata"]["resourceVersion"]):
+        version = self.pods.version(key)
+        if version is not None and not _newer(meta, version):
             return None
+        held = self.pods.get(key)
         pod = self.pods[key] = status.with_first_deletion(status.project(obj), held)
         return owner_key(obj) if held is None or _unlike(pod, held) else None
 
@@ -137,7 +141,7 @@ class Mirror:
         Those that need it, those that raced it for a cache key, and finished ones that stayed because it needs them.
         """
         run = self.runs.get(key)
-        needed = [Key(key.namespace, name) for name in needed_names(run)] if run is not None else []
+        needed = [Key(key.namespace, name) for name in run.needs] if run is not None else []
         stayed = [other for other in needed if other in self.runs and self.runs[other].status.finished]
         return [*self.dependents(key), *self.expectations.rivals(key), *stayed]
 
@@ -202,47 +206,18 @@ class Mirror:
         if run.status.finished:
             self._unindex(key, run)
             return
-        for name in needed_names(run):
+        for name in run.needs:
             self._waiting[Key(key.namespace, name)].add(key)
         if run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
             self.expectations.of(key, run.uid).join(run.status.cache.key)
 
     def _unindex(self, key: Key, run: TaskRun) -> None:
-        for name in needed_names(run):
+        for name in run.needs:
             needed = Key(key.namespace, name)
             if needed in self._waiting:
                 self._waiting[needed].discard(key)
                 if not self._waiting[needed]:
                     del self._waiting[needed]
-
-
-def needed_names(run: TaskRun) -> tuple[str, ...]:
-    """TaskRuns this one needs, in order, each once."""
-    names = [*(up.task_run for up in run.spec.upstream), *(w.task_run for w in run.spec.wait_for)]
-    return tuple(dict.fromkeys(names))
-
-
-def projected(obj: Object) -> Object:
-    """The object without what only a launch needs: payloads, and source that no cache key depends on.
-
-    Whatever is not of the expected shape is left as it is, for `TaskRun.parse` to complain about.
-    """
-    spec = obj.get("spec")
-    if not isinstance(spec, dict) or not isinstance(spec.get("task"), dict):
-        return obj
-    task = spec["task"]
-    for name in ("code", "bundle", "overlay"):
-        task = _without_inline(task, name)
-    if "source" in task and "cache" not in spec:
-        task["source"] = "#"
-    return {**obj, "spec": {**_without_inline(spec, "inputs"), "task": task}}
-
-
-def _without_inline(holder: Object, name: str) -> Object:
-    payload = holder.get(name)
-    if not isinstance(payload, dict):
-        return dict(holder)
-    return {**holder, name: {key: value for key, value in payload.items() if key != "inline"}}
 
 
 def _unlike(pod: Object, held: Object) -> bool:

@@ -20,7 +20,7 @@ from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask.core.lifecycle.pod_timeouts import was_there
 from podtask.core.lifecycle.rules import UPSTREAM_GRACE
 from podtask.core.storage.layout import pod_name
-from podtask_operator.controller.cluster_cache import Mirror, needed_names
+from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.dependency_cycles import Circles
 from podtask_operator.controller.expectations import Expected, Learned
 from podtask_operator.controller.work_queue import Later
@@ -84,7 +84,7 @@ class Observer:
         wrong = invalid(run, self._settings)
         if wrong is not None:  # nobody is asked for what an invalid spec names
             return replace(seen, invalid=wrong), learned
-        upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
+        upstreams = tuple([await self._upstream(run, name, now) for name in run.needs])
         succeeded = all(up.succeeded for up in upstreams)
         if not run.status.attempts_total and not succeeded:
             wrong = self._circles.invalid(key, run.created_at, now)

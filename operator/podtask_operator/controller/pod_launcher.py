@@ -26,6 +26,7 @@ from podtask_operator.runtime import metrics
 from podtask_operator.settings import Settings
 from podtask_operator.storage import grants
 from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs.held import sized
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 from podtask_runner.protocol import Grants
@@ -52,7 +53,7 @@ class PodLauncher:
         live = await self._live(key, expectations)
         if live is None:
             return
-        run = TaskRun.parse(live)
+        run = TaskRun.parse(sized(live))
         running = run.status.running
         if run.deleting or running is None or running.number != attempt:
             self._mirror.put_run(live)

@@ -83,6 +83,7 @@ class Reconciler:
             raise Later(str(error)) from error
         except ApiError:
             self._mirror.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others
+            self._let_rivals_pass(key, run)
             raise
         finally:
             self._wake_others(key, concerned)
@@ -144,6 +145,15 @@ class Reconciler:
             self._mirror.expectations.of(key, run.uid).withdraw()  # once: two would wake each other for ever
         for other in (*others, *self._mirror.slots.next()):
             self.queue.add(other)
+
+    def _let_rivals_pass(self, key: Key, run: TaskRun) -> None:
+        """A run whose first record is refused leads no race for a cache key, until it looks again."""
+        if run.status.attempts_total:
+            return
+        rivals = self._mirror.expectations.rivals(key)
+        self._mirror.expectations.of(key, run.uid).withdraw()
+        for rival in rivals:
+            self.queue.add(rival)
 
     def _announced(self, key: Key, run: TaskRun) -> list[Key]:
         """Those who hear of the end: once."""

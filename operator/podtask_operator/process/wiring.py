@@ -79,8 +79,9 @@ class Parts:
 
         async def task_runs() -> None:
             with self._task_runs.up(stop):
-                known = self.mirror.flow_runs.readable
-                await kopf_source.serve(self._told, self._intake, stop, self._task_runs.heard, flow_runs=known)
+                known, heard = self.mirror.flow_runs.readable, self._task_runs.heard
+                listed = self.resync.soon
+                await kopf_source.serve(self._told, self._intake, stop, heard, listed=listed, flow_runs=known)
 
         services = {
             "the watch of TaskRuns": task_runs,
