@@ -29,7 +29,6 @@ from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.held import sized
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
-from podtask_runner.protocol import Grants
 
 LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
@@ -117,15 +116,20 @@ class PodLauncher:
                 inlined[small[0]] = small[1]
         bucket = self._objects.bucket(run.namespace)
 
-        def signed() -> tuple[float | None, Grants]:
+        life = self._settings.grant_seconds
+
+        def signed() -> tuple[float | None, bytes]:
             # Asked before: what is signed afterwards lives as long at least.
             expires = self._signer.credentials_expire_at()
-            return expires, grants.build(run, attempt, inlined, bucket, self._signer, self._settings)
+            return expires, grants.packed(grants.build(run, attempt, inlined, bucket, self._signer, self._settings))
 
         # signing needs no network, but credentials that are due may be fetched anew
-        expires, allowed = await asyncio.to_thread(signed)
-        await self._api.apply_secret(run.namespace, grants.secret(run, attempt, allowed))
-        life = self._settings.grant_seconds
+        expires, data = await asyncio.to_thread(signed)
+        if len(data) > grants.SECRET_LIMIT:  # the object first: what the Secret names is there
+            stored = await self._objects.store_grants(run, attempt, data)
+            url = await asyncio.to_thread(self._signer.sign_get, stored, life)
+            data = grants.document(data, url, self._settings)
+        await self._api.apply_secret(run.namespace, grants.secret(run, attempt, data))
         if expires is not None:
             life = min(life, max(expires - now.timestamp(), LEAST_LIFE))
         expectations.renew_at(now + timedelta(seconds=life / 2))
