@@ -103,6 +103,15 @@ class FakeApi:
         self._answer("secret", secret)
         self.secrets[secret["metadata"]["name"]] = secret
 
+    async def delete_secret(self, _: str, name: str) -> None:
+        if "delete secret" in self.refused:
+            raise self.refused["delete secret"]
+        self.calls.append(f"delete secret {name}")
+        self.secrets.pop(name, None)
+        if "delete secret" in self.lost:
+            self.lost.discard("delete secret")
+            raise ApiUnavailable("delete secret: the answer was lost")
+
     async def create_pod(self, namespace: str, pod: Object) -> Object:
         name = pod["metadata"]["name"]
         if name in self.pods:

@@ -6,15 +6,16 @@ Before: `applier`, after the record is stored. What the API server answered goes
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from datetime import datetime, timedelta
 
 from podtask.core.api.names import Reason
-from podtask.core.api.status import Attempt
+from podtask.core.api.status import Attempt, Status
 from podtask.core.lifecycle.model import Why
 from podtask.core.storage import Signer
-from podtask.core.storage.layout import pod_name
+from podtask.core.storage.layout import pod_name, secret_name
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
@@ -29,6 +30,8 @@ from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.held import sized
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
+
+log = logging.getLogger(__name__)
 
 LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
@@ -91,6 +94,19 @@ class PodLauncher:
             if live is not None:
                 await self._grant(TaskRun.parse(live), attempt.number, expectations, now)
         return expectations.expected.renew_at or due
+
+    async def revoke(self, run: TaskRun, status: Status) -> None:
+        """Delete the Secret with the grants of a run that ends: no pod reads it any more, and etcd would keep it.
+
+        Before the end is written, so that nothing has to remember it. Where no pod of the run was ever seen the Secret
+        may be somebody else's, of which that was the reason; then it goes with its owner.
+        """
+        if not any(attempt.pod_uid for attempt in status.attempts):
+            return
+        try:
+            await self._api.delete_secret(run.namespace, secret_name(run.name, run.uid))
+        except ApiError as error:
+            log.warning("%s/%s: the Secret with its grants stays: %s", run.namespace, run.name, error)
 
     async def _half_life(self, attempt: Attempt, now: datetime) -> datetime:
         """When to renew grants that another process wrote: at half of their life, or now where that is not known."""

@@ -167,6 +167,10 @@ class Api:
         path = _core(namespace, "secrets", secret["metadata"]["name"])
         await self._call("PATCH", path, secret, content=APPLY_PATCH, query=query)
 
+    async def delete_secret(self, namespace: str, name: str) -> None:
+        """Delete a Secret that we wrote; one that is gone is fine."""
+        await self._delete(_core(namespace, "secrets", name))
+
     async def create_event(self, namespace: str, event: Object) -> None:
         """POST an Event."""
         await self._call("POST", _core(namespace, "events"), event)
@@ -247,9 +251,10 @@ class Api:
                 return None
             raise
 
-    async def _delete(self, path: str, uid: str, **options: Any) -> None:
+    async def _delete(self, path: str, uid: str | None = None, **options: Any) -> None:
+        exactly = {} if uid is None else {"preconditions": {"uid": uid}}
         try:
-            await self._call("DELETE", path, {"preconditions": {"uid": uid}, **options})
+            await self._call("DELETE", path, {**exactly, **options})
         except ApiError as error:
             if error.status != 404:  # gone already
                 raise

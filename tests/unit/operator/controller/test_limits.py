@@ -238,7 +238,8 @@ def test_a_pod_goes_after_its_end_is_stored_and_for_no_further_write(
         world.api.calls.clear()
         await world.look("hello")
         await world.look("hello")
-        assert world.api.calls == ["status hello"] + ([] if kept else ["delete hello-1"])
+        ends = ["delete secret hello-uid-hell-grants", "status hello"]
+        assert world.api.calls == ends + ([] if kept else ["delete hello-1"])
         assert world.status("hello")["attempts"][0]["outcome"] == "Crashed"
 
     test()
