@@ -147,19 +147,19 @@ class Mirror:
 
     def limits(self, key: Key, run: TaskRun) -> tuple[Limit, ...]:
         """The concurrency limits of a run, as they are at this moment: no await may come before the decision."""
-        return self.slots.seen_by(key, run.created_at, run.uid, self._slots_of(run))
+        return self.slots.seen_by(key, run.created_at, run.uid, self.slots_of(run), key.namespace)
 
     def decided(self, key: Key, run: TaskRun, *, queues: bool) -> None:
         """The run has, or no longer has, its place among those that wait for a slot."""
         if queues and self._holds(key, run):
-            self.slots.wait(key, run.created_at, run.uid, self._slots_of(run))
+            self.slots.wait(key, run.created_at, run.uid, self.slots_of(run), key.namespace)
         else:
             self.slots.leave(key)
 
     def recording(self, key: Key, run: TaskRun) -> None:
         """The record of an attempt is about to be sent: from now on it holds its slots."""
         if self._holds(key, run):
-            self.slots.hold(key, self._slots_of(run))
+            self.slots.hold(key, self.slots_of(run), key.namespace)
 
     def recorded(self, key: Key, run: TaskRun) -> None:
         """The API server has answered: what the mirror holds of the run is what counts."""
@@ -171,15 +171,18 @@ class Mirror:
         held = self.runs.get(key)
         return held is not None and held.uid == run.uid
 
-    def _slots_of(self, run: TaskRun) -> tuple[Name, ...]:
-        return self.slots.limits.over(run.namespace, run.spec.tags)
+    def slots_of(self, run: TaskRun) -> tuple[Name, ...]:
+        """The limits that the run falls under."""
+        limits, asked = self.slots.limits, run.spec.resources
+        resources = {**(asked.limits or {}), **(asked.requests or {})} if asked is not None else {}
+        return limits.over(run.namespace, run.spec.tags, resources)
 
     def _count(self, key: Key, run: TaskRun) -> None:
         """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
         if not self.expectations.of(key, run.uid).stored(run.resource_version):
             return
         if run.status.running is not None or self._lives_on(key, run):
-            self.slots.hold(key, self._slots_of(run))
+            self.slots.hold(key, self.slots_of(run), key.namespace)
             return
         self.slots.release(key)
         if run.status.finished or run.deleting or run.spec.suspend or run.spec.cancel:

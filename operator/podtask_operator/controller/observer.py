@@ -39,6 +39,9 @@ from podtask_operator.task_runs.parse import TaskRun, policy
 
 log = logging.getLogger(__name__)
 
+PENDING_WITH_SLOT = 900.0
+"""Seconds that a pod which no node takes may hold its slots, whatever its own pendingTimeoutSeconds: others wait."""
+
 
 @dataclass(frozen=True)
 class PodLook:
@@ -132,7 +135,10 @@ class Observer:
         """What the spec asks for, and what the administrator adds."""
         growth = memory_growth.growth(run.spec.on_out_of_memory, resources_of(run, self._settings))
         force = self._settings.lost_node_force_seconds
-        return replace(policy(run), on_out_of_memory=growth, force_after_seconds=force)
+        asked = replace(policy(run), on_out_of_memory=growth, force_after_seconds=force)
+        if not self._mirror.slots_of(run):
+            return asked
+        return replace(asked, pending_timeout_seconds=min(asked.pending_timeout_seconds, PENDING_WITH_SLOT))
 
     async def _attempt(
         self, seen: Observed, learned: Learned, run: TaskRun, expected: Expected, now: datetime

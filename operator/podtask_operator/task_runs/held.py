@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from podtask.core.api.names import FLOW_RUN_KIND
+from podtask.core.api.spec import plain
 from podtask.core.api.status import Attempt, Status
 from podtask_operator.task_runs.parse import TOO_LARGE, TaskRun
 
@@ -124,6 +125,7 @@ def kept(run: TaskRun, obj: Object) -> TaskRun:
     spec: Object = {
         **STUB,
         "tags": list(run.spec.tags),
+        "resources": None if run.spec.resources is None else plain(run.spec.resources),
         "podCleanup": run.spec.pod_cleanup,
         "podTemplate": grace or None,
         "ttlSecondsAfterFinished": run.spec.ttl_seconds_after_finished,
