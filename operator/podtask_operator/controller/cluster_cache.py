@@ -48,6 +48,7 @@ class Mirror:
     """Namespace -> `_gone` when the last TaskRun of it went."""
     _gone_floor: int = 0
     """What counts for a namespace that is not among them."""
+    _unheard: list[Key] = field(default_factory=list)
     _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
 
     def put_run(self, obj: Object) -> Key | None:
@@ -64,6 +65,7 @@ class Mirror:
             version = version_of(meta)
             if self.malformed.get(key) != version:  # a list tells of it again and again
                 log.warning("%s is left alone: %s", key, why)
+            self._unheard += self.concerned(key)
             self._forget(key)
             self.malformed[key] = version
             return None
@@ -88,7 +90,13 @@ class Mirror:
             return []
         concerned = self.concerned(key)
         self._forget(key)
+        self._unheard += concerned
         return [*concerned, *self.slots.next()]
+
+    def unheard(self) -> list[Key]:
+        """Runs to look at because others are gone, since this was asked last: whoever found that may not have told."""
+        unheard, self._unheard = self._unheard, []
+        return unheard
 
     def deletions(self, namespace: str) -> int:
         """Another number whenever a TaskRun of the namespace is gone: without one, no namespace was made anew."""
@@ -131,19 +139,30 @@ class Mirror:
 
     def dependents(self, key: Key) -> list[Key]:
         """Unfinished runs that name `key` as upstream or in waitFor."""
-        return [
-            other for other in self._waiting.get(key, ()) if other in self.runs and not self.runs[other].status.finished
-        ]
+        return list(self._waiting.get(key, ()))
+
+    def needed(self, key: Key) -> bool:
+        """Whether there are any; costs the same however many there are."""
+        return bool(self._waiting.get(key))
 
     def concerned(self, key: Key) -> list[Key]:
         """Runs whose decision may be another one once `key` has ended or is gone.
 
-        Those that need it, those that raced it for a cache key, and finished ones that stayed because it needs them.
+        Those that need it, those that raced it for a cache key, and finished ones that stayed because it, and nobody
+        else any more, needs them: of a thousand that need one upstream, the last to end wakes it.
         """
         run = self.runs.get(key)
         needed = [Key(key.namespace, name) for name in run.needs] if run is not None else []
-        stayed = [other for other in needed if other in self.runs and self.runs[other].status.finished]
+        stayed = [other for other in needed if self._finished(other) and not self._needed_by_others(other, key)]
         return [*self.dependents(key), *self.expectations.rivals(key), *stayed]
+
+    def _finished(self, key: Key) -> bool:
+        run = self.runs.get(key)
+        return run is not None and run.status.finished
+
+    def _needed_by_others(self, key: Key, besides: Key) -> bool:
+        waiting = self._waiting.get(key, ())
+        return len(waiting) > (besides in waiting)
 
     def limits(self, key: Key, run: TaskRun) -> tuple[Limit, ...]:
         """The concurrency limits of a run, as they are at this moment: no await may come before the decision."""

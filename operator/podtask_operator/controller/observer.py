@@ -69,7 +69,7 @@ class Observer:
 
         Without limits, and without what the bucket has for the cache key: both are read last (`Reconciler`).
         """
-        needed = bool(run.status.finished and self._mirror.dependents(key))
+        needed = run.status.finished and self._mirror.needed(key)
         seen, learned = Observed(run.uid, run.created_at, self._asked(run), run.status, needed=needed), Learned()
         if run.status.finished:
             return seen, learned
@@ -87,7 +87,8 @@ class Observer:
         wrong = invalid(run, self._settings)
         if wrong is not None:  # nobody is asked for what an invalid spec names
             return replace(seen, invalid=wrong), learned
-        upstreams = tuple([await self._upstream(run, name, now) for name in run.needs])
+        wanted = {up.task_run for up in run.spec.upstream}
+        upstreams = tuple([await self._upstream(run, name, now, wants=name in wanted) for name in run.needs])
         succeeded = all(up.succeeded for up in upstreams)
         if not run.status.attempts_total and not succeeded:
             wrong = self._circles.invalid(key, run.created_at, now)
@@ -184,8 +185,7 @@ class Observer:
         pod = podstatus.read(live)
         return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, live)
 
-    async def _upstream(self, run: TaskRun, name: str, now: datetime) -> Upstream:
-        wants = any(up.task_run == name for up in run.spec.upstream)
+    async def _upstream(self, run: TaskRun, name: str, now: datetime, *, wants: bool) -> Upstream:
         key = Key(run.namespace, name)
         if key not in self._mirror.runs and now >= run.created_at + UPSTREAM_GRACE:
             live = await self._api.get_run(run.namespace, name)  # before "there is none" is said, ask
