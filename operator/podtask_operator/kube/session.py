@@ -30,14 +30,14 @@ class Bounded(aiohttp.ClientResponse):
     async def start(self, connection: Any) -> Bounded:
         """Read the headers."""
         await super().start(connection)
-        if "watch" in self.url.query:
+        if self.status == 200 and "watch" in self.url.query:
             self.content: Any = Lines(self.content)
         return self
 
     async def json(self, **options: Any) -> Any:
         """The parsed body; of a list the version, as if nothing were there."""
         answer = await super().json(**options)
-        if "limit" not in self.url.query or self.url.name not in (PLURAL, FLOW_RUN_PLURAL):
+        if self.status != 200 or "limit" not in self.url.query or self.url.name not in (PLURAL, FLOW_RUN_PLURAL):
             return answer
         self.listed()
         return {**answer, "items": [], "metadata": {"resourceVersion": answer["metadata"]["resourceVersion"]}}

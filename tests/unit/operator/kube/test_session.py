@@ -86,12 +86,17 @@ def test_a_heavy_line_is_cut_and_the_others_come_as_they_are() -> None:
     assert len(json.dumps(second)) < 1000
 
 
-def test_a_refused_watch_can_still_be_read_as_an_error() -> None:
+def test_a_refusal_can_still_be_read_as_an_error() -> None:
+    told: list[str] = []
+
     async def answer(request: web.Request) -> web.Response:
-        return web.json_response({"kind": "Status", "code": 410}, status=410)
+        return web.json_response({"kind": "Status", "metadata": {}, "code": 410}, status=410)
 
     async def test() -> None:
-        async with session(answer) as (client, host), client.get(f"{host}{PATH}?watch=true") as response:
-            assert (response.status, (await response.json())["code"]) == (410, 410)
+        async with session(answer, lambda: told.append("listed")) as (client, host):
+            for query in ("watch=true", "limit=1"):
+                async with client.get(f"{host}{PATH}?{query}") as response:
+                    assert (response.status, (await response.json())["code"]) == (410, 410)
 
     asyncio.run(test())
+    assert told == []
