@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 
 from podtask.core import clock
-from podtask.core.gc import SETTLE, Candidate, Part, Removal, remove, survey
+from podtask.core.gc import SETTLE, Candidate, Part, Removal, dead_grants, remove, survey
 from podtask.core.storage import AlreadyStored, Store, StoreUnavailable
 from podtask.core.storage.marks import Marks
 from podtask.core.storage.owner import PROTECTED
@@ -77,8 +77,23 @@ class Sweeper:
             for batch in part.batches():
                 gone = await self._batch(part, batch, now, tell, dry_run=dry_run)
                 objects, size = objects + gone[0], size + gone[1]
+        gone = await asyncio.to_thread(self._dead_grants, now, tell, dry_run=dry_run)
+        objects, size = objects + gone[0], size + gone[1]
         what = "would be removed from" if dry_run else "were removed from"
         log.info("%d objects (%d bytes) that nobody needs %s the bucket", objects, size, what)
+        return objects, size
+
+    def _dead_grants(self, now: datetime, tell: Tell, *, dry_run: bool) -> tuple[int, int]:
+        objects = size = 0
+        for removal in dead_grants(self._store, self._prefix, self._told.namespaces or None, now):
+            if not self._api.fence():
+                break
+            if not dry_run:
+                self._store.delete(removal.key)
+                metrics.SWEPT.inc()
+                metrics.SWEPT_BYTES.inc(removal.size)
+            objects, size = objects + 1, size + removal.size
+            tell(removal)
         return objects, size
 
     async def _survey(self, now: datetime, namespaces: Sequence[str] | None, *, abandoned: bool = False) -> list[Part]:

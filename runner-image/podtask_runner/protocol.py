@@ -152,6 +152,15 @@ def version_of(code: Code) -> int:
 
 
 @dataclass(frozen=True)
+class GrantsDocument:
+    """Where the grants are that fit into no Secret: an object with the same bytes, compressed."""
+
+    document: Blob
+    store_timeout_seconds: float = 600.0
+    v: int = 1
+
+
+@dataclass(frozen=True)
 class Result:
     """What a completed attempt stored. `value` is JSON text, `inline` base64 of a small payload."""
 
@@ -195,7 +204,7 @@ class Outcome:
     v: int = 1
 
 
-def dump(message: Grants | Outcome) -> bytes:
+def dump(message: Grants | GrantsDocument | Outcome) -> bytes:
     """The message as compact JSON, without empty fields."""
     text = json.dumps(_plain(message), separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
@@ -213,6 +222,12 @@ def dump_outcome(outcome: Outcome) -> bytes:
 def load_grants(data: bytes) -> Grants:
     """Parse a grants file; unknown keys are ignored. Raises `ValueError` for anything that is not one."""
     return _build(Grants, _object(data))
+
+
+def load_grants_document(data: bytes) -> GrantsDocument | None:
+    """Where the grants are; None where these bytes are the grants. Raises `ValueError` for what is no JSON object."""
+    parsed = _object(data)
+    return _build(GrantsDocument, parsed) if "document" in parsed else None
 
 
 def load_outcome(data: bytes) -> Outcome:

@@ -11,6 +11,7 @@ BENCHES = (
     "bench_map",
     "bench_runner",
     "bench_store",
+    "bench_memory",
     "bench_transfer",
     "bench_sdk_submit",
     "bench_cluster",

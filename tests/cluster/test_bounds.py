@@ -100,3 +100,10 @@ def test_what_makes_no_sense_is_refused_by_kubectl_apply(served: World, spec: di
 def test_bounds_never_change(served: World) -> None:
     served.apply(task_run("fixed", "def main(): pass", deadlineSeconds=60))
     assert "spec.deadlineSeconds is immutable" in sentence(lambda: served.patch("fixed", deadlineSeconds=61))
+
+
+def test_the_secret_with_the_grants_goes_with_the_end_of_the_run(served: World) -> None:
+    served.apply(task_run("spent", "def main(): pass", podCleanup="KeepAll"))
+    served.finished("spent")
+    assert "spent-1" in served.pods
+    assert served.kubectl("get", "secret", served.secret_of("spent"), "--ignore-not-found") == ""

@@ -129,10 +129,11 @@ def delete_pods(world: World, names: Sequence[str]) -> None:
 
 
 START = ("PATCH status: Pending; attempts 1 runs", "PATCH secrets {run}-grants", "POST pods {run}-1")
-END = "PATCH status: Completed; attempts 1 Completed"
+REVOKED = "DELETE secrets {run}-grants"
+END = (REVOKED, "PATCH status: Completed; attempts 1 Completed")
 AGAIN = ("PATCH secrets {run}-grants", "POST pods {run}-2")
 
-SUCCESS = Scenario("success", (*START, END), lambda name: [task_run(name, QUICK)])
+SUCCESS = Scenario("success", (*START, *END), lambda name: [task_run(name, QUICK)])
 RETRY = Scenario(
     "retry",
     (
@@ -141,18 +142,20 @@ RETRY = Scenario(
         "PATCH status: Retrying; attempts 1 Failed, 2 runs",
         *AGAIN,
         "PUT cache",
+        REVOKED,
         "PATCH status: Completed; attempts 1 Failed, 2 Completed",
     ),
     lambda name: [task_run(name, FAILS_ONCE, retries=1, retryDelaySeconds=[0.5], cache={"key": own_key()})],
     outcomes=(FAILED, COMPLETED),
 )
-MISS = Scenario("miss", (*START, "PUT cache", END), lambda name: [task_run(name, QUICK, cache={"key": own_key()})])
+MISS = Scenario("miss", (*START, "PUT cache", *END), lambda name: [task_run(name, QUICK, cache={"key": own_key()})])
 CANCEL = Scenario(
     "cancel",
     (
         *START,
         "PATCH status: unchanged; attempts 1 runs",
         "PATCH pods {run}-1",
+        REVOKED,
         "PATCH status: Cancelled; attempts 1 Cancelled",
     ),
     lambda name: [task_run(name, HANGS)],
@@ -166,6 +169,7 @@ DISRUPTION = Scenario(
         *START,
         "PATCH status: unchanged; attempts 1 Disruption, 2 runs",
         *AGAIN,
+        REVOKED,
         "PATCH status: Completed; attempts 1 Disruption, 2 Completed",
     ),
     lambda name: [task_run(name, GATED)],
@@ -179,6 +183,7 @@ GIVES_UP = Scenario(
         "PATCH status: unchanged; attempts 1 runs",
         "PATCH status: unchanged; attempts 1 runs",
         "DELETE pods {run}-1",
+        REVOKED,
         "PATCH status: Crashed; attempts 1 Disruption",
     ),
     lambda name: [
@@ -188,7 +193,7 @@ GIVES_UP = Scenario(
     outcomes=(("Disruption", "PendingTimeout"),),
 )
 CHAIN = Scenario(
-    "chain", (*START, END), chain, before=tuple(what.replace("{run}", "{run}-up") for what in (*START, END))
+    "chain", (*START, *END), chain, before=tuple(what.replace("{run}", "{run}-up") for what in (*START, *END))
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from podtask.core.api import names
 from podtask_operator.settings import Settings
+from podtask_operator.task_runs.held import sized
 from podtask_operator.task_runs.parse import TaskRun
 
 UID = "0b9a1c1e-0000-4000-8000-000000000001"
@@ -53,7 +54,7 @@ def run_object(
 
 def run(spec: Mapping[str, Any] | None = None, **more: Any) -> TaskRun:
     """The same, parsed."""
-    return TaskRun.parse(run_object(spec, **more))
+    return TaskRun.parse(sized(run_object(spec, **more)))
 
 
 def pod(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.support.builders import run_object
 
 from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND
 from podtask_operator.kube.client import ApiError, ApiUnavailable
+from podtask_operator.task_runs import held
 
 Object = dict[str, Any]
 
@@ -43,6 +45,8 @@ class FakeApi:
         """What the kubelet told about pods."""
         self.unavailable: dict[str, ApiUnavailable] = {}
         """Calls that have no useful answer, each time."""
+        self.most_bytes = 1536 * 1024
+        """What etcd takes."""
         self._version = 100
 
     def add(
@@ -59,7 +63,7 @@ class FakeApi:
             owner = {"apiVersion": API_VERSION, "kind": FLOW_RUN_KIND, "name": flow_run, "uid": f"uid-{flow_run}"}
             metadata["ownerReferences"] = [owner]
         self.runs[name] = run_object(spec, name=name, status=status, metadata=metadata)
-        return copy.deepcopy(self.runs[name])
+        return held.bounded(copy.deepcopy(self.runs[name]))
 
     def touch(self, name: str, **spec: Any) -> Object:
         """Somebody else changes a TaskRun."""
@@ -79,7 +83,8 @@ class FakeApi:
 
     async def get_run(self, _: str, name: str) -> Object | None:
         self.asked.append(name)
-        return copy.deepcopy(self.runs.get(name))
+        run = self.runs.get(name)
+        return None if run is None else held.bounded(copy.deepcopy(run))
 
     async def patch_status(self, _: str, name: str, patch: Object) -> Object:
         run = self.runs.get(name)
@@ -87,9 +92,14 @@ class FakeApi:
             raise ApiError(404, "NotFound", "not found")
         if any(run["metadata"][field] != value for field, value in patch["metadata"].items()):
             raise ApiError(409, "Conflict", "the object has been modified")
-        run["status"] = merged(run.get("status") or {}, patch["status"])
+        if "status" in self.refused:
+            raise self.refused["status"]
+        status = merged(run.get("status") or {}, patch["status"])
+        if len(json.dumps({**run, "status": status})) > self.most_bytes:
+            raise ApiError(413, "RequestEntityTooLarge", "etcdserver: request is too large")
+        run["status"] = status
         run["metadata"]["resourceVersion"] = self._next()
-        return self._answer("status", run)
+        return held.bounded(self._answer("status", run))
 
     async def delete_run(self, _: str, name: str, uid: str) -> None:
         if name in self.runs and self.runs[name]["metadata"]["uid"] == uid:
@@ -101,6 +111,15 @@ class FakeApi:
             raise self.unavailable["secret"]
         self._answer("secret", secret)
         self.secrets[secret["metadata"]["name"]] = secret
+
+    async def delete_secret(self, _: str, name: str) -> None:
+        if "delete secret" in self.refused:
+            raise self.refused["delete secret"]
+        self.calls.append(f"delete secret {name}")
+        self.secrets.pop(name, None)
+        if "delete secret" in self.lost:
+            self.lost.discard("delete secret")
+            raise ApiUnavailable("delete secret: the answer was lost")
 
     async def create_pod(self, namespace: str, pod: Object) -> Object:
         name = pod["metadata"]["name"]

@@ -44,8 +44,8 @@ class Signer:
     def sign_put(self, key: str, _: float) -> Put:
         return Put(f"http://store/{key}", {})
 
-    def sign_post(self, prefix: str, size: int, _: float) -> LogPost:
-        return LogPost(f"http://store/{prefix}", prefix, size)
+    def sign_post(self, prefix: str, most: int, _: float) -> LogPost:
+        return LogPost(f"http://store/{prefix}", prefix, most)
 
 
 class World:

@@ -12,7 +12,7 @@ from tests.unit.chart_kit import CHART, EXAMPLES, TOP, Render, example
 from podtask import __version__
 from podtask.core.api import names
 from podtask.core.api.runner_image import MODULES, PUBLISHED
-from podtask.core.lifecycle.concurrency import Limits
+from podtask.core.lifecycle.concurrency import Limits, Most
 from podtask_operator import settings
 
 
@@ -34,7 +34,7 @@ def test_values_become_settings() -> None:
     assert loaded.runner_images["3.11"] == "registry.example.org/tasks:2026-11"
     assert "3.10" not in loaded.runner_images
     assert loaded.task_defaults == values["taskDefaults"]
-    assert loaded.limits == Limits(default=20, namespaces={"team": 5}, tags={"gpu": 4})
+    assert loaded.limits == Limits(default=20, namespaces={"team": 5}, tags={"gpu": Most(4)})
     assert loaded.lost_node_force_seconds == 600
     assert (loaded.grant_seconds, loaded.store_timeout_seconds) == (604800, 60)
     assert (loaded.sweep_hours, loaded.sweep_spare_hours) == (24, 48)

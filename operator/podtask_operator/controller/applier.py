@@ -1,6 +1,6 @@
 """A decision becomes writes, in an order that may be cut off anywhere.
 
-    cache pointer, last words ──> one status patch (with resourceVersion) ──> Secret, pod, stop, delete
+    cache pointer, last words, grants ──> one status patch (with resourceVersion) ──> Secret, pod, stop, delete
 
 Before: `podtask.core.lifecycle.decide`. The writes themselves: `status_writer`, `pod_launcher`, `janitor`.
 """
@@ -56,6 +56,7 @@ class Applier:
             await self._last_words.keep(key, run, decision.status)
             if decision.status.finished and not run.status.finished:
                 await self._objects.retain(run, now)
+                await self._launcher.revoke(run, decision.status)
             run = await self._writer.write(key, run, decision.status, expectations)
         elif run.outdated and not any(isinstance(effect, DeleteRun) for effect in decision.effects):
             run = await self._writer.observed(key, run)

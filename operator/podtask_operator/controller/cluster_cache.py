@@ -17,8 +17,10 @@ from podtask.core.lifecycle.concurrency import Name, Slots
 from podtask.core.lifecycle.model import Limit, PodPhase
 from podtask_operator.controller.expectations import Expectations
 from podtask_operator.pods import status
+from podtask_operator.pods.held import Pods
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.flow_run import FlowRuns, Object
+from podtask_operator.task_runs.held import kept, projected
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import Malformed, TaskRun
 from podtask_operator.warm_pods.stock import Stock
@@ -37,7 +39,7 @@ class Mirror:
 
     runs: dict[Key, TaskRun] = field(default_factory=dict)
     malformed: dict[Key, Version] = field(default_factory=dict)
-    pods: dict[Key, Object] = field(default_factory=dict)
+    pods: Pods = field(default_factory=Pods)
     slots: Slots[Key] = field(default_factory=Slots)
     flow_runs: FlowRuns = field(default_factory=FlowRuns)
     stock: Stock = field(default_factory=Stock)
@@ -48,6 +50,7 @@ class Mirror:
     """Namespace -> `_gone` when the last TaskRun of it went."""
     _gone_floor: int = 0
     """What counts for a namespace that is not among them."""
+    _unheard: list[Key] = field(default_factory=list)
     _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
 
     def put_run(self, obj: Object) -> Key | None:
@@ -58,11 +61,13 @@ class Mirror:
         if held is not None and not _newer(meta, held.resource_version):
             return None
         try:
-            run = TaskRun.parse(projected(obj))
+            seen = projected(obj)
+            run = kept(TaskRun.parse(seen), seen)
         except Malformed as why:
             version = version_of(meta)
             if self.malformed.get(key) != version:  # a list tells of it again and again
                 log.warning("%s is left alone: %s", key, why)
+            self._unheard += self.concerned(key)
             self._forget(key)
             self.malformed[key] = version
             return None
@@ -88,7 +93,13 @@ class Mirror:
             return []
         concerned = self.concerned(key)
         self._forget(key)
+        self._unheard += concerned
         return [*concerned, *self.slots.next()]
+
+    def unheard(self) -> list[Key]:
+        """Runs to look at because others are gone, since this was asked last: whoever found that may not have told."""
+        unheard, self._unheard = self._unheard, []
+        return unheard
 
     def deletions(self, namespace: str) -> int:
         """Another number whenever a TaskRun of the namespace is gone: without one, no namespace was made anew."""
@@ -114,9 +125,10 @@ class Mirror:
         """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        held = self.pods.get(key)
-        if held is not None and not _newer(meta, held["metadata"]["resourceVersion"]):
+        version = self.pods.version(key)
+        if version is not None and not _newer(meta, version):
             return None
+        held = self.pods.get(key)
         pod = self.pods[key] = status.with_first_deletion(status.project(obj), held)
         self.stock.put_pod(key, pod)
         return owner_key(obj) if held is None or _unlike(pod, held) else None
@@ -133,35 +145,46 @@ class Mirror:
 
     def dependents(self, key: Key) -> list[Key]:
         """Unfinished runs that name `key` as upstream or in waitFor."""
-        return [
-            other for other in self._waiting.get(key, ()) if other in self.runs and not self.runs[other].status.finished
-        ]
+        return list(self._waiting.get(key, ()))
+
+    def needed(self, key: Key) -> bool:
+        """Whether there are any; costs the same however many there are."""
+        return bool(self._waiting.get(key))
 
     def concerned(self, key: Key) -> list[Key]:
         """Runs whose decision may be another one once `key` has ended or is gone.
 
-        Those that need it, those that raced it for a cache key, and finished ones that stayed because it needs them.
+        Those that need it, those that raced it for a cache key, and finished ones that stayed because it, and nobody
+        else any more, needs them: of a thousand that need one upstream, the last to end wakes it.
         """
         run = self.runs.get(key)
-        needed = [Key(key.namespace, name) for name in needed_names(run)] if run is not None else []
-        stayed = [other for other in needed if other in self.runs and self.runs[other].status.finished]
+        needed = [Key(key.namespace, name) for name in run.needs] if run is not None else []
+        stayed = [other for other in needed if self._finished(other) and not self._needed_by_others(other, key)]
         return [*self.dependents(key), *self.expectations.rivals(key), *stayed]
+
+    def _finished(self, key: Key) -> bool:
+        run = self.runs.get(key)
+        return run is not None and run.status.finished
+
+    def _needed_by_others(self, key: Key, besides: Key) -> bool:
+        waiting = self._waiting.get(key, ())
+        return len(waiting) > (besides in waiting)
 
     def limits(self, key: Key, run: TaskRun) -> tuple[Limit, ...]:
         """The concurrency limits of a run, as they are at this moment: no await may come before the decision."""
-        return self.slots.seen_by(key, run.created_at, run.uid, self._slots_of(run))
+        return self.slots.seen_by(key, run.created_at, run.uid, self.slots_of(run), key.namespace)
 
     def decided(self, key: Key, run: TaskRun, *, queues: bool) -> None:
         """The run has, or no longer has, its place among those that wait for a slot."""
         if queues and self._holds(key, run):
-            self.slots.wait(key, run.created_at, run.uid, self._slots_of(run))
+            self.slots.wait(key, run.created_at, run.uid, self.slots_of(run), key.namespace)
         else:
             self.slots.leave(key)
 
     def recording(self, key: Key, run: TaskRun) -> None:
         """The record of an attempt is about to be sent: from now on it holds its slots."""
         if self._holds(key, run):
-            self.slots.hold(key, self._slots_of(run))
+            self.slots.hold(key, self.slots_of(run), key.namespace)
 
     def recorded(self, key: Key, run: TaskRun) -> None:
         """The API server has answered: what the mirror holds of the run is what counts."""
@@ -173,15 +196,18 @@ class Mirror:
         held = self.runs.get(key)
         return held is not None and held.uid == run.uid
 
-    def _slots_of(self, run: TaskRun) -> tuple[Name, ...]:
-        return self.slots.limits.over(run.namespace, run.spec.tags)
+    def slots_of(self, run: TaskRun) -> tuple[Name, ...]:
+        """The limits that the run falls under."""
+        limits, asked = self.slots.limits, run.spec.resources
+        resources = {**(asked.limits or {}), **(asked.requests or {})} if asked is not None else {}
+        return limits.over(run.namespace, run.spec.tags, resources)
 
     def _count(self, key: Key, run: TaskRun) -> None:
         """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
         if not self.expectations.of(key, run.uid).stored(run.resource_version):
             return
         if run.status.running is not None or self._lives_on(key, run):
-            self.slots.hold(key, self._slots_of(run))
+            self.slots.hold(key, self.slots_of(run), key.namespace)
             return
         self.slots.release(key)
         if run.status.finished or run.deleting or run.spec.suspend or run.spec.cancel:
@@ -208,47 +234,18 @@ class Mirror:
         if run.status.finished:
             self._unindex(key, run)
             return
-        for name in needed_names(run):
+        for name in run.needs:
             self._waiting[Key(key.namespace, name)].add(key)
         if run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
             self.expectations.of(key, run.uid).join(run.status.cache.key)
 
     def _unindex(self, key: Key, run: TaskRun) -> None:
-        for name in needed_names(run):
+        for name in run.needs:
             needed = Key(key.namespace, name)
             if needed in self._waiting:
                 self._waiting[needed].discard(key)
                 if not self._waiting[needed]:
                     del self._waiting[needed]
-
-
-def needed_names(run: TaskRun) -> tuple[str, ...]:
-    """TaskRuns this one needs, in order, each once."""
-    names = [*(up.task_run for up in run.spec.upstream), *(w.task_run for w in run.spec.wait_for)]
-    return tuple(dict.fromkeys(names))
-
-
-def projected(obj: Object) -> Object:
-    """The object without what only a launch needs: payloads, and source that no cache key depends on.
-
-    Whatever is not of the expected shape is left as it is, for `TaskRun.parse` to complain about.
-    """
-    spec = obj.get("spec")
-    if not isinstance(spec, dict) or not isinstance(spec.get("task"), dict):
-        return obj
-    task = spec["task"]
-    for name in ("code", "bundle", "overlay"):
-        task = _without_inline(task, name)
-    if "source" in task and "cache" not in spec:
-        task["source"] = "#"
-    return {**obj, "spec": {**_without_inline(spec, "inputs"), "task": task}}
-
-
-def _without_inline(holder: Object, name: str) -> Object:
-    payload = holder.get(name)
-    if not isinstance(payload, dict):
-        return dict(holder)
-    return {**holder, name: {key: value for key, value in payload.items() if key != "inline"}}
 
 
 def _unlike(pod: Object, held: Object) -> bool:

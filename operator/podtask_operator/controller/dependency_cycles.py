@@ -13,7 +13,7 @@ from typing import Final
 
 from podtask.core.api.names import Reason
 from podtask.core.lifecycle.model import Why
-from podtask_operator.controller.cluster_cache import Mirror, needed_names
+from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.task_runs.key import Key
 
 ASK_AFTER: Final = timedelta(seconds=2)
@@ -83,7 +83,7 @@ class Circles:
 
     def _graph(self, namespace: str) -> dict[str, tuple[str, ...]]:
         return {
-            key.name: needed_names(run)
+            key.name: run.needs
             for key, run in self._mirror.runs.items()
             if key.namespace == namespace and not run.status.finished and not run.status.attempts_total
         }
@@ -91,7 +91,7 @@ class Circles:
     def _still(self, namespace: str, way: tuple[str, ...]) -> bool:
         """True while every step of the way is there: a run may have been deleted and made anew since the search."""
         runs = [self._mirror.runs.get(Key(namespace, name)) for name in way[:-1]]
-        return all(run is not None and need in needed_names(run) for run, need in zip(runs, way[1:], strict=True))
+        return all(run is not None and need in run.needs for run, need in zip(runs, way[1:], strict=True))
 
 
 def _why(way: tuple[str, ...]) -> Why:

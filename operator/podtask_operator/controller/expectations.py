@@ -89,8 +89,8 @@ class Expected:
     """Its end was told to the runs that wait for it."""
     dropped: str | None = None
     """Why its lookup dropped a cache entry, until an Event says so."""
-    store_refusal: str | None = None
-    """What the bucket refused the operator last, told in an Event."""
+    repeated: str | None = None
+    """What an Event said last: that the bucket refused the operator, or that a TaskRun is too large for its end."""
 
     def pod_of(self, attempt: int) -> PodExpectation:
         """What is expected of the attempt's pod; of another attempt nothing is known."""
@@ -162,8 +162,8 @@ class RunExpectations:
         self._set(claimed=True, records=records, sent_against=version)
 
     def answered(self) -> None:
-        """The API server has refused a status: nothing that was sent is in doubt."""
-        self._set(sent_against=None)
+        """The API server has refused a status: nothing that was sent is in doubt, and no identical run waits for it."""
+        self._set(sent_against=None, claimed=False)
 
     def stored(self, version: str) -> bool:
         """Whether what is stored counts: not while a record that was sent against this version may still be taken."""
@@ -296,10 +296,10 @@ class RunExpectations:
         self._set(announced=True)
         return first
 
-    def refused_by_store(self, text: str) -> bool:
-        """The bucket refused the operator; False when the same was said before."""
-        new = self._expected.store_refusal != text
-        self._set(store_refusal=text)
+    def new_to_say(self, text: str) -> bool:
+        """An Event is to say this; False when the last one did."""
+        new = self._expected.repeated != text
+        self._set(repeated=text)
         return new
 
     def take_dropped(self) -> str | None:

@@ -124,7 +124,7 @@ class FlowRunKeeper:
 
     def _needed(self, run: FlowRun) -> bool:
         """Whether an unfinished TaskRun names one of its TaskRuns: of the tree none is unfinished."""
-        return any(self._mirror.dependents(key) for key in self._mirror.flow_runs.members(run.uid))
+        return any(self._mirror.needed(key) for key in self._mirror.flow_runs.members(run.uid))
 
     async def _write(self, run: FlowRun, kind: str, reason: str = "", message: str = "") -> FlowRun:
         """Set a condition, or with no reason take it away. The others, the driver's, stay as they were read."""

@@ -20,7 +20,7 @@ from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Pol
 from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask.core.lifecycle.pod_timeouts import was_there
 from podtask.core.lifecycle.rules import REPORT_AFTER, UPSTREAM_GRACE
-from podtask_operator.controller.cluster_cache import Mirror, needed_names
+from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.dependency_cycles import Circles
 from podtask_operator.controller.expectations import Expected, Learned
 from podtask_operator.controller.work_queue import Later
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 UNWATCHED = timedelta(seconds=5)
 """Between two looks at a pod that the watch does not show because somebody changed its labels."""
+PENDING_WITH_SLOT = 900.0
+"""Seconds that a pod which no node takes may hold its slots, whatever its own pendingTimeoutSeconds: others wait."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Observer:
 
         Without limits, and without what the bucket has for the cache key: both are read last (`Reconciler`).
         """
-        needed = bool(run.status.finished and self._mirror.dependents(key))
+        needed = run.status.finished and self._mirror.needed(key)
         seen, learned = Observed(run.uid, run.created_at, self._asked(run), run.status, needed=needed), Learned()
         if run.status.finished:
             return seen, learned
@@ -97,7 +99,8 @@ class Observer:
         wrong = invalid(run, self._settings)
         if wrong is not None:  # nobody is asked for what an invalid spec names
             return replace(seen, invalid=wrong), learned
-        upstreams = tuple([await self._upstream(run, name, now) for name in needed_names(run)])
+        wanted = {up.task_run for up in run.spec.upstream}
+        upstreams = tuple([await self._upstream(run, name, now, wants=name in wanted) for name in run.needs])
         succeeded = all(up.succeeded for up in upstreams)
         if not run.status.attempts_total and not succeeded:
             wrong = self._circles.invalid(key, run.created_at, now)
@@ -145,8 +148,11 @@ class Observer:
         """What the spec asks for, and what the administrator adds."""
         growth = memory_growth.growth(run.spec.on_out_of_memory, resources_of(run, self._settings))
         force = self._settings.lost_node_force_seconds
-        whole = replace(run, spec=with_defaults(run.spec, self._settings.task_defaults))
-        return replace(policy(whole), on_out_of_memory=growth, force_after_seconds=force)
+        whole = replace(run, spec_held=with_defaults(run.spec, self._settings.task_defaults))
+        asked = replace(policy(whole), on_out_of_memory=growth, force_after_seconds=force)
+        if not self._mirror.slots_of(run):
+            return asked
+        return replace(asked, pending_timeout_seconds=min(asked.pending_timeout_seconds, PENDING_WITH_SLOT))
 
     async def _attempt(
         self, seen: Observed, learned: Learned, run: TaskRun, expected: Expected, now: datetime
@@ -252,8 +258,7 @@ class Observer:
         pod = podstatus.read(live)
         return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, live, pod_events.overlooked(live))
 
-    async def _upstream(self, run: TaskRun, name: str, now: datetime) -> Upstream:
-        wants = any(up.task_run == name for up in run.spec.upstream)
+    async def _upstream(self, run: TaskRun, name: str, now: datetime, *, wants: bool) -> Upstream:
         key = Key(run.namespace, name)
         if key not in self._mirror.runs and now >= run.created_at + UPSTREAM_GRACE:
             live = await self._api.get_run(run.namespace, name)  # before "there is none" is said, ask

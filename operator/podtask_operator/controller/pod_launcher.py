@@ -6,14 +6,16 @@ Before: `applier`, after the record is stored. What the API server answered goes
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from podtask.core.api.names import Reason
-from podtask.core.api.status import Attempt, own_pod_name
+from podtask.core.api.status import Attempt, Status, own_pod_name
 from podtask.core.lifecycle.model import Why
 from podtask.core.storage import Signer
+from podtask.core.storage.layout import secret_name
 from podtask_operator.controller.claims.claims import Claims
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.expectations import RunExpectations
@@ -27,9 +29,11 @@ from podtask_operator.runtime import metrics
 from podtask_operator.settings import Settings
 from podtask_operator.storage import grants
 from podtask_operator.storage.objects import Objects
+from podtask_operator.task_runs.held import sized
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
-from podtask_runner.protocol import Grants, dump
+
+log = logging.getLogger(__name__)
 
 LEAST_LIFE = 60.0
 """Seconds that credentials count as alive: those that nothing renews must not be signed with again and again."""
@@ -51,7 +55,7 @@ class PodLauncher:
         live = await self._live(key, expectations)
         if live is None:
             return
-        run = TaskRun.parse(live)
+        run = TaskRun.parse(sized(live))
         running = run.status.running
         if run.deleting or running is None or running.number != attempt:
             self._mirror.put_run(live)
@@ -127,6 +131,21 @@ class PodLauncher:
 
         return grant
 
+    async def revoke(self, run: TaskRun, status: Status) -> None:
+        """Delete the Secret with the grants of a run that ends: no pod reads it any more, and etcd would keep it.
+
+        Before the end is written, so that nothing has to remember it. Where no pod of the run was ever seen the Secret
+        may be somebody else's, of which that was the reason; then it goes with its owner.
+        """
+        if not any(attempt.pod_uid for attempt in status.attempts):
+            return
+        claimed = [attempt.claim.pod_name for attempt in status.attempts if attempt.claim and attempt.pod_uid]
+        for name in (secret_name(run.name, run.uid), *claimed):
+            try:
+                await self._api.delete_secret(run.namespace, name)
+            except ApiError as error:
+                log.warning("%s/%s: the Secret with its grants stays: %s", run.namespace, run.name, error)
+
     async def _half_life(self, attempt: Attempt, now: datetime) -> datetime:
         """When to renew grants that another process wrote: at half of their life, or now where that is not known."""
         if await asyncio.to_thread(self._signer.credentials_expire_at) is not None:
@@ -151,16 +170,20 @@ class PodLauncher:
                 inlined[small[0]] = small[1]
         bucket = self._objects.bucket(run.namespace)
 
-        def signed() -> tuple[float | None, Grants]:
+        life = self._settings.grant_seconds
+
+        def signed() -> tuple[float | None, bytes]:
             # Asked before: what is signed afterwards lives as long at least.
             expires = self._signer.credentials_expire_at()
-            return expires, grants.build(run, attempt, inlined, bucket, self._signer, self._settings)
+            return expires, grants.packed(grants.build(run, attempt, inlined, bucket, self._signer, self._settings))
 
         # signing needs no network, but credentials that are due may be fetched anew
-        expires, allowed = await asyncio.to_thread(signed)
-        data = dump(allowed)
+        expires, data = await asyncio.to_thread(signed)
+        if len(data) > grants.SECRET_LIMIT:  # the object first: what the Secret names is there
+            stored = await self._objects.store_grants(run, attempt, data)
+            url = await asyncio.to_thread(self._signer.sign_get, stored, life)
+            data = grants.document(data, url, self._settings)
         await self._api.apply_secret(run.namespace, grants.secret(run, attempt, data))
-        life = self._settings.grant_seconds
         if expires is not None:
             life = min(life, max(expires - now.timestamp(), LEAST_LIFE))
         expectations.renew_at(now + timedelta(seconds=life / 2))

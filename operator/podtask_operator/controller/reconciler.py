@@ -74,7 +74,7 @@ class Reconciler:
         if run is None or (run.deleting and run.status.finished):
             return
         self._mirror.recount(key)
-        now, concerned = self._clock(), self._mirror.concerned(key)
+        now = self._clock()
         try:
             with logs.about(*key, attempt=run.status.attempts_total):
                 decision = await self._step(key, run, self._mirror.expectations.of(key, run.uid), now)
@@ -85,9 +85,10 @@ class Reconciler:
             raise Later(str(error)) from error
         except ApiError:
             self._mirror.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others
+            self._let_rivals_pass(key, run)
             raise
         finally:
-            self._wake_others(key, concerned)
+            self._wake_others(key)
         if any(isinstance(effect, (Launch, Release)) for effect in decision.effects):
             self.queue.add(key)
         if decision.again_at is not None:
@@ -150,22 +151,29 @@ class Reconciler:
             else:
                 self._mirror.flow_runs.put(live)
 
-    def _wake_others(self, key: Key, concerned: list[Key]) -> None:
+    def _wake_others(self, key: Key) -> None:
         """Once a run has ended or is gone, whoever told us, those that wait for it look again at once.
 
         A suspended run leads no race for a cache key: the others of the race must not wait for it.
         """
         run = self._mirror.runs.get(key)
-        others: list[Key] = []
-        if run is None:
-            others = concerned
-        elif run.status.finished:
-            others = self._announced(key, run)
-        elif run.spec.suspend:
-            others = self._mirror.expectations.rivals(key)
+        others = self._mirror.unheard()
+        if run is not None and run.status.finished:
+            others += self._announced(key, run)
+        elif run is not None and run.spec.suspend:
+            others += self._mirror.expectations.rivals(key)
             self._mirror.expectations.of(key, run.uid).withdraw()  # once: two would wake each other for ever
         for other in (*others, *self._mirror.slots.next()):
             self.queue.add(other)
+
+    def _let_rivals_pass(self, key: Key, run: TaskRun) -> None:
+        """A run whose first record is refused leads no race for a cache key, until it looks again."""
+        if run.status.attempts_total:
+            return
+        rivals = self._mirror.expectations.rivals(key)
+        self._mirror.expectations.of(key, run.uid).withdraw()
+        for rival in rivals:
+            self.queue.add(rival)
 
     def _announced(self, key: Key, run: TaskRun) -> list[Key]:
         """Those who hear of the end: once."""

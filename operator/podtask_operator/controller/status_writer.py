@@ -5,7 +5,10 @@ Before: `applier`. Next: `event_recorder`, and only after the write succeeded. A
 
 from __future__ import annotations
 
-from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED
+from collections.abc import Mapping
+from typing import Any, Final
+
+from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED, Reason
 from podtask.core.api.status import Status
 from podtask.core.lifecycle.rendering import Event, events, rendered
 from podtask.core.storage import StoreRefused
@@ -18,6 +21,9 @@ from podtask_operator.runtime import metrics
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun, policy
 from podtask_operator.task_runs.status_patch import dump, merge_patch
+
+TOO_LARGE: Final = 413
+"""What `kube.answers` makes of etcd's refusal."""
 
 
 class StatusWriter:
@@ -41,11 +47,19 @@ class StatusWriter:
             expectations.recording(began.number, began.recorded_at, run.resource_version)
             self._mirror.recording(key, run)
         try:
-            answer = await self._api.patch_status(key.namespace, key.name, body)
+            try:
+                answer = await self._api.patch_status(key.namespace, key.name, body)
+            except ApiError as error:
+                if error.status != TOO_LARGE or run.too_large is None:
+                    raise
+                answer = await self._api.patch_status(key.namespace, key.name, {**body, "status": _least(patch)})
         except ApiError as error:
             expectations.answered()
             self._mirror.recorded(key, run)
             self._mirror.stock.release(key)
+            if error.status == TOO_LARGE and run.too_large is not None:
+                self._say_once(run, expectations, run.too_large)
+                raise Later(str(error)) from error
             if error.status not in (404, 409):
                 raise
             await self._refresh(key, run.uid)
@@ -92,8 +106,13 @@ class StatusWriter:
     def tell_refusal(self, key: Key, error: StoreRefused) -> None:
         """The run waits for a bucket that waiting does not heal: said once for each thing that is refused."""
         run = self._mirror.runs.get(key)
-        if run is not None and self._mirror.expectations.of(key, run.uid).refused_by_store(str(error)):
+        if run is not None and self._mirror.expectations.of(key, run.uid).new_to_say(str(error)):
             self._story.tell(run, (Event("Warning", EVENT_STORE_REFUSED, f"The operator {error}"),))
+
+    def _say_once(self, run: TaskRun, expectations: RunExpectations, text: str) -> None:
+        """In an Event, because not even the least status fits beside what the TaskRun holds."""
+        if expectations.new_to_say(text):
+            self._story.tell(run, (Event("Warning", str(Reason.INVALID_SPEC), text),))
 
     async def _refresh(self, key: Key, uid: str) -> None:
         live = await self._api.get_run(key.namespace, key.name)
@@ -101,6 +120,13 @@ class StatusWriter:
             self._mirror.forget_run(key, uid)
         else:
             self._mirror.put_run(live)
+
+
+def _least(patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The end of a TaskRun beside which etcd has no room for sentences."""
+    kept = {name: patch[name] for name in ("state", "reason", "finishedAt") if name in patch}
+    conditions = [{**condition, "message": ""} for condition in patch.get("conditions") or ()]
+    return {**kept, **({"conditions": conditions} if conditions else {})}
 
 
 def _dropped(expectations: RunExpectations) -> tuple[Event, ...]:

@@ -15,7 +15,7 @@ import kopf
 from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION, WARM_POOL_PLURAL
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.controller.flow_run_keeper import changed
-from podtask_operator.kube.client import FULL_PAGE
+from podtask_operator.kube.session import ONE
 from podtask_operator.task_runs.key import Key
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,7 @@ WATCH_BACKOFFS = (0.5, 1, 1, 2, *[3] * 20)
 """Seconds between tries to reach the API server; after the last one kopf ends, and `supervise` starts it again."""
 
 WORKER_IDLE = 0.1
-"""Seconds that kopf keeps a worker for an object of which nothing more comes: with its own 5 s, ten thousand workers
-were alive after the first list, and 170 MB never came back."""
+"""Seconds that kopf keeps a worker, and the last event with it, for an object of which nothing more comes."""
 
 Event = dict[str, Any]
 
@@ -167,7 +166,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     ours.posting.enabled = False
     ours.persistence.progress_storage = NoProgress()
     ours.persistence.diffbase_storage = NoDiffBase()
-    ours.watching.chunk_size = FULL_PAGE
+    ours.watching.chunk_size = ONE
     ours.watching.server_timeout = REOPEN
     ours.queueing.idle_timeout = WORKER_IDLE
     ours.scanning.disabled = True

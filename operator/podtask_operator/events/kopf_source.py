@@ -30,11 +30,13 @@ async def serve(
     stop: asyncio.Event,
     heard: Heard,
     *,
+    listed: Callable[[], None] = lambda: None,
     flow_runs: bool = False,
     warm_pools: bool = False,
 ) -> None:
     """Run kopf until it ends or `stop` is set. Raises what ended kopf (a watch error that is not a 410, a refusal).
 
+    `listed`: called after each list of kopf, which hands on no objects.
     `flow_runs`, `warm_pools`: whether the cluster knows FlowRuns and WarmPools.
     """
     loop = asyncio.get_running_loop()
@@ -44,10 +46,16 @@ async def serve(
         (lambda event: _tell(loop, intake.flow_run, event)) if flow_runs else None,
         (lambda event: _tell(loop, intake.warm_pool, event)) if warm_pools else None,
     )
-    await run(handlers, told.namespaces, stop, heard)
+    await run(handlers, told.namespaces, stop, heard, listed)
 
 
-async def run(handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop: asyncio.Event, heard: Heard) -> None:
+async def run(
+    handlers: kopf.OperatorRegistry,
+    namespaces: tuple[str, ...],
+    stop: asyncio.Event,
+    heard: Heard,
+    listed: Callable[[], None] = lambda: None,
+) -> None:
     """kopf with these handlers, in its thread, until it ends or `stop` is set."""
     loop = asyncio.get_running_loop()
     leave, ended = threading.Event(), asyncio.Event()
@@ -57,7 +65,9 @@ async def run(handlers: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop
         failure.append(why)
         leave.set()
 
-    kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.PERMANENT)(by_session(heard, no_login))
+    kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.PERMANENT)(
+        by_session(heard, no_login, lambda: _tell(loop, lambda _: listed(), {}))
+    )
 
     def broken(running: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A part of kopf died and nobody awaits it: kopf 1.45 then neither watches nor ends by itself."""

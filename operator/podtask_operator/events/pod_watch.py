@@ -44,16 +44,17 @@ class PodWatch:
 
     async def list(self) -> None:
         """Take in all pods as they are; those that went unseen are gone."""
-        unseen = {k: pod for k, pod in self._mirror.pods.items() if self._namespace in (None, k.namespace)}
+        held = self._mirror.pods
+        unseen = {k: version for k, version in held.versions().items() if self._namespace in (None, k.namespace)}
         version = ""
         async for page in self._api.pod_pages(self._namespace):
             version = version or page["metadata"]["resourceVersion"]
             for pod in page.get("items") or ():
                 self._take({"type": ADDED, "object": pod})
                 unseen.pop(Key(pod["metadata"]["namespace"], pod["metadata"]["name"]), None)
-        for key, held in unseen.items():
-            if self._mirror.pods.get(key) is held:
-                self._take({"type": DELETED, "object": held})
+        for key, before in unseen.items():
+            if held.version(key) == before:
+                self._take({"type": DELETED, "object": held[key]})
         self._version = version
 
     async def serve(self, stop: asyncio.Event) -> None:

@@ -1,6 +1,7 @@
 """Lists, paged: the first fills the mirror before any decision is made, later ones repair what watches missed.
 
-A watch may lose deletions (an expired resourceVersion) and events (a cut connection); the list does not.
+A watch may lose deletions (an expired resourceVersion) and events (a cut connection); the list does not. What kopf
+lists before it watches is not handed on (`kube.session`): a comparison follows each time and reads only what changed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from podtask_operator.controller.cluster_cache import Mirror, version_of
 from podtask_operator.kube.client import FULL_PAGE, Api, ApiError, ApiUnavailable
@@ -16,6 +18,8 @@ from podtask_operator.task_runs.key import Key
 
 log = logging.getLogger(__name__)
 
+AGAIN = 3.0
+"""Seconds until a comparison that failed is made again: what a watch did not tell of must not wait for the period."""
 Wake = Callable[[Key], None]
 
 
@@ -27,6 +31,11 @@ class Resync:
         self._mirror = mirror
         self._namespaces: tuple[str | None, ...] = settings.namespaces or (None,)
         self._every = settings.resync_seconds
+        self._asked = asyncio.Event()
+
+    def soon(self) -> None:
+        """Compare without waiting for the period: a watch begins at a version whose objects nobody has told of."""
+        self._asked.set()
 
     async def fill(self) -> None:
         """The first list: every TaskRun with all its fields. The pods come before, by `podwatch`."""
@@ -72,11 +81,15 @@ class Resync:
     async def run(self, wake: Wake) -> None:
         """Serve until cancelled."""
         while True:
-            await asyncio.sleep(self._every)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), self._every)
+            self._asked.clear()
             try:
                 await self.once(wake)
             except (ApiError, ApiUnavailable) as error:
-                log.warning("the periodic list failed and is tried again in %g s: %s", self._every, error)
+                log.warning("the comparison by lists failed and is tried again in %g s: %s", AGAIN, error)
+                await asyncio.sleep(AGAIN)
+                self._asked.set()
 
     async def once(self, wake: Wake) -> None:
         """One comparison by metadata: what changed is read, what is gone is forgotten, all of it is looked at again."""
@@ -140,20 +153,20 @@ class Resync:
                 stock.wake(key)
 
     async def _pods(self, namespace: str | None, wake: Wake) -> None:
-        before = dict(self._mirror.pods)
+        pods = self._mirror.pods
+        before = pods.versions()
         listed = set()
         async for item in self._api.list_pods(namespace):
             meta = item["metadata"]
             key = Key(meta["namespace"], meta["name"])
             listed.add(key)
-            held = before.get(key)
-            if held is None or held["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+            if before.get(key) != meta["resourceVersion"]:
                 live = await self._api.get_pod(*key)
                 owner = live and self._mirror.put_pod(live)
                 if owner:
                     wake(owner)
         for key, held in before.items():
-            if key not in listed and namespace in (None, key.namespace) and self._mirror.pods.get(key) is held:
-                owner = self._mirror.forget_pod(held)
+            if key not in listed and namespace in (None, key.namespace) and pods.version(key) == held:
+                owner = self._mirror.forget_pod(pods[key])
                 if owner is not None:
                     wake(owner)

@@ -1,7 +1,6 @@
-"""The Kubernetes API as plain dicts: the few verbs the operator has rights for, and its errors.
+"""The Kubernetes API as plain dicts: the few verbs the operator has rights for.
 
-    ApiError           the server answered with a refusal: `status`, `reason` and its sentence
-    ApiUnavailable     no answer, or one that says "later" (401, 429, 5xx): try again with back-off
+Answers and errors: `answers`.
 
 Never typed client bodies: kubernetes 37 rejects fields it does not know. The official client brings
 authentication (in-cluster, kubeconfig, exec plugins) and TLS; requests go through a session of our own, because its
@@ -33,7 +32,10 @@ from podtask.core.api.names import (
     WARM_POOL_PLURAL,
 )
 from podtask.core.api.url_path import NoSuchName, url_path
+from podtask_operator.kube import answers
+from podtask_operator.kube.answers import ApiError, ApiUnavailable
 from podtask_operator.runtime import metrics
+from podtask_operator.task_runs import held
 
 Object = dict[str, Any]
 Body = dict[str, Any] | list[dict[str, Any]] | None
@@ -42,7 +44,11 @@ FIELD_MANAGER = "podtask-operator"
 PAGE = 500
 """Objects of a list of metadata, or of pods."""
 FULL_PAGE = 200
-"""TaskRuns with all their fields: one may carry 256 KiB of inline code, modules and inputs."""
+"""TaskRuns with all their fields, where they fit: one may carry 256 KiB of inline code, modules and inputs."""
+PAGE_BYTES = 8 * 1024 * 1024
+PAGE_WEIGHT = 64 * 1024 * 1024
+"""Bytes of a page, and of the memory that it takes parsed (`task_runs.held.weight`). A page beyond that is given up and
+asked for with fewer objects, down to one: who creates objects chooses their size."""
 REQUEST_TIMEOUT = 30.0
 IN_FLIGHT = REQUEST_TIMEOUT + 5.0
 """Seconds after which a request that was sent has arrived or never will: in admission, in a queue of the API server."""
@@ -58,25 +64,7 @@ OURS = {"labelSelector": LABEL_TASK_RUN}
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-class ApiError(Exception):
-    """The API server refused. `reason` is its CamelCase word, the text its sentence."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.message = message
-
-
-class ApiUnavailable(Exception):
-    """No answer, or "later". Nothing is known about whether a write was applied.
-
-    `answer`: what the API server said of it, where it said anything: a webhook that does not answer is told so (500).
-    """
-
-    def __init__(self, message: str, answer: ApiError | None = None) -> None:
-        super().__init__(message)
-        self.answer = answer
+__all__ = ["FIELD_MANAGER", "FULL_PAGE", "PAGE", "Api", "ApiError", "ApiUnavailable"]
 
 
 class Api:
@@ -213,6 +201,10 @@ class Api:
         answer = await self._call("GET", _core(namespace, "events"), query=query)
         return list(answer.get("items") or ())
 
+    async def delete_secret(self, namespace: str, name: str) -> None:
+        """Delete a Secret that we wrote; one that is gone is fine."""
+        await self._delete(_core(namespace, "secrets", name))
+
     async def create_event(self, namespace: str, event: Object) -> None:
         """POST an Event."""
         await self._call("POST", _core(namespace, "events"), event)
@@ -229,11 +221,12 @@ class Api:
         """PUT the Lease as it is in `lease`, with its resourceVersion: a stale one is a 409."""
         return await self._call("PUT", _leases(namespace, name), lease, seconds=LEASE_TIMEOUT, fenced=False)
 
-    def list_runs(
+    async def list_runs(
         self, namespace: str | None, *, only_metadata: bool = False, page: int = PAGE
     ) -> AsyncIterator[Object]:
-        """All TaskRuns, page by page."""
-        return self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None, page)
+        """All TaskRuns, page by page; of one that is too large what `held.bounded` leaves."""
+        async for run in self._list(_runs(namespace), {}, ONLY_METADATA if only_metadata else None, page):
+            yield run if only_metadata else held.bounded(run)
 
     def list_pods(self, namespace: str | None) -> AsyncIterator[Object]:
         """The metadata of all pods of ours, page by page."""
@@ -256,8 +249,8 @@ class Api:
         try:
             async with await self._open("GET", path, silence, query=query) as answer:
                 if answer.status != 200:
-                    _check(answer.status, await answer.read(), f"WATCH {path}")
-                yield _events(answer.content)
+                    answers.check(answer.status, await answer.read(), f"WATCH {path}")
+                yield answers.events(answer.content)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise ApiUnavailable(f"WATCH {path}: {type(error).__name__}: {error}") from error
 
@@ -269,12 +262,20 @@ class Api:
                 yield item
 
     async def _pages(self, path: str, query: Mapping[str, str], accept: str | None, size: int) -> AsyncIterator[Object]:
-        token: str | None = ""
-        while token is not None:
-            page = {**query, "limit": str(size), **({"continue": token} if token else {})}
-            answer = await self._call("GET", path, query=page, accept=accept)
+        token, fits = "", size
+        while True:
+            page = {**query, "limit": str(fits), **({"continue": token} if token else {})}
+            data = await self._send("GET", path, query=page, accept=accept, most=PAGE_BYTES if fits > 1 else None)
+            if fits > 1 and (len(data) > PAGE_BYTES or held.weight(data) > PAGE_WEIGHT):
+                fits = max(1, fits // 4)
+                continue
+            answer = dict(json.loads(data))
+            del data
+            token, fits = (answer.get("metadata") or {}).get("continue") or "", min(size, 2 * fits)
             yield answer
-            token = (answer.get("metadata") or {}).get("continue") or None
+            del answer
+            if not token:
+                return
 
     async def _get(self, path: Callable[..., str], *where: str, seconds: float = REQUEST_TIMEOUT) -> Object | None:
         try:
@@ -284,16 +285,17 @@ class Api:
                 return None
             raise
 
-    async def _delete(self, path: str, uid: str, **options: Any) -> None:
+    async def _delete(self, path: str, uid: str | None = None, **options: Any) -> None:
+        exactly = {} if uid is None else {"preconditions": {"uid": uid}}
         try:
-            await self._call("DELETE", path, {"preconditions": {"uid": uid}, **options})
+            await self._call("DELETE", path, {**exactly, **options})
         except ApiError as error:
             if error.status != 404:  # gone already
                 raise
 
     async def _call(self, method: str, path: str, body: Body = None, **more: Any) -> Object:
         answer = await self._send(method, path, body, **more)
-        return dict(json.loads(answer)) if answer else {}
+        return answers.parsed(answer) if answer else {}
 
     async def _send(
         self,
@@ -303,13 +305,15 @@ class Api:
         *,
         seconds: float = REQUEST_TIMEOUT,
         fenced: bool = True,
+        most: int | None = None,
         **how: Any,
     ) -> bytes:
+        """The body of the answer; where it is more than `most` bytes, its beginning, and a little more than those."""
         if fenced and method != "GET" and not self.fence():
             raise ApiUnavailable(f"{method} {path}: not sent, because the operator's Lease is not renewed at present")
         try:
             async with await self._open(method, path, aiohttp.ClientTimeout(seconds), body, **how) as answer:
-                data = await answer.read()
+                data = await answer.read() if most is None else await answers.beginning(answer, most)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if method != "GET":
                 self._unanswered = time.monotonic()
@@ -317,7 +321,7 @@ class Api:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
         if method != "GET":
             metrics.wrote(method, path, answer.status)
-        _check(answer.status, data, f"{method} {path}")
+        answers.check(answer.status, data, f"{method} {path}")
         return data
 
     async def _open(
@@ -341,38 +345,6 @@ class Api:
             timeout=timeout,
             server_hostname=self._server_name,
         )
-
-
-async def _events(stream: aiohttp.StreamReader) -> AsyncIterator[Object]:
-    """The events of a watch, a line each; what follows the last end of line was cut off with the connection."""
-    rest = b""
-    async for chunk in stream.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            event: Object = json.loads(line)
-            if event["type"] == "ERROR":
-                told = event["object"]
-                raise ApiError(told.get("code") or 0, told.get("reason") or "", told.get("message") or "")
-            yield event
-
-
-def _check(status: int, data: bytes, what: str) -> None:
-    """Raise what an answer with this status means."""
-    if status in (401, 429) or status >= 500:  # 401: our token is being exchanged
-        answer = _refusal(status, data, what) if status >= 500 else None
-        raise ApiUnavailable(f"{what}: {status} {data[:300].decode(errors='replace')}", answer)
-    if status >= 400:
-        raise _refusal(status, data, what)
-
-
-def _refusal(status: int, data: bytes, what: str) -> ApiError:
-    """The server's sentence; what stands in front of it may answer without one."""
-    try:
-        said = json.loads(data)
-    except ValueError:
-        said = {"message": data[:300].decode(errors="replace")}
-    told = said if isinstance(said, dict) else {}
-    return ApiError(status, told.get("reason") or "", told.get("message") or what)
 
 
 def _proxy(host: str) -> str | None:

@@ -1,4 +1,5 @@
-"""How kopf gets at the API server: its own credentials, in a session that tells of every watch the server accepts.
+"""How kopf gets at the API server: its own credentials, in a session that tells of every watch the server accepts
+and hands on no large body (`session`).
 
 Before: `watches`. Next: kopf. A login that fails is told to `watches`, which ends kopf, so that it is logged and tried
 again (`supervise`). kopf by itself goes on without its "credentials retriever": deaf, and seemingly up (1.45.2).
@@ -14,6 +15,8 @@ from typing import Any
 import aiohttp
 import kopf
 
+from podtask_operator.kube.session import response_class
+
 Heard = Callable[[str], None]
 """Told of the path of each watch that the server accepts."""
 Failed = Callable[[Exception], None]
@@ -24,8 +27,8 @@ class Refused(Exception):
     """The API server does not take the credentials, and there are no others."""
 
 
-def by_session(heard: Heard, failed: Failed) -> Callable[..., Any]:
-    """A login handler for one start of kopf."""
+def by_session(heard: Heard, failed: Failed, listed: Callable[[], None] = lambda: None) -> Callable[..., Any]:
+    """A login handler for one start of kopf. `listed` is called for each list that kopf makes."""
     used: list[kopf.ConnectionInfo] = []
 
     async def login(**told: Any) -> kopf.AiohttpSession:
@@ -36,7 +39,7 @@ def by_session(heard: Heard, failed: Failed) -> Callable[..., Any]:
             if info in used:  # kopf asks again when the server has answered 401
                 raise Refused(f"{info.server} does not accept the credentials, and there are no newer ones")
             used[:] = [info]
-            return _session(info, heard)
+            return _session(info, heard, listed)
         except Exception as error:
             failed(error)
             raise
@@ -44,7 +47,7 @@ def by_session(heard: Heard, failed: Failed) -> Callable[..., Any]:
     return login
 
 
-def _session(info: kopf.ConnectionInfo, heard: Heard) -> kopf.AiohttpSession:
+def _session(info: kopf.ConnectionInfo, heard: Heard, listed: Callable[[], None]) -> kopf.AiohttpSession:
     """What kopf makes of its credentials (`kopf._cogs.clients.auth.APIContext`), with a trace."""
     trace = aiohttp.TraceConfig()
 
@@ -61,6 +64,7 @@ def _session(info: kopf.ConnectionInfo, heard: Heard) -> kopf.AiohttpSession:
         proxy=info.proxy_url,
         trust_env=info.trust_env,
         trace_configs=[trace],
+        response_class=response_class(listed),
     )
     return kopf.AiohttpSession(
         server=info.server,

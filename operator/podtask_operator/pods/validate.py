@@ -7,7 +7,6 @@ The user's source is never parsed or compiled here: that is the runner's, in the
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Callable
 from typing import Final
@@ -25,8 +24,6 @@ from podtask_operator.task_runs import open_fields
 from podtask_operator.task_runs.image import image_of, python_minor
 from podtask_operator.task_runs.parse import TaskRun
 
-PARAMETERS_LIMIT: Final = 32 * 1024
-"""Bytes of `spec.parameters` as compact JSON."""
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 """What every supported Kubernetes accepts; newer ones accept more."""
 _NAME = re.compile(NAME_PATTERN.removesuffix("$"))
@@ -48,16 +45,12 @@ def one_way_in(run: TaskRun, _: Settings) -> Why | None:
     )
 
 
-def parameters_are_small(run: TaskRun, _: Settings) -> Why | None:
-    """Large data belongs into the bucket, not into etcd."""
-    if run.spec.parameters is None:
-        return None
-    text = json.dumps(run.spec.parameters, ensure_ascii=False, separators=(",", ":"))
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size <= PARAMETERS_LIMIT:
+def is_small(run: TaskRun, _: Settings) -> Why | None:
+    """Large data belongs into the bucket, not into etcd. What is larger was never parsed (`task_runs.held`)."""
+    if run.too_large is None:
         return None
     return _why(
-        f"spec.parameters has {size} bytes as JSON; at most {PARAMETERS_LIMIT} are allowed.",
+        run.too_large,
         "Let a task read the data from where it is, or pass the result of another TaskRun with spec.upstream.",
     )
 
@@ -246,8 +239,8 @@ def is_as_recorded(run: TaskRun, _: Settings) -> Why | None:
 
 
 CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
+    is_small,
     one_way_in,
-    parameters_are_small,
     payloads_are_base64,
     keys_are_quoted,
     parameters_come_once,

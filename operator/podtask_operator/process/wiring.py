@@ -83,8 +83,10 @@ class Parts:
             with self._task_runs.up(stop):
                 known = self.mirror.flow_runs.readable
                 pools = self.mirror.stock.readable
-                heard = self._task_runs.heard
-                await kopf_source.serve(self._told, self._intake, stop, heard, flow_runs=known, warm_pools=pools)
+                heard, listed = self._task_runs.heard, self.resync.soon
+                await kopf_source.serve(
+                    self._told, self._intake, stop, heard, listed=listed, flow_runs=known, warm_pools=pools
+                )
 
         services = {
             "the watch of TaskRuns": task_runs,

@@ -1,5 +1,6 @@
 """What one attempt may know and touch, as a Secret: presigned URLs for exactly its own objects, never credentials.
 
+Up to 64 KiB are in the Secret; of more the Secret says where in the bucket they are.
 `build` is pure but for signing (no network). Read by `podtask_runner.process.supervisor`; written by `apply`.
 Design: taskrun-api, Grants.
 """
@@ -7,6 +8,7 @@ Design: taskrun-api, Grants.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 from typing import Any
 
@@ -34,7 +36,24 @@ LOG_CHUNK_LIMIT = 8 * 1024 * 1024
 """Bytes of one log chunk."""
 
 
-def secret(run: TaskRun, attempt: int, grants: bytes) -> dict[str, Any]:
+SECRET_LIMIT = 64 * 1024
+"""Bytes of grants inside a Secret; larger ones go into the bucket. Up to that size they are not compressed, so that a
+runner that is older than this operator reads them."""
+
+
+def packed(grants: protocol.Grants) -> bytes:
+    """The grants as JSON; compressed where that is more than a Secret is to hold."""
+    data = protocol.dump(grants)
+    return data if len(data) <= SECRET_LIMIT else gzip.compress(data, mtime=0)
+
+
+def document(data: bytes, url: str, settings: Settings) -> bytes:
+    """What the Secret holds instead of grants that are an object in the bucket."""
+    blob = protocol.Blob(hashlib.sha256(data).hexdigest(), len(data), url=url)
+    return protocol.dump(protocol.GrantsDocument(blob, settings.store_timeout_seconds))
+
+
+def secret(run: TaskRun, attempt: int, data: bytes) -> dict[str, Any]:
     """The Secret of the run with the grants of this attempt; for an idle pod, the Secret that the pod mounts."""
     claim = next((each.claim for each in run.status.attempts if each.number == attempt), None)
     name = secret_name(run.name, run.uid) if claim is None else claim.pod_name
@@ -49,7 +68,7 @@ def secret(run: TaskRun, attempt: int, grants: bytes) -> dict[str, Any]:
             "ownerReferences": [owner.reference(run)],
         },
         "type": SECRET_TYPE,
-        "data": {entry: base64.b64encode(grants).decode()},
+        "data": {entry: base64.b64encode(data).decode()},
     }
 
 

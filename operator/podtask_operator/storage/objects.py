@@ -137,6 +137,25 @@ class Objects:
         except AlreadyStored:
             log.debug("the last words of %s/%s are written already", run.namespace, run.name)
 
+    async def store_grants(self, run: TaskRun, attempt: int, data: bytes) -> str:
+        """Write grants that fit into no Secret; the key. Never over earlier ones: the Secret names those until now.
+
+        Raises `StoreUnavailable`.
+        """
+        base = self.bucket(run.namespace).grants(run.uid, attempt)
+
+        def write() -> str:
+            number = last_number(lambda number: self._store.head(f"{base}{number}") is not None)
+            while True:
+                number += 1
+                try:
+                    self._store.put(f"{base}{number}", data, if_absent=True)
+                    return f"{base}{number}"
+                except AlreadyStored:  # by an operator before this one
+                    continue
+
+        return await self._calls(write)
+
     def seen(self, namespace: str) -> None:
         """A pod starts in that namespace: its folder is marked, in the background."""
         if self._owners is not None:

@@ -8,6 +8,7 @@ Parameters, results and messages are not held. A tenant writes these objects, al
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -218,7 +219,7 @@ def owner_in(owners: Iterable[Any] | None) -> Ref | None:
         if isinstance(owner, Mapping) and owner.get("kind") == FLOW_RUN_KIND:
             group = str(owner.get("apiVersion") or "").partition("/")[0]
             if group == GROUP and owner.get("name") and owner.get("uid"):
-                return Ref(str(owner["name"]), str(owner["uid"]))
+                return Ref(sys.intern(str(owner["name"])), sys.intern(str(owner["uid"])))  # of many TaskRuns the same
     return None
 
 

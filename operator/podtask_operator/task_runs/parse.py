@@ -6,10 +6,13 @@ A poison object raises `Malformed` here and nothing else anywhere later, so that
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
@@ -21,6 +24,10 @@ from podtask_operator.task_runs.flow_run import Ref, owner_in
 
 FOR_EVER = 100 * 365 * 86400.0
 """Seconds; longer times mean the same, and dates end with the year 9999."""
+
+TOO_LARGE: Final = "podtaskTooLarge"
+"""Beside `metadata` and `spec` of an object that was cut (`task_runs.held`): the sentence that says why. Nobody else
+can put it there, because the API server drops fields that the schema does not name."""
 
 
 class Malformed(Exception):
@@ -39,15 +46,30 @@ class TaskRun:
     resource_version: str
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
-    spec: TaskRunSpec
+    spec_held: TaskRunSpec | bytes
+    """The spec, or the JSON of one that was parsed before: in the informer cache it takes a tenth of the memory."""
     status: Status
-    raw_status: Mapping[str, Any] = field(default_factory=dict)
-    """The status as it is stored, for computing a patch; empty once it has ended, because nothing changes any more."""
+    status_held: bytes = b""
+    """The status as it is stored, compressed JSON, for computing a patch; empty once it has ended: nothing changes."""
     observed_generation: int | None = None
     """`metadata.generation` that the stored status is about."""
     deleting: bool = False
     flow_run: Ref | None = None
     """The FlowRun that it belongs to."""
+    needs: tuple[str, ...] = ()
+    """TaskRuns that it names as upstream or in waitFor, in order, each once."""
+    too_large: str | None = None
+    """Why its spec was not read."""
+
+    @property
+    def spec(self) -> TaskRunSpec:
+        """What is asked."""
+        return _spec(self.spec_held) if isinstance(self.spec_held, bytes) else self.spec_held
+
+    @property
+    def raw_status(self) -> Mapping[str, Any]:
+        """The status as it is stored."""
+        return dict(json.loads(zlib.decompress(self.status_held))) if self.status_held else {}
 
     @classmethod
     def parse(cls, obj: Any) -> TaskRun:
@@ -59,6 +81,7 @@ class TaskRun:
         status = _parse(_STATUS, obj.get("status") or {}, "status", where)
         if not _aware(status):
             raise Malformed(f"{where} cannot be read: status has a time without a time zone.")
+        spec: TaskRunSpec = _parse(_SPEC, obj.get("spec"), "spec", where)
         return cls(
             name=meta.name,
             namespace=meta.namespace,
@@ -68,12 +91,16 @@ class TaskRun:
             resource_version=meta.resourceVersion,
             labels=meta.labels or {},
             annotations=meta.annotations or {},
-            spec=_parse(_SPEC, obj.get("spec"), "spec", where),
+            spec_held=spec,
             status=status,
-            raw_status={} if status.finished else obj.get("status") or {},
+            status_held=b"" if status.finished else zlib.compress(json.dumps(obj.get("status") or {}).encode(), 1),
             observed_generation=_whole((obj.get("status") or {}).get("observedGeneration")),
             deleting=meta.deletionTimestamp is not None,
             flow_run=owner_in(meta.ownerReferences),
+            needs=tuple(
+                dict.fromkeys([*(up.task_run for up in spec.upstream), *(wait.task_run for wait in spec.wait_for)])
+            ),
+            too_large=obj.get(TOO_LARGE),
         )
 
     @property
@@ -144,6 +171,12 @@ class _Metadata:
 _METADATA: TypeAdapter[_Metadata] = TypeAdapter(_Metadata)
 _STATUS: TypeAdapter[Status] = TypeAdapter(Status)
 _SPEC: TypeAdapter[TaskRunSpec] = TypeAdapter(TaskRunSpec)
+
+
+@lru_cache(maxsize=64)
+def _spec(text: bytes) -> TaskRunSpec:
+    """Of the runs that are looked at at the moment: a look asks for it many times."""
+    return _SPEC.validate_python(json.loads(text))
 
 
 def _parse(adapter: TypeAdapter[Any], data: Any, part: str, where: str) -> Any:

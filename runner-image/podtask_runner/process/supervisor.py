@@ -29,7 +29,8 @@ from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.log_shipping import Shipper, Tee, as_error, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
 from podtask_runner.process.verdicts import Ended, judge
-from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome, load_grants
+from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome
+from podtask_runner.storage import grants_file
 from podtask_runner.storage.client import Store
 
 EXIT_CODES: Final = {
@@ -161,7 +162,7 @@ def read_grants(path: Path) -> Grants:
     """The grants of this attempt. Raises `StoreUnavailable` (an `OSError` for re-reads) or `EnvironmentMismatch`."""
     cure = "The operator mounts the grants as a Secret; look at the pod's volumes and the operator's log."
     try:
-        grants = load_grants(path.read_bytes())
+        grants = grants_file.read(path)
     except (OSError, ValueError) as error:
         raise StoreUnavailable(f"The grants file {path} cannot be read: {error}.", cure) from error
     if grants.v > WIRE_VERSION:

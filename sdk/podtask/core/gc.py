@@ -45,6 +45,8 @@ REMEMBERED: Final = timedelta(days=30)
 entry."""
 SKEW: Final = timedelta(minutes=15)
 """How far the clock of a store may be off: with more it refuses every request (S3, RequestTimeTooSkewed)."""
+GRANTS_DEAD: Final = timedelta(days=8)
+"""A signed URL lives for 7 days at most (SigV4), and what lives longer is renewed as another document."""
 NOTE_LIMIT: Final = 1024
 """Bytes of a `keep` note that are read; one that is longer cannot be read."""
 MANY: Final = 100
@@ -58,6 +60,7 @@ _NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _BLOB: Final = re.compile(r"blobs/(?P<digest>[0-9a-f]{64})")
 _POINTER: Final = re.compile(r"(?P<kind>cache|recent)/((?P<namespace_uid>[^/]+)/)?[0-9a-f]{64}\.json")
 _RUN: Final = re.compile(r"runs/(?P<uid>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/.*", re.DOTALL)
+_GRANTS: Final = re.compile(r"\.grants/[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]+/[0-9]+\Z")
 _OF_A_RUN: Final = re.compile(rf"/runs/[^/]+/([0-9]+/(result|error|outcome|log/.+)|{KEEP})\Z", re.DOTALL)
 """The layout of `podtask.core.storage.layout`. A bucket may hold other things; below `log/` a pod chooses the names
 (its policy grants the prefix), and no choice of them may keep the objects of its run for ever."""
@@ -279,6 +282,15 @@ class _Judge:
         if not some or (until is not None and until > self.now):
             return None
         return "its TaskRun is gone, and no status and no live cache entry names it"
+
+
+def dead_grants(store: Store, prefix: str, namespaces: Iterable[str] | None, now: datetime) -> Iterator[Removal]:
+    """Documents of grants whose URLs nobody can use any more, whoever's they are. Removes nothing."""
+    for below in [""] if namespaces is None else [f"{namespace}/" for namespace in namespaces]:
+        for info in store.list(Bucket(prefix, "any").all_grants + below):
+            old = datetime.fromtimestamp(info.modified, timezone.utc) <= now - GRANTS_DEAD
+            if old and _GRANTS.search(info.key):
+                yield Removal(info.key, info.size, "grants whose URLs have expired")
 
 
 def kept_until(store: Store, key: str) -> datetime | None:

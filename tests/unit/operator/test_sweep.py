@@ -281,3 +281,20 @@ def test_the_least_that_is_spared_is_more_than_clients_count_on_and_what_the_cha
     assert least * 3600 > FRESH_SECONDS
     schema = json.loads((Path(__file__).parents[3] / "charts/podtask/values.schema.json").read_text())
     assert schema["properties"]["sweep"]["properties"]["spareHours"]["minimum"] == least
+
+
+def test_grants_go_when_nobody_can_use_their_urls(world: World) -> None:
+    dead, live = (
+        world.scene.put(f"{Bucket(BUCKET.prefix, 'team').grants(uid(n), 1)}1", age=timedelta(days=age))
+        for n, age in ((1, 9), (2, 7))
+    )
+    other = world.scene.put(f"{Bucket(BUCKET.prefix, 'other').grants(uid(3), 1)}1", age=timedelta(days=9))
+    assert world.once("team", dry_run=True) == (1, 4)
+    assert world.scene.held() == {dead, live, other}
+    assert world.once("team") == (1, 4)
+    assert world.scene.held() == {live, other}
+    world.fence = lambda: False
+    assert world.once() == (0, 0)
+    world.fence = lambda: True
+    assert world.once() == (1, 4)
+    assert world.scene.held() == {live}

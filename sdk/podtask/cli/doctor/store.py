@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
+import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from podtask.cli.common.session import Session
 from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
+from podtask.cli.doctor.policy import policy
 from podtask.core.storage import owner as owners
-from podtask.core.storage.base import StoreError
+from podtask.core.storage.base import StoreError, StoreRefused
+from podtask.core.storage.directory import DirectoryStore
 from podtask.core.storage.probe import probe_conditional_writes
 from podtask.kube.bucket_access import NoBucket
 from podtask.kube.errors import ClusterRefused
@@ -18,18 +20,19 @@ if TYPE_CHECKING:
     from podtask.core.storage import Store
     from podtask.core.storage.layout import Bucket
 
+PROBE = b"podtask doctor"
 SMALL_FLOWS = "small flows work without it; "
 USED_FOR = "the command reads logs and large results from it"
 
 
 def bucket(session: Session) -> Iterator[Finding]:
-    """Write, read and delete an object of this namespace; then sixteen writers at once."""
+    """Write and read a blob of this namespace, as a driver does; whose it is, what else may be written, and races."""
     try:
         store, keys = session.bucket(session.namespace).open(USED_FOR.capitalize(), "do without logs of old pods")
-        place = f"{keys.run('doctor')}{secrets.token_hex(8)}"
-        store.put(place, b"podtask doctor")
-        same = store.get(place) == b"podtask doctor"
-        store.delete(place)
+        place = keys.blob(hashlib.sha256(PROBE).hexdigest())
+        store.put(place, PROBE)
+        same = store.get(place) == PROBE
+        removed = _removed(store, place)
     except (NoBucket, StoreError) as error:
         cure = f"{SMALL_FLOWS}{USED_FOR}: set AWS credentials, PODTASK_STORE, PODTASK_S3_ENDPOINT_URL"
         yield warning("bucket from here", str(error), cure)
@@ -37,9 +40,23 @@ def bucket(session: Session) -> Iterator[Finding]:
     if not same:
         yield failed("bucket from here", "it gave back other bytes than were stored", "podtask doctor store")
         return
-    yield ok("bucket from here", "an object was written, read and deleted")
+    yield ok("bucket from here", f"an object was written{', read and deleted' if removed else ' and read'}")
     yield _owner(session, store, keys)
-    yield conditional(probe_conditional_writes(store, keys.run("doctor").rstrip("/")))
+    if not isinstance(store, DirectoryStore):
+        yield policy(store, keys)
+    try:
+        yield conditional(probe_conditional_writes(store, keys.run("doctor").rstrip("/")))
+    except StoreRefused:
+        yield skipped("conditional writes", "these credentials may not try; the operator does when it starts")
+
+
+def _removed(store: Store, key: str) -> bool:
+    """Whether these credentials may delete: people need not."""
+    try:
+        store.delete(key)
+    except StoreRefused:
+        return False
+    return True
 
 
 def _owner(session: Session, store: Store, keys: Bucket) -> Finding:

@@ -52,6 +52,19 @@ class Bucket:
         """The objects of one attempt."""
         return AttemptKeys(f"{self.run(uid)}{attempt}/")
 
+    def grants(self, uid: str, attempt: int) -> str:
+        """Documents of grants that fit into no Secret, numbered from 1; ends with a slash.
+
+        Outside of the namespace's folder: whoever may read that (`podtask logs`, `cache`) may not write what a running
+        attempt may.
+        """
+        return self.all_grants + "/".join((_segment(self.namespace), _segment(uid), str(attempt), ""))
+
+    @property
+    def all_grants(self) -> str:
+        """Those of all namespaces; ends with a slash. No namespace has such a name."""
+        return "/".join((*filter(None, (self.prefix.strip("/"),)), ".grants", ""))
+
     def cache(self, key: str) -> str:
         """The pointer of a cache key; hashed, because users choose keys."""
         return f"{self.cache_prefix}{hashlib.sha256(key.encode()).hexdigest()}.json"

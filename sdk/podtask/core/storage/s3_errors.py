@@ -34,7 +34,9 @@ _CURES: Final = {
     "NoSuchBucket": _Cure("Create the bucket, or correct its name in PODTASK_STORE or store.bucket.", passes=False),
     "InvalidBucketName": _Cure("Correct the bucket name in PODTASK_STORE or store.bucket.", passes=False),
     "AccessDenied": _Cure(
-        "Allow these credentials s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket on the bucket.",
+        "Give these credentials the policy that they need (docs: Install, Policies of the bucket): the operator"
+        " s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket on the whole prefix; people s3:GetObject and"
+        " s3:ListBucket on the folder of their namespace, and s3:PutObject on its blobs/.",
         passes=False,
     ),
     "InvalidAccessKeyId": _WRONG_KEY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -193,3 +194,54 @@ def test_a_pod_that_was_deleted_while_it_ran_stays_so_when_the_kubelet_deletes_i
     found = podstatus.read(mirror.pods[Key("team", "hello-1")]).disruption
     assert found is not None
     assert found.reason is Reason.POD_DELETED
+
+
+def test_the_last_of_those_that_need_it_wakes_a_finished_run() -> None:
+    mirror = Mirror()
+    mirror.put_run(made(status=FINISHED))
+    for name in ("one", "two"):
+        mirror.put_run(needing(name))
+    mirror.put_run(needing("one", 8, status=FINISHED))
+    assert (mirror.concerned(Key("team", "one")), mirror.needed(KEY)) == ([], True)
+    mirror.forget_run(Key("team", "two"))
+    assert mirror.unheard() == [KEY]
+    assert (mirror.unheard(), mirror.needed(KEY)) == ([], False)
+
+
+def test_those_that_wait_for_a_run_that_becomes_unreadable_are_told() -> None:
+    mirror = Mirror()
+    mirror.put_run(made())
+    mirror.put_run(needing("next"))
+    broken = made(version=9)
+    broken["spec"]["retries"] = "many"
+    mirror.put_run(broken)
+    assert mirror.unheard() == [Key("team", "next")]
+
+
+def test_the_end_of_one_costs_the_same_however_many_need_the_same_upstream() -> None:
+    costs = []
+    for count in (100, 1000):
+        mirror = Mirror()
+        mirror.put_run(made(status=FINISHED))
+        for number in range(count):
+            mirror.put_run(needing(f"n{number}"))
+        lines = 0
+
+        def trace(frame: Any, event: str, _: Any) -> Any:
+            nonlocal lines
+            if not frame.f_code.co_filename.endswith("cluster_cache.py"):
+                return None
+            lines += event == "line"
+            return trace
+
+        ends = needing("n7", 8, status=FINISHED)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            mirror.put_run(ends)
+            mirror.concerned(Key("team", "n7"))
+            mirror.needed(KEY)
+        finally:
+            sys.settrace(before)
+        costs.append(lines)
+    assert costs[0] == costs[1]

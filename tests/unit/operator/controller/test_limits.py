@@ -12,7 +12,7 @@ from tests.support.builders import SETTINGS
 from tests.support.fake_api import Object
 from tests.support.operator_world import NOW, World, reconciling
 
-from podtask.core.lifecycle.concurrency import Limits
+from podtask.core.lifecycle.concurrency import Limits, Most
 from podtask_operator import settings
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import ApiError
@@ -193,7 +193,7 @@ async def test_a_run_whose_store_is_away_does_not_hold_up_the_line(world: World)
     world.api.lost.add("status")
     with pytest.raises(Later):
         await world.look("a")
-    assert world.mirror.slots._line == []
+    assert world.mirror.slots._places == {}
 
 
 @reconciling
@@ -220,7 +220,7 @@ async def test_finished_runs_are_in_no_index(world: World) -> None:
     limited(world)
     world.add("hello", GPU, status={"state": "Completed", "finishedAt": "2026-01-02T03:30:00Z"})
     await world.look("hello")
-    assert (world.mirror.slots._needs, world.mirror.slots._line) == ({}, [])
+    assert (world.mirror.slots._needs, world.mirror.slots._lines) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,8 @@ def test_a_pod_goes_after_its_end_is_stored_and_for_no_further_write(
         world.api.calls.clear()
         await world.look("hello")
         await world.look("hello")
-        assert world.api.calls == ["status hello"] + ([] if kept else ["delete hello-1"])
+        ends = ["delete secret hello-uid-hell-grants", "status hello"]
+        assert world.api.calls == ends + ([] if kept else ["delete hello-1"])
         assert world.status("hello")["attempts"][0]["outcome"] == "Crashed"
 
     test()
@@ -297,7 +298,7 @@ def test_settings_of_limits_and_lost_nodes() -> None:
     assert (plain.limits, plain.lost_node_force_seconds) == (Limits(), None)
     told = {settings.LIMITS: '{"tags": {"gpu": 4}}', settings.LOST_NODE_FORCE_SECONDS: "300"}
     loaded = settings.load({**ENVIRONMENT, **told})
-    assert (loaded.limits, loaded.lost_node_force_seconds) == (Limits(tags={"gpu": 4}), 300)
+    assert (loaded.limits, loaded.lost_node_force_seconds) == (Limits(tags={"gpu": Most(4)}), 300)
 
 
 @pytest.mark.parametrize(
@@ -377,3 +378,35 @@ async def test_a_pod_is_waited_for_as_long_as_the_chart_says(world: World) -> No
     world.now += timedelta(seconds=1)
     await world.look("a")
     assert world.status("a")["attempts"][0]["reason"] == "PendingTimeout"
+
+
+@pytest.mark.parametrize(("limits", "gives_up"), [({}, False), ({"tags": {"gpu": 1}}, True)])
+def test_a_pod_that_no_node_takes_holds_its_slot_for_a_bounded_time(limits: dict[str, Any], gives_up: bool) -> None:
+    @reconciling
+    async def test(world: World) -> None:
+        limited(world, {"tags": {"other": 1}, **limits})
+        world.add("a", {**GPU, "pendingTimeoutSeconds": 2592000})
+        await world.look("a")
+        refusal = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+        conditions = [{**refusal, "lastTransitionTime": NOW.isoformat()}]
+        world.mirror.put_pod(world.api.touch_pod("a-1", {"phase": "Pending", "conditions": conditions}))
+        world.now = NOW + timedelta(seconds=899)
+        await world.look("a")
+        assert "delete a-1" not in world.api.calls
+        world.now = NOW + timedelta(seconds=901)
+        await world.look("a")
+        assert ("delete a-1" in world.api.calls) == gives_up
+
+    test()
+
+
+@reconciling
+async def test_a_resource_is_limited_by_what_the_spec_asks_for(world: World) -> None:
+    limited(world, {"resources": {"nvidia.com/gpu": {"all": 2, "perNamespace": 1}}})
+    for name, spec in (("a", {"limits": {"nvidia.com/gpu": 1}}), ("b", {"requests": {"nvidia.com/gpu": 1}}), ("c", {})):
+        world.add(name, {"resources": spec})
+    await settle(world, ["a", "b", "c"])
+    assert sorted(world.api.pods) == ["a-1", "c-1"]
+    world.now += timedelta(hours=1)
+    await world.look("b")
+    assert "the limit of resource 'nvidia.com/gpu' in namespace 'team' (1) is reached" in world.status("b")["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -144,3 +145,37 @@ def test_a_look_returns_what_it_learned_and_changes_nothing(case: str) -> None:
         assert learns(*await look(world))
 
     test()
+
+
+def test_a_look_at_a_wide_fan_in_costs_as_many_steps_as_it_has_upstreams() -> None:
+    costs = []
+    for count in (50, 500):
+
+        @reconciling
+        async def test(world: World, count: int = count) -> None:
+            for number in range(count):
+                world.add(f"up{number}")
+            upstream = [{"taskRun": f"up{number}", "parameter": f"p{number}"} for number in range(count)]
+            world.add("hello", {"upstream": upstream})
+            run = world.mirror.runs[HELLO]
+            observer = Observer(world.api, world.mirror, world.objects, SETTINGS)  # type: ignore[arg-type]
+            expected = world.mirror.expectations.of(HELLO, run.uid).look()
+            steps = 0
+
+            def trace(frame: Any, event: str, _: Any) -> Any:
+                nonlocal steps
+                if not frame.f_code.co_filename.endswith("observer.py"):
+                    return None
+                steps += event == "line"
+                return trace
+
+            before = sys.gettrace()
+            sys.settrace(trace)
+            try:
+                await observer.observe(HELLO, run, expected, NOW)
+            finally:
+                sys.settrace(before)
+            costs.append(steps)
+
+        test()
+    assert costs[1] < 11 * costs[0]

@@ -48,13 +48,13 @@ async def running(world: World, spec: dict[str, Any] | None = None) -> None:
 
 
 @reconciling
-async def test_the_run_is_completed_with_one_write_while_its_pod_runs(world: World) -> None:
+async def test_the_run_is_completed_with_one_status_write_while_its_pod_runs(world: World) -> None:
     await running(world)
     stores(world)
     world.ring("hello")
     before = len(world.api.calls)
     await world.look("hello")
-    assert world.api.calls[before:] == ["status hello"]
+    assert world.api.calls[before:] == ["delete secret hello-uid-hell-grants", "status hello"]
     assert world.status("hello")["state"] == "Completed"
     assert world.status("hello")["result"]["value"] == "1"
 
@@ -93,7 +93,7 @@ async def test_the_pod_is_neither_deleted_nor_stopped_within_its_grace_and_stopp
     world.ring("hello")
     await world.look("hello")
     await world.look("hello")
-    assert [call for call in world.api.calls if call.startswith(("stop", "delete"))] == []
+    assert [call for call in world.api.calls if call.startswith(("stop", "delete hello"))] == []
     assert HELLO in world.reconciler.queue._due
     world.now += LEAVES
     await world.look("hello")

@@ -10,8 +10,9 @@ import pytest
 from tests.support.fake_api import FakeApi, Object
 
 from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.events import resync
 from podtask_operator.events.resync import Resync
-from podtask_operator.kube.client import ApiError
+from podtask_operator.kube.client import ApiError, ApiUnavailable
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.flow_run import Ref
 from podtask_operator.task_runs.key import Key
@@ -126,3 +127,32 @@ def test_flow_runs_that_may_not_be_read_are_left_alone(caplog: pytest.LogCapture
     scene.mirror.put_run(scene.api.add("hello", flow_run="etl"))
     scene.resync()
     assert scene.woken == [KEY]
+
+
+def test_a_comparison_that_is_asked_for_does_not_wait_for_the_period_also_where_it_fails_at_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What kopf lists it does not hand on: what came before its watch is told by nobody else."""
+    monkeypatch.setattr(resync, "AGAIN", 0.0)
+    scene = Scene()
+    scene.api.add("hello")
+    list_runs, failures = scene.api.list_runs, [ApiUnavailable("away")]
+
+    def failing(*asked: Any, **how: Any) -> AsyncIterator[Object]:
+        if failures:
+            raise failures.pop()
+        return list_runs(*asked, **how)
+
+    scene.api.list_runs = failing  # type: ignore[assignment, method-assign]
+
+    async def test() -> None:
+        seen = asyncio.Event()
+        api: Any = scene.api
+        comparing = Resync(api, scene.mirror, Settings(store="memory://", resync_seconds=3600))
+        serving = asyncio.create_task(comparing.run(lambda _: seen.set()))
+        comparing.soon()
+        await asyncio.wait_for(seen.wait(), 20)
+        serving.cancel()
+
+    asyncio.run(test())
+    assert (list(scene.mirror.runs), failures) == ([KEY], [])

@@ -9,8 +9,10 @@ import pytest
 from tests.support.builders import DIGEST, PINNED, SETTINGS, run
 
 from podtask.core.api.names import Reason
-from podtask_operator.pods.validate import PARAMETERS_LIMIT, invalid
+from podtask_operator.pods.validate import invalid
+from podtask_operator.task_runs.held import OPEN_LIMITS
 
+PARAMETERS_LIMIT = OPEN_LIMITS["parameters"]
 ENTRYPOINT = {"task": {"entrypoint": "pkg.mod:main"}}
 SHIPPED = {"digest": DIGEST, "size": 9}
 
@@ -60,6 +62,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "has 32769 bytes as JSON",
     ),
     "parameters over 32 KiB in bytes but not in characters": ({"parameters": {"a": "é" * 20000}}, "bytes as JSON"),
+    "a podTemplate over 64 KiB": (
+        {"podTemplate": {"annotations": {"a": "x" * 65536}}},
+        "spec.podTemplate has 65560 bytes as JSON; at most 65536 are allowed.",
+    ),
     "a bare y as key, as kubectl sends it": ({"parameters": {"true": 1}}, "the bare word y, yes, on or true"),
     "a bare no as key, as kubectl sends it": ({"parameters": {"x": 0, "false": 1}}, "the bare word n, no, off or"),
     "a parameter that an upstream gives, too": (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,13 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 from tests.support.lifecycle_builders import T0
 
-from podtask.core.lifecycle.concurrency import Limits, Name, Slots
+from podtask.core.lifecycle import concurrency
+from podtask.core.lifecycle.concurrency import Limits, Most, Name, Slots
 
 GPU, DB, TEAM = Name("tag", "gpu"), Name("tag", "db"), Name("namespace", "team")
 
 
 def slots(**tags: int) -> Slots[str]:
-    return Slots(Limits(tags=tags))
+    return Slots(Limits(tags={tag: Most(most) for tag, most in tags.items()}))
 
 
 def age(number: int) -> datetime:
@@ -50,6 +54,8 @@ def test_a_run_under_no_limit_sees_none_however_many_wait() -> None:
         ({"namespace": {"names": {"team": 0}}}, "team", [], (TEAM,)),
         ({"namespace": None, "tags": None}, "team", ["gpu"], ()),
         ({"namespace": {"default": None}}, "team", [], ()),
+        ({"tags": {"gpu": {"all": 4}}}, "team", ["gpu"], (GPU,)),
+        ({"tags": {"gpu": {"all": 4, "perNamespace": 2}}}, "team", ["gpu"], (GPU, Name("tag", "gpu", "team"))),
     ],
 )
 def test_a_run_falls_under_the_limits_of_its_namespace_and_its_tags(
@@ -61,11 +67,17 @@ def test_a_run_falls_under_the_limits_of_its_namespace_and_its_tags(
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
-        ({"tag": {}}, "there is no limit tag; known are namespace, tags"),
+        ({"tag": {}}, "there is no limit tag; known are namespace, tags, resources"),
         ({"namespace": {"team": 5}}, "there is no limit namespace.team; known are default, names"),
         ({"tags": {"gpu": -1}}, "gpu must be a whole number, 0 or more, not -1"),
         ({"tags": {"gpu": True}}, "gpu must be a whole number, 0 or more, not True"),
         ({"tags": ["gpu"]}, "tags must be an object of names and numbers"),
+        ({"tags": {"gpu": {"most": 4}}}, "there is no limit gpu.most; known are all, perNamespace"),
+        ({"tags": {"gpu": {"perNamespace": 4}}}, "gpu.all must be a whole number, 0 or more, not None"),
+        (
+            {"resources": {"gpu": {"all": 1, "perNamespace": -1}}},
+            "gpu.perNamespace must be a whole number, 0 or more, not -1",
+        ),
         ({"namespace": {"default": "5"}}, "namespace.default must be a whole number, 0 or more, not '5'"),
     ],
 )
@@ -136,7 +148,87 @@ def test_runs_under_no_limit_are_not_kept() -> None:
     line = slots(gpu=1)
     line.hold("a", ())
     line.wait("b", T0, "b", ())
-    assert (line._needs, line._line) == ({}, [])
+    assert (line._needs, line._lines) == ({}, {})
+
+
+def test_a_limit_of_a_resource_is_met_by_whoever_asks_for_it_and_by_nobody_else() -> None:
+    limits = Limits.read({"resources": {"nvidia.com/gpu": {"all": 4, "perNamespace": 3}}})
+    every, part = Name("resource", "nvidia.com/gpu"), Name("resource", "nvidia.com/gpu", "team")
+    assert limits.over("team", ["nvidia.com/gpu"], ["cpu"]) == ()
+    assert limits.over("team", [], ["nvidia.com/gpu", "cpu"]) == (every, part)
+    assert (limits.allowed(every), limits.allowed(part)) == (4, 3)
+    assert str(part) == "resource 'nvidia.com/gpu' in namespace 'team'"
+
+
+def test_no_namespace_takes_more_than_its_part() -> None:
+    line: Slots[str] = Slots(Limits.read({"tags": {"gpu": {"all": 4, "perNamespace": 2}}}))
+    needs = {space: line.limits.over(space, ["gpu"]) for space in ("evil", "victim")}
+    for key in ("a", "b"):
+        line.hold(key, needs["evil"], "evil")
+    (whole, part) = line.seen_by("c", age(0), "c", needs["evil"], "evil")
+    assert (whole.full, part.full) == (False, True)
+    line.wait("c", age(0), "c", needs["evil"], "evil")
+    assert not any(limit.full for limit in line.seen_by("v", age(9), "v", needs["victim"], "victim"))
+
+
+def test_of_two_namespaces_that_wait_the_one_with_fewer_slots_is_first_however_old_the_others_are() -> None:
+    line = slots(gpu=4)
+    for number in range(4):
+        line.hold(f"held{number}", (GPU,), "evil")
+    for number in range(100):
+        line.wait(f"evil{number}", age(number), f"evil{number}", (GPU,), "evil")
+    for number in range(3):
+        line.wait(f"victim{number}", age(1000 + number), f"victim{number}", (GPU,), "victim")
+    line.next()
+    for number in range(3):
+        line.release(f"held{number}")
+    assert line.next() == ["victim0", "evil0", "victim1"]
+    (limit,) = line.seen_by("evil1", age(1), "evil1", (GPU,), "evil")
+    assert (limit.held, limit.ahead, limit.full) == (1, 3, True)
+
+
+def steps(work: Callable[[], object]) -> int:
+    """Lines of the module that are run."""
+    count = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename != concurrency.__file__:
+            return None
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def full_line(length: int, *, blocked: bool) -> Slots[str]:
+    """So many wait in three namespaces; where `blocked`, for something else that is full as well."""
+    line = slots(gpu=2, db=0)
+    needs = (DB, GPU) if blocked else (GPU,)
+    line.hold("held", (GPU,), "one")
+    for number in range(length):
+        line.wait(f"k{number}", age(number), f"k{number}", needs, ("one", "two", "three")[number % 3])
+    return line
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_no_step_costs_more_the_longer_the_line_is(blocked: bool) -> None:
+    costs = []
+    for length in (300, 3000):
+        line = full_line(length, blocked=blocked)
+        line.release("held")
+        turns = steps(line.next)
+        looks = steps(lambda line=line: line.seen_by("new", age(9999), "new", (GPU,), "two"))  # type: ignore[misc]
+        waits = steps(lambda line=line: line.wait("new", age(9999), "new", (GPU,), "two"))  # type: ignore[misc]
+        leaves = steps(lambda line=line: line.leave("k0"))  # type: ignore[misc]
+        costs.append((turns, looks, waits - waits % 20, leaves - leaves % 20))
+    assert costs[0] == costs[1]
 
 
 class Line(RuleBasedStateMachine):
@@ -146,15 +238,19 @@ class Line(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.slots: Slots[int] = Slots(Limits(default=3, tags={"gpu": 1, "db": 2, "off": 0}))
+        tags = {"gpu": Most(1), "db": Most(2, 1), "off": Most(0), "large": Most(4, 3)}
+        self.slots: Slots[int] = Slots(Limits(default=3, tags=tags))
         self.needs: dict[int, tuple[Name, ...]] = {}
+        self.spaces: dict[int, str] = {}
         self.held: set[int] = set()
         self.waiting: set[int] = set()
 
-    @rule(target=runs, tags=st.sets(st.sampled_from(["gpu", "db", "off", "free"])))
-    def comes(self, tags: set[str]) -> int:
+    @rule(
+        target=runs, tags=st.sets(st.sampled_from(["gpu", "db", "off", "free", "large"])), space=st.sampled_from("ab")
+    )
+    def comes(self, tags: set[str], space: str) -> int:
         key = len(self.needs)
-        self.needs[key] = self.slots.limits.over("team", tags)
+        self.needs[key], self.spaces[key] = self.slots.limits.over(space, tags), space
         return key
 
     @rule(key=runs)
@@ -162,13 +258,14 @@ class Line(RuleBasedStateMachine):
         """What a reconcile does: take the slots or a place in the line."""
         if key in self.held:
             return
-        seen = self.slots.seen_by(key, age(key), str(key), self.needs[key])
+        seen = self.slots.seen_by(key, age(key), str(key), self.needs[key], self.spaces[key])
         if any(limit.full for limit in seen):
-            self.slots.wait(key, age(key), str(key), self.needs[key])
+            assert key not in self.turn({*self.waiting, key})
+            self.slots.wait(key, age(key), str(key), self.needs[key], self.spaces[key])
             self.waiting.add(key)
         else:
             assert key in self.turn({*self.waiting, key})
-            self.slots.hold(key, self.needs[key])
+            self.slots.hold(key, self.needs[key], self.spaces[key])
             self.held.add(key)
             self.waiting.discard(key)
 
@@ -191,12 +288,20 @@ class Line(RuleBasedStateMachine):
 
     def turn(self, waiting: set[int]) -> set[int]:
         taken = [name for key in self.held for name in self.needs[key]]
-        served = set()
-        for key in sorted(waiting, key=lambda key: (age(key), str(key))):
-            if all(taken.count(name) < self.slots.limits.allowed(name) for name in self.needs[key]):
-                served.add(key)
-                taken += self.needs[key]
-        return served
+        shares = Counter(self.spaces[key] for key in self.held if any(name.shared for name in self.needs[key]))
+        served: set[int] = set()
+        while True:
+            able = [
+                key
+                for key in waiting - served
+                if all(taken.count(name) < self.slots.limits.allowed(name) for name in self.needs[key])
+            ]
+            if not able:
+                return served
+            first = min(able, key=lambda key: (shares[self.spaces[key]], age(key), str(key)))
+            served.add(first)
+            taken += self.needs[first]
+            shares[self.spaces[first]] += any(name.shared for name in self.needs[first])
 
     @invariant()
     def no_limit_is_overrun(self) -> None:

@@ -115,7 +115,9 @@ def test_the_sentence_names_object_bucket_endpoint_cause_and_cure(scripted) -> N
         scripted.store().get("ns/object")
     assert str(caught.value) == (
         f"cannot read 'ns/object' in bucket 'bucket' at {scripted.url}: AccessDenied (the server's own words). "
-        "Allow these credentials s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket on the bucket."
+        "Give these credentials the policy that they need (docs: Install, Policies of the bucket): the operator"
+        " s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket on the whole prefix; people s3:GetObject and"
+        " s3:ListBucket on the folder of their namespace, and s3:PutObject on its blobs/."
     )
 
 
