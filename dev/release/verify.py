@@ -84,9 +84,7 @@ def documents(folder: Path) -> None:
         each["metadata"]["name"]: each for each in yaml.safe_load_all((folder / "crds.yaml").read_text()) if each
     }
     if written != {each["metadata"]["name"]: each for each in CRDS}:
-        raise Failed(
-            "crds.yaml is not the CRDs of podtask.core (crd*.py): run 'make generate', then 'make dist'"
-        )
+        raise Failed("crds.yaml is not the CRDs of podtask.core (crd*.py): run 'make generate', then 'make dist'")
     objects = [each for each in yaml.safe_load_all((folder / "install.yaml").read_text()) if each]
     definitions = {
         each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "CustomResourceDefinition"
