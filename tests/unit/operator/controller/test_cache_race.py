@@ -25,6 +25,16 @@ async def test_identical_runs_that_look_at_the_same_time_have_one_leader(world: 
 async def test_of_identical_runs_of_one_second_the_one_seen_first_goes_first(world: World) -> None:
     world.add("first", CACHED, uid="uid-z")
     world.add("second", CACHED, uid="uid-a")
+    both, lookup, asked = asyncio.Event(), world.objects.lookup, []
+
+    async def once_both_race(*wanted: Any) -> Any:
+        asked.append(wanted)
+        if len(asked) == 2:
+            both.set()
+        await both.wait()
+        return await lookup(*wanted)
+
+    world.objects.lookup = once_both_race  # type: ignore[method-assign]
     await asyncio.gather(world.look("second"), world.look("first"))
     assert world.status("first")["attemptsTotal"] == 1
     assert "attempts" not in world.status("second")
