@@ -30,6 +30,7 @@ from podtask_runner.names import (
     GRANTS_FILE,
 )
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict, load_grants
+from podtask_runner.storage import grants_file
 
 LOOK_SECONDS: Final = 0.02
 """Between two looks at the files: what a claimed attempt waits for on average is half of it."""
@@ -60,22 +61,27 @@ class Places:
         )
 
 
-def matching(claim: bytes, grants: bytes, pod_uid: str) -> Grants | None:
-    """The grants, where the claim is for this pod and these very grants, else None. A renewed claim ends in a count."""
+def matching(
+    claim: bytes, content: bytes, pod_uid: str, opened: Callable[[bytes], Grants] = load_grants
+) -> Grants | None:
+    """The grants, where the claim is for this pod and these very grants, else None. A renewed claim ends in a count.
+
+    `opened`: gives the grants behind the content of their file. Raises what it raises but for `ValueError`.
+    """
     parts = claim.decode("ascii", "replace").strip().split("/")
     if len(parts) not in (4, 5) or not pod_uid or parts[2] != pod_uid:
         return None
-    if hashlib.sha256(grants).hexdigest() != parts[3]:
+    if hashlib.sha256(content).hexdigest() != parts[3]:
         return None
     try:
-        read = load_grants(grants)
+        read = opened(content)
     except (ValueError, TypeError, RecursionError):
         return None
     return read if read.uid == parts[0] and str(read.attempt) == parts[1] else None
 
 
-def wait(places: Places, signals: int, ended: Callable[[], str | None]) -> tuple[bytes, Grants] | str:
-    """The grants of the attempt, as bytes and read; or why there will be none.
+def wait(places: Places, signals: int, ended: Callable[[], str | None]) -> Grants | str:
+    """The grants of the attempt; or why there will be none. Raises `RunnerError` where they cannot be fetched.
 
     `signals` is a descriptor that becomes readable with a signal; `ended` then says whether waiting is over, and why.
     """
@@ -92,14 +98,13 @@ def wait(places: Places, signals: int, ended: Callable[[], str | None]) -> tuple
             return why
 
 
-def _look(places: Places) -> tuple[bytes, Grants] | None:
+def _look(places: Places) -> Grants | None:
     with suppress(OSError):  # not there yet, or just being exchanged
         with places.claim.open("rb") as file:
             claim = file.read(LONGEST)
         if claim:
-            data = places.grants.read_bytes()
-            grants = matching(claim, data, places.pod_uid)
-            return None if grants is None else (data, grants)
+            content = places.grants.read_bytes()
+            return matching(claim, content, places.pod_uid, lambda data: grants_file.opened(data, places.grants))
     return None
 
 

@@ -29,7 +29,7 @@ from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.log_shipping import Shipper, Tee, as_error, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
 from podtask_runner.process.verdicts import Ended, judge
-from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome
+from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump, dump_outcome
 from podtask_runner.storage import grants_file
 from podtask_runner.storage.client import Store
 
@@ -94,15 +94,17 @@ def wait() -> int:
     if pid == 0:
         return child.wait(gate, lambda: read_grants(places.grants), desk, supervisor, tee)
     gate.supervisor_side()
-    found = idle.wait(places, bell.read_end, lambda: _waited(bell, pid))
-    if isinstance(found, str):
+    try:
+        grants = idle.wait(places, bell.read_end, lambda: _waited(bell, pid))
+    except RunnerError as error:
+        return _speechless(error)
+    if isinstance(grants, str):
         gate.close()
-        return _unused(found, pid, desk)
-    data, grants = found
+        return _unused(grants, pid, desk)
     killed_before = oom_kills()
     store = Store(grants, lambda: read_grants(places.grants))
     try:
-        gate.open(data)
+        gate.open(dump(grants))
     except OSError as error:
         return _speechless(no_room(error))
     doorbell.ring(grants, started=True)

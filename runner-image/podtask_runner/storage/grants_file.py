@@ -21,7 +21,12 @@ LARGEST: Final = 256 * 1024 * 1024
 
 def read(path: Path) -> Grants:
     """The grants. Raises `OSError` and `ValueError` for the file, `InputCorrupted` and `StoreUnavailable` besides."""
-    data = unpacked(path.read_bytes())
+    return opened(path.read_bytes(), path)
+
+
+def opened(content: bytes, path: Path) -> Grants:
+    """The grants behind the content of that file, which is read again only where it may have been renewed."""
+    data = unpacked(content)
     found = protocol.load_grants_document(data)
     if found is None:
         return protocol.load_grants(data)

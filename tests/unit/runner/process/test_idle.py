@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +261,44 @@ def _until(condition: Callable[[], bool]) -> None:
     """Bounded by the test's own timeout."""
     while not condition():
         os.sched_yield()
+
+
+def by_document(runner: Waiting, grants: Grants, *, timeout: float = 30.0) -> bytes:
+    """As the operator writes grants that fit into no Secret: an object in the store, named by a small document."""
+    data = gzip.compress(protocol.dump(grants))
+    stored = runner.attempt.root / "stored-grants"
+    stored.write_bytes(data)
+    blob = protocol.Blob(hashlib.sha256(data).hexdigest(), len(data), url=f"file://{stored}")
+    return protocol.dump(protocol.GrantsDocument(blob, timeout))
+
+
+@pytest.mark.parametrize("form", ["compressed", "in the bucket"])
+def test_it_takes_large_grants_in_every_form_that_the_operator_writes(attempt: Attempt, form: str) -> None:
+    with waiting(attempt) as runner:
+        grants = runner.grants()
+        plain = protocol.dump(grants)
+        content = gzip.compress(plain) if form == "compressed" else by_document(runner, grants)
+        runner.put_grants(content)
+        runner.put_claim(claim_of(content))
+        ran = runner.end()
+    assert (ran.exit_code, ran.outcome.outcome, ran.result.value) == (0, Verdict.COMPLETED, "42")
+
+
+def test_grants_of_another_run_in_the_bucket_start_nothing(attempt: Attempt) -> None:
+    with waiting(attempt, PODTASK_IDLE_SECONDS="1") as runner:
+        content = by_document(runner, replace(runner.grants(), uid="of another run"))
+        runner.put_grants(content)
+        runner.put_claim(claim_of(content))
+        assert runner.process.wait(60) != 0
+    assert not (attempt.root / "result").exists()
+
+
+def test_large_grants_that_are_not_there_are_a_store_that_is_away(attempt: Attempt) -> None:
+    with waiting(attempt) as runner:
+        content = by_document(runner, runner.grants(), timeout=0.5)
+        (attempt.root / "stored-grants").unlink()
+        runner.put_grants(content)
+        runner.put_claim(claim_of(content))
+        assert runner.process.wait(60) != 0
+    last = protocol.load_outcome((attempt.root / "termination").read_bytes())
+    assert last.outcome in (Verdict.STORE_UNAVAILABLE, Verdict.INPUT_CORRUPTED)
