@@ -39,8 +39,8 @@ class FakeApi:
         """Name -> UID."""
         self.fence = lambda: True
         self.events: list[Object] = []
-        self.created_at = "2026-01-02T03:59:00Z"
-        """When pods are created."""
+        self.created_at: str | None = None
+        """When pods are created, where they are to say it."""
         self.pod_events: list[Object] = []
         """What the kubelet told about pods."""
         self.unavailable: dict[str, ApiUnavailable] = {}
@@ -129,8 +129,9 @@ class FakeApi:
             raise self.refused["pod"]
         if "pod" in self.unavailable:
             raise self.unavailable["pod"]
-        made = {"uid": f"pod-{name}", "resourceVersion": self._next(), "creationTimestamp": self.created_at}
-        meta = {**pod["metadata"], **made, "namespace": namespace}
+        made = {"uid": f"pod-{name}", "resourceVersion": self._next(), "namespace": namespace}
+        when = {} if self.created_at is None else {"creationTimestamp": self.created_at}
+        meta = {**pod["metadata"], **made, **when}
         self.pods[name] = {**pod, "metadata": meta, "status": {"phase": "Pending"}}
         return self._answer("pod", self.pods[name])
 

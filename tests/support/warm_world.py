@@ -100,6 +100,7 @@ class WarmWorld(World):
         self.settings, self.seconds = settings, 0.0
         super().__init__(settings)
         self.api = MortalApi()
+        self.api.created_at = "2026-01-02T03:59:00Z"
         self.restart(settings)
         self.api.add_warm_pool("fast", {"size": size, **(spec or {})})
         self.mirror.stock.put_pool(self.api.warm_pools["fast"])

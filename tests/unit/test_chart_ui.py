@@ -38,7 +38,9 @@ def test_it_is_off() -> None:
     assert [one["metadata"]["name"] for one in Render(MINIMAL).all("Deployment", "Service")] == ["podtask"]
 
 
-@pytest.mark.parametrize("values", [ON, {**ON, "watchNamespaces": ["team-a"]}, {**ON, "driver": {"enabled": True}}])
+@pytest.mark.parametrize(
+    "values", [ON, {**ON, "watchNamespaces": ["team-a"]}, {**ON, "driver": {"enabled": True, "namespaces": ["team-a"]}}]
+)
 def test_its_account_has_no_rights_and_no_token(values: dict[str, Any]) -> None:
     render = Render(values)
     assert bound_to(render, "podtask-ui") == {}

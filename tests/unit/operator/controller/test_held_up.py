@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.operator_world import NOW, World, reconciling
 
-from podtask_operator.kube.client import ApiError, ApiUnavailable, _check
+from podtask_operator.kube.answers import ApiError, ApiUnavailable, check
 from podtask_operator.pods import events as pod_events
 from podtask_operator.pods import status as podstatus
 
@@ -102,7 +102,7 @@ def test_an_answer_without_a_refusal_is_an_absence(case: str) -> None:
 
     status, data, refused = ANSWERS[case]
     with pytest.raises(ApiUnavailable) as caught:
-        _check(status, data, "POST")
+        check(status, data, "POST")
     answer = caught.value.answer
     assert (answer is not None and by_admission(answer)) is refused
 

@@ -33,7 +33,7 @@ def test_it_is_the_pod_of_an_attempt_but_for_what_belongs_to_one() -> None:
 
 def test_it_names_no_task_run_and_holds_no_grant() -> None:
     text = yaml.safe_dump(IDLE)
-    assert names.LABEL_TASK_RUN not in text
+    assert IDLE["metadata"]["labels"][names.LABEL_TASK_RUN] == "", "by this label pods are watched"
     assert "PODTASK_TASK_RUN" not in text
     assert "PODTASK_ATTEMPT" not in text
     grants = next(volume for volume in IDLE["spec"]["volumes"] if volume["name"] == build.GRANTS_VOLUME)
