@@ -15,6 +15,7 @@ BENCHES = (
     "bench_transfer",
     "bench_sdk_submit",
     "bench_cluster",
+    "bench_warm",
     "bench_scale",
 )
 
