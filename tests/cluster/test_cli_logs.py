@@ -93,7 +93,7 @@ def test_the_log_of_an_attempt_that_was_killed_for_memory(shell: Shell, world: W
     assert shell.run("podtask logs hungry").splitlines()[0] == "hungry"
     said = shell.run("podtask describe hungry")
     assert "OutOfMemory" in said
-    assert said.splitlines()[-1].startswith("Next: Raise resources.limits.memory")
+    assert said.splitlines()[-1].startswith("Next: Raise spec.resources.limits.memory")
 
 
 def numbered(count: int) -> bytes:

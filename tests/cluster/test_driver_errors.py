@@ -18,7 +18,7 @@ from tests.cluster.operator_process import RUNNERS, Operator, without_installed
 from podtask import TaskFuture, backends, flow, task
 from podtask.backends.kubernetes import manifest
 from podtask.engine import registry
-from podtask.kube import bucket_access, client
+from podtask.kube import client, client_config
 from podtask.kube.bucket_access import NoBucket
 from podtask.kube.errors import ClusterRefused, ClusterUnreachable
 
@@ -144,7 +144,7 @@ def test_a_big_argument_without_a_bucket_names_the_task_the_size_and_both_cures(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(account("editor", "edit")))
     monkeypatch.delenv("PODTASK_STORE")
-    monkeypatch.setattr(bucket_access, "OPERATOR_NAMESPACE", "t-nowhere")  # a cluster whose chart publishes no bucket
+    monkeypatch.setattr(client_config, "OPERATOR_NAMESPACE", "t-nowhere")  # a cluster whose chart publishes no bucket
     with pytest.raises(NoBucket) as raised:
         calling(os.urandom(100_000))
     said = str(raised.value)

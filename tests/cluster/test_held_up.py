@@ -19,8 +19,18 @@ PROBE = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "probe"},
-    "spec": {"containers": [{"name": "c", "image": "podtask.local/none:1"}]},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "c",
+                "image": "podtask.local/none:1",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
 }
+"""As Pod Security `restricted` wants it: only the webhook is to refuse it."""
 
 WEBHOOK = """
 apiVersion: admissionregistration.k8s.io/v1
