@@ -95,7 +95,7 @@ def test_a_scheduler_that_nobody_serves_is_told_and_the_wait_ends(world: World) 
     ("name", "volume"),
     [
         ("no-map", {"configMap": {"name": "absent-map"}}),
-        ("no-secret", {"secret": {"secretName": "absent-secret"}}),
+        pytest.param("no-secret", {"secret": {"secretName": "absent-secret"}}, marks=pytest.mark.long),
     ],
 )
 def test_a_volume_whose_source_is_missing_is_told_and_starts_once_it_is_there(

@@ -26,6 +26,7 @@ def ended(value: str) -> str:
     return json.dumps({"status": {**status, "result": result}})
 
 
+@pytest.mark.long  # a minute; the unit tests go through the real builder and reader
 def test_four_hundred_results_reach_one_pod(served: World) -> None:
     values = {f"part{n}": NOISE.randbytes(1000).hex() for n in range(COUNT)}
     served.apply(*(task_run(name, "def main(): pass", suspend=True) for name in values))
