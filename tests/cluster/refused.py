@@ -191,7 +191,7 @@ NEVER_RUNS: dict[str, tuple[Object, str, str]] = {
     "a request above its limit is the API server's to refuse": (
         task_run("above", ONE, resources={"limits": {"memory": "1Mi"}, "requests": {"memory": "2Mi"}}),
         "must be less than or equal to memory limit of 1Mi",
-        "Correct the named field.",
+        "Raise spec.resources.limits",
     ),
     "a variable of ours": (
         task_run("reserved", ONE, env=[{"name": "PODTASK_GRANTS", "value": "/etc/passwd"}]),

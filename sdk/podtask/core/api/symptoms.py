@@ -161,8 +161,8 @@ ADMISSION: Final[Mapping[str, Symptom]] = {
 
 INVALID: Final[Mapping[str, str]] = {
     "must be less than or equal to": (
-        "Give spec.resources.limits as well as requests: without limits a LimitRange of the namespace sets its "
-        "default, which is smaller."
+        "Raise spec.resources.limits, or ask for less in spec.resources.requests. A run without a limit has the one of "
+        "the namespace's LimitRange: kubectl describe limitrange."
     ),
 }
 """How the API server says that a pod cannot be valid, and what to do beyond correcting the field."""

@@ -253,7 +253,7 @@ def test_no_reason_of_an_attempt_is_left_out() -> None:
 EXACT = {
     "a quota takes only pods with limits": "create the run anew with what the message names in spec.resources",
     "it asks for more than the LimitRange allows": "kubectl describe limitrange",
-    "it asks for more than the LimitRange's default limit": "Give spec.resources.limits as well",
+    "it asks for more than the LimitRange's default limit": "Raise spec.resources.limits, or ask for less",
     "its ServiceAccount is missing": "Create the ServiceAccount that is named",
     "a webhook does not answer": "ask the cluster's administrator to repair it",
 }
