@@ -33,8 +33,8 @@ def was_there(seen: Observed, attempt: Attempt) -> bool:
 
 def give_up(seen: Observed, attempt: Attempt, why: Why, now: datetime) -> Decision:
     """Its pod could not be created within the pending timeout."""
-    gone = replace(seen, presence=Presence.ABSENT)
-    return settle(gone, attempt, judge(gone, marked(attempt, why)), now)
+    gone, late = replace(seen, presence=Presence.ABSENT), marked(attempt, why)
+    return settle(gone, late, judge(gone, late), now)
 
 
 def alarms(seen: Observed, status: Status, now: datetime) -> list[datetime]:

@@ -65,6 +65,14 @@ CASES: dict[str, Case] = {
         has={"disruptions_used": 1, "retries_used": 0},
         last={"number": 2, "cause": Cause.DISRUPTION},
     ),
+    "what refused the last POST is on record where it ends the run": Case(
+        seen(running(), policy=Policy(max_disruptions=0), presence=Presence.UNPOSTED, refusal=refusal(retry_at=950)),
+        900,
+        "pod_to_come",
+        State.CRASHED,
+        has={"reason": Reason.PENDING_TIMEOUT},
+        last={"reason": Reason.PENDING_TIMEOUT, "held_up_by": Reason.QUOTA, "cure": "Raise the quota."},
+    ),
     "a name that another object's pod has is waited for": Case(
         seen(running(), presence=Presence.FOREIGN),
         1,
