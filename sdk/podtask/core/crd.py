@@ -105,9 +105,15 @@ def _root() -> Schema:
             "a judged attempt never changes",
         )
     ]
+    described = "A TaskRun is one call of a Python task: a pod per attempt, the result in the bucket."
+    return resource(described, spec, status, _root_rules())
+
+
+def resource(description: str, spec: Schema, status: Schema, rules: list[Schema]) -> Schema:
+    """The schema of a whole object."""
     return {
         "type": "object",
-        "description": "A TaskRun is one call of a Python task: a pod per attempt, the result in the bucket.",
+        "description": description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
@@ -116,7 +122,7 @@ def _root() -> Schema:
             "spec": spec,
             "status": status,
         },
-        "x-kubernetes-validations": _root_rules(),
+        "x-kubernetes-validations": rules,
     }
 
 

@@ -18,7 +18,7 @@ from podtask.core.api.names import (
     VERSION,
     FlowState,
 )
-from podtask.core.crd import Schema, column, definition, immutable, list_map, rule, structural
+from podtask.core.crd import Schema, column, definition, immutable, list_map, resource, rule, structural
 
 NAME_LIMIT = 63
 """Characters of a FlowRun's name, which is a label value on every TaskRun of the run."""
@@ -59,24 +59,13 @@ def _root() -> Schema:
     list_map(status["properties"]["conditions"], "type")
     _without_defaults(status)
     status["default"] = {"state": FlowState.RUNNING.value}
-    return {
-        "type": "object",
-        "description": "A FlowRun is one run of a flow: what its driver reports, and the owner of its TaskRuns.",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": spec,
-            "status": status,
-        },
-        "x-kubernetes-validations": [
-            rule(
-                f"self.metadata.name.size() <= {NAME_LIMIT}",
-                f"metadata.name may have at most {NAME_LIMIT} characters, because it is a label of the TaskRuns",
-            )
-        ],
-    }
+    named = rule(
+        f"self.metadata.name.size() <= {NAME_LIMIT}",
+        f"metadata.name may have at most {NAME_LIMIT} characters, because it is a label of the TaskRuns",
+    )
+    return resource(
+        "A FlowRun is one run of a flow: what its driver reports, and the owner of its TaskRuns.", spec, status, [named]
+    )
 
 
 def _without_defaults(node: dict[str, Any]) -> None:

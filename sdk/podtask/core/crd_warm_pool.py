@@ -13,7 +13,7 @@ from podtask.core.api.names import (
     WARM_POOL_SHORT_NAME,
 )
 from podtask.core.api.warm_pool import MUTABLE, WarmPoolSpec, WarmPoolStatus
-from podtask.core.crd import Schema, column, definition, immutable, list_map, rule, structural
+from podtask.core.crd import Schema, column, definition, immutable, list_map, resource, rule, structural
 
 
 def warm_pool_crd() -> Schema:
@@ -66,24 +66,13 @@ def _root() -> Schema:
     ]
     list_map(status["properties"]["conditions"], "type")
     list_map(status["properties"]["pods"], "uid")
-    return {
-        "type": "object",
-        "description": "A WarmPool keeps idle pods, each of which serves one attempt of a TaskRun that fits.",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": spec,
-            "status": status,
-        },
-        "x-kubernetes-validations": [
-            rule(
-                f"self.metadata.name.size() <= {WARM_POOL_NAME_LIMIT}",
-                f"metadata.name may have at most {WARM_POOL_NAME_LIMIT} characters, because pods are named after it",
-            )
-        ],
-    }
+    named = rule(
+        f"self.metadata.name.size() <= {WARM_POOL_NAME_LIMIT}",
+        f"metadata.name may have at most {WARM_POOL_NAME_LIMIT} characters, because pods are named after it",
+    )
+    return resource(
+        "A WarmPool keeps idle pods, each of which serves one attempt of a TaskRun that fits.", spec, status, [named]
+    )
 
 
 if __name__ == "__main__":
