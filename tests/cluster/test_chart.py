@@ -131,6 +131,16 @@ def test_an_upgrade_replaces_the_operator_and_disturbs_no_task(released: World) 
     assert released.finished("afterwards")["status"]["state"] == "Completed"
 
 
+def test_the_rights_of_the_chart_are_enough_for_a_run_and_its_secret_goes(released: World) -> None:
+    """The other tests' operators run beside the cluster, with an administrator's rights."""
+    released.apply(task_run("spent", ONE))
+    released.finished("spent")
+    assert released.kubectl("get", "secret", released.secret_of("spent"), "--ignore-not-found") == ""
+    assert "is forbidden" not in kubectl(
+        "logs", "--namespace", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=-1"
+    )
+
+
 def operator_pods() -> list[str]:
     label = f"app.kubernetes.io/instance={RELEASE}"
     return kubectl("get", "pods", "--namespace", SYSTEM, "-l", label, "-o", "name").split()

@@ -30,7 +30,7 @@ OPERATOR_RULES = {
     ("podtask.dev", "warmpools/status"): {"patch"},
     ("", "pods"): {"create", "get", "list", "watch", "patch", "delete"},
     ("", "pods/log"): {"get"},
-    ("", "secrets"): {"create", "patch"},
+    ("", "secrets"): {"create", "patch", "delete"},
     ("", "events"): {"create", "list"},
     ("", "namespaces"): {"get"},
 }
