@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from podtask.core.api.status import Claim
 from podtask.core.api.warm_pool import IdlePod
@@ -28,6 +28,7 @@ from podtask_operator.warm_pods.pool import WarmPool
 log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
+K = TypeVar("K")
 
 GIVE_BACK_SECONDS: Final = 30.0
 """For so long after a TaskRun of the namespace found no room no idle pod is made there, and those that are there go."""
@@ -62,8 +63,14 @@ class Stock:
         self.wake: Callable[[Key], None] = lambda _: None
         """Told of each pool that something happened to."""
         self._clock = clock
+        self._names: defaultdict[str, set[Key]] = defaultdict(set)
+        """Namespace -> its pools."""
+        self._wanted: dict[str, str | None] = {}
+        """UID of a pool -> fingerprint of its pods, which never changes."""
         self._pods: dict[Key, Object] = {}
         """Idle pods, by name."""
+        self._idle: defaultdict[Key, set[Key]] = defaultdict(set)
+        """Pool, as the label of a pod names it -> its idle pods."""
         self._keys: dict[str, Key] = {}
         """Their names by UID."""
         self._posted: dict[str, IdlePod] = {}
@@ -91,9 +98,10 @@ class Stock:
         try:
             pool = self.pools[key] = WarmPool.parse(obj)
         except Malformed as why:
-            self.pools.pop(key, None)
+            self._remove(key)
             log.warning("%s", why)
             return
+        self._names[key.namespace].add(key)
         for listed in pool.status.pods:
             if listed.uid in self._keys or held is None:
                 self._posted.setdefault(listed.uid, listed)
@@ -103,8 +111,14 @@ class Stock:
         """A WarmPool is gone; one that took its name meanwhile stays."""
         held = self.pools.get(key)
         if held is not None and uid in (None, held.uid):
-            del self.pools[key]
+            self._remove(key)
         self.wake(key)
+
+    def _remove(self, key: Key) -> None:
+        held = self.pools.pop(key, None)
+        if held is not None:
+            self._wanted.pop(held.uid, None)
+        _discard(self._names, key.namespace, key)
 
     # pods
 
@@ -117,7 +131,9 @@ class Stock:
         if before is not None and before["metadata"]["uid"] != uid:
             self._drop(key)
         if idle_pod.is_idle(pod):
+            self._drop_label(key)
             self._pods[key], self._keys[uid] = pod, key
+            self._idle[Key(key.namespace, name)].add(key)
         else:
             self._drop(key)
         self.wake(Key(key.namespace, name))
@@ -135,8 +151,7 @@ class Stock:
 
     def idle(self, pool: Key) -> list[Object]:
         """The idle pods with the label of the pool, by name."""
-        found = ((key, pod) for key, pod in self._pods.items() if key.namespace == pool.namespace)
-        return [pod for _, pod in sorted(found) if idle_pod.pool_of(pod) == pool.name]
+        return [self._pods[key] for key in sorted(self._idle.get(pool, ()))]
 
     def proof(self, uid: str) -> IdlePod | None:
         """What was posted, of a pod that the operator has posted."""
@@ -150,7 +165,13 @@ class Stock:
         """Whether the pod was chosen once and not taken."""
         return uid in self._spent and uid not in self._chosen
 
+    def _drop_label(self, key: Key) -> None:
+        held = self._pods.get(key)
+        if held is not None:
+            _discard(self._idle, Key(key.namespace, idle_pod.pool_of(held) or ""), key)
+
     def _drop(self, key: Key) -> None:
+        self._drop_label(key)
         pod = self._pods.pop(key, None)
         uid = pod["metadata"]["uid"] if pod is not None else ""
         self._keys.pop(uid, None)
@@ -167,17 +188,22 @@ class Stock:
 
     def offer(self, run: TaskRun, settings: Settings, now: datetime) -> Offer | None:
         """An idle pod for the next attempt of a run; None: the run fits no pool."""
-        mine = [pool for key, pool in sorted(self.pools.items()) if key.namespace == run.namespace]
-        if not mine or unfit(run) is not None:
+        here = [self.pools[key] for key in sorted(self._names.get(run.namespace, ()))]
+        if not here or unfit(run) is not None:
             return None
         wanted = fingerprint(run, settings)
-        fitting = [pool for pool in mine if wanted is not None and fingerprint(pool.as_run(), settings) == wanted]
+        fitting = [pool for pool in here if wanted is not None and self._fingerprint(pool, settings) == wanted]
         for pool in fitting:
             ready = [pod for pod in self._offered(pool, wanted or "") if idle_pod.age(pod, now) < _latest(pool)]
             if ready:
                 meta = max(ready, key=lambda pod: idle_pod.age(pod, now))["metadata"]  # it would go first anyway
                 return Offer(pool.key, Claim(meta["name"], meta["uid"]))
         return Offer(fitting[0].key, None) if fitting else None
+
+    def _fingerprint(self, pool: WarmPool, settings: Settings) -> str | None:
+        if pool.uid not in self._wanted:
+            self._wanted[pool.uid] = fingerprint(pool.as_run(), settings)
+        return self._wanted[pool.uid]
 
     def _offered(self, pool: WarmPool, wanted: str) -> Iterator[Object]:
         for pod in self.idle(pool.key):
@@ -250,9 +276,8 @@ class Stock:
             self._asked.clear()
         self._asked.add((run_uid, attempt))
         self._short[namespace] = self._clock()
-        for key in self.pools:
-            if key.namespace == namespace:
-                self.wake(key)
+        for key in self._names.get(namespace, ()):
+            self.wake(key)
 
     def short_for(self, namespace: str) -> float:
         """Seconds for which idle pods still make room in the namespace; 0: they need not."""
@@ -263,6 +288,14 @@ class Stock:
 def _latest(pool: WarmPool) -> float:
     """Age up to which an idle pod is taken: one that is about to be replaced is not."""
     return float(pool.spec.max_idle_seconds)
+
+
+def _discard(index: defaultdict[K, set[Key]], name: K, key: Key) -> None:
+    found = index.get(name)
+    if found is not None:
+        found.discard(key)
+        if not found:
+            del index[name]
 
 
 def _newer(version: str, held: str) -> bool:
