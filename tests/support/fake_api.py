@@ -188,6 +188,8 @@ class FakeApi:
             raise ApiError(404, "NotFound", "not found")
         if "claim" in self.refused:
             raise self.refused["claim"]
+        if "claim" in self.unavailable:
+            raise self.unavailable["claim"]
         self.pods[name] = patched(pod, operations)
         self.pods[name]["metadata"]["resourceVersion"] = self._next()
         return self._answer("claim", self.pods[name])

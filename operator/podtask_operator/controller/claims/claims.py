@@ -24,6 +24,7 @@ from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import status as podstatus
+from podtask_operator.pods.refusal import by_admission
 from podtask_operator.runtime import metrics
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.key import Key
@@ -67,7 +68,10 @@ class Claims:
         """Write the grants and claim the pod. What the answers mean goes into `expectations`."""
         try:
             said = idle_pod.claim_text(run, attempt.number, claim, await grant())
-        except ApiError as error:  # somebody's Secret of that name, or no room for one: a pod of its own will tell
+        except (ApiError, ApiUnavailable) as error:
+            if not _is_refusal(error):
+                raise
+            # Somebody's Secret of that name, no room for one, or a webhook that is down: a pod of its own will tell.
             log.warning("%s: the grants for idle pod %s were refused: %s", key, claim.pod_name, error)
             await self._give_up(key, run, attempt, claim, expectations)
             return
@@ -76,10 +80,11 @@ class Claims:
         patch = idle_pod.claim_patch(run, attempt.number, claim, said, idle_pod.age(held, now), self._settings)
         try:
             made = await self._api.claim_pod(key.namespace, claim.pod_name, patch)
-        except ApiUnavailable:
-            expectations.unanswered(attempt.number)
-            raise
-        except ApiError as error:
+        except (ApiError, ApiUnavailable) as error:
+            if isinstance(error, ApiUnavailable):
+                expectations.unanswered(attempt.number)
+            if not _is_refusal(error):
+                raise
             log.info("%s: idle pod %s was not claimed: %s", key, claim.pod_name, error)
             await self._give_up(key, run, attempt, claim, expectations)
             return
@@ -183,3 +188,8 @@ class Claims:
                 return
             raise Later(f"idle pod {meta['name']} was touched meanwhile, or is gone") from error
         self._mirror.forget_pod(live)
+
+
+def _is_refusal(error: ApiError | ApiUnavailable) -> bool:
+    """Whether the API server says no, also for a webhook that it could not ask: another try may bring no more."""
+    return isinstance(error, ApiError) or (error.answer is not None and by_admission(error.answer))

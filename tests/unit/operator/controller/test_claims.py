@@ -17,7 +17,7 @@ from podtask.core.api import names
 from podtask.core.api.names import ANNOTATION_CLAIM, LABEL_POOL_STATE
 from podtask_operator.controller.claims.claims import RENEWALS
 from podtask_operator.controller.work_queue import Later
-from podtask_operator.kube.client import ApiError
+from podtask_operator.kube.client import ApiError, ApiUnavailable
 from podtask_operator.task_runs.key import Key
 from podtask_runner.protocol import Error, Outcome, Verdict, dump_outcome
 
@@ -464,5 +464,48 @@ def test_the_deadline_of_a_claimed_pod_counts_from_its_own_start() -> None:
         cold = 900 + 60 + 30 + 60
         age = (world.now - WarmWorld(SETTINGS).now).total_seconds() + 60
         assert world.api.pods[idle]["spec"]["activeDeadlineSeconds"] == cold + age + 10
+
+    test()
+
+
+DOWN = ApiUnavailable(
+    "POST: 500", ApiError(500, "InternalError", 'Internal error occurred: failed calling webhook "policy": no answer')
+)
+
+
+@pytest.mark.parametrize("call", ["secret", "claim"])
+def test_a_webhook_that_is_down_sends_the_attempt_into_a_pod_of_its_own_which_says_why_it_waits(call: str) -> None:
+    @warm
+    async def test(world: WarmWorld) -> None:
+        (idle,) = world.idle()
+        world.api.unavailable[call] = DOWN
+        world.add("hello")
+        for _ in range(3):
+            with contextlib.suppress(Later):
+                await world.look("hello")
+            world.pass_(60)
+        assert idle not in world.api.pods, "an idle pod whose claim is in doubt is used by nobody"
+        if call == "claim":
+            assert "hello-1" in world.api.pods
+        else:  # that pod needs a Secret, too
+            assert world.status("hello")["reason"] == "AdmissionRefused"
+            assert "failed calling webhook" in world.status("hello")["message"]
+        assert len(attempts(world)) == 1, "the same number"
+
+    test()
+
+
+def test_an_answer_that_is_lost_and_says_nothing_is_asked_for_again() -> None:
+    @warm
+    async def test(world: WarmWorld) -> None:
+        (idle,) = world.idle()
+        world.api.unavailable["claim"] = ApiUnavailable("PATCH: no answer")
+        world.add("hello")
+        with pytest.raises(Later):
+            await world.look("hello")
+        del world.api.unavailable["claim"]
+        world.pass_(5)
+        await world.look("hello")
+        assert world.api.started == [(f"pod-{idle}", "uid-hello", 1)]
 
     test()
