@@ -158,7 +158,13 @@ def _ended(status: Status) -> Status:
 
 
 def _judged(attempt: Attempt) -> Attempt:
-    return Attempt(attempt.number, attempt.cause, finished_at=attempt.finished_at, outcome=attempt.outcome)
+    return Attempt(
+        attempt.number,
+        attempt.cause,
+        finished_at=attempt.finished_at,
+        outcome=attempt.outcome,
+        claim=attempt.claim,  # its pod is named there
+    )
 
 
 def _metadata(metadata: Any) -> Any:

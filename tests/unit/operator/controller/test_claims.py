@@ -15,6 +15,7 @@ from tests.support.warm_world import Killed, WarmWorld
 
 from podtask.core.api import names
 from podtask.core.api.names import ANNOTATION_CLAIM, LABEL_POOL_STATE
+from podtask.core.lifecycle.concurrency import Limits
 from podtask_operator.controller.claims.claims import RENEWALS
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import ApiError, ApiUnavailable
@@ -507,5 +508,57 @@ def test_an_answer_that_is_lost_and_says_nothing_is_asked_for_again() -> None:
         world.pass_(5)
         await world.look("hello")
         assert world.api.started == [(f"pod-{idle}", "uid-hello", 1)]
+
+    test()
+
+
+def ended_run(world: WarmWorld, state: str, **of_attempt: Any) -> None:
+    """The stored status says that the run has ended, as another process may have written it."""
+    (attempt,) = attempts(world)
+    uid = attempt["claim"]["podUID"]
+    over = {"outcome": state, "reason": state, "podUID": uid, "finishedAt": f"{world.now:%Y-%m-%dT%H:%M:%SZ}"}
+    status = {"state": state, "finishedAt": over["finishedAt"], "attempts": [{**attempt, **over, **of_attempt}]}
+    world.api.runs["hello"]["status"].update(status)
+    world.mirror.put_run(world.api.touch("hello"))
+
+
+@warm
+async def test_the_pod_of_an_ended_run_is_cleaned_away_as_any_pod_is(world: WarmWorld) -> None:
+    (idle,) = world.idle()
+    world.add("hello", {"podCleanup": "Delete"})
+    await world.look("hello")
+    ended_run(world, "Completed")
+    over = {"terminated": {"exitCode": 0, "startedAt": "2026-01-02T03:59:30Z"}}
+    status = {"phase": "Succeeded", "containerStatuses": [{"name": "task", "state": over}]}
+    world.mirror.put_pod(world.api.touch_pod(idle, status))
+    await world.look("hello")
+    assert idle not in world.api.pods
+
+
+@warm
+async def test_a_task_that_stored_its_result_and_runs_on_in_a_warm_pod_is_stopped(world: WarmWorld) -> None:
+    (idle,) = world.idle()
+    world.add("hello")
+    await world.look("hello")
+    world.runs(idle)
+    ended_run(world, "Completed")
+    world.pass_(300)
+    await world.look("hello")
+    assert world.api.pods[idle]["spec"]["activeDeadlineSeconds"] == 1
+
+
+def test_a_warm_pod_that_runs_on_holds_its_slot() -> None:
+    @warm
+    async def test(world: WarmWorld) -> None:
+        (idle,) = world.idle()
+        world.limits = Limits.read({"namespace": {"default": 1}})
+        world.restart()
+        world.add("hello")
+        await world.look("hello")
+        world.runs(idle)
+        ended_run(world, "Completed")
+        world.add("other")
+        await world.look("other")
+        assert world.status("other")["reason"] == "Queued"
 
     test()
