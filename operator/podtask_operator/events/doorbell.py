@@ -52,7 +52,7 @@ class Doorbell(asyncio.DatagramProtocol):
             return
         metrics.DOORBELL.labels("false").inc()
 
-    def _named(self, key: Key, uid: str, number: int, started: bool) -> bool:  # noqa: FBT001
+    def _named(self, key: Key, uid: str, number: int, *, started: bool) -> bool:
         """Whether it is the running attempt of a TaskRun that is held. One that has started needs no look."""
         run = self._mirror.runs.get(key)
         running = run.status.running if run is not None and run.uid == uid else None
