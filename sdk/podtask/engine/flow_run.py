@@ -132,7 +132,7 @@ class FlowRun:
         run = self._made(task, args, kwargs, wait_for)
         if self.backend.submits_at_once == 1:
             self.backend.submit(run)
-            self._keep(run)
+            self._keep([run])
         else:
             self._submit_together([run])
         return run
@@ -146,8 +146,7 @@ class FlowRun:
         try:
             many.submit(runs)
         finally:
-            for run in many.submitted:
-                self._keep(run)
+            self._keep(many.submitted)
         return many.submitted
 
     def _made(self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
@@ -178,13 +177,14 @@ class FlowRun:
             name=name,
         )
 
-    def _keep(self, run: TaskRun) -> None:
-        self.runs.append(run)
-        self._by_id[run.id] = run
-        if self.progress is not None:
-            self.progress.added(run)
-        if self.over:  # since the call was on its way: `cancel` may not have seen it
-            cancel_each([run], 1)
+    def _keep(self, runs: list[TaskRun]) -> None:
+        self.runs.extend(runs)  # first, and all at once: whoever is interrupted after it finds each of them to cancel
+        for run in runs:
+            self._by_id[run.id] = run
+            if self.progress is not None:
+                self.progress.added(run)
+        if self.over:  # since the calls were on their way: `cancel` may not have seen them
+            cancel_each(runs, 1)
 
 
 def call(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:

@@ -1,6 +1,6 @@
 """Submitting or cancelling runs, several at a time, on a backend that answers over a network.
 
-    make(call) ──> run ──> one of few threads ──> backend.submit(run)
+    make(call) ──> run ──> a thread of its own ──> backend.submit(run)
 
 Runs are made in order, in the caller's thread, while earlier ones are on their way. An error ends it as it ends a
 plain loop: it is raised at the call, the first in order, and nothing after it is begun; what was on its way then
@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
-
-from podtask.support.thread_pool import Workers
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -28,68 +26,82 @@ log = logging.getLogger("podtask.backends")
 
 
 class Together:
-    """One call, or one `.map`: at most `limit` submissions at a time."""
+    """One call, or one `.map`: at most `limit` submissions at a time.
+
+    An interrupt may come before any bytecode of the caller's thread, so nothing that has to happen stands behind one:
+    the caller's thread and the others share no lock, each list has one kind of writer, and a thread of its own per call
+    writes down that it begins before it looks whether the caller has left.
+    """
 
     def __init__(self, submit: Callable[[TaskRun], None], limit: int, *, stays: bool = True) -> None:
         self._submit = submit
         self._limit = limit
         self._stays = stays
         """Whether an interrupt waits for what is on its way."""
-        self._changed = threading.Condition()
-        self._on_their_way = 0
+        self._interrupted = False
         self._given: list[TaskRun] = []
+        self._begun: list[TaskRun] = []
+        self._ended: list[TaskRun] = []
+        self._taken: set[TaskRun] = set()
         self._errors: dict[TaskRun, BaseException] = {}
+        self._news: SimpleQueue[None] = SimpleQueue()
 
     def submit(self, runs: Iterable[TaskRun]) -> None:
         """All of them; raises the first error, also one of making a run."""
-        with self._threads() as workers:
-            for run in self._while_good(runs):
-                with self._changed:
-                    self._changed.wait_for(lambda: self._on_their_way < self._limit)
-                    self._on_their_way += 1
-                self._given.append(run)
-                workers.submit(partial(copy_context().run, partial(self._one, run)))
+        try:
+            for run in runs:
+                self._until(lambda: len(self._given) - len(self._ended) < self._limit)
+                self._begin(run)
+                if self._errors:
+                    break
+            self._until(lambda: len(self._given) == len(self._ended))
+        except KeyboardInterrupt:
+            self._interrupted = True
+            if self._stays:
+                self._until(lambda: len(self._begun) == len(self._ended))
+            raise
+        except BaseException:
+            self._until(lambda: len(self._given) == len(self._ended))
+            raise
         if self._errors:
             raise next(self._errors[run] for run in self._given if run in self._errors)
 
     @property
     def submitted(self) -> list[TaskRun]:
         """Those that the backend took, in order."""
-        return [run for run in self._given if run not in self._errors]
+        return [run for run in self._given if run in self._taken]
 
-    def _while_good(self, runs: Iterable[TaskRun]) -> Iterator[TaskRun]:
-        for run in runs:
-            yield run
-            if self._errors:
+    def _begin(self, run: TaskRun) -> None:
+        """In a thread of its own; where the system has none left, after one of those that are on their way."""
+        self._given.append(run)
+        job = partial(copy_context().run, partial(self._one, run))
+        while True:
+            try:
+                threading.Thread(target=job, name=f"podtask-submit-{len(self._given)}", daemon=True).start()
+            except RuntimeError:
+                before = len(self._ended)
+                if before == len(self._given) - 1:
+                    self._given.pop()
+                    raise
+                self._until(lambda before=before: len(self._ended) > before)
+            else:
                 return
 
     def _one(self, run: TaskRun) -> None:
+        self._begun.append(run)
         try:
-            self._submit(run)
+            if not self._interrupted:
+                self._submit(run)
+                self._taken.add(run)
         except BaseException as error:  # noqa: BLE001 - raised at the call
             self._errors[run] = error
         finally:
-            with self._changed:
-                self._on_their_way -= 1
-                self._changed.notify()
+            self._ended.append(run)
+            self._news.put(None)
 
-    @contextmanager
-    def _threads(self) -> Iterator[Workers]:
-        """Left when everything on its way has arrived, as a rule also after an interrupt."""
-        workers = Workers(self._limit, "podtask-map")
-        try:
-            yield workers
-            self._until_all_arrived()
-        except BaseException as error:
-            if self._stays or not isinstance(error, KeyboardInterrupt):
-                self._until_all_arrived()
-            raise
-        finally:
-            workers.close()
-
-    def _until_all_arrived(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._on_their_way)
+    def _until(self, true: Callable[[], bool]) -> None:
+        while not true():
+            self._news.get()
 
 
 def cancel_each(runs: list[TaskRun], limit: int) -> None:
