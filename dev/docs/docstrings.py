@@ -8,14 +8,13 @@ import re
 import textwrap
 from typing import Any
 
-_REFERENCES = re.compile(r"\s*\((?:seed|design)\b[^)]*\)")
+_REFERENCES = re.compile(r"\s*\(as in Prefect\b[^)]*\)")
 """Where a rule comes from is of interest to those who change it, not to those who use it."""
 
 
 def prose(thing: Any) -> str:
     """The docstring for users: without references to the sources of a rule."""
-    text = _REFERENCES.sub("", inspect.getdoc(thing) or "").strip()
-    return text.replace("the seed", "the Prefect 2.0 beta")
+    return _REFERENCES.sub("", inspect.getdoc(thing) or "").strip()
 
 
 def first_sentence(thing: Any) -> str:

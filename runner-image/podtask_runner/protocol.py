@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Verdict(str, enum.Enum):
-    """How an attempt ended, in the runner's own words (design: taskrun-api, Runner)."""
+    """How an attempt ended, in the runner's own words."""
 
     COMPLETED = "Completed"
     FAILED = "Failed"  # the user's code raised an Exception

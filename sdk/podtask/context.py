@@ -64,7 +64,7 @@ class DescribedTask(Protocol):
 
 @dataclass(frozen=True)
 class TaskRunContext:
-    """What `get_run_context()` gives inside a task, and what a `cache_key_fn` receives (seed: TaskRunContext)."""
+    """What `get_run_context()` gives inside a task, and what a `cache_key_fn` receives (Prefect's `TaskRunContext`)."""
 
     task: DescribedTask | None
     """None in a pod or a subprocess: only the function travels."""
@@ -147,7 +147,7 @@ TAGS: ContextVar[frozenset[str]] = ContextVar("podtask_tags", default=frozenset(
 
 @contextmanager
 def tags(*names: str) -> Iterator[frozenset[str]]:
-    """Task runs made inside carry these tags besides their own; nested contexts add up (seed: `prefect.tags`).
+    """Task runs made inside carry these tags besides their own; nested contexts add up (`prefect.tags` in Prefect).
 
     Raises `ValueError` for more than a task run may have: 32 tags of 63 characters.
     """
@@ -180,7 +180,7 @@ class RunLogger(logging.LoggerAdapter):  # type: ignore[type-arg]
 
 
 def get_run_logger(context: TaskRunContext | FlowRunContext | None = None, **extra: Any) -> RunLogger:
-    """Logger `podtask.task_runs` or `podtask.flow_runs`, marked with the run and with `extra` (seed: get_run_logger).
+    """Logger `podtask.task_runs` or `podtask.flow_runs`, marked with the run and with `extra` (as in Prefect 2.0b5).
 
     `context`: that of another run than the one around this code, as in a thread of your own. Raises `NoRunContext`
     where there is no run.

@@ -49,7 +49,7 @@ def _rebuilt(kind: type[PodtaskError], args: tuple[Any, ...]) -> PodtaskError:
 
 
 class ReservedArgumentError(PodtaskError, TypeError):
-    """A task function uses a parameter name that belongs to task calls (seed: Task.__init__)."""
+    """A task function uses a parameter name that belongs to task calls (as in Prefect 2.0b5)."""
 
     def __init__(self, task_name: str, argument: str = "wait_for") -> None:
         super().__init__(
@@ -109,7 +109,7 @@ class MappingError(PodtaskError, ValueError):
 
 
 class ParameterTypeError(PodtaskError, TypeError):
-    """A flow was called with values its annotations refuse (seed behaviour: pydantic, with coercion)."""
+    """A flow was called with values its annotations refuse (by pydantic, with coercion, as in Prefect 2.0b5)."""
 
     def __init__(self, flow_name: str, problems: str) -> None:
         super().__init__(

@@ -2,7 +2,7 @@
 
     @flow ──> Flow ──call──> podtask.engine.flow_engine
 
-Flows compose: a flow called inside a flow is a subflow. Seed: flows; differences are listed in the docs.
+Flows compose: a flow called inside a flow is a subflow. Differences from Prefect 2.0b5: docs/differences.md.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Flow(FlowDefinition, Generic[P, R_co]):
 
         Futures and states in the returned value are replaced by their results, in containers and in the fields of
         dataclasses, pydantic models, attrs classes and namedtuples; an iterator becomes the list of what it gives.
-        With `return_state=True` the final `State` is given instead, by the seed's rule: None counts all task runs,
+        With `return_state=True` the final `State` is given instead, by Prefect's rule: None counts all task runs,
         futures and states count themselves, anything else is completed. Every submitted task is waited for, also when
         the body raises.
         """

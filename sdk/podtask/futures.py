@@ -1,7 +1,7 @@
 """What a task call returns: a handle on its run. Completed by callback, so waiting costs no thread.
 
 `TaskFuture` waits by blocking (sync tasks everywhere, async tasks in sync flows), `AsyncTaskFuture` by coroutines
-(async tasks in async flows). Both can be passed to further tasks. Before: `podtask.model.task_run`; seed: futures.
+(async tasks in async flows). Both can be passed to further tasks. Before: `podtask.model.task_run`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class TaskFuture(BaseFuture[R_co]):
         """The final state, or None when it is not there after `timeout` seconds."""
         return self._run.state if block_and_warn(self._run, timeout) else None
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:  # noqa: FBT001, FBT002 - seed
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:  # noqa: FBT001, FBT002 - Prefect's
         """The value. Raises the task's exception (returned instead with `raise_on_failure=False`), a
         `podtask.errors.RunError` where it has none, and `TimeoutError` after `timeout` seconds.
         """
@@ -142,7 +142,7 @@ class AsyncTaskFuture(BaseFuture[R_co]):
         """The final state, or None when it is not there after `timeout` seconds."""
         return self._run.state if await self._run.wait_async(timeout) else None
 
-    async def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:  # noqa: FBT001, FBT002 - seed
+    async def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R_co:  # noqa: FBT001, FBT002 - Prefect's
         """As `TaskFuture.result`."""
         return await _result(self._run, timeout, raise_on_failure)  # type: ignore[no-any-return]
 

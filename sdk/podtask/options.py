@@ -65,7 +65,7 @@ class TaskArgs(TypedDict, total=False):
 class TaskOptions:
     """Options of a task. Raises `ValueError` that names the argument for impossible values.
 
-    The first seven are the seed's (section Task, Parameters); differences are listed in the docs.
+    The first seven are Prefect's; docs/differences.md lists what differs.
     """
 
     name: str | None = None
@@ -120,7 +120,7 @@ class TaskOptions:
     node_selector: Mapping[str, str] | None = None
     tolerations: Sequence[Mapping[str, Any]] | None = None
     pod_template: Mapping[str, Any] | None = None
-    """Further pod fields, merged through an allow-list (design: taskrun-api, podTemplate)."""
+    """Further pod fields, merged through an allow-list."""
     max_disruptions: int | None = None
     """Free re-creations after infrastructure failures; None: the cluster's default."""
     on_out_of_memory: Mapping[str, Any] | None = None

@@ -1,6 +1,6 @@
 """`State`: what a task run or a flow run is known to be, as its user sees it; and how returned states add up.
 
-Before: `podtask.core.api.status.Status` (what backends report). Here: the six types and the names of the seed
+Before: `podtask.core.api.status.Status` (what backends report). Here: the six types and the names of Prefect 2.0b5
 (engine and states of the 2.0 beta), and `result`, a property that reads the value when it is asked for.
 Next on the road: `podtask.futures`.
 """
@@ -22,7 +22,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class StateType(str, enum.Enum):
-    """The six types of the seed; a name such as Cached or Crashed is a shade of one of them."""
+    """The six types of Prefect 2.0b5; a name such as Cached or Crashed is a shade of one of them."""
 
     SCHEDULED = "SCHEDULED"
     PENDING = "PENDING"
@@ -62,7 +62,7 @@ class State(Generic[R_co]):
 
     def __init__(
         self,
-        type: StateType | str,  # noqa: A002 - the seed's word
+        type: StateType | str,  # noqa: A002 - Prefect's word
         name: str | None = None,
         message: str | None = None,
         data: Any = None,
@@ -129,7 +129,7 @@ class State(Generic[R_co]):
         return self.type is StateType.CANCELLED
 
     def is_final(self) -> bool:
-        """True for the three final types. NotReady is none of them (seed), and moves no more: ask `future.done()`."""
+        """True for the three final types. NotReady is none of them, and moves no more: ask `future.done()`."""
         return self.type in _FINAL
 
     def __eq__(self, other: object) -> bool:
@@ -214,7 +214,7 @@ def states_in(value: Any) -> list[State[Any]] | None:
 
 
 def aggregate(states: Iterable[State[Any]], data: Any) -> State[Any]:
-    """Many states as one: completed when all are, else failed with the count (seed: states.py)."""
+    """Many states as one: completed when all are, else failed with the count (as in Prefect 2.0b5)."""
     known = list(states)
     if all(state.is_completed() for state in known):
         return State(StateType.COMPLETED, message="All states completed.", data=data)
@@ -247,7 +247,7 @@ def utc_now() -> datetime:
 
 
 def open_returned(value: Any) -> Any:
-    """What a task's return value stands for (seed: the rule for flows holds for tasks too).
+    """What a task's return value stands for (the rule of Prefect 2.0b5 for flows holds for tasks too).
 
     A state made by hand, or a collection of nothing else, says itself how the task ended: the value it carries
     is returned, its failure raised. Everything else is returned as it is. The runner calls this, where loaded.

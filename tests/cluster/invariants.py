@@ -1,4 +1,4 @@
-"""What must hold whatever went wrong (design: quality, Invariants), read from the history that the watches brought."""
+"""What must hold whatever went wrong, read from the history that the watches brought."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures, retries, crashes, timeouts and what they do downstream (design: task-semantics §§3, 4, 8, 9)."""
+"""Failures, retries, crashes, timeouts and what they do downstream."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parent / "golden" / "chart.yaml"
 EXAMPLES = sorted((CHART / "ci").glob("*-values.yaml"))
 MINIMAL = {"store": {"bucket": "results", "existingSecret": "podtask-store"}}
 
-# design: quality.md, Security. Group, resource, verbs. Nothing else, anywhere.
+# Group, resource, verbs. Nothing else, anywhere.
 OPERATOR_RULES = {
     ("podtask.dev", "taskruns"): {"get", "list", "watch", "delete"},
     ("podtask.dev", "taskruns/status"): {"patch"},

@@ -11,38 +11,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = re.compile(r"\bthe seed\b|(?<!\w)\(seed\b|\bSeed: |[-;] seed\b|\b[Dd]esign: ")
 """A document that is not here. Say "Prefect 2.0 beta" (docs/differences.md), or name a page of docs/."""
-LEFT = {
-    "dev/docs/docstrings.py",  # takes such references out of the published pages, until the list below is empty
-    "operator/podtask_operator/storage/grants.py",
-    "runner-image/podtask_runner/attempt/execute.py",
-    "runner-image/podtask_runner/protocol.py",
-    "runner-image/podtask_runner/serialization/pickling.py",
-    "sdk/podtask/backends/in_process/attempt.py",
-    "sdk/podtask/backends/in_process/controller.py",
-    "sdk/podtask/backends/in_process/result_cache.py",
-    "sdk/podtask/backends/kubernetes/cache_spec.py",
-    "sdk/podtask/backends/kubernetes/local_statuses.py",
-    "sdk/podtask/context.py",
-    "sdk/podtask/core/cache/entry.py",
-    "sdk/podtask/core/lifecycle/judge.py",
-    "sdk/podtask/core/lifecycle/rules.py",
-    "sdk/podtask/core/storage/layout.py",
-    "sdk/podtask/engine/flow_engine.py",
-    "sdk/podtask/engine/flow_result.py",
-    "sdk/podtask/engine/flow_run.py",
-    "sdk/podtask/engine/parameters.py",
-    "sdk/podtask/errors.py",
-    "sdk/podtask/flows.py",
-    "sdk/podtask/futures.py",
-    "sdk/podtask/model/task_run.py",
-    "sdk/podtask/options.py",
-    "sdk/podtask/payloads/arguments.py",
-    "sdk/podtask/states.py",
-    "tests/cluster/invariants.py",
-    "tests/conformance/test_failures.py",
-    "tests/unit/chart_kit.py",
-}
-"""Files that still refer so. The list gets shorter and never longer."""
 
 
 def tracked() -> list[str]:
@@ -58,7 +26,7 @@ def tracked() -> list[str]:
 
 def test_no_file_refers_to_a_document_that_is_not_here() -> None:
     offenders = {path for path in tracked() if (ROOT / path).is_file() and ELSEWHERE.search((ROOT / path).read_text())}
-    assert offenders - LEFT == set()
+    assert offenders == set()
 
 
 @pytest.mark.parametrize("folder", ["docs", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "charts", "crds"])

@@ -2,7 +2,6 @@
 
 Up to 64 KiB are in the Secret; of more the Secret says where in the bucket they are.
 `build` is pure but for signing (no network). Read by `podtask_runner.process.supervisor`; written by `apply`.
-Design: taskrun-api, Grants.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
 
 
 def drained(value: Any) -> Any:
-    """An iterator as the list of what it gives: a generator cannot travel, and results are read more than once (seed).
+    """An iterator as the list of what it gives: a generator cannot travel, and results are read more than once.
 
     Part of the call: what a generator raises is raised by the task.
     """
@@ -169,7 +169,7 @@ def drained(value: Any) -> Any:
 
 
 def _opened(value: Any) -> Any:
-    """A state that the task returned says how the task ended (seed). Only code that made one has loaded the SDK."""
+    """A state that the task returned says how the task ended. Only code that made one has loaded the SDK."""
     states = sys.modules.get("podtask.states")
     return value if states is None else states.open_returned(value)
 
@@ -305,7 +305,7 @@ def raised(
 
 
 def _abort(error: BaseException) -> tuple[str, str]:
-    """What is said about an end that is no Exception, and its cure (wording after the seed, states.py)."""
+    """What is said about an end that is no Exception, and its cure (wording after Prefect 2.0b5)."""
     if isinstance(error, SystemExit):
         return (
             f"Execution was aborted by Python system exit call: sys.exit({error.code!r}).",

@@ -158,7 +158,7 @@ def _accepts(call: Call) -> bool:
 
 
 def _as_data(item: Any) -> Any:
-    """A failed upstream of a subflow arrives as its exception (seed: resolved with raise_on_failure=False)."""
+    """A failed upstream of a subflow arrives as its exception (as in Prefect 2.0b5)."""
     state = item.task_run.state if isinstance(item, BaseFuture) else item
     return state.result if state.is_completed() else state.exception()
 
@@ -241,7 +241,7 @@ def _answer(call: Call) -> Any:
 
 
 def _log_end(call: Call, state: State[Any]) -> None:
-    """How a flow ended that nobody is told of by an exception (seed: begin_flow_run)."""
+    """How a flow ended that nobody is told of by an exception (as in Prefect 2.0b5)."""
     log = flow_run_logger(call.run.info)
     if call.error is not None:
         log.error("Encountered exception during execution:", exc_info=call.error)
@@ -250,7 +250,7 @@ def _log_end(call: Call, state: State[Any]) -> None:
 
 
 def _of_run(state: State[Any], run_id: str) -> State[Any]:
-    """The state, marked with the run it belongs to: a flow that returns it is judged by it (seed: states.py)."""
+    """The state, marked with the run it belongs to: a flow that returns it is judged by it (as in Prefect 2.0b5)."""
     return State(state.type, state.name, state.message, state.data, timestamp=state.timestamp, run_id=run_id)
 
 

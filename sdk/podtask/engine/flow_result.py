@@ -1,4 +1,4 @@
-"""From what a flow returned to its state, and from the state to what the caller gets (seed: states.py).
+"""From what a flow returned to its state, and from the state to what the caller gets (as in Prefect 2.0b5).
 
 Before: `podtask.engine.flow_engine`. Two answers from one rule: `return_state=True` gives the State, a plain call its
 value.

@@ -116,7 +116,7 @@ class FlowRun:
             cancel_each(runs, backend.submits_at_once)
 
     def count(self, key: str) -> str:
-        """How often this key was called before in this flow run: "0", "1", … (seed: dynamic key)."""
+        """How often this key was called before in this flow run: "0", "1", … (Prefect's dynamic key)."""
         with self._lock:
             self._calls[key] += 1
             return str(self._calls[key] - 1)

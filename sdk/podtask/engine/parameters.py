@@ -1,4 +1,4 @@
-"""Flow parameters against their annotations, by pydantic, with coercion (seed: "5" for an int is 5).
+"""Flow parameters against their annotations, by pydantic, with coercion (as in Prefect 2.0b5, "5" for an int is 5).
 
 pydantic is imported by the first flow that has annotations, never by `import podtask`. Used by:
 `podtask.engine.flow_engine`.
@@ -123,7 +123,7 @@ def _adapter(make: Any, annotation: Any) -> Any:
 
 def _one(adapter: Any, parameter: inspect.Parameter, value: Any) -> Any:
     if parameter.kind not in _VARIADIC:
-        if value is None and parameter.default is None:  # `x: int = None` (seed: pydantic 1 reads an Optional)
+        if value is None and parameter.default is None:  # `x: int = None` (pydantic 1 reads an Optional)
             return None
         return _checked(adapter, value)
     if isinstance(value, dict):

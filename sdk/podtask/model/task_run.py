@@ -174,7 +174,7 @@ class TaskRun:
 
     @property
     def task_inputs(self) -> dict[str, list[str]]:
-        """Per parameter the run ids of the upstreams found in it; `wait_for` only where it was given (seed)."""
+        """Per parameter the run ids of the upstreams found in it; `wait_for` only where it was given."""
         found = {name: list(ids) for name, ids in self.inputs.upstream_ids.items()}
         return {**found, "wait_for": [run.id for run in self.wait_for]} if self.wait_for else found
 

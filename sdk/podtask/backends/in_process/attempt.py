@@ -193,12 +193,12 @@ def arguments(run: TaskRun) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def named(run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments by parameter name, as `cache_key_fn` and `get_run_context().parameters` see them."""
     bound: inspect.BoundArguments = run.task.signature.bind(*args, **kwargs)
-    bound.apply_defaults()  # an empty *args or **kwargs is a parameter as well (seed)
+    bound.apply_defaults()  # an empty *args or **kwargs is a parameter as well (as in Prefect 2.0b5)
     return dict(bound.arguments)
 
 
 def cache_key(run: TaskRun) -> str | None:
-    """What the task's `cache_key_fn` answers for the resolved arguments; outside of any context (seed, engine)."""
+    """What the task's `cache_key_fn` answers for the resolved arguments; outside of any context, as in Prefect."""
     key_fn = run.task.options.cache_key_fn
     if key_fn is None:
         return None

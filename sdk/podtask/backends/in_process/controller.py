@@ -259,7 +259,7 @@ class LifecycleLoop:
                     tracked.run.on_finished(partial(self.poke, waiting))
 
     def _crash(self, tracked: Tracked, error: BaseException, now: datetime) -> None:
-        """The end of a run whose cache key function, or podtask itself, failed: never retried (seed).
+        """The end of a run whose cache key function, or podtask itself, failed: never retried (as in Prefect 2.0b5).
 
         Nothing is asked again that may have failed just now: this end comes in any case.
         """

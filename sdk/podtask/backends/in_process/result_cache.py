@@ -43,7 +43,7 @@ NO_ENTRY = "There is no entry for this key."
 
 @dataclass(frozen=True)
 class CachePlan:
-    """The cache key of one run: asked for once, after its upstreams are there (seed, engine)."""
+    """The cache key of one run: asked for once, after its upstreams are there (as in Prefect 2.0b5)."""
 
     asked: bool = False
     key: str | None = None
@@ -256,7 +256,7 @@ class Shelf:
 def _plan_or_why(run: TaskRun) -> CachePlan:
     try:
         return _plan(run)
-    except BaseException as error:  # noqa: BLE001 - a failing cache_key_fn crashes the run (seed)
+    except BaseException as error:  # noqa: BLE001 - a failing cache_key_fn crashes the run (as in Prefect 2.0b5)
         return CachePlan(asked=True, error=error)
 
 

@@ -102,7 +102,7 @@ def _with_places(run: TaskRun, places: Mapping[str, Place]) -> Mapping[str, Any]
 def _how(options: TaskOptions) -> Object:
     how: Object = {}
     if options.cache_expiration is not None:
-        # A negative one never hits (seed); the schema's least is 0, which has the same effect.
+        # A negative one never hits (as in Prefect 2.0b5); the schema's least is 0, which has the same effect.
         how["expirationSeconds"] = max(0.0, options.cache_expiration.total_seconds())
     if options.refresh_cache:
         how["refresh"] = True

@@ -52,7 +52,7 @@ def cancelled() -> Status:
 
 
 def crash(run: TaskRun, error: BaseException) -> None:
-    """The end of a run whose `cache_key_fn`, or whose late submission, failed: never retried (seed)."""
+    """The end of a run whose `cache_key_fn`, or whose late submission, failed: never retried (as in Prefect 2.0b5)."""
     from podtask_runner.serialization.exceptions import dump_exception, message_of
 
     text = f"{type(error).__name__}: {message_of(error)}"[:MESSAGE_LIMIT]

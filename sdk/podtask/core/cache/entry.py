@@ -3,7 +3,7 @@
     components (code, a hash per argument, image) ──compose──> key ──Bucket.cache──> object with a `CacheEntry`
 
 A pointer names a result by producer, attempt and digest, never by object key: whoever reads it derives the key
-itself and checks size and ETag (design: taskrun-api, Cache). Whatever is odd about a pointer is a miss.
+itself and checks size and ETag. Whatever is odd about a pointer is a miss.
 Users: the operator, the local backends' shelf. Beside: `podtask.core.cache.explain` (why there
 is no entry), `podtask_runner.hashing.encoder` (content hashes).
 """

@@ -2,7 +2,7 @@
 
     stored result > cancel > a stop for time > Interrupted, disruption, deletion > OOM > the runner's outcome
 
-Exit code and pod phase alone never mean success (design: taskrun-api, Judging). Pure.
+Exit code and pod phase alone never mean success. Pure.
 Asked by: `podtask.core.lifecycle.rules`.
 """
 
@@ -74,7 +74,7 @@ class Evidence:
         cure = None if reason is Reason.EXCEPTION else cure_of(reason)  # the traceback is there anyway
         if self.said is None or error is None:
             return Why(reason, otherwise, cure)
-        whole = self.said.outcome is Verdict.CRASHED  # a sentence about the run already (seed: states.py)
+        whole = self.said.outcome is Verdict.CRASHED  # a sentence about the run already (as in Prefect 2.0b5)
         text = error.message if whole else f"{error.type}: {error.message}"
         return Why(reason, text[:MESSAGE_LIMIT], error.cure or cure)
 
@@ -234,7 +234,7 @@ def refused_by_runner(e: Evidence) -> Judgement | None:
 
 
 def crashed(e: Evidence) -> Judgement:
-    """Anything else: the interpreter died, or the container ended without a word. Never retried, as in the seed."""
+    """Anything else: the interpreter died, or the container ended without a word. Never retried, as in Prefect."""
     code = e.seen.pod.exit_code if e.seen.pod else None
     text = "The container ended without an outcome" + (f" (exit code {code})." if code is not None else ".")
     why = e.why(Reason.CRASHED, text)

@@ -1,7 +1,6 @@
 """The semantics of a TaskRun: one ordered list of rules, the first that answers wins. Pure.
 
-What runs or ended comes before what may start (design: taskrun-api, Lifecycle rules). Operator and local
-backends ask the same function. Before: observe. Next: apply. Beside: `judge` (how an attempt ended),
+What runs or ended comes before what may start. Operator and local backends ask the same function. Before: observe. Next: apply. Beside: `judge` (how an attempt ended),
 `patience` (how long a pod is waited for), `retry` (when the next may start), `ending` (what an end writes),
 `deadline`, `limits` and `memory` (bounds of a run).
 """

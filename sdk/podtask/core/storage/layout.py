@@ -2,7 +2,7 @@
 
 The operator derives every object key itself from namespace, UID, attempt and digest; a spec, a termination
 message or a cache pointer carries digests and sizes, never keys. Otherwise a user could name another
-namespace's object and the operator would sign it (design: taskrun-api, Bucket layout).
+namespace's object and the operator would sign it.
 """
 
 from __future__ import annotations
