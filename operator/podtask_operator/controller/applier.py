@@ -56,7 +56,7 @@ class Applier:
             await self._last_words.keep(key, run, decision.status)
             if decision.status.finished and not run.status.finished:
                 await self._objects.retain(run, now)
-                await self._launcher.revoke(run, decision.status)
+                await self._launcher.revoke(run, decision.status, expectations)
             run = await self._writer.write(key, run, decision.status, expectations)
         elif run.outdated and not any(isinstance(effect, DeleteRun) for effect in decision.effects):
             run = await self._writer.observed(key, run)

@@ -206,6 +206,10 @@ class RunExpectations:
         """When the attempt's grants are due to be written anew."""
         self._set(renew_at=moment)
 
+    def revoked(self) -> None:
+        """The Secrets with the grants are deleted."""
+        self._set(renew_at=None)
+
     # an idle pod
 
     def unclaimed(self, attempt: int) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from podtask.core.api.names import Reason
-from podtask.core.api.status import Attempt, Status, own_pod_name
-from podtask.core.lifecycle.model import Why
+from podtask.core.api.status import Attempt, Status, own_pod_name, pod_name
+from podtask.core.lifecycle.model import PodPhase, Why
 from podtask.core.storage import Signer
 from podtask.core.storage.layout import secret_name
 from podtask_operator.controller.claims.claims import Claims
@@ -131,15 +131,39 @@ class PodLauncher:
 
         return grant
 
-    async def revoke(self, run: TaskRun, status: Status) -> None:
-        """Delete the Secret with the grants of a run that ends: no pod reads it any more, and etcd would keep it.
+    async def revoke(self, run: TaskRun, status: Status, expectations: RunExpectations) -> None:
+        """Delete the Secrets with the grants of a run that ends: no pod reads them any more, and etcd would keep them.
 
-        Before the end is written, so that nothing has to remember it. Where no pod of the run was ever seen the Secret
-        may be somebody else's, of which that was the reason; then it goes with its owner.
+        Before the end is written, so that nothing has to remember it. A pod that lives on, because its result is stored
+        already, keeps them: its kubelet may mount them once more, and would warn of them in Events. Then `revoke_late`
+        deletes them. Where no pod of the run was ever seen the Secret may be somebody else's, of
+        which that was the reason; then it goes with its owner.
         """
-        if not any(attempt.pod_uid for attempt in status.attempts):
+        if any(attempt.pod_uid for attempt in status.attempts) and not self._lives_on(run, status):
+            await self._delete_grants(run, status)
+            expectations.revoked()
+
+    async def revoke_late(self, key: Key, expectations: RunExpectations) -> None:
+        """The same after the end of the last pod. An operator that starts in between leaves them to their owner's."""
+        run = self._mirror.runs.get(key)
+        if run is None or not run.status.finished or expectations.expected.renew_at is None:
             return
-        claimed = [attempt.claim.pod_name for attempt in status.attempts if attempt.claim and attempt.pod_uid]
+        if not self._lives_on(run, run.status):
+            await self._delete_grants(run, run.status)
+            expectations.revoked()
+
+    def _lives_on(self, run: TaskRun, status: Status) -> bool:
+        """Whether a pod of the run has containers, and is not being deleted."""
+        for attempt in status.attempts:
+            pod = self._mirror.pods.get(Key(run.namespace, pod_name(run.name, attempt)))
+            if pod is None or not podstatus.is_ours(pod, run.uid) or "deletionTimestamp" in pod["metadata"]:
+                continue
+            if podstatus.read(pod).phase is not PodPhase.ENDED:
+                return True
+        return False
+
+    async def _delete_grants(self, run: TaskRun, status: Status) -> None:
+        claimed = [attempt.claim.pod_name for attempt in status.attempts if attempt.claim is not None]
         for name in (secret_name(run.name, run.uid), *claimed):
             try:
                 await self._api.delete_secret(run.namespace, name)

@@ -102,6 +102,7 @@ class Reconciler:
         alive_until = await self._janitor.reap(key, now)
         if alive_until is not None:
             self._look_again(key, alive_until, now)
+        await self._launcher.revoke_late(key, expectations)
         await self._janitor.clean_up(key)
         return decision
 

@@ -1,9 +1,10 @@
-"""The Secret with the grants goes when the run ends, before its end is written, and never while a pod may need it."""
+"""The Secret with the grants goes when the run ends, and never while a pod may need it."""
 
 from __future__ import annotations
 
 import pytest
 from tests.support.operator_world import World, reconciling
+from tests.unit.operator.controller import test_stored_result as stored_result
 from tests.unit.operator.controller.test_limits import end
 
 from podtask.core.storage.layout import secret_name
@@ -86,3 +87,43 @@ async def test_a_run_that_is_cancelled_between_two_attempts_leaves_none_behind(w
     world.mirror.put_run(world.api.touch("hello", cancel=True))
     await world.look("hello")
     assert (world.status("hello")["state"], world.api.secrets) == ("Cancelled", {})
+
+
+@reconciling
+async def test_a_pod_that_has_stored_its_result_keeps_it_until_it_has_ended(world: World) -> None:
+    await stored_result.running(world)
+    stored_result.stores(world)
+    world.ring("hello")
+    await world.look("hello")
+    assert (world.status("hello")["state"], list(world.api.secrets)) == ("Completed", [SECRET])
+    await world.look("hello")
+    assert DELETED not in world.api.calls
+    stored_result.ends(world)
+    await world.look("hello")
+    await world.look("hello")
+    assert (world.api.calls.count(DELETED), world.api.secrets) == (1, {})
+
+
+@reconciling
+async def test_a_pod_that_is_deleted_meanwhile_needs_it_no_more(world: World) -> None:
+    await stored_result.running(world)
+    stored_result.stores(world)
+    world.ring("hello")
+    await world.look("hello")
+    world.mirror.forget_pod(world.api.pods.pop("hello-1"))
+    await world.look("hello")
+    assert world.api.secrets == {}
+
+
+@reconciling
+async def test_a_late_deletion_without_answer_is_tried_again(world: World) -> None:
+    await stored_result.running(world)
+    stored_result.stores(world)
+    world.ring("hello")
+    await world.look("hello")
+    stored_result.ends(world)
+    world.api.lost.add("delete secret")
+    with pytest.raises(Later):
+        await world.look("hello")
+    await world.look("hello")
+    assert world.api.secrets == {}

@@ -54,7 +54,7 @@ async def test_the_run_is_completed_with_one_status_write_while_its_pod_runs(wor
     world.ring("hello")
     before = len(world.api.calls)
     await world.look("hello")
-    assert world.api.calls[before:] == ["delete secret hello-uid-hell-grants", "status hello"]
+    assert world.api.calls[before:] == ["status hello"]
     assert world.status("hello")["state"] == "Completed"
     assert world.status("hello")["result"]["value"] == "1"
 
