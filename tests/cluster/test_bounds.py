@@ -106,4 +106,4 @@ def test_the_secret_with_the_grants_goes_with_the_end_of_the_run(served: World) 
     served.apply(task_run("spent", "def main(): pass", podCleanup="KeepAll"))
     served.finished("spent")
     assert "spent-1" in served.pods
-    assert served.kubectl("get", "secret", served.secret_of("spent"), "--ignore-not-found") == ""
+    served.kubectl("wait", f"secret/{served.secret_of('spent')}", "--for=delete", "--timeout=60s")

@@ -135,7 +135,7 @@ def test_the_rights_of_the_chart_are_enough_for_a_run_and_its_secret_goes(releas
     """The other tests' operators run beside the cluster, with an administrator's rights."""
     released.apply(task_run("spent", ONE))
     released.finished("spent")
-    assert released.kubectl("get", "secret", released.secret_of("spent"), "--ignore-not-found") == ""
+    released.kubectl("wait", f"secret/{released.secret_of('spent')}", "--for=delete", "--timeout=60s")
     log = kubectl("logs", "--namespace", SYSTEM, "-l", f"app.kubernetes.io/instance={RELEASE}", "--tail=-1")
     refused = [line for line in log.splitlines() if "is forbidden" in line]
     assert [line for line in refused if "kube-system" not in line] == [], "without the cluster's UID it goes by its own"
