@@ -18,7 +18,7 @@ from podtask.cli.flows.select import api, newest_first
 from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, FLOW_RUN_PLURAL, FlowState
 from podtask.inspection.durations import age
 from podtask.kube.client import Object
-from podtask.kube.errors import ClusterRefused
+from podtask.kube.errors import ClusterRefused, ClusterUnreachable
 
 COLUMNS = ("NAME", "FLOW", "STATE", "TASKS", "DURATION", "AGE")
 WIDE = ("TITLE", "HOST", "TAGS", "PARENT", "MESSAGE")
@@ -89,7 +89,7 @@ def list_flows(
     if here and (all_namespaces or selector):
         raise CommandFailed("--local is this machine: there are no namespaces and no labels.", Exit.USAGE)
     wanted = Wanted(_states(words), flow, tags, since, older_than, subflows)
-    namespace = "" if all_namespaces or here else session.namespace
+    namespace = "" if here else _namespace(session, everywhere=all_namespaces)
     items, version = (local.flow_runs(session), "") if here else _listed(session, namespace, selector, watch=watch)
     if unrecorded:
         items = [*items, *labels.flow_runs(session, namespace, items)]
@@ -111,6 +111,14 @@ def list_flows(
         _changes(session, namespace, selector, version, wanted, shown, wide=form == "wide")
 
 
+def _namespace(session: Session, *, everywhere: bool) -> str:
+    """Which one is listed. Raises `CommandFailed` without a cluster, and with the way to this machine's."""
+    try:
+        return "" if everywhere else session.namespace
+    except ClusterUnreachable as no:
+        raise CommandFailed(f"{no} Flow runs of this machine: podtask flows --local.") from no
+
+
 def _listed(session: Session, namespace: str, selector: str, *, watch: bool) -> tuple[list[Object], str]:
     """FlowRuns. A cluster that does not know them has those of labels."""
     try:
@@ -125,9 +133,8 @@ def _listed(session: Session, namespace: str, selector: str, *, watch: bool) -> 
 def row(flow: SeenFlow, now: datetime, *, wide: bool = False, namespace: bool = False) -> tuple[str, ...]:
     """One flow run as a line of the table."""
     word = LOST if flow.lost is not None and not flow.finished else flow.word
-    took = clean(flow.status.get("duration"))
     cells = [*([flow.namespace] if namespace else []), flow.name, flow.flow, output.state(word)]
-    cells += [clean(flow.status.get("tasks")), took, age(flow.created_at, now)]
+    cells += [clean(flow.status.get("tasks")), flow.took, age(flow.created_at, now)]
     if wide:
         host = clean(flow.driver.get("host"))
         cells += [flow.title, host, ",".join(flow.tags), flow.parent, clean(flow.status.get("message"))]

@@ -28,8 +28,8 @@ STEPS = (
 LEAST_SECONDS = 0.02
 """The shortest axis: on this machine a flow run may be over in no time."""
 TICKS = 7
-TICK_DISTANCE = 8.0
-"""Per cent between two ticks at least."""
+TICK_DISTANCE = 12.0
+"""Per cent between two ticks at least: `2m30s` fits between them on a phone."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,6 +199,7 @@ def test_a_lost_driver_comes_with_its_cure(etl: Terminal) -> None:
     [
         ("nothing", 3, "There is no flow run 'nothing' in namespace 'team': 'podtask flows' shows which there are."),
         ("Not/A Name", 3, "There is no flow run"),
+        ("etl", 3, "that is the name of a flow, whose newest run is flow/other-7777."),
         ("etl-same", 2, "'etl-same' may be any of 2 flow runs: b2, b1. Say more of its name."),
     ],
 )
@@ -206,6 +208,15 @@ def test_names_that_mean_nothing_or_too_much(etl: Terminal, name: str, status: i
     said = etl(f"describe 'flow/{name}'")
     assert said.status == status
     assert sentence in said.err
+
+
+def test_without_a_cluster_the_flow_runs_of_this_machine_are_named(
+    podtask: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    said = podtask("flows")
+    assert (said.status, said.out) == (1, "")
+    assert said.err.endswith("Flow runs of this machine: podtask flows --local.\n")
 
 
 def test_what_a_driver_wrote_cannot_move_the_cursor(podtask: Terminal) -> None:
