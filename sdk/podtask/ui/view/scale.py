@@ -122,7 +122,8 @@ def scale(begin: float, end: float, busy: Iterable[Interval]) -> Scale:
 
 def _union(intervals: Iterable[Interval], begin: float, end: float) -> list[Interval]:
     found: list[Interval] = []
-    for start, stop in sorted((max(begin, start), min(end, stop)) for start, stop in intervals):
+    for first, last in sorted(set(intervals)):  # thousands of task runs are created at the same moments
+        start, stop = max(begin, first), min(end, last)
         if stop < start:
             continue
         if found and start <= found[-1][1]:

@@ -39,9 +39,9 @@ LEGEND = (
 )
 """Kinds of bars, and their words."""
 _ENDS = {
-    Ended.COMPLETED: "done",
-    Ended.DISRUPTION: "disrupted",
-    Ended.CANCELLED: "stopped",
+    Ended.COMPLETED.value: "done",
+    Ended.DISRUPTION.value: "disrupted",
+    Ended.CANCELLED.value: "stopped",
 }
 
 
@@ -184,7 +184,7 @@ def _attempt(attempt: AttemptBrief, recorded: float, now: float) -> Iterator[tup
 def _kind(attempt: AttemptBrief) -> str:
     if attempt.outcome is None:
         return "running"
-    return next((kind for outcome, kind in _ENDS.items() if outcome == attempt.outcome), "failed")
+    return _ENDS.get(attempt.outcome, "failed")
 
 
 def _bar(kind: str, begin: float, end: float, text: str, axis: Scale) -> Bar:
