@@ -18,7 +18,7 @@ from podtask.cli.flows.select import api, newest_first
 from podtask.core.api.names import API_VERSION, FLOW_RUN_KIND, FLOW_RUN_PLURAL, FlowState
 from podtask.inspection.durations import age
 from podtask.kube.client import Object
-from podtask.kube.errors import ClusterRefused, ClusterUnreachable
+from podtask.kube.errors import ClusterRefused
 
 COLUMNS = ("NAME", "FLOW", "STATE", "TASKS", "DURATION", "AGE")
 WIDE = ("TITLE", "HOST", "TAGS", "PARENT", "MESSAGE")
@@ -89,7 +89,8 @@ def list_flows(
     if here and (all_namespaces or selector):
         raise CommandFailed("--local is this machine: there are no namespaces and no labels.", Exit.USAGE)
     wanted = Wanted(_states(words), flow, tags, since, older_than, subflows)
-    namespace = "" if here else _namespace(session, everywhere=all_namespaces)
+    with local.named("podtask flows --local"):
+        namespace = "" if all_namespaces or here else session.namespace
     items, version = (local.flow_runs(session), "") if here else _listed(session, namespace, selector, watch=watch)
     if unrecorded:
         items = [*items, *labels.flow_runs(session, namespace, items)]
@@ -109,14 +110,6 @@ def list_flows(
     if watch:
         shown = {one.uid: cells for one, cells in zip(flows, rows, strict=True)}
         _changes(session, namespace, selector, version, wanted, shown, wide=form == "wide")
-
-
-def _namespace(session: Session, *, everywhere: bool) -> str:
-    """Which one is listed. Raises `CommandFailed` without a cluster, and with the way to this machine's."""
-    try:
-        return "" if everywhere else session.namespace
-    except ClusterUnreachable as no:
-        raise CommandFailed(f"{no} Flow runs of this machine: podtask flows --local.") from no
 
 
 def _listed(session: Session, namespace: str, selector: str, *, watch: bool) -> tuple[list[Object], str]:

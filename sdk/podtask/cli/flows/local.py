@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from podtask.backends.in_process.flow_records import files, read_one
+from podtask.cli.common.exits import CommandFailed
 from podtask.cli.common.session import Session, note
 from podtask.cli.flows.flow_run import SeenFlow, bare
 from podtask.cli.flows.select import chosen
 from podtask.cli.flows.tree import Tree, inside
 from podtask.inspection.task_run import Seen
 from podtask.kube.client import Object
+from podtask.kube.errors import ClusterUnreachable
 
 NAMED = 3
 """Names of files in one note."""
+
+
+@contextmanager
+def named(command: str) -> Iterator[None]:
+    """A cluster that is not there comes with the way to this machine's flow runs: a first user has no others."""
+    try:
+        yield
+    except ClusterUnreachable as no:
+        raise CommandFailed(f"{no} Flow runs of this machine: {command}.") from no
 
 
 def flow_runs(session: Session) -> list[Object]:
