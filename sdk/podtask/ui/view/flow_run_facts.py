@@ -37,6 +37,8 @@ class FlowRunFacts:
     versions: str
     cure: str
     """The command that attaches a new driver."""
+    again: str
+    """The command that lets it go on after an end without success."""
 
 
 def flow_run_facts(obj: Mapping[str, Any], where: str = "") -> FlowRunFacts:
@@ -55,6 +57,7 @@ def flow_run_facts(obj: Mapping[str, Any], where: str = "") -> FlowRunFacts:
         driver=f"{program}{host}".strip(),
         driver_task_run=str(driver.get("taskRun") or ""),
         versions=f"{driver['sdkVersion']}{python}" if driver.get("sdkVersion") else "",
+        again=by_command,
         cure=by_command if driver.get("taskRun") or not spec.get("pin") else by_hand,
     )
 

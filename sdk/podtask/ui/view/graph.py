@@ -140,9 +140,12 @@ def _tasks(briefs: Sequence[Brief]) -> _Parts:
     members: dict[str, Counter[str]] = {}
     needs: dict[str, dict[str, None]] = {}
     for one in sorted(briefs, key=lambda one: (one.created, one.name)):
-        members.setdefault(one.task, Counter())[one.state] += 1
-        ups = needs.setdefault(one.task, {})
-        ups.update({task_of[up]: None for up in one.needs if up in task_of and task_of[up] != one.task})
+        if one.task not in members:
+            members[one.task], needs[one.task] = Counter(), {}
+        members[one.task][one.state] += 1
+        for up in one.needs:
+            if task_of.get(up, one.task) != one.task:
+                needs[one.task][task_of[up]] = None
     things = {}
     for task, counts in members.items():
         words = in_order(counts)

@@ -69,10 +69,13 @@ class Scale:
 
     def at(self, moment: float) -> float:
         """Where a moment is, in per cent; what is outside is at the edge."""
-        index = max(0, bisect_right(self.pieces, (moment, float("inf"), 0.0, 0.0)) - 1)
+        index = 0
+        if len(self.pieces) > 1:
+            index = max(0, bisect_right(self.pieces, (moment, float("inf"), 0.0, 0.0)) - 1)
         begin, end, left, right = self.pieces[index]
-        share = (moment - begin) / (end - begin) if end > begin else 0.0
-        return left + (right - left) * min(1.0, max(0.0, share))
+        if moment <= begin:
+            return left
+        return right if moment >= end else left + (right - left) * (moment - begin) / (end - begin)
 
     def ticks(self) -> list[Tick]:
         """Marks at round times since the beginning, none of them in a fold or close to another."""

@@ -72,6 +72,20 @@ class TestReading:
         assert "To attach a new driver: podtask retry flow/etl-9 -n team" in text
         assert "python etl.py" not in text
 
+    @pytest.mark.parametrize(
+        ("state", "step"),
+        [("Failed", True), ("Crashed", True), ("Cancelled", True), ("Completed", False), ("Running", False)],
+    )
+    def test_an_end_without_success_has_a_next_step(self, world: World, state: str, step: bool) -> None:
+        world.cluster.put(worlds.flow_run("etl-9", state))
+        text = words(world.browser(), f"{FLOWS}/etl-9")
+        assert ("Next podtask retry flow/etl-9 -n team" in text) is step
+
+    def test_a_subflow_is_not_retried_by_itself(self, world: World) -> None:
+        parent = {"parent": {"name": "etl-9", "uid": "u"}}
+        world.cluster.put(worlds.flow_run("child-9", "Failed", spec=parent))
+        assert "podtask retry" not in words(world.browser(), f"{FLOWS}/child-9")
+
     def test_a_flow_without_a_driver_has_no_duration(self, world: World) -> None:
         worlds.day(world.cluster)
         text = world.browser().get(FLOWS).text
