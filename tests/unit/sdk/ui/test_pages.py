@@ -81,6 +81,15 @@ class TestReading:
         text = words(world.browser(), f"{FLOWS}/etl-9")
         assert ("Next podtask retry flow/etl-9 -n team" in text) is step
 
+    def test_what_failed_first_is_said_once(self, world: World) -> None:
+        """The flow's own exception is often that of its task."""
+        worlds.day(world.cluster)
+        world.cluster.put(worlds.flow_run("early", "Failed", status={"message": "Flow run … RuntimeError: early"}))
+        browser = world.browser()
+        head = words(browser, f"{FLOWS}/etl-1f3a52b7").partition("Timeline")[0]
+        assert head.count("column 'price' has no numbers") == 1
+        assert "RuntimeError: early" in words(browser, f"{FLOWS}/early")
+
     def test_a_subflow_is_not_retried_by_itself(self, world: World) -> None:
         parent = {"parent": {"name": "etl-9", "uid": "u"}}
         world.cluster.put(worlds.flow_run("child-9", "Failed", spec=parent))
