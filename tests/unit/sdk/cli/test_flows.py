@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,23 +207,6 @@ def test_names_that_mean_nothing_or_too_much(etl: Terminal, name: str, status: i
     said = etl(f"describe 'flow/{name}'")
     assert said.status == status
     assert sentence in said.err
-
-
-@pytest.mark.parametrize(
-    ("line", "instead"),
-    [
-        ("flows", "podtask flows --local"),
-        ("describe flow/x", "podtask describe flow/NAME --local"),
-        ("ui", "podtask ui --local"),
-    ],
-)
-def test_without_a_cluster_the_flow_runs_of_this_machine_are_named(
-    podtask: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, instead: str
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    said = podtask(line)
-    assert (said.status, said.out) == (1, "")
-    assert said.err.endswith(f"Flow runs of this machine: {instead}.\n")
 
 
 def test_what_a_driver_wrote_cannot_move_the_cursor(podtask: Terminal) -> None:

@@ -8,7 +8,7 @@ import pytest
 from markupsafe import escape
 from tests.unit.sdk.ui import worlds
 
-from podtask.ui.view import flow_runs, graph, listing, states
+from podtask.ui.view import flow_runs, listing, states
 from podtask.ui.view.briefs import Brief, brief, brief_of_row
 from podtask.ui.view.flow_runs import flow_run_brief
 from podtask.ui.view.listing import Query
@@ -179,80 +179,6 @@ class TestScale:
         places = [axis.at(moment) for moment in range(0, 9100, 10)]
         assert places == sorted(places)
         assert (places[0], places[-1]) == (0, pytest.approx(100))
-
-
-class TestGraph:
-    def test_layers_follow_what_is_needed(self) -> None:
-        picture = graph.graph(briefs(*worlds.etl()))
-        assert picture is not None
-        column = {node.title if node.run == node.title else node.run: node.x for node in picture.nodes}
-        assert column["config"] < column["fetch-eu"] < column["load"] < column["summary"] < column["notify"]
-        assert len(picture.edges) == 8
-
-    def test_a_circle_is_drawn_and_ends(self) -> None:
-        circle = [worlds.task_run(f"n{n}", needs=(f"n{(n + 1) % 4}",)) for n in range(4)]
-        picture = graph.graph(briefs(*circle))
-        assert picture is not None
-        assert len(picture.nodes) == 4
-
-    def test_a_chain_as_long_as_the_picture_allows(self) -> None:
-        chain = [worlds.task_run(f"n{n:03}", needs=(f"n{n - 1:03}",) if n else ()) for n in range(graph.SINGLE)]
-        picture = graph.graph(briefs(*reversed(chain)))
-        assert picture is not None
-        assert len({node.x for node in picture.nodes}) == graph.SINGLE
-
-    def test_many_runs_are_nodes_of_their_tasks(self) -> None:
-        runs = [worlds.task_run(f"n{n}", task=("a", "b")[n % 2], needs=(f"n{n - 1}",) if n % 2 else ())
-                for n in range(400)]  # fmt: skip
-        picture = graph.graph(briefs(*runs))
-        assert picture is not None
-        assert [(node.title, node.text) for node in picture.nodes] == [
-            ("a", "200 runs, Completed"),
-            ("b", "200 runs, Completed"),
-        ]
-        assert len(picture.edges) == 1
-
-    def test_without_lines_or_with_too_many_nodes_there_is_none(self) -> None:
-        assert graph.graph(briefs(worlds.task_run("one"), worlds.task_run("two"))) is None
-        runs = [worlds.task_run(f"n{n}", needs=(f"n{n - 1}",) if n else ()) for n in range(400)]
-        assert graph.graph(briefs(*runs)) is None
-
-    def test_what_a_filter_shows_of_many_is_drawn_with_its_neighbours(self) -> None:
-        runs = [worlds.task_run(f"n{n:03}", task=("a", "b")[n % 2], needs=(f"n{n - 1:03}",) if n else ())
-                for n in range(400)]  # fmt: skip
-        every = briefs(*runs)
-        picture = graph.graph(every, [every[200]])
-        assert picture is not None
-        assert picture.of_a_part
-        assert [node.run for node in picture.nodes] == ["n199", "n200", "n201"]
-        whole = graph.graph(every, every)
-        assert whole is not None
-        assert (whole.grouped, whole.of_a_part) == (True, False)
-
-    def test_a_filter_that_shows_too_many_keeps_the_graph_of_tasks(self) -> None:
-        every = briefs(*(worlds.task_run(f"n{n}", task=("a", "b")[n % 2], needs=(f"n{n - 1}",) if n % 2 else ())
-                         for n in range(400)))  # fmt: skip
-        picture = graph.graph(every, every[: graph.SINGLE + 1])
-        assert picture is not None
-        assert picture.grouped
-
-    def test_two_hundred_tasks_are_drawn(self) -> None:
-        every = briefs(*(worlds.task_run(f"n{n:03}", needs=(f"n{n - 7:03}",) if n > 6 else ()) for n in range(200)))
-        picture = graph.graph(every)
-        assert picture is not None
-        assert len(picture.nodes) == 200
-        assert picture.nodes[0].text == "1 run, Completed"
-
-    def test_where_there_are_lines_and_no_picture_a_sentence_says_why(self) -> None:
-        every = briefs(*(worlds.task_run(f"n{n}", needs=(f"n{n - 1}",) if n else ()) for n in range(400)))
-        assert graph.too_many(every) == "400 tasks and 399 lines between them are too many for a picture."
-        assert graph.too_many(briefs(worlds.task_run("one"), worlds.task_run("two"))) == ""
-
-    def test_nodes_do_not_lie_on_each_other(self) -> None:
-        picture = graph.graph(briefs(*worlds.train()))
-        assert picture is not None
-        assert len({(node.x, node.y) for node in picture.nodes}) == len(picture.nodes)
-        assert all(0 < node.x < picture.width and 0 < node.y < picture.height for node in picture.nodes)
 
 
 class TestFlowRuns:
