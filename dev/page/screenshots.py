@@ -17,7 +17,7 @@ FOLDER = ROOT / "docs" / "assets"
 WIDTH = 1280
 SHOTS = (
     # file, path, dark, height
-    ("ui-flow-run.png", "flow-runs/etl-1f3a52b7", False, 900),
+    ("ui-flow-run.png", "flow-runs/etl-1f3a52b7", False, 980),
     ("ui-task-run.png", "task-runs/load", True, 940),
 )
 LOG = b"".join(b"\x1b[32mINFO\x1b[0m  rows %d to %d\n" % (n * 1000, n * 1000 + 999) for n in range(30, 48))

@@ -124,6 +124,17 @@ def podtask(ctx: click.Context, *, debug: bool) -> None:
         ctx.find_root().obj["debug"] = True
 
 
+def _sooner(wrong: click.ClickException) -> click.ClickException:
+    """The same, or why there is no such option: `--local` is looked for wherever flow/NAME is taken."""
+    if not isinstance(wrong, click.NoSuchOption) or wrong.option_name != "--local":
+        return wrong
+    text = (
+        "There is no --local here: a flow run of this machine runs in its own process, which prints its log and ends "
+        "by Ctrl-C. 'podtask flows --local', 'podtask describe flow/NAME --local' and 'podtask ui --local' show it."
+    )
+    return click.UsageError(text, wrong.ctx)
+
+
 def main(arguments: list[str], program: str = "podtask") -> int:
     """Run one command line; its exit status. Never raises."""
     shared: dict[str, Any] = {"debug": False}
@@ -132,7 +143,7 @@ def main(arguments: list[str], program: str = "podtask") -> int:
         podtask.main(arguments, prog_name=name, standalone_mode=False, obj=shared)
         sys.stdout.flush()
     except click.ClickException as wrong:
-        wrong.show()
+        _sooner(wrong).show()
         return wrong.exit_code
     except click.exceptions.Exit as done:  # --help in a subcommand
         return done.exit_code

@@ -244,7 +244,8 @@ def _log_end(call: Call, state: State[Any]) -> None:
     """How a flow ended that nobody is told of by an exception (as in Prefect 2.0b5)."""
     log = flow_run_logger(call.run.info)
     if call.error is not None:
-        log.error("Encountered exception during execution:", exc_info=call.error)
+        trace = notebook.from_users(call.error)
+        log.error("Encountered exception during execution:", exc_info=(type(call.error), call.error, trace))
     if not state.is_completed():
         log.error("Finished in state %s", state)
 

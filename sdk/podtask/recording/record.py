@@ -17,7 +17,9 @@ from podtask.context import TAGS
 from podtask.core import clock
 from podtask.core.api.names import FlowState
 from podtask.core.api.names import State as Word
+from podtask.errors import FlowTimedOut, ParameterTypeError
 from podtask.recording import document
+from podtask.recording.values import TEXT_LIMIT, without_passwords
 from podtask.states import State, StateType
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Call(Protocol):
     parameters: dict[str, Any]
     returned: Any
     state: State[Any] | None
+    error: BaseException | None
 
     @property
     def parent(self) -> object:
@@ -103,7 +106,7 @@ class Record:
     def end(self) -> None:
         """The flow has its final state, or its crash. Said once."""
         call = self._call
-        self._end(_state_of(call), call.state.message if call.state is not None else None, call.returned)
+        self._end(_state_of(call), _message_of(call), call.returned)
 
     def interrupted(self, error: BaseException) -> None:
         """The flow ended without a final state."""
@@ -142,6 +145,28 @@ def recorded(call: Call) -> Iterator[Record]:
         record.interrupted(error)
         raise
     record.end()
+
+
+def _message_of(call: Call) -> str | None:
+    """What the state says; where that is only that there was an exception, with the exception.
+
+    The state's own message is that of Prefect. Texts of refused parameters hold values, which may be secrets.
+    """
+    said = call.state.message if call.state is not None else None
+    if said is None or call.error is None or _state_of(call) is not FlowState.FAILED:
+        return said
+    if isinstance(call.error, (FlowTimedOut, ParameterTypeError)):
+        return said
+    text = _text_of(call.error) if call.flow.options.record_parameters else ""
+    return f"{said} {type(call.error).__name__}{': ' * bool(text)}{text}"
+
+
+def _text_of(error: BaseException) -> str:
+    """What the exception says; the code of its class may raise another one."""
+    try:
+        return without_passwords(str(error)[:TEXT_LIMIT])
+    except Exception:  # noqa: BLE001 - a flow that failed has failed by its own exception
+        return ""
 
 
 def _state_of(call: Call) -> FlowState:

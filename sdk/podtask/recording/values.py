@@ -75,6 +75,11 @@ def plain(text: str, limit: int) -> str:
     return text[:limit].encode("utf-8", "replace").decode()
 
 
+def without_passwords(text: str) -> str:
+    """With the passwords of URLs hidden."""
+    return _URL_PASSWORD.sub(rf"\1{MARK}\2", text)
+
+
 class _Reader:
     """A copy of a value that is not much longer than what is shown of it."""
 
@@ -106,7 +111,7 @@ class _Reader:
         text = value[:_READ]
         self.cut = self.cut or len(value) > _READ
         self._left -= len(text)
-        shown = _URL_PASSWORD.sub(rf"\1{MARK}\2", text)
+        shown = without_passwords(text)
         self.hidden = self.hidden or shown != text
         return shown
 

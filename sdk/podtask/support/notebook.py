@@ -112,6 +112,14 @@ def folded() -> Iterator[None]:
         raise
 
 
+def from_users(error: BaseException) -> TracebackType | None:
+    """The traceback from the first frame that is not ours, for a log; all of it where none is the user's."""
+    at = error.__traceback__
+    while at is not None and _root(at.tb_frame) in (*_OWN, *_BETWEEN):
+        at = at.tb_next
+    return at or error.__traceback__
+
+
 def _frames(error: BaseException) -> Iterator[FrameType]:
     at = error.__traceback__
     while at is not None:

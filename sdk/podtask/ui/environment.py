@@ -14,7 +14,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from podtask.ui.view import graph, states, timeline
+from podtask.ui.view import graph, states
 from podtask.ui.view.log_html import lines_html, visible
 from podtask.ui.view.moments import ago, iso, lasted, utc
 
@@ -38,7 +38,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(path=path, group=states.group, word=states.word, ended=states.ended, lasted=lasted)
-    made.globals.update(node_width=graph.WIDTH, node_height=graph.HEIGHT, LEGEND=timeline.LEGEND)
+    made.globals.update(node_width=graph.WIDTH, node_height=graph.HEIGHT)
     made.filters.update(ago=ago, iso=iso, utc=utc, thousands="{:,}".format, lines_html=lines_html)
     made.filters["per"] = "{:.2f}".format
     return made

@@ -10,6 +10,7 @@ Before: `podtask.recording.record`. Read by: `podtask.cli.flows.local`, `podtask
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import tempfile
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from podtask.engine.flow_run import FlowRun
 
 Object = dict[str, Any]
+log = logging.getLogger("podtask.recording")
 
 FOLDER = "flow-runs"
 KEPT = 1000
@@ -35,6 +37,7 @@ SLACK = 100
 """So many more are let grow before the folder is cleaned."""
 LARGEST = 4 * 1024 * 1024
 """Bytes of a file that is read."""
+_said = False
 
 
 class LocalFlowRecords:
@@ -44,7 +47,7 @@ class LocalFlowRecords:
         self._folder = home / FOLDER
         self._until_cleaning = 0
 
-    def begin(self, flow: FlowRun, spec: Object) -> LocalRecord:
+    def begin(self, flow: FlowRun, spec: Object) -> LocalRecord | None:
         """See `Keeper.begin`."""
         if self._until_cleaning == 0:
             self._until_cleaning = SLACK
@@ -54,7 +57,11 @@ class LocalFlowRecords:
         if around is not None:
             spec = {**spec, "parent": {"name": around.info.id, "uid": around.info.id}}
         record = LocalRecord(self._folder, flow, spec)
-        record.write({"state": FlowState.RUNNING.value, "startedAt": as_time(clock.now())})
+        try:
+            record.write({"state": FlowState.RUNNING.value, "startedAt": as_time(clock.now())})
+        except OSError as no:
+            _not_written(no)
+            return None
         return record
 
 
@@ -78,7 +85,10 @@ class LocalRecord:
         """See `Kept.end`."""
         kept = {name: value for name, value in status.items() if value is not None}
         kept["counts"] = {word: count for word, count in (status.get("counts") or {}).items() if count}
-        self.write(kept, task_records.task_runs(self._flow.runs))
+        try:
+            self.write(kept, task_records.task_runs(self._flow.runs))
+        except OSError as no:
+            _not_written(no)
 
     def leave(self) -> None:
         """See `Kept.leave`: what runs here ends with the process, and the file shows that it is gone."""
@@ -97,6 +107,18 @@ class LocalRecord:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _not_written(no: OSError) -> None:
+    """Said once in a process, whatever number of flows it runs."""
+    global _said  # noqa: PLW0603 - one per process
+    if not _said:
+        _said = True
+        log.warning(
+            "Flow runs of this process are not recorded, and run all the same: %s. For 'podtask flows --local' set "
+            "PODTASK_HOME to a folder that can be written.",
+            f"'{no.filename}': {no.strerror}" if no.filename else no,
+        )
 
 
 def read_all(home: Path) -> list[Object]:

@@ -13,6 +13,7 @@ from podtask.cli.common import output
 from podtask.cli.common.exits import CommandFailed
 from podtask.cli.common.options import with_session
 from podtask.cli.common.session import Session
+from podtask.cli.flows import local
 
 
 @click.command()
@@ -38,9 +39,10 @@ def ui(session: Session, *, port: int, browser: bool, here: bool) -> None:
             webbrowser.open(link)
         first = False
 
-    viewer: Viewer = (
-        LocalViewer(session.settings.home)
-        if here
-        else ClusterViewer(session.cluster, session.bucket, session.context_name, session.cluster_options)
-    )
+    with local.named("podtask ui --local"):
+        viewer: Viewer = (
+            LocalViewer(session.settings.home)
+            if here
+            else ClusterViewer(session.cluster, session.bucket, session.context_name, session.cluster_options)
+        )
     Page(viewer, port, announce, debug=click.get_current_context().find_root().obj["debug"]).serve()

@@ -9,10 +9,13 @@ from typing import Any
 
 from podtask.core.api.names import CONDITION_DRIVER_LOST, FLOW_RUN_KIND, FLOW_RUN_PLURAL, GROUP, FlowState
 from podtask.inspection import seen
+from podtask.inspection.durations import short
 from podtask.inspection.seen import SeenObject, moment
 
 KIND_PREFIX = f"{FLOW_RUN_KIND.lower()}.{GROUP}/"
 PREFIXES = (KIND_PREFIX, f"{FLOW_RUN_PLURAL}.{GROUP}/", "flowrun/", "flowruns/", "pfr/", "flow/", "flows/")
+SHORT_SECONDS = 10.0
+"""What took less is shown with parts of a second, which the status does not have."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,13 @@ class SeenFlow(SeenObject):
             if one.get("type") == CONDITION_DRIVER_LOST and one.get("status") == "True":
                 return clean(one.get("message"))
         return None
+
+    @property
+    def took(self) -> str:
+        """How long it took, with parts of a second where it was short; "" before its end."""
+        began, ended = self.at("startedAt"), self.at("finishedAt")
+        took = (ended - began).total_seconds() if began and ended else 0.0
+        return short(took) if 0 < took < SHORT_SECONDS else clean(self.status.get("duration"))
 
     @property
     def driver(self) -> Mapping[str, Any]:

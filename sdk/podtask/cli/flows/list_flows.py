@@ -89,7 +89,8 @@ def list_flows(
     if here and (all_namespaces or selector):
         raise CommandFailed("--local is this machine: there are no namespaces and no labels.", Exit.USAGE)
     wanted = Wanted(_states(words), flow, tags, since, older_than, subflows)
-    namespace = "" if all_namespaces or here else session.namespace
+    with local.named("podtask flows --local"):
+        namespace = "" if all_namespaces or here else session.namespace
     items, version = (local.flow_runs(session), "") if here else _listed(session, namespace, selector, watch=watch)
     if unrecorded:
         items = [*items, *labels.flow_runs(session, namespace, items)]
@@ -125,9 +126,8 @@ def _listed(session: Session, namespace: str, selector: str, *, watch: bool) -> 
 def row(flow: SeenFlow, now: datetime, *, wide: bool = False, namespace: bool = False) -> tuple[str, ...]:
     """One flow run as a line of the table."""
     word = LOST if flow.lost is not None and not flow.finished else flow.word
-    took = clean(flow.status.get("duration"))
     cells = [*([flow.namespace] if namespace else []), flow.name, flow.flow, output.state(word)]
-    cells += [clean(flow.status.get("tasks")), took, age(flow.created_at, now)]
+    cells += [clean(flow.status.get("tasks")), flow.took, age(flow.created_at, now)]
     if wide:
         host = clean(flow.driver.get("host"))
         cells += [flow.title, host, ",".join(flow.tags), flow.parent, clean(flow.status.get("message"))]

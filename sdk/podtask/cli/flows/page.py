@@ -13,7 +13,7 @@ from podtask.cli.common.live_runs import counts
 from podtask.cli.flows.flow_run import SeenFlow, clean
 from podtask.cli.flows.tree import Tree, critical_path, first_failure, seconds
 from podtask.core.api.names import FlowState, State
-from podtask.inspection.durations import age, span
+from podtask.inspection.durations import age, short
 from podtask.inspection.task_run import Seen
 
 FEW = 50
@@ -51,7 +51,7 @@ def _head(page: Page) -> Iterable[str]:
         ("Name", flow.name),
         ("Namespace", flow.namespace),
         ("Flow", f"{flow.flow} ({flow.title})"),
-        ("State", f"{output.state(flow.word)}, as the driver reports"),
+        ("State", output.state(flow.word) + ("" if page.local else ", as the driver reports")),
         ("Message", clean(flow.status.get("message"))),
         ("Driver lost", flow.lost),
         ("Cancelled", "spec.cancel is true" if flow.spec.get("cancel") else None),
@@ -62,8 +62,8 @@ def _head(page: Page) -> Iterable[str]:
         ("Driver", ", ".join(part for part in where if part.strip()) if driver else None),
         ("Started", _time(flow.at("startedAt") or flow.created_at, page.now)),
         ("Finished", _time(flow.at("finishedAt"), page.now)),
-        ("Duration", clean(flow.status.get("duration"))),
-        ("Task runs", _summary(page.tree.runs)),
+        ("Duration", flow.took),
+        ("Task runs", _summary(page)),
     )
 
 
@@ -75,8 +75,10 @@ def _parameter(one: object) -> str:
     return f"{clean(entry.get('name'))}={shown}{mark}"
 
 
-def _summary(runs: Iterable[Seen]) -> str:
-    words = Counter(run.word for run in runs)
+def _summary(page: Page) -> str:
+    words = Counter(run.word for run in page.tree.runs)
+    if page.local and not words and not page.tree.top.status.get("finishedAt"):
+        return "not recorded yet" if not page.tree.top.finished else "not recorded"
     known = sorted(words, key=lambda word: _ORDER.index(word) if word in _ORDER else len(_ORDER))
     return f"{sum(words.values())}: " + ", ".join(f"{words[word]} {word}" for word in known) if words else "none"
 
@@ -97,8 +99,8 @@ def _branch(page: Page, flow: SeenFlow, indent: str, depth: int) -> Iterator[str
     if rows:
         yield output.table((), rows, header=False, indent=indent)
     for child in inner if depth < DEEPEST else ():
-        took = clean(child.status.get("duration"))
-        yield f"{indent}{child.name}   {child.flow}   {output.state(child.word)}{'   ' if took else ''}{took}"
+        took = f"   {child.took}" if child.took else ""
+        yield f"{indent}{child.name}   {child.flow}   {output.state(child.word)}{took}"
         yield from _branch(page, child, indent + "  ", depth + 1)
 
 
@@ -107,10 +109,10 @@ def _path(page: Page) -> Iterable[str]:
     if len(path) < 2:
         return
     took = [seconds(run, page.now) or 0.0 for run in path]
-    steps = [f"{run.name} ({span(each)})" for run, each in zip(path, took, strict=True)]
+    steps = [f"{run.name} ({short(each)})" for run, each in zip(path, took, strict=True)]
     if len(steps) > LONGEST_PATH:
         steps = [*steps[: LONGEST_PATH // 2], "…", *steps[-LONGEST_PATH // 2 :]]
-    yield from _fields(("Longest chain", f"{span(sum(took))}: {' -> '.join(steps)}"))
+    yield from _fields(("Longest chain", f"{short(sum(took))}: {' -> '.join(steps)}"))
 
 
 def _failure(page: Page) -> Iterable[str]:
@@ -135,7 +137,7 @@ def next_step(page: Page) -> str:
     flow, this = page.tree.top, f"flow/{page.tree.top.name}{page.where}"
     failed = first_failure(page.tree.runs)
     if page.local:
-        return "run the program again" if flow.finished else "it goes on in its own process"
+        return _local_step(flow, failed)
     if flow.word == FlowState.COMPLETED.value:
         return f"podtask logs {this}"
     if flow.lost is not None:
@@ -145,6 +147,15 @@ def next_step(page: Page) -> str:
     if failed is not None:
         return f"see why the first one failed: podtask describe {failed.name}{page.where}; then podtask retry {this}"
     return f"podtask retry {this}"
+
+
+def _local_step(flow: SeenFlow, failed: Seen | None) -> str:
+    """A flow run of this machine goes on in its own process, and nowhere else."""
+    if not flow.finished:
+        return "its task runs are recorded when it ends; Ctrl-C in its terminal ends it"
+    if flow.word == FlowState.COMPLETED.value:
+        return "see its timeline in a browser: podtask ui --local"
+    return f"{'see the traceback in a browser: podtask ui --local; then ' if failed else ''}run the program again"
 
 
 def again(flow: SeenFlow, where: str) -> str:
@@ -159,7 +170,7 @@ def again(flow: SeenFlow, where: str) -> str:
 
 def _took(run: Seen, now: datetime) -> str:
     took = seconds(run, now)
-    return "" if took is None else span(took)
+    return "" if took is None else short(took)
 
 
 def _fields(*pairs: tuple[str, str | None]) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 from podtask.cli.common.exits import CommandFailed, Exit
@@ -54,15 +55,24 @@ def chosen(listed: Iterable[SeenFlow], wanted: str, where: str, command: str) ->
     exact = [flow for flow in flows if wanted in (flow.name, flow.title)]
     found = exact or [flow for flow in flows if len(wanted) >= SHORTEST and flow.name.startswith(wanted)]
     if not found:
-        raise CommandFailed(
-            f"There is no flow run '{wanted}' in {where}: '{command}' shows which there are.", Exit.NOT_FOUND
-        )
+        text = f"There is no flow run '{wanted}' in {where}: {_instead(flows, wanted, command)}"
+        raise CommandFailed(text, Exit.NOT_FOUND)
     if len(found) > 1:
         names = ", ".join(flow.name for flow in found[:CANDIDATES])
         raise CommandFailed(
             f"'{wanted}' may be any of {len(found)} flow runs: {names}. Say more of its name.", Exit.USAGE
         )
     return found[0]
+
+
+def _instead(flows: Sequence[SeenFlow], wanted: str, command: str) -> str:
+    """Where to look, or the newest run of the flow that has that name."""
+    of_flow = next((flow for flow in flows if flow.flow == wanted), None)
+    if of_flow is None:
+        return f"'{command}' shows which there are."
+    alone = sum(flow.title == of_flow.title for flow in flows) == 1
+    run = f"flow/{of_flow.title if alone else of_flow.name}"
+    return f"that is the name of a flow, whose newest run is {shlex.quote(run)}."
 
 
 def newest_first(flows: Iterable[SeenFlow]) -> list[SeenFlow]:

@@ -33,7 +33,8 @@ PAUSE = 0.5
 
 def describe(session: Session, name: str, *, here: bool, form: str | None = None) -> None:
     """Tell everything about one flow run, or draw it."""
-    tree = local.tree(session, name) if here else gathered(session, select.one(session, name))
+    with local.named("podtask describe flow/NAME --local"):
+        tree = local.tree(session, name) if here else gathered(session, select.one(session, name))
     if form is not None:
         output.out(picture.text(tree, session.now(), form))
         return

@@ -34,7 +34,7 @@ from podtask.ui.routes.selection import offered
 from podtask.ui.view import listing
 from podtask.ui.view.flow_run_facts import flow_run_facts
 from podtask.ui.view.flow_runs import FlowRunRow, flow_run_brief, row, rows, unrecorded
-from podtask.ui.view.graph import graph
+from podtask.ui.view.graph import graph, too_many
 from podtask.ui.view.listing import Query
 from podtask.ui.view.states import in_order
 from podtask.ui.view.task_run import task_run_page
@@ -97,19 +97,21 @@ def flow_run(request: Request) -> Response:
     head = row(flow_run_brief(found), briefs) if found else unrecorded(briefs) if briefs else _unknown(name)
     chosen = listing.task_runs(briefs, query)
     shown = listing.page(chosen, query.page)
+    picture = graph(briefs, chosen if query.filters else ())
     return page(
         request,
         "flow_run.html",
         namespace=namespace,
         tab="flow-runs",
         head=head,
-        facts=flow_run_facts(found) if found else None,
+        facts=flow_run_facts(found, viewer.where(namespace)) if found else None,
         query=query,
         page=shown,
         tasks=Counter(one.task for one in briefs),
         first_failed=_first_failed(briefs),
         timeline=timeline(chosen, shown.rows, now),
-        graph=graph(briefs),
+        graph=picture,
+        no_graph="" if picture else too_many(briefs),
         children=children,
         progress=(progress,),
         disruptions=sum(one.disruptions for one in briefs),

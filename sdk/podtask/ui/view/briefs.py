@@ -131,10 +131,17 @@ def brief_of_row(row: Object) -> Brief:
         started=None,
         finished=None,
         attempt_text=cell("Attempt"),
+        retries=_retries(cell("Attempt")),
         cache=cell("Cache"),
         node=cell("Node"),
         duration_text=cell("Duration"),
     )
+
+
+def _retries(attempt: str) -> int:
+    """Of `3/4`, the third user attempt of four."""
+    number = attempt.partition("/")[0]
+    return max(0, int(number) - 1) if number.isascii() and number.isdigit() and len(number) < 7 else 0
 
 
 def _attempt(raw: Object) -> AttemptBrief:

@@ -37,15 +37,19 @@ class FlowRunFacts:
     versions: str
     cure: str
     """The command that attaches a new driver."""
+    again: str
+    """The command that lets it go on after an end without success."""
 
 
-def flow_run_facts(obj: Mapping[str, Any]) -> FlowRunFacts:
-    """Of a FlowRun, as the API server has it."""
+def flow_run_facts(obj: Mapping[str, Any], where: str = "") -> FlowRunFacts:
+    """Of a FlowRun, as the API server has it; `where`: options that a suggested command needs."""
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     driver = status.get("driver") or spec.get("driver") or {}
     program = str(driver.get("program") or "")
     host = f" on {driver['host']}" if driver.get("host") else ""
-    pin = f"PODTASK_FLOW_RUN_ID={shlex.quote(str(spec['pin']))} " if spec.get("pin") else ""
+    pin = shlex.quote(str(spec.get("pin") or ""))
+    by_hand = f"PODTASK_FLOW_RUN_ID={pin} python {shlex.quote(program) if program else 'PROGRAM'}"
+    by_command = f"podtask retry flow/{obj['metadata']['name']}{where}"
     python = f", Python {driver['python']}" if driver.get("python") else ""
     return FlowRunFacts(
         parameters=[_parameter(one) for one in spec.get("parameters") or ()],
@@ -53,7 +57,8 @@ def flow_run_facts(obj: Mapping[str, Any]) -> FlowRunFacts:
         driver=f"{program}{host}".strip(),
         driver_task_run=str(driver.get("taskRun") or ""),
         versions=f"{driver['sdkVersion']}{python}" if driver.get("sdkVersion") else "",
-        cure=f"{pin}python {shlex.quote(program) if program else 'PROGRAM'}",
+        again=by_command,
+        cure=by_command if driver.get("taskRun") or not spec.get("pin") else by_hand,
     )
 
 

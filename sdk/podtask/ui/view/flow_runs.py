@@ -89,6 +89,8 @@ class FlowRunRow:
     message: str = ""
     cancel: bool = False
     bar: list[Share] = field(default_factory=list)
+    retries: int = 0
+    """Of its task runs, as far as they were read."""
     recorded_more: int = 0
     """Task runs that the driver counted at the end and that are not in the counts: a record keeps the first."""
 
@@ -142,6 +144,7 @@ def row(recorded: FlowRunBrief, members: list[Brief]) -> FlowRunRow:
         message=recorded.message,
         cancel=recorded.cancel,
         bar=shares(counts),
+        retries=sum(one.retries for one in members),
         recorded_more=max(0, sum(recorded.counts.values()) - len(members)) if members and recorded.finished else 0,
     )
 
@@ -160,6 +163,7 @@ def unrecorded(members: list[Brief]) -> FlowRunRow:
         finished=max((end for end in ends if end is not None), default=None) if over and None not in ends else None,
         counts=counts,
         bar=shares(counts),
+        retries=sum(one.retries for one in members),
     )
 
 

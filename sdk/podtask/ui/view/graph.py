@@ -1,5 +1,7 @@
 """The graph of what needs what: single task runs while they are few, tasks where they are many. Pure.
 
+Of many task runs those that a filter shows are drawn one by one, with their neighbours.
+
 Layers from left to right: a node stands behind everything that it needs. Within a layer nodes stand beside those that
 they need, so that lines cross seldom. A circle, which the API does not forbid, is cut where it is met.
 """
@@ -15,7 +17,7 @@ from podtask.ui.view.states import in_order, rank, word
 
 SINGLE = 100
 """Task runs up to which each is a node."""
-NODES = 100
+NODES = 300
 """Tasks in a graph, at most; with more it is no picture any more."""
 EDGES = 1000
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 190, 46, 70, 16, 12
@@ -53,6 +55,8 @@ class Graph:
     width: int
     height: int
     grouped: bool
+    of_a_part: bool = False
+    """True: what a filter shows, and what stands beside that."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,36 @@ class _Thing:
     task: str
 
 
-def graph(briefs: Sequence[Brief]) -> Graph | None:
-    """The graph, or None where there are no lines to draw or too many nodes."""
-    grouped = len(briefs) > SINGLE
-    things, needs = _tasks(briefs) if grouped else _runs(briefs)
+_Parts = tuple[dict[str, _Thing], dict[str, list[str]]]
+
+
+def graph(briefs: Sequence[Brief], chosen: Sequence[Brief] = ()) -> Graph | None:
+    """The graph, or None where there are no lines to draw or too many nodes; `chosen`: what a filter lets through."""
+    if len(briefs) <= SINGLE:
+        return _drawn(_runs(briefs))
+    part = _drawn(_runs(_around(briefs, chosen)), of_a_part=True) if 0 < len(chosen) <= SINGLE else None
+    return part or _drawn(_tasks(briefs), grouped=True)
+
+
+def too_many(briefs: Sequence[Brief]) -> str:
+    """Why there is no graph although there are lines; nothing where there are none."""
+    few = len(briefs) <= SINGLE
+    things, needs = _runs(briefs) if few else _tasks(briefs)
+    lines = sum(map(len, needs.values()))
+    noun = "task runs" if few else "tasks"
+    return f"{len(things):,} {noun} and {lines:,} lines between them are too many for a picture." if lines else ""
+
+
+def _around(briefs: Sequence[Brief], chosen: Sequence[Brief]) -> Sequence[Brief]:
+    """Those that were chosen with what they need and who needs them; without where that is too much."""
+    names = {one.name for one in chosen}
+    needed = {up for one in chosen for up in one.needs}
+    around = [one for one in briefs if one.name in names or one.name in needed or not names.isdisjoint(one.needs)]
+    return around if len(around) <= SINGLE else chosen
+
+
+def _drawn(parts: _Parts, *, grouped: bool = False, of_a_part: bool = False) -> Graph | None:
+    things, needs = parts
     if len(things) > NODES or not 0 < sum(map(len, needs.values())) <= EDGES:
         return None
     layers = _ordered(_layers(things, needs), needs)
@@ -88,10 +118,10 @@ def graph(briefs: Sequence[Brief]) -> Graph | None:
     number = {key: index for index, key in enumerate(things)}
     links = [(number[up], number[key]) for up, key in pairs]
     width = 2 * MARGIN + len(layers) * (WIDTH + ACROSS) - ACROSS
-    return Graph(nodes, edges, links, width, 2 * MARGIN + tallest * (HEIGHT + DOWN) - DOWN, grouped)
+    return Graph(nodes, edges, links, width, 2 * MARGIN + tallest * (HEIGHT + DOWN) - DOWN, grouped, of_a_part)
 
 
-def _runs(briefs: Sequence[Brief]) -> tuple[dict[str, _Thing], dict[str, list[str]]]:
+def _runs(briefs: Sequence[Brief]) -> _Parts:
     things = {
         one.name: _Thing(one.task, one.state, _words(one), one.name, one.task)
         for one in sorted(briefs, key=lambda one: (one.created, one.name))
@@ -105,20 +135,23 @@ def _words(one: Brief) -> str:
     return word(one.state) if one.name == one.task else f"{word(one.state)}, {one.name}"
 
 
-def _tasks(briefs: Sequence[Brief]) -> tuple[dict[str, _Thing], dict[str, list[str]]]:
+def _tasks(briefs: Sequence[Brief]) -> _Parts:
     task_of = {one.name: one.task for one in briefs}
     members: dict[str, Counter[str]] = {}
     needs: dict[str, dict[str, None]] = {}
     for one in sorted(briefs, key=lambda one: (one.created, one.name)):
-        members.setdefault(one.task, Counter())[one.state] += 1
-        ups = needs.setdefault(one.task, {})
-        ups.update({task_of[up]: None for up in one.needs if up in task_of and task_of[up] != one.task})
+        if one.task not in members:
+            members[one.task], needs[one.task] = Counter(), {}
+        members[one.task][one.state] += 1
+        for up in one.needs:
+            if task_of.get(up, one.task) != one.task:
+                needs[one.task][task_of[up]] = None
     things = {}
     for task, counts in members.items():
         words = in_order(counts)
         total = sum(counts.values())
         text = word(words[0][0]) if len(words) == 1 else f"{words[0][1]:,} {word(words[0][0])}"
-        things[task] = _Thing(task, min(counts, key=rank), f"{total:,} runs, {text}", None, task)
+        things[task] = _Thing(task, min(counts, key=rank), f"{total:,} run{'s' * (total != 1)}, {text}", None, task)
     return things, {task: list(ups) for task, ups in needs.items()}
 
 

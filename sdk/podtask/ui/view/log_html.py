@@ -24,7 +24,7 @@ _OFF = {22: ("bold", "faint"), 23: ("italic",), 24: ("underline",), 29: ("strike
 
 
 def visible(text: str) -> str:
-    """The text with every character that is not seen, or that changes how others are seen, as its picture or number."""
+    """The text with every character that is not seen, or that changes how others are seen, as its number."""
     return _CONTROL.sub(_picture, text)
 
 
@@ -53,9 +53,7 @@ def lines_html(lines: Iterable[bytes]) -> list[Markup]:
 
 def _picture(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "\u2421" if code == 0x7F else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _styled(text: str, style: dict[str, str]) -> str:

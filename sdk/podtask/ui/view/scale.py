@@ -28,8 +28,8 @@ STEPS = (
 LEAST_SECONDS = 0.02
 """The shortest axis: on this machine a flow run may be over in no time."""
 TICKS = 7
-TICK_DISTANCE = 8.0
-"""Per cent between two ticks at least."""
+TICK_DISTANCE = 12.0
+"""Per cent between two ticks at least: `2m30s` fits between them on a phone."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,13 @@ class Scale:
 
     def at(self, moment: float) -> float:
         """Where a moment is, in per cent; what is outside is at the edge."""
-        index = max(0, bisect_right(self.pieces, (moment, float("inf"), 0.0, 0.0)) - 1)
+        index = 0
+        if len(self.pieces) > 1:
+            index = max(0, bisect_right(self.pieces, (moment, float("inf"), 0.0, 0.0)) - 1)
         begin, end, left, right = self.pieces[index]
-        share = (moment - begin) / (end - begin) if end > begin else 0.0
-        return left + (right - left) * min(1.0, max(0.0, share))
+        if moment <= begin:
+            return left
+        return right if moment >= end else left + (right - left) * (moment - begin) / (end - begin)
 
     def ticks(self) -> list[Tick]:
         """Marks at round times since the beginning, none of them in a fold or close to another."""
@@ -122,7 +125,8 @@ def scale(begin: float, end: float, busy: Iterable[Interval]) -> Scale:
 
 def _union(intervals: Iterable[Interval], begin: float, end: float) -> list[Interval]:
     found: list[Interval] = []
-    for start, stop in sorted((max(begin, start), min(end, stop)) for start, stop in intervals):
+    for first, last in sorted(set(intervals)):  # thousands of task runs are created at the same moments
+        start, stop = max(begin, first), min(end, last)
         if stop < start:
             continue
         if found and start <= found[-1][1]:

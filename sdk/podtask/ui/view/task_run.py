@@ -19,7 +19,7 @@ from podtask.kube.bucket_access import human
 from podtask.kube.client import Object
 from podtask.ui.view.briefs import Brief, brief
 from podtask.ui.view.scale import Fold, Tick
-from podtask.ui.view.timeline import Bar, axis_of, bars
+from podtask.ui.view.timeline import Bar, axis_of, bars, words_of
 
 JSON_LIMIT = 32 * 1024
 """Characters of a value that are shown."""
@@ -53,6 +53,7 @@ class TaskRunPage:
     bars: list[Bar]
     ticks: list[Tick]
     folds: tuple[Fold, ...]
+    legend: list[tuple[str, str]]
     numbers: list[int]
     """Attempts whose log can be asked for, oldest first."""
     upstream: list[str]
@@ -74,6 +75,7 @@ def task_run_page(
     """The page of a TaskRun that was just read; `local`: from a record of this machine."""
     one = brief(run.obj)
     axis = axis_of([one], now.timestamp())
+    drawn = bars(one, axis, now.timestamp())
     error = run.status.error
     elsewhere = _ELSEWHERE + (_CLUSTERS if local else ())
     facts = [pair for pair in description.identity(run, now) if pair[0] not in elsewhere]
@@ -92,9 +94,10 @@ def task_run_page(
         notes=description.attempt_notes(run),
         events=description.events(events, now),
         next=_local_step(run) if local else next_step(run, now, where),
-        bars=bars(one, axis, now.timestamp()),
+        bars=drawn,
         ticks=axis.ticks(),
         folds=axis.folds,
+        legend=words_of(drawn),
         numbers=list(range(max(1, total - 19), total + 1)),
         upstream=run.upstream,
         waits_for=run.waits_for,

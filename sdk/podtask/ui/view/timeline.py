@@ -8,7 +8,7 @@ Many task runs are drawn as one row for each task: how many of them ran at once,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,15 +31,17 @@ LEGEND = (
     ("starting", "starting"),
     ("running", "running"),
     ("done", "completed"),
+    ("reused", "reused"),
     ("failed", "failed"),
+    ("stopped", "cancelled"),
     ("disrupted", "disrupted"),
     ("delay", "retry delay"),
 )
-"""Kinds of bars that need a word."""
+"""Kinds of bars, and their words."""
 _ENDS = {
-    Ended.COMPLETED: "done",
-    Ended.DISRUPTION: "disrupted",
-    Ended.CANCELLED: "stopped",
+    Ended.COMPLETED.value: "done",
+    Ended.DISRUPTION.value: "disrupted",
+    Ended.CANCELLED.value: "stopped",
 }
 
 
@@ -95,6 +97,17 @@ class Timeline:
     rows_left_out: int = 0
     groups_left_out: int = 0
 
+    @property
+    def legend(self) -> list[tuple[str, str]]:
+        """Words for the bars that are there."""
+        return words_of(bar for row in self.rows for bar in row.bars)
+
+
+def words_of(of: Iterable[Bar]) -> list[tuple[str, str]]:
+    """Kinds of these bars with their words, in the order of the legend."""
+    kinds = {bar.kind for bar in of}
+    return [(kind, text) for kind, text in LEGEND if kind in kinds]
+
 
 def timeline(briefs: Sequence[Brief], shown: Sequence[Brief], now: float) -> Timeline | None:
     """The timeline of what a filter lets through; `shown`: the rows of the table, where single rows would be too many.
@@ -103,13 +116,15 @@ def timeline(briefs: Sequence[Brief], shown: Sequence[Brief], now: float) -> Tim
     """
     if not briefs:
         return None
-    if len(briefs) > SINGLE and len({one.task for one in briefs}) > 1:
+    tasks = len({one.task for one in briefs})
+    if len(briefs) > SINGLE and 1 < tasks <= len(briefs) // 2:
         axis = axis_of(briefs, now)
         members: dict[str, list[Brief]] = {}
         for one in briefs:
             members.setdefault(one.task, []).append(one)
-        groups = [_group(task, runs, axis, now) for task, runs in members.items()]
-        return _picture(axis, groups=groups[:GROUPS], groups_left_out=max(0, len(groups) - GROUPS))
+        drawn = sorted(list(members.items())[:GROUPS], key=lambda item: min(map(_began, item[1])))
+        groups = [_group(task, runs, axis, now) for task, runs in drawn]
+        return _picture(axis, groups=groups, groups_left_out=len(members) - len(groups))
     single = briefs if len(briefs) <= SINGLE else shown[:SINGLE]
     axis = axis_of(single, now)
     rows = [RunRow(one, bars(one, axis, now)) for one in sorted(single, key=lambda one: (_began(one), one.name))]
@@ -169,7 +184,7 @@ def _attempt(attempt: AttemptBrief, recorded: float, now: float) -> Iterator[tup
 def _kind(attempt: AttemptBrief) -> str:
     if attempt.outcome is None:
         return "running"
-    return next((kind for outcome, kind in _ENDS.items() if outcome == attempt.outcome), "failed")
+    return _ENDS.get(attempt.outcome, "failed")
 
 
 def _bar(kind: str, begin: float, end: float, text: str, axis: Scale) -> Bar:
@@ -209,7 +224,10 @@ def _column(at: float) -> int:
 
 
 def _began(one: Brief) -> float:
-    return one.attempts[0].recorded or one.created if one.attempts else one.created
+    """Its place among the rows: what never started stands where it ended, and what waits stands last."""
+    if one.attempts:
+        return one.attempts[0].recorded or one.created
+    return one.finished or float("inf")
 
 
 def _ended(one: Brief, now: float) -> float:

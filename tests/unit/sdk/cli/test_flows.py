@@ -198,6 +198,7 @@ def test_a_lost_driver_comes_with_its_cure(etl: Terminal) -> None:
     [
         ("nothing", 3, "There is no flow run 'nothing' in namespace 'team': 'podtask flows' shows which there are."),
         ("Not/A Name", 3, "There is no flow run"),
+        ("etl", 3, "that is the name of a flow, whose newest run is flow/other-7777."),
         ("etl-same", 2, "'etl-same' may be any of 2 flow runs: b2, b1. Say more of its name."),
     ],
 )

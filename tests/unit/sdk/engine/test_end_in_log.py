@@ -31,6 +31,18 @@ def test_an_exception_is_logged_with_its_traceback_where_the_state_is_asked_for(
         ("Finished in state Failed('Flow run encountered an exception.')", None),
     ]
     assert "in fails" in caplog.text
+    (trace,) = [record.exc_info[2] for record in caplog.records if record.exc_info]
+    assert trace.tb_frame.f_code.co_name == "fails", "it begins with frames of podtask"
+
+
+def test_a_parameter_that_is_refused_has_the_frames_there_are(caplog) -> None:
+    @flow
+    def counts(number: int) -> int:
+        return number
+
+    wrong: Any = "many"
+    counts(wrong, return_state=True)
+    assert "in validated" in caplog.text
 
 
 def test_what_is_raised_is_not_logged(caplog) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.unit.sdk.ui import worlds
+from tests.unit.sdk.ui import odd_worlds, worlds
 from tests.unit.sdk.ui.conftest import ROOT, World, look
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ HOSTILE_PATHS = (
     "task-runs/evil/yaml",
     "task-runs/evil/delete",
 )
+WORLDS = {**worlds.WORLDS, "odd": odd_worlds.odd}
 PATHS = {
     "day": ("flow-runs", "flow-runs/etl-1f3a52b7", "flow-runs/train-77c0de", "flow-runs/ingest-0ff1ce",
             "task-runs", "task-runs/load", "task-runs/load/retry", "task-runs/load/yaml", "task-runs/nothing"),
@@ -38,6 +39,8 @@ PATHS = {
     "one": ("flow-runs", "flow-runs/hello-5f1c", "task-runs/hello-ada", "flow-runs/hello-5f1c/delete"),
     "longest": ("flow-runs", f"flow-runs/{'f' * 63}", f"task-runs/{worlds.LONGEST_NAME[:-2]}01"),
     "failed": ("flow-runs", "flow-runs/night-03", "task-runs/night-03-1"),
+    "odd": ("flow-runs", "flow-runs/parent-1", "flow-runs/empty-1", "flow-runs/warm-1", "flow-runs/reused-1",
+            "flow-runs/stopped-1", "flow-runs/wide-1", "flow-runs/wide-1?q=task-100", "task-runs/quick-1"),
 }  # fmt: skip
 
 
@@ -80,7 +83,7 @@ def complaints(driver: Chrome) -> list[str]:
 @pytest.mark.parametrize("name", PATHS)
 def test_every_page_fits_and_is_accessible(world: World, chromium: Start, checks: Path, name: str) -> None:
     """At 360, 1600 and 3840 pixels, in light and dark."""
-    worlds.WORLDS[name](world.cluster)
+    WORLDS[name](world.cluster)
     driver = entered(world, chromium())
     for path in PATHS[name]:
         visit(world, driver, path)
@@ -92,6 +95,20 @@ def test_every_page_fits_and_is_accessible(world: World, chromium: Start, checks
             assert wide <= 0, f"{path} is {wide} px wider than a window of {width} px"
             assert violations(driver, checks) == [], f"{path} at {width} px{' in the dark' if dark else ''}"
     assert complaints(driver) == []
+
+
+def test_on_a_phone_the_head_of_a_page_is_two_lines(world: World, chromium: Start) -> None:
+    """Where the page is live, and which namespace it shows, stood on lines of their own."""
+    worlds.one(world.cluster)
+    driver = entered(world, chromium(360))
+    visit(world, driver, "flow-runs")
+    until(driver, "return document.getElementById('pulse').textContent === 'Live'")
+    tops = driver.execute_script(
+        "return [...document.querySelectorAll('.brand, .top nav, .place, .pulse')]"
+        ".map((one) => { const box = one.getBoundingClientRect(); return (box.top + box.bottom) / 2 })"
+    )
+    lines = sorted({round(top / 20) for top in tops})
+    assert len(lines) == 2, tops
 
 
 def test_what_changes_is_on_the_page_without_a_reload(world: World, chromium: Start) -> None:

@@ -7,7 +7,7 @@ from html import unescape
 
 import pytest
 from tests.unit.sdk.cli.apiserver import Refuse
-from tests.unit.sdk.ui import worlds
+from tests.unit.sdk.ui import odd_worlds, worlds
 from tests.unit.sdk.ui.conftest import Browser, World
 
 from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
@@ -35,7 +35,10 @@ class TestReading:
         assert "1 task run of this namespace is in no flow run." in text
 
     def test_a_namespace_without_flow_runs_says_how_to_get_one(self, world: World) -> None:
-        assert "No flow runs yet" in words(world.browser(), FLOWS)
+        text = words(world.browser(), FLOWS)
+        assert "No flow runs yet" in text
+        assert "as soon as it starts in namespace team" in text
+        assert text.rpartition("greet()")[2].startswith(" PODTASK_BACKEND=kubernetes python hello.py")
 
     def test_a_cluster_without_the_crd_shows_labels(self, world: World) -> None:
         world.cluster.flow_runs = None
@@ -59,6 +62,93 @@ class TestReading:
         worlds.day(world.cluster)
         text = words(world.browser(), f"{FLOWS}/ingest-0ff1ce")
         assert "PODTASK_FLOW_RUN_ID=pin-ingest-0ff1ce python etl.py" in text
+
+    def test_a_lost_driver_in_a_pod_is_started_again_by_the_command(self, world: World) -> None:
+        """`python etl.py` was said to a person who has no such file, and no way into the pod."""
+        lost = {"conditions": [{"type": "DriverLost", "status": "True"}]}
+        driver = {"driver": {"id": "x", "taskRun": "drive", "program": "etl.py", "host": "drive-1"}}
+        world.cluster.put(worlds.flow_run("etl-9", "Running", spec=driver, status=lost))
+        text = words(world.browser(), f"{FLOWS}/etl-9")
+        assert "To attach a new driver: podtask retry flow/etl-9 -n team" in text
+        assert "python etl.py" not in text
+
+    @pytest.mark.parametrize(
+        ("state", "step"),
+        [("Failed", True), ("Crashed", True), ("Cancelled", True), ("Completed", False), ("Running", False)],
+    )
+    def test_an_end_without_success_has_a_next_step(self, world: World, state: str, step: bool) -> None:
+        world.cluster.put(worlds.flow_run("etl-9", state))
+        text = words(world.browser(), f"{FLOWS}/etl-9")
+        assert ("Next podtask retry flow/etl-9 -n team" in text) is step
+
+    def test_what_failed_first_is_said_once(self, world: World) -> None:
+        """The flow's own exception is often that of its task."""
+        worlds.day(world.cluster)
+        world.cluster.put(worlds.flow_run("early", "Failed", status={"message": "Flow run … RuntimeError: early"}))
+        browser = world.browser()
+        head = words(browser, f"{FLOWS}/etl-1f3a52b7").partition("Timeline")[0]
+        assert head.count("column 'price' has no numbers") == 1
+        assert "RuntimeError: early" in words(browser, f"{FLOWS}/early")
+
+    def test_a_subflow_is_not_retried_by_itself(self, world: World) -> None:
+        parent = {"parent": {"name": "etl-9", "uid": "u"}}
+        world.cluster.put(worlds.flow_run("child-9", "Failed", spec=parent))
+        assert "podtask retry" not in words(world.browser(), f"{FLOWS}/child-9")
+
+    def test_a_flow_without_a_driver_has_no_duration(self, world: World) -> None:
+        worlds.day(world.cluster)
+        text = world.browser().get(FLOWS).text
+        (lost,) = [row for row in text.split("<tr>") if "Driver lost" in row and "ingest" in row]
+        assert re.search(r'<td class="num">\s*</td>', lost)
+
+    def test_a_list_counts_retries(self, world: World) -> None:
+        worlds.day(world.cluster)
+        assert re.search(r"train swift-heron gpu 3 of 10, \d retr", words(world.browser(), FLOWS))
+
+    def test_a_flow_that_called_no_task_says_so(self, world: World) -> None:
+        odd_worlds.odd(world.cluster)
+        text = words(world.browser(), f"{FLOWS}/empty-1")
+        assert "It called no task." in text
+        assert "yet" not in text
+
+    def test_subflows_have_their_task_runs_counted_and_their_time(self, world: World) -> None:
+        odd_worlds.odd(world.cluster)
+        text = words(world.browser(), f"{FLOWS}/parent-1").partition("Subflows")[2]
+        assert re.search(r"Running child child-2 \d", text)
+        assert "Failed child child-1 1 of 1, 1 failed" in text
+        assert text.count("100s") == 2
+
+    def test_the_graph_of_very_many_task_runs_is_that_of_what_is_shown(self, world: World) -> None:
+        odd_worlds.tasks(world.cluster, 400)
+        browser = world.browser()
+        text = words(browser, f"{FLOWS}/wide-1")
+        assert "400 tasks and 780 lines between them are too many for a picture. Search for a task run" in text
+        text = words(browser, f"{FLOWS}/wide-1?q=task-100")
+        assert "of what is shown, with its neighbours" in text
+        assert re.findall(r"(task-\d+): Completed", text) == [
+            "task-087",
+            "task-093",
+            "task-100",
+            "task-107",
+            "task-113",
+        ]
+
+    def test_two_hundred_tasks_are_a_graph(self, world: World) -> None:
+        odd_worlds.tasks(world.cluster)
+        assert "by task task-000: 1 run, Completed" in words(world.browser(), f"{FLOWS}/wide-1")
+
+    def test_one_that_failed_is_offered_as_one(self, world: World) -> None:
+        worlds.day(world.cluster)
+        assert "Retry the one without success shown" in words(world.browser(), f"{FLOWS}/etl-1f3a52b7?state=Failed")
+
+    @pytest.mark.parametrize("path", [FLOWS, TASKS, f"{FLOWS}/{'f' * 63}"])
+    def test_what_is_cut_stands_in_its_title(self, world: World, path: str) -> None:
+        """Long names are cut by the style, after lines that a person sees."""
+        worlds.longest(world.cluster)
+        text = world.browser().get(path).text
+        for cut in re.findall(r'<td class="name"><a href="[^"]*"([^>]*)>([^<]*)</a>', text):
+            assert f'title="{cut[1]}"' in cut[0]
+        assert "<td class=" in text
 
     def test_subflows_are_listed_and_name_their_parent(self, world: World) -> None:
         worlds.one(world.cluster)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from markupsafe import escape
 from tests.unit.sdk.ui import worlds
 
-from podtask.ui.view import flow_runs, graph, listing, states
-from podtask.ui.view.briefs import Brief, brief
+from podtask.ui.view import flow_runs, listing, states
+from podtask.ui.view.briefs import Brief, brief, brief_of_row
 from podtask.ui.view.flow_runs import flow_run_brief
 from podtask.ui.view.listing import Query
 from podtask.ui.view.log_html import LINE_LIMIT, line_html, lines_html, visible
@@ -107,6 +109,44 @@ class TestBars:
         assert {row.brief.name for row in picture.rows} == {f"run-{n}" for n in range(100, 100 + SINGLE)}
         assert picture.rows_left_out == 300 - SINGLE
 
+    def test_rows_stand_in_the_order_of_their_starts_and_what_never_started_by_its_end(self) -> None:
+        """What waits stood on top, as it was created first."""
+        runs = (
+            worlds.task_run("waits", "Pending", created=300),
+            worlds.task_run("not-ready", "NotReady", created=299, status={"finishedAt": worlds.at(60)}),
+            worlds.task_run("late", created=298, attempts=[worlds.attempt(1, 50, 40)]),
+            worlds.task_run("early", created=297, attempts=[worlds.attempt(1, 100, 90)]),
+            worlds.task_run("reused", "Cached", created=296, status={"finishedAt": worlds.at(296)}),
+        )
+        picture = timeline(briefs(*runs), [], NOW)
+        assert picture is not None
+        assert [row.brief.name for row in picture.rows] == ["reused", "early", "not-ready", "late", "waits"]
+
+    def test_rows_of_tasks_stand_in_the_order_of_their_first_start(self) -> None:
+        runs = [
+            worlds.task_run(f"{task}-{n}", task=task, attempts=[worlds.attempt(1, began - n / 10, 1)])
+            for task, began in (("last", 50), ("first", 200), ("second", 100))
+            for n in range(SINGLE)
+        ]
+        picture = timeline(briefs(*runs), [], NOW)
+        assert picture is not None
+        assert [row.task for row in picture.groups] == ["first", "second", "last"]
+
+    def test_a_row_for_one_task_run_each_shows_its_attempts(self) -> None:
+        """Many tasks with one task run each are no groups: rows of the table's page say more."""
+        found = briefs(*(worlds.task_run(f"run-{n:03}", attempts=[worlds.attempt(1, 90, 80)]) for n in range(200)))
+        picture = timeline(found, found[:200], NOW)
+        assert picture is not None
+        assert picture.groups == []
+        assert (len(picture.rows), picture.rows_left_out) == (SINGLE, 200 - SINGLE)
+
+    def test_the_legend_has_a_word_for_every_kind_of_bar_that_is_there_and_no_other(self) -> None:
+        stopped = worlds.task_run("one", "Cancelled", attempts=[worlds.attempt(1, 100, 90, "Cancelled")])
+        picture = timeline(briefs(stopped, worlds.task_run("two", "Cached")), [], NOW)
+        assert picture is not None
+        kinds_there = {bar.kind for row in picture.rows for bar in row.bars}
+        assert {kind for kind, _ in picture.legend} == kinds_there == {"waiting", "starting", "stopped", "reused"}
+
 
 class TestScale:
     def test_a_retry_days_later_does_not_squeeze_the_rest(self) -> None:
@@ -127,54 +167,18 @@ class TestScale:
         places = [tick.at for tick in ticks]
         assert places == sorted(places)
 
+    def test_ticks_leave_room_for_their_words_on_a_phone(self) -> None:
+        """298 pixels, and up to 35 of them for `23h20m`: behind a fold the second one lay on the first."""
+        axis = scale(0, 310, [(0, 1), (200, 310)])
+        assert axis.folds
+        places = [tick.at for tick in axis.ticks()]
+        assert min(after - before for before, after in pairwise(places)) >= 12
+
     def test_it_grows_with_time(self) -> None:
         axis = scale(10, 9000, [(10, 20), (4000, 4100), (8990, 9000)])
         places = [axis.at(moment) for moment in range(0, 9100, 10)]
         assert places == sorted(places)
         assert (places[0], places[-1]) == (0, pytest.approx(100))
-
-
-class TestGraph:
-    def test_layers_follow_what_is_needed(self) -> None:
-        picture = graph.graph(briefs(*worlds.etl()))
-        assert picture is not None
-        column = {node.title if node.run == node.title else node.run: node.x for node in picture.nodes}
-        assert column["config"] < column["fetch-eu"] < column["load"] < column["summary"] < column["notify"]
-        assert len(picture.edges) == 8
-
-    def test_a_circle_is_drawn_and_ends(self) -> None:
-        circle = [worlds.task_run(f"n{n}", needs=(f"n{(n + 1) % 4}",)) for n in range(4)]
-        picture = graph.graph(briefs(*circle))
-        assert picture is not None
-        assert len(picture.nodes) == 4
-
-    def test_a_chain_as_long_as_the_picture_allows(self) -> None:
-        chain = [worlds.task_run(f"n{n:03}", needs=(f"n{n - 1:03}",) if n else ()) for n in range(graph.SINGLE)]
-        picture = graph.graph(briefs(*reversed(chain)))
-        assert picture is not None
-        assert len({node.x for node in picture.nodes}) == graph.SINGLE
-
-    def test_many_runs_are_nodes_of_their_tasks(self) -> None:
-        runs = [worlds.task_run(f"n{n}", task=("a", "b")[n % 2], needs=(f"n{n - 1}",) if n % 2 else ())
-                for n in range(400)]  # fmt: skip
-        picture = graph.graph(briefs(*runs))
-        assert picture is not None
-        assert [(node.title, node.text) for node in picture.nodes] == [
-            ("a", "200 runs, Completed"),
-            ("b", "200 runs, Completed"),
-        ]
-        assert len(picture.edges) == 1
-
-    def test_without_lines_or_with_too_many_nodes_there_is_none(self) -> None:
-        assert graph.graph(briefs(worlds.task_run("one"), worlds.task_run("two"))) is None
-        runs = [worlds.task_run(f"n{n}", needs=(f"n{n - 1}",) if n else ()) for n in range(400)]
-        assert graph.graph(briefs(*runs)) is None
-
-    def test_nodes_do_not_lie_on_each_other(self) -> None:
-        picture = graph.graph(briefs(*worlds.train()))
-        assert picture is not None
-        assert len({(node.x, node.y) for node in picture.nodes}) == len(picture.nodes)
-        assert all(0 < node.x < picture.width and 0 < node.y < picture.height for node in picture.nodes)
 
 
 class TestFlowRuns:
@@ -209,6 +213,15 @@ class TestFlowRuns:
         running = flow_run_brief(worlds.flow_run("a", "Running", status=lost))
         ended = flow_run_brief(worlds.flow_run("b", "Completed", status=lost))
         assert [row.word for row in flow_runs.rows([running, ended], [])] == ["DriverLost", "Completed"]
+
+    def test_retries_are_counted_where_a_list_shows_attempts_only(self) -> None:
+        row = {"metadata": {"name": "a", "uid": "u", "labels": {"podtask.dev/flow-run": "f"}},
+               "cells": {"State": "Completed", "Attempt": "3/4"}}  # fmt: skip
+        assert brief_of_row(row).retries == 2
+        assert brief_of_row({**row, "cells": {"Attempt": "x/y"}}).retries == 0
+        assert brief_of_row({**row, "cells": {"Attempt": "0/4"}}).retries == 0
+        (found,) = flow_runs.rows([], [brief_of_row(row), brief_of_row(row)])
+        assert found.retries == 4
 
     def test_newest_first(self) -> None:
         made = [flow_run_brief(worlds.flow_run(f"r{n}", began=n * 7 % 50)) for n in range(20)]
@@ -260,11 +273,11 @@ class TestHostileText:
     @pytest.mark.parametrize(
         ("text", "shown"),
         [
-            ("a\x00b", "a␀b"),
-            ("\x1b]0;title\x07", "␛]0;title␇"),
+            ("a\x00b", "a\\x00b"),
+            ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
             ("\u202eevil", "\\u202eevil"),
             ("\u2066x\u2069", "\\u2066x\\u2069"),
-            ("\x7f\x9b", "␡\\u009b"),
+            ("\x7f\x9b", "\\x7f\\x9b"),
             ("half \ud800", "half \\ud800"),
             ("tab\tand\nline", "tab\tand\nline"),
             ("Grüße 日本", "Grüße 日本"),

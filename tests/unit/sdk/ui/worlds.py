@@ -151,8 +151,9 @@ def day(cluster: LiveCluster) -> None:
         {"name": "limit", "type": "int", "value": "200000"},
         {"name": "password", "type": "SecretStr", "omitted": "Hidden"},
     ]
+    said = f"Flow run encountered an exception. {NOTES['Failed'][1]}"
     cluster.put(flow_run("etl-1f3a52b7", "Failed", began=300, took=262, title="brave-otter", tags=["nightly", "prod"],
-                         parameters=parameters, status={"message": "ValueError in task 'load'."}))  # fmt: skip
+                         parameters=parameters, status={"message": said}))  # fmt: skip
     cluster.put(*etl())
     cluster.put(flow_run("train-77c0de", "Running", flow="train", began=240, title="swift-heron", tags=["gpu"]))
     cluster.put(*train())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,11 +88,87 @@ def test_many_task_runs_are_cut(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (len(one["taskRuns"]), one["status"]["tasks"]) == (1, "2/2")
 
 
-def test_a_folder_that_cannot_be_written_fails_no_flow(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_written_fails_no_flow_and_is_one_sentence(
+    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a traceback of thirty lines for each flow run."""
+    monkeypatch.setattr(flow_records, "_said", False)
     home.mkdir()
     (home / FOLDER).write_text("in the way")
-    assert etl(1) == 4
-    assert "is not recorded; it runs all the same" in caplog.text
+    assert (etl(1), etl(2)) == (4, 8)
+    (said,) = caplog.records
+    assert said.getMessage() == (
+        "Flow runs of this process are not recorded, and run all the same: "
+        f"'{home / FOLDER}': File exists. For 'podtask flows --local' set PODTASK_HOME to a folder that can be written."
+    )
+    assert said.exc_info is None
+
+
+def test_an_end_that_cannot_be_written_fails_no_flow(
+    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_records, "_said", False)
+
+    @flow
+    def in_the_way() -> int:
+        for file in (home / FOLDER).iterdir():
+            file.unlink()
+        (home / FOLDER).rmdir()
+        (home / FOLDER).write_text("in the way")
+        return 1
+
+    assert in_the_way() == 1
+    (said,) = caplog.records
+    assert (said.exc_info, "are not recorded" in said.getMessage()) == (None, True)
+
+
+class Odd(Exception):
+    """One that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+@pytest.mark.parametrize(
+    ("raised", "shown"),
+    [
+        (RuntimeError("before the first call"), " RuntimeError: before the first call"),
+        (KeyError("price"), " KeyError: 'price'"),
+        (ValueError(), " ValueError"),
+        (Odd(), " Odd"),
+        (OSError("no way to postgres://me:hunter2@db/x"), " OSError: no way to postgres://me:(hidden)@db/x"),
+    ],
+)
+def test_a_flow_that_fails_by_itself_says_by_which_exception(home: Path, raised: Exception, shown: str) -> None:
+    """There is no task run that would have it, and the state of Prefect says only that there was one."""
+
+    @flow(name="early")
+    def early() -> None:
+        raise raised
+
+    state = early(return_state=True)
+    assert state.message == "Flow run encountered an exception."
+    assert recorded(home)["early"]["status"]["message"] == f"Flow run encountered an exception.{shown}"
+
+
+def test_texts_with_values_stay_out_of_the_record_where_values_do(home: Path) -> None:
+    @flow(name="quiet", record_parameters=False)
+    def quiet() -> None:
+        raise ValueError("hunter2")
+
+    quiet(return_state=True)
+    etl("hunter2", return_state=True)  # type: ignore[arg-type]
+    assert recorded(home)["quiet"]["status"]["message"] == "Flow run encountered an exception. ValueError"
+    assert recorded(home)["etl"]["status"]["message"] == "Flow run received invalid parameters."
+
+
+def test_a_long_exception_is_cut(home: Path) -> None:
+    @flow(name="long")
+    def long() -> None:
+        raise ValueError("x" * 1_000_000)
+
+    long(return_state=True)
+    assert len(recorded(home)["long"]["status"]["message"]) == 1024
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"metadata": {"name": "x"}}', '{"metadata": [], "spec": 1}'])
@@ -99,6 +176,60 @@ def test_a_file_that_is_no_record_is_left_out(home: Path, text: str) -> None:
     etl(1)
     (home / FOLDER / "bad.json").write_text(text)
     assert len(read_all(home)) == 1
+
+
+def test_files_that_are_no_records_are_named(home: Path, podtask: Terminal) -> None:  # noqa: F811
+    etl(1)
+    for name in ("a", "b", "c", "d"):
+        (home / FOLDER / f"{name}.json").write_text("garbage")
+    said = podtask("flows --local")
+    assert (said.status, len(said.out.splitlines())) == (0, 2)
+    assert said.err == (
+        f"podtask: 4 files of {home / FOLDER} cannot be read as flow runs and may be removed: "
+        "a.json, b.json, c.json, …\n"
+    )
+
+
+def test_what_a_flow_run_of_this_machine_says_before_and_after_its_end(home: Path, podtask: Terminal) -> None:  # noqa: F811
+    said: list[str] = []
+
+    @flow(name="looks")
+    def looks() -> None:
+        said.append(podtask("describe flow/@latest --local").out)
+
+    looks()
+    said.append(podtask("describe flow/@latest --local").out)
+    code = "import os\nfrom podtask import flow\n@flow(name='gone')\ndef gone():\n    os._exit(9)\ngone()\n"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    name = recorded(home)["gone"]["metadata"]["name"]
+    said.append(podtask(f"describe flow/{name} --local").out)
+    running, completed, gone = ([line for line in text.splitlines() if line] for text in said)
+    assert "State:         Running" in running
+    assert "Task runs:     not recorded yet" in running
+    assert running[-1] == "Next: its task runs are recorded when it ends; Ctrl-C in its terminal ends it"
+    assert "Task runs:     none" in completed
+    assert completed[-1] == "Next: see its timeline in a browser: podtask ui --local"
+    assert "State:         Crashed" in gone
+    assert "Task runs:     not recorded" in gone
+    assert gone[-1] == "Next: run the program again"
+    assert re.search(r"^Duration: +(\d+ms|\d\.\ds|\ds)$", said[1], re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["logs", "watch", "wait", "cancel", "retry", "delete", "suspend"])
+def test_a_command_without_local_says_why(podtask: Terminal, command: str) -> None:  # noqa: F811
+    """`No such option '--local'. Did you mean '--tail'?` told nobody anything."""
+    said = podtask(f"{command} flow/x --local")
+    assert said.status == 2
+    assert "There is no --local here: a flow run of this machine runs in its own process" in said.err
+    assert "Did you mean" not in said.err
+
+
+def test_the_name_of_a_flow_leads_to_its_newest_run(home: Path, podtask: Terminal) -> None:  # noqa: F811
+    etl(1)
+    newest = recorded(home)["etl"]["spec"]["title"]
+    said = podtask("describe flow/etl --local")
+    assert said.status == 3
+    assert f"that is the name of a flow, whose newest run is flow/{newest}." in said.err
 
 
 def test_a_process_that_was_killed_has_crashed(home: Path) -> None:

@@ -153,7 +153,7 @@ def test_an_end_that_cannot_be_written_fails_no_flow(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("raised", "state", "message"),
     [
-        (ValueError("no luck"), "Failed", "Flow run encountered an exception."),
+        (ValueError("no luck"), "Failed", "Flow run encountered an exception. ValueError: no luck"),
         (KeyboardInterrupt(), "Cancelled", "The driver was interrupted."),
         (SystemExit(3), "Crashed", "SystemExit ended the driver."),
     ],

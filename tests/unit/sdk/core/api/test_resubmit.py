@@ -76,6 +76,14 @@ def test_the_repeat_asks_for_the_same_and_names_the_old_run() -> None:
     TaskRunSpec.model_validate(new["spec"])
 
 
+def test_a_repeat_belongs_to_the_flow_run_of_the_old_run_and_to_nothing_else() -> None:
+    """It is cancelled and deleted with the flow run; an owner of another kind made the old run, and not this one."""
+    flow_run = {"apiVersion": "podtask.dev/v1alpha1", "kind": "FlowRun", "name": "f1", "uid": "u9", "controller": False}
+    old = task_run()
+    old["metadata"]["ownerReferences"] = [{"kind": "CronJob", "uid": "u0"}, flow_run]
+    assert repeat(old)["metadata"]["ownerReferences"] == [flow_run]
+
+
 def test_a_repeat_of_a_repeat_names_the_last_one() -> None:
     second = repeat(task_run())
     second["status"] = {"state": "Cancelled", "finishedAt": "2026-01-02T03:04:05.000000Z"}
