@@ -81,7 +81,7 @@ class AsCompleted(Generic[F]):
         return TimeoutError(f"{left} of {total} task runs were not finished after {self._timeout:g} s.")
 
 
-async def _finish(future: F, finished: Any) -> None:
+async def _finish(future: BaseFuture[Any], finished: Any) -> None:
     await future.task_run.wait_async()
     finished.put_nowait(future)
 

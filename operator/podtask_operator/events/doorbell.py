@@ -47,13 +47,14 @@ class Doorbell(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ARG002 - who says it proves nothing
         """Look at the attempt, if there is one to look at."""
         attempt = _parsed(data)
-        if attempt is None or not self._named(*attempt):
+        if attempt is None or not self._named(attempt):
             metrics.DOORBELL.labels("true").inc()
             return
         metrics.DOORBELL.labels("false").inc()
 
-    def _named(self, key: Key, uid: str, number: int, *, started: bool) -> bool:
+    def _named(self, attempt: tuple[Key, str, int, bool]) -> bool:
         """Whether it is the running attempt of a TaskRun that is held. One that has started needs no look."""
+        key, uid, number, started = attempt
         run = self._mirror.runs.get(key)
         running = run.status.running if run is not None and run.uid == uid else None
         if running is None or running.number != number:

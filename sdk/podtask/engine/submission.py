@@ -79,11 +79,10 @@ class Together:
             try:
                 threading.Thread(target=job, name=f"podtask-submit-{len(self._given)}", daemon=True).start()
             except RuntimeError:
-                before = len(self._ended)
-                if before == len(self._given) - 1:
+                if len(self._ended) == len(self._given) - 1:
                     self._given.pop()
                     raise
-                self._until(lambda before=before: len(self._ended) > before)
+                self._news.get()
             else:
                 return
 
