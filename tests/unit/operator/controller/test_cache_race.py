@@ -115,8 +115,8 @@ def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
     async def test(world: World) -> None:
         world.add("leader", CACHED)
         world.add("hello", CACHED)
-        for name in ("leader", "hello"):
-            world.mirror.expectations.of(Key("team", name), f"uid-{name}").join("k")
+        world.mirror.expectations.of(Key("team", "leader"), "uid-leader").join("k")
+        await world.look("hello")
         world.mirror.put_run(world.api.touch("leader", **{end: True}))
         await world.look("leader")
         assert "hello" in world.woken()
