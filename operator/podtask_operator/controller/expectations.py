@@ -86,6 +86,8 @@ class Expected:
     """The last lookup of its cache key, where it found nothing."""
     closer: CloserLook | None = None
     """What the Events of a pod said that waits and does not say why."""
+    ungated: tuple[int, datetime] | None = None
+    """Attempt whose pod had been gated, and when it was first seen without its gates: the pod itself tells no time."""
     waited: bool = False
     """It was told to wait, before its first attempt."""
     announced: bool = False
@@ -110,6 +112,7 @@ class Learned:
     dropped: str | None = None
     missed: Missed | None = None
     closer: CloserLook | None = None
+    ungated: tuple[int, datetime] | None = None
     pods: tuple[Object, ...] = ()
     """Live reads of pods that the watch has not shown."""
     flow_runs: dict[str, Object | None] = field(default_factory=dict)
@@ -267,6 +270,8 @@ class RunExpectations:
             self._set(missed=learned.missed)
         if learned.closer is not None:
             self._set(closer=learned.closer)
+        if learned.ungated is not None:
+            self._set(ungated=learned.ungated)
 
     def ring(self, attempt: int, at: float, apart: float) -> bool:
         """A datagram names the attempt; False when the last one is not `apart` seconds ago."""
