@@ -37,6 +37,7 @@ DRIVER_ACCOUNT: Final = "PODTASK_DRIVER_ACCOUNT"
 LOG_FORMAT: Final = "PODTASK_LOG_FORMAT"
 LOG_LEVEL: Final = "PODTASK_LOG_LEVEL"
 LEASE_NAMESPACE: Final = "PODTASK_LEASE_NAMESPACE"
+OPERATOR_NAMESPACE: Final = "PODTASK_OPERATOR_NAMESPACE"
 IDENTITY: Final = "PODTASK_IDENTITY"
 POD_UID: Final = "PODTASK_POD_UID"
 DOORBELL_HOST: Final = "PODTASK_DOORBELL_HOST"
@@ -94,6 +95,8 @@ class Settings:
     """Younger objects are never swept; at least 13."""
     lease_namespace: str = "default"
     """Where the Lease is; the chart says its own namespace. Its name: `lease.name_of(namespaces)`."""
+    operator_namespace: str | None = None
+    """The operator's own, where the chart says it: TaskRuns there name nothing of it (`pods.operator_namespace`)."""
     identity: str = field(default_factory=_unique, compare=False)
     """Who holds the Lease. The chart says the pod's name: a container that is started again goes on at once."""
     doorbell_host: str = ""
@@ -146,6 +149,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         sweep_hours=_number(environment, SWEEP_HOURS, Settings.sweep_hours),
         sweep_spare_hours=_spare_hours(environment),
         lease_namespace=environment.get(LEASE_NAMESPACE) or next(iter(sorted(namespaces)), Settings.lease_namespace),
+        operator_namespace=environment.get(OPERATOR_NAMESPACE) or None,
         identity=environment.get(IDENTITY) or _unique(),
         pod_uid=environment.get(POD_UID) or None,
         doorbell_host=environment.get(DOORBELL_HOST, ""),

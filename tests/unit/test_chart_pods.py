@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support.builders import SETTINGS, run
 from tests.unit.chart_kit import CHART, MINIMAL, Render, example
 
 from podtask.core.api import names
+from podtask_operator.kube.client import OURS
+from podtask_operator.pods.build import build
+from podtask_operator.warm_pods.idle_pod import idle_pod
+from podtask_operator.warm_pods.pool import WarmPool
+
+POOL = {"metadata": {"namespace": "team", "name": "fast", "uid": "u", "resourceVersion": "1"}, "spec": {"size": 1}}
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Pod"])
@@ -70,9 +77,19 @@ def test_a_network_policy_lets_datagrams_of_task_pods_in_and_nothing_else() -> N
         <= Render(MINIMAL).all("Deployment")[0]["spec"]["template"]["metadata"]["labels"].items()
     )
     assert spec["policyTypes"] == ["Ingress"]
-    tasks = {"namespaceSelector": {}, "podSelector": {"matchLabels": {names.LABEL_MANAGED_BY: names.MANAGED_BY}}}
+    ours = {"matchExpressions": [{"key": names.LABEL_TASK_RUN, "operator": "Exists"}]}
+    tasks = {"namespaceSelector": {}, "podSelector": ours}
     assert spec["ingress"] == [{"from": [tasks], "ports": [{"protocol": "UDP", "port": "doorbell"}]}]
     assert policy(operator={"doorbellPort": 0})["ingress"] == []
+
+
+def test_the_pods_that_may_ring_are_found_by_the_label_by_which_they_are_watched() -> None:
+    """Tools write their own name into `app.kubernetes.io/managed-by`; pods of pools have the label from the start."""
+    (key,) = policy()["ingress"][0]["from"][0]["podSelector"]["matchExpressions"]
+    made = build(run(), 1, SETTINGS)
+    idle = idle_pod(WarmPool.parse(POOL), "fast-1", SETTINGS)
+    assert {"labelSelector": key["key"]} == OURS
+    assert all(key["key"] in found["metadata"]["labels"] for found in (made, idle))
 
 
 def test_a_network_policy_lets_those_read_the_metrics_who_are_named() -> None:

@@ -30,7 +30,14 @@ COUNTERS = {metric.name: metric for metric in metrics.TABLE if metric.kind == "c
 
 def count_everything() -> None:
     """Every counter with every word that the chart asks for; histograms, too."""
-    counters = (metrics.ATTEMPTS, metrics.RUNS_ENDED, metrics.CACHE, metrics.RECONCILE_FAILED, metrics.SWEEP_REFUSED)
+    counters = (
+        metrics.ATTEMPTS,
+        metrics.RUNS_ENDED,
+        metrics.CACHE,
+        metrics.RECONCILE_FAILED,
+        metrics.SWEEP_REFUSED,
+        metrics.WARM_CLAIMS,
+    )
     for counter in counters:
         (label,) = COUNTERS[f"{counter._name}_total"].labels
         for word in VALUES[label]:

@@ -46,8 +46,9 @@ def test_defaults_of_chart_and_operator_are_the_same() -> None:
     environment = example("cluster").environment()
     loaded = settings.load({name: value for name, value in environment.items() if isinstance(value, str)})
     images = yaml.safe_load((CHART / "values.yaml").read_text())["runner"]["images"]
+    home = "podtask-system"
     assert loaded == settings.Settings(
-        store="s3://results/podtask", runner_images=images, lease_namespace="podtask-system"
+        store="s3://results/podtask", runner_images=images, lease_namespace=home, operator_namespace=home
     )
 
 

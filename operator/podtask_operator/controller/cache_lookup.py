@@ -18,7 +18,8 @@ from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
 
 ASK_AGAIN = timedelta(minutes=10)
-"""Between two lookups of a run that waits for a slot, where there was no entry: each costs a request to the bucket."""
+"""Between two lookups of a run that waits for a slot or for the same leader, where there was no entry: each costs a
+request to the bucket."""
 
 
 class CacheLookup:
@@ -26,6 +27,7 @@ class CacheLookup:
 
     def __init__(self, mirror: Mirror, objects: Objects) -> None:
         self._mirror = mirror
+        self._races = mirror.expectations.races
         self._objects = objects
 
     async def look_up(
@@ -36,12 +38,14 @@ class CacheLookup:
             raise AssertionError("asked only for a run with a cache key")
         if run.spec.cache.refresh:
             return CacheView(composed.key, miss_reason="spec.cache.refresh is true."), Learned()
-        missed = expectations.expected.missed
-        if missed is not None and missed.key == composed.key and now < missed.at + ASK_AGAIN and self._queues(key, run):
-            leader = self._leader(key, run, expectations.expected, composed.key)
-            return replace(missed.view, leader=leader), Learned()
         # Asked before the lookup, too: one that ends meanwhile stored its entry too late for it, and wakes this run.
-        leader = self._leader(key, run, expectations.expected, composed.key)
+        leader = self._leader(key, expectations.expected, composed.key)
+        stored = self._races.stored(key, composed.key)
+        missed = expectations.expected.missed
+        if missed is not None and missed.key == composed.key and now < missed.at + ASK_AGAIN:
+            same = leader is not None and (leader, stored) == (missed.view.leader, missed.stored)
+            if same or self._queues(key, run):
+                return replace(missed.view, leader=leader), Learned()
         found = await self._objects.lookup(run.namespace, composed.key, now)
         if found.entry is not None:
             producer, expires = found.entry.producer, found.entry.expires_at
@@ -54,30 +58,15 @@ class CacheLookup:
             if compared is not None:
                 reason, nearest = f"{reason} {compared.text}", compared.task_run
         # Last, and with nothing awaited from here to the record: one that joined the race meanwhile is seen.
-        leader = leader or self._leader(key, run, expectations.expected, composed.key)
+        leader = leader or self._leader(key, expectations.expected, composed.key)
         view = CacheView(composed.key, leader=leader, miss_reason=reason, compared_with=nearest)
-        return view, replace(learned, missed=Missed(composed.key, now, replace(view, leader=None)))
+        return view, replace(learned, missed=Missed(composed.key, now, view, stored))
 
     def _queues(self, key: Key, run: TaskRun) -> bool:
         """Whether there is no slot for it: whatever the bucket has, it is asked once there is one."""
         return any(limit.full for limit in self._mirror.limits(key, run))
 
-    def _leader(self, key: Key, run: TaskRun, expected: Expected, cache_key: str) -> str | None:
-        """The identical run that goes first: one with a recorded attempt, else the oldest; None: this one."""
-        if expected.claimed:
-            return None
-        names = self._mirror.expectations.races.others(key, cache_key)
-        others = [(other, self._mirror.runs[other]) for other in names if other in self._mirror.runs]
-        active = [
-            (other, self._mirror.expectations.of(name, other.uid).expected)
-            for name, other in others
-            if not (other.status.finished or other.spec.suspend or other.deleting)
-        ]
-        started = [(_age(*each), each[0].name) for each in active if each[0].status.attempts_total or each[1].claimed]
-        older = [(_age(*each), each[0].name) for each in active if _age(*each) < _age(run, expected)]
-        return min(started or older, default=(None, None))[1]
-
-
-def _age(run: TaskRun, expected: Expected) -> tuple[datetime, float, str]:
-    """Creation is told to the second: of those created in one, the oldest is the one that was seen first."""
-    return run.created_at, expected.seen_at, run.uid
+    def _leader(self, key: Key, expected: Expected, cache_key: str) -> str | None:
+        """The identical run that goes first; None: this one. Whoever is told of another one is woken by its end."""
+        first = None if expected.claimed else self._races.first(key, cache_key)
+        return None if first is None else first.name

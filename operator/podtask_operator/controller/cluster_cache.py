@@ -8,20 +8,20 @@ Read by `observe`. What this process itself did, and no watch has shown yet, is 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 from podtask.core.api.names import Ended, Reason
 from podtask.core.api.status import pod_name
 from podtask.core.lifecycle.concurrency import Name, Slots
 from podtask.core.lifecycle.model import Limit, PodPhase
-from podtask_operator.controller.expectations import Expectations
+from podtask_operator.controller.expectations import Expectations, RunExpectations
 from podtask_operator.pods import status
 from podtask_operator.pods.held import Pods
 from podtask_operator.pods.owner import owner_key
 from podtask_operator.task_runs.flow_run import FlowRuns, Object
 from podtask_operator.task_runs.held import kept, projected
-from podtask_operator.task_runs.key import Key
+from podtask_operator.task_runs.key import Key, Keys
+from podtask_operator.task_runs.needs import Needs
 from podtask_operator.task_runs.parse import Malformed, TaskRun
 from podtask_operator.warm_pods.stock import Stock
 
@@ -39,6 +39,10 @@ class Mirror:
 
     runs: dict[Key, TaskRun] = field(default_factory=dict)
     malformed: dict[Key, Version] = field(default_factory=dict)
+    unfinished: Keys = field(default_factory=Keys)
+    """Of the runs, those that have not ended."""
+    _keys: Keys = field(default_factory=Keys)
+    """Of the runs and the malformed ones."""
     pods: Pods = field(default_factory=Pods)
     slots: Slots[Key] = field(default_factory=Slots)
     flow_runs: FlowRuns = field(default_factory=FlowRuns)
@@ -51,7 +55,7 @@ class Mirror:
     _gone_floor: int = 0
     """What counts for a namespace that is not among them."""
     _unheard: list[Key] = field(default_factory=list)
-    _waiting: dict[Key, set[Key]] = field(default_factory=lambda: defaultdict(set))
+    _needs: Needs = field(default_factory=Needs)
 
     def put_run(self, obj: Object) -> Key | None:
         """Take in a TaskRun; returns its key when anything changed."""
@@ -67,38 +71,49 @@ class Mirror:
             version = version_of(meta)
             if self.malformed.get(key) != version:  # a list tells of it again and again
                 log.warning("%s is left alone: %s", key, why)
-            self._unheard += self.concerned(key)
+            self._unheard += self.concerned(key, gone=True)
             self._forget(key)
             self.malformed[key] = version
+            self._keys.add(key)
             return None
         self.malformed.pop(key, None)
         if held is not None and held.uid != run.uid:
             self._forget(key)
         self.runs[key] = run
+        self._keys.add(key)
         if run.flow_run is not None:
             self.flow_runs.own(key, run.flow_run.uid, finished=run.status.finished)
-        self.expectations.of(key, run.uid)  # from its first sight on
+        expectations = self.expectations.of(key, run.uid, run.created_at)  # from its first sight on
         self.stock.recorded(key, run)
-        self._index(key, run)
+        self._index(key, run, expectations)
+        before = held is not None and held.uid == run.uid and held.status.finished
+        if not before and self._succeeded(key):
+            self._needs.succeeded(key)
         return key
 
-    def versions(self) -> dict[Key, Version]:
-        """Every TaskRun that is held, the malformed ones included."""
-        return {**{key: (run.uid, run.resource_version) for key, run in self.runs.items()}, **self.malformed}
+    def versions(self, namespace: str | None) -> dict[Key, Version]:
+        """Every TaskRun that is held, of one namespace or of all, the malformed ones included."""
+        return {key: version for key in self._keys.within(namespace) if (version := self.version(key)) is not None}
+
+    def version(self, key: Key) -> Version | None:
+        """Of a TaskRun that is held, malformed or not."""
+        run = self.runs.get(key)
+        return (run.uid, run.resource_version) if run is not None else self.malformed.get(key)
 
     def forget_run(self, key: Key, uid: str | None = None) -> list[Key]:
         """The TaskRun is gone; one that took its name meanwhile stays. Returns the runs to look at because of that."""
         run = self.runs.get(key)
         if run is not None and uid not in (None, run.uid):
             return []
-        concerned = self.concerned(key)
+        concerned = self.concerned(key, gone=True)
         self._forget(key)
+        concerned += self.expectations.races.due()
         self._unheard += concerned
         return [*concerned, *self.slots.next()]
 
     def unheard(self) -> list[Key]:
-        """Runs to look at because others are gone, since this was asked last: whoever found that may not have told."""
-        unheard, self._unheard = self._unheard, []
+        """Runs to look at because of others, since this was asked last: whoever found that may not have told."""
+        unheard, self._unheard = [*self._unheard, *self.expectations.races.due()], []
         return unheard
 
     def deletions(self, namespace: str) -> int:
@@ -111,15 +126,18 @@ class Mirror:
             self._last_gone.clear()
             self._gone_floor = self._gone
         self._last_gone[key.namespace] = self._gone
+        self.expectations.forget(key, stored=self._succeeded(key))
         run = self.runs.pop(key, None)
         self.malformed.pop(key, None)
-        self.expectations.forget(key)
+        self._keys.discard(key)
+        self.unfinished.discard(key)
+        self._needs.gone(key)
         self.flow_runs.disown(key)
         self.stock.forget_run(key)
         self.slots.leave(key)
         self.slots.release(key)
         if run is not None:
-            self._unindex(key, run)
+            self._needs.stop(key, _needs_of(key, run))
 
     def put_pod(self, obj: Object) -> Key | None:
         """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
@@ -143,32 +161,29 @@ class Mirror:
             self.stock.forget_pod(key, meta["uid"])
         return owner_key(obj)
 
-    def dependents(self, key: Key) -> list[Key]:
-        """Unfinished runs that name `key` as upstream or in waitFor."""
-        return list(self._waiting.get(key, ()))
-
     def needed(self, key: Key) -> bool:
-        """Whether there are any; costs the same however many there are."""
-        return bool(self._waiting.get(key))
+        """Whether unfinished runs name `key` as upstream or in waitFor."""
+        return self._needs.needed(key)
 
-    def concerned(self, key: Key) -> list[Key]:
+    def concerned(self, key: Key, *, gone: bool = False) -> list[Key]:
         """Runs whose decision may be another one once `key` has ended or is gone.
 
-        Those that need it, those that raced it for a cache key, and finished ones that stayed because it, and nobody
-        else any more, needs them: of a thousand that need one upstream, the last to end wakes it.
+        Those that need it, and finished ones that stayed because it, and nobody else any more, needs them: of a
+        thousand that need one upstream, the last to end wakes it.
         """
         run = self.runs.get(key)
-        needed = [Key(key.namespace, name) for name in run.needs] if run is not None else []
-        stayed = [other for other in needed if self._finished(other) and not self._needed_by_others(other, key)]
-        return [*self.dependents(key), *self.expectations.rivals(key), *stayed]
+        needs = _needs_of(key, run) if run is not None else []
+        stayed = [other for other in needs if self._finished(other) and not self._needs.needed(other, besides=key)]
+        due = self._needs.dependents(key) if gone or not self._succeeded(key) else self._needs.due(key)
+        return [*due, *stayed]
 
     def _finished(self, key: Key) -> bool:
         run = self.runs.get(key)
         return run is not None and run.status.finished
 
-    def _needed_by_others(self, key: Key, besides: Key) -> bool:
-        waiting = self._waiting.get(key, ())
-        return len(waiting) > (besides in waiting)
+    def _succeeded(self, key: Key) -> bool:
+        run = self.runs.get(key)
+        return run is not None and run.status.finished and run.status.state.succeeded
 
     def limits(self, key: Key, run: TaskRun) -> tuple[Limit, ...]:
         """The concurrency limits of a run, as they are at this moment: no await may come before the decision."""
@@ -189,7 +204,8 @@ class Mirror:
     def recorded(self, key: Key, run: TaskRun) -> None:
         """The API server has answered: what the mirror holds of the run is what counts."""
         if self._holds(key, run):
-            self._count(key, self.runs[key])
+            held = self.runs[key]
+            self._count(key, held, self.expectations.of(key, held.uid))
 
     def _holds(self, key: Key, run: TaskRun) -> bool:
         """False once it is gone: it may be while a reconcile looks at it, and nobody would free its place again."""
@@ -202,9 +218,9 @@ class Mirror:
         resources = {**(asked.limits or {}), **(asked.requests or {})} if asked is not None else {}
         return limits.over(run.namespace, run.spec.tags, resources)
 
-    def _count(self, key: Key, run: TaskRun) -> None:
+    def _count(self, key: Key, run: TaskRun, expectations: RunExpectations) -> None:
         """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
-        if not self.expectations.of(key, run.uid).stored(run.resource_version):
+        if not expectations.stored(run.resource_version):
             return
         if run.status.running is not None or self._lives_on(key, run):
             self.slots.hold(key, self.slots_of(run), key.namespace)
@@ -215,11 +231,10 @@ class Mirror:
         elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
             self.decided(key, run, queues=True)
 
-    def recount(self, key: Key) -> None:
+    def recount(self, key: Key, run: TaskRun) -> None:
         """The pod of a run that ended by its stored result may have ended since: its slots are free then."""
-        run = self.runs.get(key)
-        if run is not None and run.status.finished:
-            self._count(key, run)
+        if run.status.finished:
+            self._count(key, run, self.expectations.of(key, run.uid))
 
     def _lives_on(self, key: Key, run: TaskRun) -> bool:
         """Whether the run ended by its stored result and its pod still runs."""
@@ -229,23 +244,23 @@ class Mirror:
         pod = self.pods.get(Key(key.namespace, pod_name(key.name, latest)))
         return pod is not None and status.is_ours(pod, run.uid) and status.read(pod).phase is not PodPhase.ENDED
 
-    def _index(self, key: Key, run: TaskRun) -> None:
-        self._count(key, run)
+    def _index(self, key: Key, run: TaskRun, expectations: RunExpectations) -> None:
+        self._count(key, run, expectations)
+        if run.status.finished or run.deleting or run.spec.suspend:
+            expectations.stand_down()
+        elif run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
+            expectations.join(run.status.cache.key, recorded=True)
         if run.status.finished:
-            self._unindex(key, run)
+            self.unfinished.discard(key)
+            self._needs.stop(key, _needs_of(key, run))
             return
-        for name in run.needs:
-            self._waiting[Key(key.namespace, name)].add(key)
-        if run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
-            self.expectations.of(key, run.uid).join(run.status.cache.key)
+        self.unfinished.add(key)
+        if run.needs:
+            self._needs.wait(key, _needs_of(key, run), self._succeeded)
 
-    def _unindex(self, key: Key, run: TaskRun) -> None:
-        for name in run.needs:
-            needed = Key(key.namespace, name)
-            if needed in self._waiting:
-                self._waiting[needed].discard(key)
-                if not self._waiting[needed]:
-                    del self._waiting[needed]
+
+def _needs_of(key: Key, run: TaskRun) -> list[Key]:
+    return [Key(key.namespace, name) for name in run.needs]
 
 
 def _unlike(pod: Object, held: Object) -> bool:

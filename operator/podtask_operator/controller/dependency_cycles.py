@@ -82,11 +82,8 @@ class Circles:
         return _why(way) if way and self._still(key.namespace, way) else None
 
     def _graph(self, namespace: str) -> dict[str, tuple[str, ...]]:
-        return {
-            key.name: run.needs
-            for key, run in self._mirror.runs.items()
-            if key.namespace == namespace and not run.status.finished and not run.status.attempts_total
-        }
+        waiting = ((key.name, self._mirror.runs[key]) for key in self._mirror.unfinished.within(namespace))
+        return {name: run.needs for name, run in waiting if not run.status.attempts_total}
 
     def _still(self, namespace: str, way: tuple[str, ...]) -> bool:
         """True while every step of the way is there: a run may have been deleted and made anew since the search."""

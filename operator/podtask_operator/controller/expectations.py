@@ -10,9 +10,8 @@ What becomes of a pod is one table: `podtask.core.lifecycle.pod_expectation`.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from podtask.core.lifecycle.model import CacheView, Refusal, Why
@@ -20,12 +19,14 @@ from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask_operator.pods.events import CloserLook
 from podtask_operator.runtime.supervise import pause
 from podtask_operator.task_runs.cache_key import Composed
+from podtask_operator.task_runs.cache_race import Races
 from podtask_operator.task_runs.flow_run import Object
 from podtask_operator.task_runs.key import Key
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 NO_ATTEMPT = PodExpectation(0)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Missed:
     key: str
     at: datetime
     view: CacheView
+    stored: int
+    """Entries that runs of the race had stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Expected:
     """The last lookup of its cache key, where it found nothing."""
     closer: CloserLook | None = None
     """What the Events of a pod said that waits and does not say why."""
+    ungated: tuple[int, datetime] | None = None
+    """Attempt whose pod had been gated, and when it was first seen without its gates: the pod itself tells no time."""
     waited: bool = False
     """It was told to wait, before its first attempt."""
     announced: bool = False
@@ -107,46 +112,20 @@ class Learned:
     dropped: str | None = None
     missed: Missed | None = None
     closer: CloserLook | None = None
+    ungated: tuple[int, datetime] | None = None
     pods: tuple[Object, ...] = ()
     """Live reads of pods that the watch has not shown."""
     flow_runs: dict[str, Object | None] = field(default_factory=dict)
     """UID -> live read of a FlowRun that the watch has not shown; None: it is gone."""
 
 
-class Races:
-    """Which TaskRuns of a namespace take part in the race for a cache key."""
-
-    def __init__(self) -> None:
-        self._runners: dict[tuple[str, str], set[Key]] = defaultdict(set)
-
-    def __len__(self) -> int:
-        return len(self._runners)
-
-    def join(self, key: Key, cache_key: str) -> None:
-        """The run takes part."""
-        self._runners[key.namespace, cache_key].add(key)
-
-    def leave(self, key: Key, cache_key: str) -> None:
-        """The run takes part no more."""
-        runners = self._runners.get((key.namespace, cache_key), set())
-        runners.discard(key)
-        if not runners:
-            self._runners.pop((key.namespace, cache_key), None)
-
-    def others(self, key: Key, cache_key: str | None) -> list[Key]:
-        """The other runs in the race."""
-        if cache_key is None:
-            return []
-        return [other for other in self._runners.get((key.namespace, cache_key), ()) if other != key]
-
-
 class RunExpectations:
     """One TaskRun's, with the verbs that change them. Outlives its TaskRun only in the hands of a reconcile."""
 
-    __slots__ = ("_expected", "_held", "_key", "_races")
+    __slots__ = ("_created_at", "_expected", "_held", "_key", "_races")
 
-    def __init__(self, key: Key, uid: str, races: Races) -> None:
-        self._key, self._races, self._held = key, races, True
+    def __init__(self, key: Key, uid: str, races: Races, created_at: datetime) -> None:
+        self._key, self._races, self._held, self._created_at = key, races, True, created_at
         self._expected = Expected(uid, time.monotonic())
 
     @property
@@ -159,11 +138,13 @@ class RunExpectations:
     def recording(self, attempt: int, recorded_at: datetime | None, version: str) -> None:
         """The record is about to be sent, against this resourceVersion."""
         records = self._expected.records | {(attempt, recorded_at)}
-        self._set(claimed=True, records=records, sent_against=version)
+        self._set(records=records, sent_against=version)
+        self._claim(claimed=True)
 
     def answered(self) -> None:
         """The API server has refused a status: nothing that was sent is in doubt, and no identical run waits for it."""
-        self._set(sent_against=None, claimed=False)
+        self._set(sent_against=None)
+        self._claim(claimed=False)
 
     def stored(self, version: str) -> bool:
         """Whether what is stored counts: not while a record that was sent against this version may still be taken."""
@@ -239,25 +220,37 @@ class RunExpectations:
 
     # the race for a cache key
 
-    def join(self, cache_key: str) -> None:
-        """Take part in the race; a TaskRun that is gone meanwhile does not."""
+    def join(self, cache_key: str, *, recorded: bool = False) -> None:
+        """Take part in the race; a TaskRun that is gone meanwhile does not. `recorded`: an attempt is on record."""
         if not self._held:
             return
-        if self._expected.cache_key not in (None, cache_key):
+        expected = self._expected
+        if expected.cache_key not in (None, cache_key):
             self.leave()
         self._set(cache_key=cache_key)
-        self._races.join(self._key, cache_key)
+        age = (self._created_at, expected.seen_at, expected.uid)
+        self._races.join(self._key, cache_key, age, claimed=expected.claimed, recorded=recorded)
 
-    def leave(self) -> None:
-        """Take part no more."""
+    def leave(self, *, stored: bool = False) -> None:
+        """Take part no more; `stored`: with an entry that others can use now."""
         if self._expected.cache_key is not None:
-            self._races.leave(self._key, self._expected.cache_key)
+            self._races.leave(self._key, self._expected.cache_key, stored=stored)
             self._set(cache_key=None)
 
     def withdraw(self) -> None:
-        """A suspension overtook the first record: it was refused, and another run may go first."""
+        """It does not go on by itself (suspended, deleted, its first record refused), and another run may go first."""
         self.leave()
         self._set(claimed=False)
+
+    def stand_down(self) -> None:
+        """The TaskRun as it was seen last leads no race."""
+        if self._expected.cache_key is not None:
+            self._races.stand_down(self._key, self._expected.cache_key)
+
+    def _claim(self, *, claimed: bool) -> None:
+        self._set(claimed=claimed)
+        if self._expected.cache_key is not None:
+            self._races.claim(self._key, self._expected.cache_key, claimed=claimed)
 
     # looks, and what people are told
 
@@ -281,6 +274,8 @@ class RunExpectations:
             self._set(missed=learned.missed)
         if learned.closer is not None:
             self._set(closer=learned.closer)
+        if learned.ungated is not None:
+            self._set(ungated=learned.ungated)
 
     def ring(self, attempt: int, at: float, apart: float) -> bool:
         """A datagram names the attempt; False when the last one is not `apart` seconds ago."""
@@ -312,10 +307,10 @@ class RunExpectations:
         self._set(dropped=None)
         return dropped
 
-    def forget(self) -> None:
-        """The TaskRun is gone."""
-        self.leave()
+    def forget(self, *, stored: bool = False) -> None:
+        """The TaskRun is gone; as `leave`."""
         self._held = False
+        self.leave(stored=stored)
 
     @staticmethod
     def _refusal(pod: PodExpectation, why: Why, now: datetime, *, final: bool) -> Refusal:
@@ -337,21 +332,16 @@ class Expectations:
         self.races = Races()
         self._runs: dict[Key, RunExpectations] = {}
 
-    def of(self, key: Key, uid: str) -> RunExpectations:
-        """Of this very TaskRun; a new object under an old name starts without any."""
+    def of(self, key: Key, uid: str, created_at: datetime = EPOCH) -> RunExpectations:
+        """Of this very TaskRun; a new object under an old name starts without any. Made at its first sight."""
         run = self._runs.get(key)
         if run is None or run.expected.uid != uid:
             self.forget(key)
-            run = self._runs[key] = RunExpectations(key, uid, self.races)
+            run = self._runs[key] = RunExpectations(key, uid, self.races, created_at)
         return run
 
-    def rivals(self, key: Key) -> list[Key]:
-        """The other runs in the race that the TaskRun takes part in."""
-        run = self._runs.get(key)
-        return self.races.others(key, run.expected.cache_key) if run is not None else []
-
-    def forget(self, key: Key) -> None:
-        """The TaskRun is gone."""
+    def forget(self, key: Key, *, stored: bool = False) -> None:
+        """The TaskRun is gone; `stored`: there is an entry of it."""
         run = self._runs.pop(key, None)
         if run is not None:
-            run.forget()
+            run.forget(stored=stored)

@@ -51,21 +51,21 @@ class Janitor:
         except ApiError as error:
             await self._look_again(key, name, error)
 
-    async def reap(self, key: Key, now: datetime) -> datetime | None:
+    async def reap(self, key: Key, run: TaskRun, now: datetime) -> datetime | None:
         """End pods of attempts that are judged already and yet live; when to look again at one that may live on.
 
         A POST that took effect late made them. Or the attempt ended by its stored result: then its process is about to
         leave, and is stopped only where it does not.
         """
-        run, again = self._mirror.runs.get(key), None
-        for attempt in run.status.attempts if run is not None else ():
-            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
-            if run is None or held is None or not attempt.judged or not podstatus.is_ours(held, run.uid):
+        again = None
+        for attempt in run.status.attempts:
+            name = pod_name(key.name, attempt)
+            held = self._mirror.pods.get(Key(key.namespace, name)) if attempt.judged else None
+            if held is None or not podstatus.is_ours(held, run.uid):
                 continue
             pod = podstatus.read(held)
             if pod.phase is PodPhase.ENDED or "deletionTimestamp" in held["metadata"]:
                 continue
-            name = pod_name(key.name, attempt)
             if attempt.outcome is Ended.COMPLETED and attempt.finished_at is not None:
                 leave_by = attempt.finished_at + timedelta(seconds=policy(run).grace_seconds) + LEAVING
                 if now < leave_by:
@@ -80,11 +80,10 @@ class Janitor:
             await self.delete(key, name, pod.uid)
         return again
 
-    async def clean_up(self, key: Key) -> None:
+    async def clean_up(self, key: Key, run: TaskRun) -> None:
         """Delete pods whose end the stored status holds, as spec.podCleanup says. Their names stay used."""
-        run = self._mirror.runs.get(key)
-        cleanup = asked_cleanup(run, self._settings) if run is not None else PodCleanup.KEEP_ALL
-        if run is None or cleanup is PodCleanup.KEEP_ALL:
+        cleanup = asked_cleanup(run, self._settings)
+        if cleanup is PodCleanup.KEEP_ALL:
             return
         for attempt in run.status.attempts:
             held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt)))

@@ -28,6 +28,7 @@ from podtask_operator.kube.client import Api, ApiError
 from podtask_operator.pods import events as pod_events
 from podtask_operator.pods import memory as memory_growth
 from podtask_operator.pods import status as podstatus
+from podtask_operator.pods import waiting as pod_waiting
 from podtask_operator.pods.build import resources_of
 from podtask_operator.pods.events import CloserLook
 from podtask_operator.pods.validate import invalid
@@ -59,6 +60,8 @@ class PodLook:
     """Where the watch has not shown it."""
     overlooked: bool = False
     """No scheduler has looked at it."""
+    gated: bool = False
+    """Scheduling gates hold it."""
 
 
 class Observer:
@@ -176,6 +179,11 @@ class Observer:
         pods = (look.live,) if look.live is not None and watched else ()
         if look.live is not None and not watched:  # its label was taken away: no watch tells of it
             seen = replace(seen, read_again_at=now + UNWATCHED)
+        if pod is not None and pod.phase is PodPhase.WAITING and pod.scheduled_at is None and not look.gated:
+            ungated = expected.ungated
+            since = ungated[1] if ungated is not None and ungated[0] == attempt.number else now
+            learned, pod = replace(learned, ungated=(attempt.number, since)), replace(pod, scheduled_at=since)
+            look = replace(look, pod=pod)
         closer = await self._closer_look(run, attempt, look, expected, seen.policy, now)
         if pod is not None and closer is not None and pod.waiting is None:
             pod = replace(pod, waiting=closer.why)
@@ -246,7 +254,7 @@ class Observer:
         held = self._mirror.pods.get(name)
         if held is not None and podstatus.is_ours(held, run.uid):
             pod = podstatus.read(held)
-            return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, overlooked=pod_events.overlooked(held))
+            return _seen(held, pod, expectation)
         if not expectation.look_up_due(now):
             return PodLook(expectation.presence, expectation)
         live = await self._api.get_pod(name.namespace, name.name)
@@ -256,7 +264,7 @@ class Observer:
         if not podstatus.is_ours(live, run.uid):
             return PodLook(Presence.FOREIGN, expectation)
         pod = podstatus.read(live)
-        return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, live, pod_events.overlooked(live))
+        return replace(_seen(live, pod, expectation), live=live)
 
     async def _upstream(self, run: TaskRun, name: str, now: datetime, *, wants: bool) -> Upstream:
         key = Key(run.namespace, name)
@@ -282,6 +290,11 @@ class Observer:
 
 def _took(pod: Object, claim: Claim, run: TaskRun) -> bool:
     return podstatus.read(pod).uid == claim.pod_uid and podstatus.is_ours(pod, run.uid)
+
+
+def _seen(obj: Object, pod: Pod, expectation: PodExpectation) -> PodLook:
+    overlooked, gated = pod_events.overlooked(obj), bool(pod_waiting.gates(obj))
+    return PodLook(Presence.SEEN, expectation.shown(pod.uid), pod, overlooked=overlooked, gated=gated)
 
 
 def _of_attempt(pod: Object, attempt: Attempt, expectation: PodExpectation) -> PodLook:

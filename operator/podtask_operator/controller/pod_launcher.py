@@ -143,10 +143,9 @@ class PodLauncher:
             await self._delete_grants(run, status)
             expectations.revoked()
 
-    async def revoke_late(self, key: Key, expectations: RunExpectations) -> None:
-        """The same after the end of the last pod. An operator that starts in between leaves them to their owner's."""
-        run = self._mirror.runs.get(key)
-        if run is None or not run.status.finished or expectations.expected.renew_at is None:
+    async def revoke_late(self, run: TaskRun, expectations: RunExpectations) -> None:
+        """The same after the end of the last pod. An operator that starts in between leaves them to their owner."""
+        if not run.status.finished or expectations.expected.renew_at is None:
             return
         if not self._lives_on(run, run.status):
             await self._delete_grants(run, run.status)

@@ -73,7 +73,7 @@ class Reconciler:
         run = self._mirror.runs.get(key)
         if run is None or (run.deleting and run.status.finished):
             return
-        self._mirror.recount(key)
+        self._mirror.recount(key, run)
         now = self._clock()
         try:
             with logs.about(*key, attempt=run.status.attempts_total):
@@ -98,12 +98,15 @@ class Reconciler:
         decision = await self._decide(key, run, expectations, now)
         log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
         await self._applier.apply(key, run, decision, expectations, now)
-        await self._renew_grants(key, expectations, now)
-        alive_until = await self._janitor.reap(key, now)
+        written = self._mirror.runs.get(key)
+        if written is None:
+            return decision
+        await self._renew_grants(key, written, expectations, now)
+        alive_until = await self._janitor.reap(key, written, now)
         if alive_until is not None:
             self._look_again(key, alive_until, now)
-        await self._launcher.revoke_late(key, expectations)
-        await self._janitor.clean_up(key)
+        await self._launcher.revoke_late(written, expectations)
+        await self._janitor.clean_up(key, written)
         return decision
 
     async def _decide(self, key: Key, run: TaskRun, expectations: RunExpectations, now: datetime) -> Decision:
@@ -155,26 +158,20 @@ class Reconciler:
     def _wake_others(self, key: Key) -> None:
         """Once a run has ended or is gone, whoever told us, those that wait for it look again at once.
 
-        A suspended run leads no race for a cache key: the others of the race must not wait for it.
+        One that is suspended or being deleted leads no race for a cache key: the others must not wait for it.
         """
-        run = self._mirror.runs.get(key)
-        others = self._mirror.unheard()
+        run, others = self._mirror.runs.get(key), []
         if run is not None and run.status.finished:
-            others += self._announced(key, run)
-        elif run is not None and run.spec.suspend:
-            others += self._mirror.expectations.rivals(key)
-            self._mirror.expectations.of(key, run.uid).withdraw()  # once: two would wake each other for ever
-        for other in (*others, *self._mirror.slots.next()):
+            others = self._announced(key, run)
+        elif run is not None and (run.spec.suspend or run.deleting):
+            self._mirror.expectations.of(key, run.uid).withdraw()
+        for other in (*others, *self._mirror.unheard(), *self._mirror.slots.next()):
             self.queue.add(other)
 
     def _let_rivals_pass(self, key: Key, run: TaskRun) -> None:
         """A run whose first record is refused leads no race for a cache key, until it looks again."""
-        if run.status.attempts_total:
-            return
-        rivals = self._mirror.expectations.rivals(key)
-        self._mirror.expectations.of(key, run.uid).withdraw()
-        for rival in rivals:
-            self.queue.add(rival)
+        if not run.status.attempts_total:
+            self._mirror.expectations.of(key, run.uid).withdraw()
 
     def _announced(self, key: Key, run: TaskRun) -> list[Key]:
         """Those who hear of the end: once."""
@@ -182,20 +179,19 @@ class Reconciler:
         if not expectations.announce():
             return []
         others = self._mirror.concerned(key)
+        expectations.leave(stored=run.status.state.succeeded)
         if run.spec.ttl_seconds_after_finished is not None:  # it has begun, and no watch tells of an own write
             others.append(key)
         self._ended(key)
-        expectations.leave()
         return others
 
     def _look_again(self, key: Key, moment: datetime, now: datetime) -> None:
         self.queue.add_after(key, (moment - now).total_seconds() + MARGIN)
 
-    async def _renew_grants(self, key: Key, expectations: RunExpectations, now: datetime) -> None:
+    async def _renew_grants(self, key: Key, run: TaskRun, expectations: RunExpectations, now: datetime) -> None:
         """Long attempts get new URLs at half of the old ones' life; the runner reads them when the store refuses."""
-        run = self._mirror.runs.get(key)
-        attempt = run.status.running if run is not None else None
-        if run is None or attempt is None or run.uid != expectations.expected.uid:
+        attempt = run.status.running
+        if attempt is None or run.uid != expectations.expected.uid:
             return
         if expectations.expected.pod_of(attempt.number).creation is not Creation.SEEN:  # what launches it grants
             return

@@ -45,7 +45,7 @@ class PodWatch:
     async def list(self) -> None:
         """Take in all pods as they are; those that went unseen are gone."""
         held = self._mirror.pods
-        unseen = {k: version for k, version in held.versions().items() if self._namespace in (None, k.namespace)}
+        unseen = held.versions(self._namespace)
         version = ""
         async for page in self._api.pod_pages(self._namespace):
             version = version or page["metadata"]["resourceVersion"]

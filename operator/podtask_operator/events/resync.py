@@ -100,12 +100,11 @@ class Resync:
                 await self._flow_runs(namespace, wake)
             if self._mirror.stock.readable:
                 await self._warm_pools(namespace)
-        for key, run in self._mirror.runs.items():
-            if not run.status.finished:
-                wake(key)
+        for key in self._mirror.unfinished.within(None):
+            wake(key)
 
     async def _runs(self, namespace: str | None, wake: Wake) -> None:
-        before = self._mirror.versions()
+        before = self._mirror.versions(namespace)
         listed = set()
         async for item in self._api.list_runs(namespace, only_metadata=True):
             meta = item["metadata"]
@@ -115,15 +114,14 @@ class Resync:
                 live = await self._api.get_run(*key)
                 if live is not None and self._mirror.put_run(live) is not None:
                     wake(key)
-        now = self._mirror.versions()
         for key, held in before.items():
-            if key not in listed and namespace in (None, key.namespace) and now.get(key) == held:
+            if key not in listed and self._mirror.version(key) == held:
                 for other in self._mirror.forget_run(key):
                     wake(other)
 
     async def _flow_runs(self, namespace: str | None, wake: Wake) -> None:
         held = self._mirror.flow_runs
-        before = held.versions()
+        before = held.versions(namespace)
         listed = set()
         async for item in self._api.list_flow_runs(namespace, only_metadata=True):
             meta = item["metadata"]
@@ -134,19 +132,17 @@ class Resync:
                 for other in held.put(live)[1] if live is not None else ():
                     wake(other)
         for key, (uid, _) in before.items():
-            if key not in listed and namespace in (None, key.namespace):
+            if key not in listed:
                 for other in held.forget(key, uid):
                     wake(other)
 
     async def _warm_pools(self, namespace: str | None) -> None:
         stock = self._mirror.stock
-        before, listed = dict(stock.pools), set()
+        before, listed = stock.within(namespace), set()
         async for pool in self._api.list_warm_pools(namespace):
             listed.add(Key(pool["metadata"]["namespace"], pool["metadata"]["name"]))
             stock.put_pool(pool)
         for key, held in before.items():
-            if namespace not in (None, key.namespace):
-                continue
             if key not in listed and stock.pools.get(key) is held:
                 stock.forget_pool(key)
             else:
@@ -154,7 +150,7 @@ class Resync:
 
     async def _pods(self, namespace: str | None, wake: Wake) -> None:
         pods = self._mirror.pods
-        before = pods.versions()
+        before = pods.versions(namespace)
         listed = set()
         async for item in self._api.list_pods(namespace):
             meta = item["metadata"]
@@ -166,7 +162,7 @@ class Resync:
                 if owner:
                     wake(owner)
         for key, held in before.items():
-            if key not in listed and namespace in (None, key.namespace) and pods.version(key) == held:
+            if key not in listed and pods.version(key) == held:
                 owner = self._mirror.forget_pod(pods[key])
                 if owner is not None:
                     wake(owner)

@@ -25,6 +25,7 @@ APART: Final = timedelta(seconds=1)
 EVENTS_READ: Final = 200
 """Of one pod. The kubelet counts what repeats."""
 DEFAULT_SCHEDULER: Final = "default-scheduler"
+GATED: Final = "SchedulingGated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ def why(events: Iterable[Any]) -> Why | None:
 
 
 def overlooked(pod: Any) -> bool:
-    """True where no scheduler has said a word about the pod."""
+    """True where no scheduler has said a word about the pod. Of one that was gated the API server's word is left."""
     placed = text(at(pod, "spec", "nodeName")) is not None or waiting.gates(pod)
-    return not placed and not condition(pod, "PodScheduled")
+    return not placed and condition(pod, "PodScheduled").get("reason", GATED) == GATED
 
 
 def why_overlooked(pod: Any) -> Why:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from podtask_operator.task_runs.key import Key
+from podtask_operator.task_runs.key import Key, Keys
 
 Object = dict[str, Any]
 
@@ -24,6 +24,7 @@ class Pods(MutableMapping[Key, Object]):
 
     def __init__(self) -> None:
         self._held: dict[Key, tuple[str, bytes]] = {}
+        self._keys = Keys()
 
     def __getitem__(self, key: Key) -> Object:
         return dict(json.loads(zlib.decompress(self._held[key][1])))
@@ -31,9 +32,11 @@ class Pods(MutableMapping[Key, Object]):
     def __setitem__(self, key: Key, pod: Object) -> None:
         text = json.dumps(pod, separators=(",", ":")).encode()
         self._held[key] = str(pod["metadata"]["resourceVersion"]), zlib.compress(text, FAST)
+        self._keys.add(key)
 
     def __delitem__(self, key: Key) -> None:
         del self._held[key]
+        self._keys.discard(key)
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._held)
@@ -49,6 +52,6 @@ class Pods(MutableMapping[Key, Object]):
         held = self._held.get(key)
         return None if held is None else held[0]
 
-    def versions(self) -> dict[Key, str]:
-        """The resourceVersion of each."""
-        return {key: version for key, (version, _) in self._held.items()}
+    def versions(self, namespace: str | None) -> dict[Key, str]:
+        """The resourceVersion of each, of one namespace or of all."""
+        return {key: self._held[key][0] for key in self._keys.within(namespace)}

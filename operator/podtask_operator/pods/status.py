@@ -78,7 +78,8 @@ def _scheduled_at(pod: Any) -> datetime | None:
     scheduling gates hold the pod.
 
     A refusal after gates carries the time of the gates (seen with 1.35): the condition was False all along, and its
-    transition time does not move with the reason. A pod that was gated has a time only once it is scheduled.
+    transition time does not move with the reason. A pod that was gated tells a time only once it is scheduled; until
+    then it counts from the first look at it without gates (`controller.observer`).
     """
     scheduled = condition(pod, "PodScheduled")
     if not scheduled and not waiting.gates(pod):

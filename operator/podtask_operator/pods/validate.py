@@ -19,6 +19,7 @@ from podtask_operator.pod_template import template
 from podtask_operator.pod_template.checks import NotAllowed
 from podtask_operator.pods.build import RESERVED_ENV, resources_of
 from podtask_operator.pods.memory import starts_with
+from podtask_operator.pods.operator_namespace import takes_nothing_of_the_operators
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs import open_fields
 from podtask_operator.task_runs.image import image_of, python_minor
@@ -254,6 +255,7 @@ CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     env_is_usable,
     cached_entrypoint_is_pinned,
     is_as_recorded,
+    takes_nothing_of_the_operators,
 )
 
 

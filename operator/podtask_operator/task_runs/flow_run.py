@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from podtask.core.api.names import FLOW_RUN_KIND, GROUP, FlowState, Reason
 from podtask.core.lifecycle.model import Why
-from podtask_operator.task_runs.key import Key
+from podtask_operator.task_runs.key import Key, Keys
 
 Object = dict[str, Any]
 
@@ -83,6 +83,7 @@ class FlowRuns:
         """False where the cluster does not know FlowRuns, or the operator may not read them."""
         self._by_uid: dict[str, FlowRun] = {}
         self._uids: dict[Key, str] = {}
+        self._keys = Keys()
         self._children: dict[str, set[str]] = defaultdict(set)
         self._members: dict[str, set[Key]] = defaultdict(set)
         self._unfinished: dict[str, set[Key]] = defaultdict(set)
@@ -100,9 +101,10 @@ class FlowRuns:
         """The FlowRun of this name."""
         return self._by_uid.get(self._uids.get(key, ""))
 
-    def versions(self) -> dict[Key, tuple[str, str]]:
-        """UID and resourceVersion of each."""
-        return {run.key: (run.uid, run.resource_version) for run in self._by_uid.values()}
+    def versions(self, namespace: str | None) -> dict[Key, tuple[str, str]]:
+        """UID and resourceVersion of each, of one namespace or of all."""
+        held = (self._by_uid[self._uids[key]] for key in self._keys.within(namespace))
+        return {run.key: (run.uid, run.resource_version) for run in held}
 
     def put(self, obj: Object) -> tuple[FlowRun | None, list[Key]]:
         """Take in a FlowRun; what was held before, and the TaskRuns to look at because of the change."""
@@ -114,6 +116,7 @@ class FlowRuns:
         same = before is not None and before.uid == run.uid and before.heartbeat == run.heartbeat
         run = replace(run, beaten_at=before.beaten_at if same and before is not None else time.monotonic())
         self._by_uid[run.uid], self._uids[run.key] = run, run.uid
+        self._keys.add(run.key)
         self._gone.pop(run.uid, None)
         if run.parent is not None:
             self._children[run.parent.uid].add(run.uid)
@@ -127,6 +130,7 @@ class FlowRuns:
             return []
         woken = list(self.unfinished(run.uid))
         del self._by_uid[run.uid], self._uids[key]
+        self._keys.discard(key)
         self.gone(run.uid)
         if run.parent is not None:
             _drop(self._children, run.parent.uid, run.uid)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -13,3 +15,28 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass
+class Keys:
+    """Names, of all namespaces or of one: what is asked of one costs nothing for the others."""
+
+    _of: dict[str, dict[Key, None]] = field(default_factory=dict)
+
+    def add(self, key: Key) -> None:
+        """It is there."""
+        self._of.setdefault(key.namespace, {})[key] = None
+
+    def discard(self, key: Key) -> None:
+        """It is not, or not any more."""
+        held = self._of.get(key.namespace)
+        if held is not None:
+            held.pop(key, None)
+            if not held:
+                del self._of[key.namespace]
+
+    def within(self, namespace: str | None) -> Collection[Key]:
+        """Of one namespace; None: of all."""
+        if namespace is None:
+            return [key for held in self._of.values() for key in held]
+        return self._of.get(namespace, {}).keys()

@@ -114,6 +114,12 @@ class Stock:
             self._remove(key)
         self.wake(key)
 
+    def within(self, namespace: str | None) -> dict[Key, WarmPool]:
+        """The pools of one namespace, or all."""
+        return (
+            dict(self.pools) if namespace is None else {key: self.pools[key] for key in self._names.get(namespace, ())}
+        )
+
     def _remove(self, key: Key) -> None:
         held = self.pools.pop(key, None)
         if held is not None:

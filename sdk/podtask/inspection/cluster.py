@@ -13,6 +13,7 @@ from typing import Any
 from podtask.core.api.names import PLURAL, POD_CONTAINER
 from podtask.core.api.url_path import url_path
 from podtask.inspection.log_lines import Line, cut
+from podtask.inspection.without_payloads import without_payloads
 from podtask.kube.client import MERGE_PATCH, Api, Object, core_path, runs_path, utc
 from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable
 
@@ -42,6 +43,14 @@ class Cluster:
         """TaskRuns, or FlowRuns, in a namespace ("": in all), and the version to watch from."""
         return self.api.list_runs(namespace, selector, fields, plural=plural)
 
+    def runs_without_payloads(self, namespace: str, selector: str = "", fields: str = "") -> tuple[list[Object], str]:
+        """As `runs`, where nobody asks for code and arguments."""
+        return self.api.list_runs(namespace, selector, fields, keep=without_payloads)
+
+    def metadata_of_runs(self, namespace: str) -> list[Object]:
+        """Names and times of all TaskRuns of a namespace."""
+        return self.api.list_runs(namespace, "", only_metadata=True)[0]
+
     def changes(
         self,
         namespace: str,
@@ -58,7 +67,8 @@ class Cluster:
         After a gap every TaskRun that is there comes as ADDED, and what is gone of `known`, and of what came since, as
         DELETED.
         """
-        latest: dict[str, Mapping[str, Any]] = {one["metadata"]["uid"]: one for one in known}
+        keep = without_payloads if plural == PLURAL else dict
+        latest: dict[str, Mapping[str, Any]] = {one["metadata"]["uid"]: keep(one) for one in known}
         failures, deadline, gap = 0, None if seconds is None else time.monotonic() + seconds, False
         while deadline is None or deadline > time.monotonic():
             left = WATCH_SECONDS if deadline is None else min(WATCH_SECONDS, int(deadline - time.monotonic()) + 1)
@@ -67,14 +77,14 @@ class Cluster:
                     items, version = self.runs(namespace, selector, fields, plural=plural)
                     failures, gap = 0, False
                     before = latest
-                    latest = {item["metadata"]["uid"]: item for item in items}
+                    latest = {item["metadata"]["uid"]: keep(item) for item in items}
                     gone = [before[uid] for uid in before.keys() - latest.keys()]
                     yield from ({"type": "DELETED", "object": one} for one in gone)
                     yield from ({"type": "ADDED", "object": item} for item in items)
                 for event in self.api.watch_runs(namespace, selector, version, left, fields, plural=plural):
                     version, failures = str(event["object"]["metadata"]["resourceVersion"]), 0
                     if event["type"] != "BOOKMARK":
-                        latest[event["object"]["metadata"]["uid"]] = event["object"]
+                        latest[event["object"]["metadata"]["uid"]] = keep(event["object"])
                         if event["type"] == "DELETED":
                             del latest[event["object"]["metadata"]["uid"]]
                         yield event

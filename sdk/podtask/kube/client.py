@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 USER_AGENT = "podtask-sdk"
 MERGE_PATCH = "application/merge-patch+json"
+ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = 500
 """Objects per answer of a list."""
 CONNECT_SECONDS = 5.0
@@ -98,17 +99,26 @@ class Api:
                 raise
 
     def list_runs(
-        self, namespace: str, selector: str, fields: str = "", *, plural: str = PLURAL
+        self,
+        namespace: str,
+        selector: str,
+        fields: str = "",
+        *,
+        plural: str = PLURAL,
+        keep: Callable[[Object], Object] = dict,
+        only_metadata: bool = False,
     ) -> tuple[list[Object], str]:
         """All TaskRuns with these labels (and `fields`), in pages, and the version to watch from. Not repeated.
 
-        Namespace "": all of them. `plural`: of another resource of podtask.dev.
+        Namespace "": all of them. `plural`: of another resource of podtask.dev. `keep`: what is kept of each.
         """
         items: list[Object] = []
+        accept = ONLY_METADATA if only_metadata else "application/json"
         query = {"labelSelector": selector, "limit": str(PAGE), **({"fieldSelector": fields} if fields else {})}
         while True:
-            answer = self.ask(Asked("list", plural, namespace), "GET", runs_path(namespace, plural=plural), query)
-            items += answer.get("items", [])
+            asked = Asked("list", plural, namespace)
+            answer = self.ask(asked, "GET", runs_path(namespace, plural=plural), query, accept=accept)
+            items += map(keep, answer.get("items", []))
             meta = answer.get("metadata", {})
             if not meta.get("continue"):
                 return items, str(meta.get("resourceVersion", ""))

@@ -80,7 +80,8 @@ def list_runs(
     namespace = "" if all_namespaces else session.namespace
     wanted = tuple(bare(name) for name in names)
     asked = Filter(selector, selection.states(words), flow, flow_run, tags, since, older_than, wanted)
-    items, version = session.cluster.runs(namespace, asked.selector, "" if watch else asked.fields)
+    read = session.cluster.runs if output in ("json", "yaml") else session.cluster.runs_without_payloads
+    items, version = read(namespace, asked.selector, "" if watch else asked.fields)
     now = session.now()
     runs = newest_first([run for run in map(Seen, items) if asked.takes(run, now)])
     _all_there(session, wanted, runs)

@@ -5,6 +5,9 @@ A run that ended NotReady needs other upstreams than those that failed: they are
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import click
 
 from podtask.cli.commands.submit import stay
@@ -43,13 +46,20 @@ def retry(
     if not chosen:
         note("podtask: none of them ended without success, so there is nothing to retry.")
         return
-    known = {run.name: run for run in _all(session)}
-    made = _repeated(session, with_upstreams(chosen, known.get), set(known))
+    taken = {str(item["metadata"]["name"]) for item in session.cluster.metadata_of_runs(session.namespace)}
+    made = _repeated(session, with_upstreams(chosen, _reader(session, taken)), taken)
     stay(session, made, wait=wait, logs=logs, timeout=timeout)
 
 
-def _all(session: Session) -> list[Seen]:
-    return [Seen(item) for item in session.cluster.runs(session.namespace)[0]]
+def _reader(session: Session, names: set[str]) -> Callable[[str], Seen | None]:
+    """Reads a TaskRun of the namespace by its name; each once."""
+
+    @cache
+    def read(name: str) -> Seen | None:
+        found = session.cluster.run(name) if name in names else None
+        return None if found is None else Seen(found)
+
+    return read
 
 
 def _repeated(session: Session, runs: list[Seen], taken: set[str]) -> list[Seen]:

@@ -62,7 +62,7 @@ def _follow(session: Session, namespace: str, all_waiting: dict[str, Seen], take
     """Until those of this namespace have ended."""
     while mine := {uid: run for uid, run in all_waiting.items() if run.namespace == namespace}:
         only = f"metadata.name={next(iter(mine.values())).name}" if len(mine) == 1 else ""
-        items, version = session.cluster.runs(namespace, "", only)
+        items, version = session.cluster.runs_without_payloads(namespace, "", only)
         for item in items:
             take(Seen(item))
         there = {item["metadata"]["uid"] for item in items}

@@ -56,7 +56,7 @@ def _changes(session: Session, found: list[Seen], labels: str, runs: dict[str, S
         return
     namespace = found[0].namespace
     fields = f"metadata.name={found[0].name}" if len(found) == 1 and not joins else ""
-    items, version = session.cluster.runs(namespace, labels, fields)
+    items, version = session.cluster.runs_without_payloads(namespace, labels, fields)
     there = {item["metadata"]["uid"] for item in items}
     _not_deleted([run for uid, run in runs.items() if uid not in there and not run.finished])
     for item in items:

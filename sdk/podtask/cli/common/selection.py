@@ -31,11 +31,11 @@ def one(session: Session, name: str | None, *, latest: bool = False, certain: bo
         return _named(session, bare(name))
     if not latest and name is None:
         raise CommandFailed("Which TaskRun? Give its name, or -L for the newest one; 'podtask list'.", Exit.USAGE)
-    runs = newest_first(_all(session, session.namespace))
+    runs = newest_first([Seen(item) for item in session.cluster.metadata_of_runs(session.namespace)])
     if not runs:
         raise CommandFailed(f"There are no TaskRuns in namespace '{session.namespace}' (-n).", Exit.NOT_FOUND)
     _tied([run.name for run in runs if run.created_at == runs[0].created_at], certain=certain)
-    return runs[0]
+    return _named(session, runs[0].name)
 
 
 def _tied(names: list[str], *, certain: bool) -> None:
@@ -154,7 +154,8 @@ def _named(session: Session, name: str) -> Seen:
         return Seen(found)
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [run.name for run in _all(session, session.namespace)], n=1)
+    names = [item["metadata"]["name"] for item in session.cluster.metadata_of_runs(session.namespace)]
+    near = get_close_matches(name, names, n=1)
     hint = (
         f"did you mean '{near[0]}'?"
         if near

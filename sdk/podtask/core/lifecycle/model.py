@@ -89,8 +89,8 @@ class Pod:
     phase: PodPhase
     node: str | None = None
     scheduled_at: datetime | None = None
-    """PodScheduled, or the first refusal to schedule, or its creation where no scheduler has looked at it; None while
-    scheduling gates hold it (Kueue)."""
+    """PodScheduled, or the first refusal to schedule, or its creation where no scheduler has looked at it, or when it
+    was first seen without the gates that had held it; None while scheduling gates hold it (Kueue)."""
     started_at: datetime | None = None
     waiting: Why | None = None
     """Why it does not run yet."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.operator_world import CACHED, ENDED, World, reconciling
+from tests.support.operator_world import CACHED, ENDED, NOW, World, reconciling
 
+from podtask.core.cache.entry import CacheEntry, Producer
 from podtask_operator.controller.work_queue import Later
+from podtask_operator.storage.objects import Lookup
 from podtask_operator.task_runs.key import Key
 
 
@@ -115,8 +118,8 @@ def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
     async def test(world: World) -> None:
         world.add("leader", CACHED)
         world.add("hello", CACHED)
-        for name in ("leader", "hello"):
-            world.mirror.expectations.of(Key("team", name), f"uid-{name}").join("k")
+        world.mirror.expectations.of(Key("team", "leader"), "uid-leader").join("k")
+        await world.look("hello")
         world.mirror.put_run(world.api.touch("leader", **{end: True}))
         await world.look("leader")
         assert "hello" in world.woken()
@@ -180,3 +183,52 @@ async def test_a_leader_whose_record_had_no_answer_leads_on(world: World) -> Non
     await world.look("a")
     assert list(world.api.pods) == ["a-1"]
     assert "attempts" not in world.status("b")
+
+
+@reconciling
+async def test_who_waits_for_the_same_run_asks_the_bucket_again_only_once_that_one_has_changed(world: World) -> None:
+    for name in ("a", "b", "c"):
+        world.add(name, CACHED)
+    asked, lookup = [], world.objects.lookup
+
+    async def counted(*wanted: Any) -> Any:
+        asked.append(wanted)
+        return await lookup(*wanted)
+
+    world.objects.lookup = counted  # type: ignore[method-assign]
+    for name in ("a", "b"):
+        await world.look(name)
+    for _ in range(5):
+        await world.look("c")
+        world.now += timedelta(minutes=1)
+    assert len(asked) == 3, "one of each"
+    world.now += timedelta(minutes=10)
+    await world.look("c")
+    assert len(asked) == 4, "from time to time"
+    world.api.runs["a"]["status"].update({**ENDED, "state": "Failed"})
+    world.mirror.put_run(world.api.touch("a"))
+    await world.look("a")
+    await world.look("c")
+    assert len(asked) == 5, "another goes first"
+    assert world.status("c")["message"] == "The identical run 'b' goes first."
+
+
+@reconciling
+async def test_an_entry_of_another_run_is_used_while_the_leader_is_still_under_way(world: World) -> None:
+    for name, spec in (("a", CACHED), ("c", CACHED), ("refreshes", {"cache": {"key": "k", "refresh": True}})):
+        world.add(name, spec)
+    for name in ("a", "refreshes", "c", "c"):
+        await world.look(name)
+    entry = CacheEntry("k", "ab" * 32, 5, '"e"', "json", Producer("refreshes", "uid-refreshes", 1), NOW)
+
+    async def there(*_: Any) -> Lookup:
+        return Lookup(entry=entry)
+
+    world.objects.lookup = there  # type: ignore[method-assign]
+    world.woken()
+    world.api.runs["refreshes"]["status"].update(ENDED)
+    world.mirror.put_run(world.api.touch("refreshes"))
+    await world.look("refreshes")
+    assert "c" in world.woken()
+    await world.look("c")
+    assert world.status("c")["state"] == "Cached"

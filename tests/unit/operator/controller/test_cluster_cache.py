@@ -87,7 +87,7 @@ def test_who_waits_is_named_when_what_it_needs_ends_or_goes_and_leaves_no_trace_
     assert mirror.forget_run(KEY, UID) == [Key("team", "next")]
     mirror.put_run(needing("next", 8, status=FINISHED))
     assert mirror.concerned(KEY) == []
-    assert not mirror._waiting
+    assert not mirror._needs
 
 
 def test_a_finished_run_that_stayed_because_it_was_needed_is_named_when_the_one_that_needed_it_ends() -> None:
@@ -101,7 +101,7 @@ def test_a_finished_run_that_stayed_because_it_was_needed_is_named_when_the_one_
 def test_who_leads_the_race_for_a_cache_key_is_known_from_its_status_as_after_a_restart() -> None:
     mirror = Mirror()
     mirror.put_run(claiming("leader"))
-    assert mirror.expectations.races.others(KEY, "k") == [Key("team", "leader")]
+    assert mirror.expectations.races.first(KEY, "k") == Key("team", "leader")
 
 
 def test_the_others_of_the_race_are_named_when_the_leader_is_deleted() -> None:
@@ -109,6 +109,7 @@ def test_the_others_of_the_race_are_named_when_the_leader_is_deleted() -> None:
     mirror.put_run(claiming("leader"))
     mirror.put_run(made(spec={"cache": {"key": "k"}}))
     mirror.expectations.of(KEY, UID).join("k")
+    assert mirror.expectations.races.first(KEY, "k") == Key("team", "leader")
     assert mirror.forget_run(Key("team", "leader")) == [KEY]
     mirror.forget_run(KEY)
     assert len(mirror.expectations.races) == 0

@@ -70,15 +70,15 @@ def test_refusals_in_a_row_are_tried_again_later_and_later() -> None:
     assert waits == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_those_who_race_are_each_others_rivals_until_they_leave() -> None:
+def test_those_who_race_wait_for_the_first_until_it_leaves() -> None:
     every = Expectations()
     for key in (A, B):
         every.of(key, key.name).learn(Learned(composed=Composed("k")))
-    assert (every.rivals(A), every.rivals(B)) == ([B], [A])
-    every.of(B, "b").join("another")
-    assert every.rivals(A) == []
-    every.of(B, "b").leave()
+    assert (every.races.first(A, "k"), every.races.first(B, "k")) == (None, A)
     every.of(A, "a").withdraw()
+    assert every.races.due() == [B]
+    every.of(B, "b").join("another")
+    every.of(B, "b").leave()
     assert len(every.races) == 0
 
 
@@ -88,7 +88,6 @@ def test_a_run_that_is_gone_joins_no_race() -> None:
     every.forget(A)
     run.join("k")
     assert len(every.races) == 0
-    assert every.rivals(A) == []
 
 
 def test_a_reconcile_of_an_old_object_does_not_change_what_is_expected_of_its_namesake() -> None:
@@ -98,7 +97,7 @@ def test_a_reconcile_of_an_old_object_does_not_change_what_is_expected_of_its_na
     old.recording(1, NOW, "7")
     old.forget()
     assert every.of(A, "new") is new
-    assert (new.expected.claimed, every.races.others(B, "k")) == (False, [A])
+    assert (new.expected.claimed, every.races.first(B, "k")) == (False, A)
 
 
 @reconciling

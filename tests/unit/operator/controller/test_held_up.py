@@ -206,6 +206,61 @@ async def test_a_pod_that_a_gate_holds_is_not_given_up(world: World) -> None:
     assert (world.status("a")["state"], world.status("a")["reason"]) == ("Pending", "Queued")
 
 
+GATED = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+REFUSED = {**GATED, "reason": "Unschedulable", "message": "0/3 nodes are available"}
+AFTER_GATES = {
+    "no scheduler serves it": (
+        GATED,
+        {},
+        "Unschedulable",
+        "No scheduler has looked at the pod. Its schedulerName is 'gone'.",
+    ),
+    "no node takes it": (REFUSED, {"generation": 2}, "Unschedulable", "0/3 nodes are available"),
+    "Kueue let it go and no node takes it": (
+        REFUSED,
+        {"labels": {"podtask.dev/task-run": "a", "kueue.x-k8s.io/queue-name": "q"}},
+        "Unschedulable",
+        "0/3 nodes are available",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AFTER_GATES)
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_pod_whose_gates_went_is_given_up_in_time_with_its_reason(case: str, restarts: int) -> None:
+    condition, metadata, reason, message = AFTER_GATES[case]
+
+    @reconciling
+    async def body(world: World) -> None:
+        world.add("a", SPEC)
+        await world.look("a")
+        spec = world.api.pods["a-1"]["spec"]
+        spec.update(schedulerName="gone", schedulingGates=[{"name": "kueue.x-k8s.io/admission"}])
+        waits = {"phase": "Pending", "conditions": [{**condition, "lastTransitionTime": "2026-01-02T04:00:00Z"}]}
+        behind = {**waits, "conditions": [{**GATED, "lastTransitionTime": "2026-01-02T04:00:00Z"}]}
+        world.mirror.put_pod(world.api.touch_pod("a-1", behind, creationTimestamp="2026-01-02T04:00:00Z"))
+        await until(world, 90)
+        assert world.status("a")["reason"] == "Queued"
+        del spec["schedulingGates"]
+        world.mirror.put_pod(world.api.touch_pod("a-1", waits, **metadata))
+        await until(world, 110)
+        if restarts:
+            world.restart()
+        await until(world, 145)
+        status = world.status("a")
+        assert (status["state"], status["reason"]) == ("Pending", reason)
+        assert message in status["message"]
+        assert status["cure"]
+        assert "a-1" in world.api.pods
+        await until(world, 90 + 62 + restarts * 20)
+        assert "delete a-1" in world.api.calls
+        attempt = world.status("a")["attempts"][0]
+        assert (attempt["reason"], attempt["heldUpBy"]) == ("PendingTimeout", reason)
+        assert message in attempt["message"]
+
+    body()
+
+
 ODD = {
     "no list at all": [None, 3, "x", {}],
     "no times": [{"reason": "FailedMount", "message": "first"}],

@@ -59,6 +59,8 @@ class Cluster:
         self.operator: Callable[[Object], Object | None] = lambda _: None
         """What becomes of a TaskRun that is posted: its status, at once."""
         self.version = 100
+        self.listed = 0
+        """Whole TaskRuns that lists had."""
         self.date: str | None = None
         """What its clock says."""
 
@@ -164,6 +166,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _list(self, namespace: str) -> None:
         items = [obj for (where, _), obj in self.cluster.runs.items() if namespace in ("", where) and self._takes(obj)]
+        if "as=PartialObjectMetadataList" in self.headers["Accept"]:
+            items = [{"metadata": obj["metadata"]} for obj in items]
+        else:
+            self.cluster.listed += len(items)
         self._say({"items": items, "metadata": {"resourceVersion": str(self.cluster.version)}})
 
     def _takes(self, obj: Object) -> bool:

@@ -1,0 +1,74 @@
+"""Which unfinished runs need which others, as upstream or in `waitFor`, and whom an end concerns. Pure.
+
+A run of a thousand upstreams is not looked at for each of their ends: only once few are open, or one has failed. Until
+then nothing could be decided, and what its status names is brought up to date by the periodic comparison.
+Before: the informer cache, which takes in every run. Next: the reconciler, which wakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from podtask_operator.task_runs.key import Key
+
+FEW: Final = 8
+"""Open upstreams up to which each end is looked at."""
+
+
+class Needs:
+    """An index both ways."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Key, set[Key]] = {}
+        """Run -> unfinished runs that need it."""
+        self._open: dict[Key, set[Key]] = {}
+        """Unfinished run -> those of its needs that have not succeeded."""
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._open)
+
+    def wait(self, key: Key, needs: Iterable[Key], succeeded: Callable[[Key], bool]) -> None:
+        """The run is unfinished and needs these."""
+        missing = set()
+        for need in needs:
+            self._waiting.setdefault(need, set()).add(key)
+            if not succeeded(need):
+                missing.add(need)
+        if missing:
+            self._open[key] = missing
+        else:
+            self._open.pop(key, None)
+
+    def stop(self, key: Key, needs: Iterable[Key]) -> None:
+        """The run has ended or is gone."""
+        self._open.pop(key, None)
+        for need in needs:
+            waiting = self._waiting.get(need)
+            if waiting is not None:
+                waiting.discard(key)
+                if not waiting:
+                    del self._waiting[need]
+
+    def succeeded(self, key: Key) -> None:
+        """The run has succeeded: those that need it have one open need less."""
+        for other in self._waiting.get(key, ()):
+            self._open.get(other, set()).discard(key)
+
+    def gone(self, key: Key) -> None:
+        """The run is gone, or another one has its name: those that need it have it open again."""
+        for other in self._waiting.get(key, ()):
+            self._open.setdefault(other, set()).add(key)
+
+    def dependents(self, key: Key) -> list[Key]:
+        """Unfinished runs that need it."""
+        return list(self._waiting.get(key, ()))
+
+    def due(self, key: Key) -> list[Key]:
+        """Of those, the ones whose decision may be another one once the run has succeeded."""
+        return [other for other in self._waiting.get(key, ()) if len(self._open.get(other, ())) <= FEW]
+
+    def needed(self, key: Key, besides: Key | None = None) -> bool:
+        """Whether there are any, `besides` not counted; costs the same however many there are."""
+        waiting = self._waiting.get(key, ())
+        return len(waiting) > (besides in waiting)
