@@ -30,14 +30,15 @@ from podtask_runner.script import main_module
 from podtask_runner.storage.client import Reload, Store
 
 AHEAD: Final = (
+    "encodings.idna",
     "http.client",
     "podtask_runner.bundle.archive",
     "podtask_runner.bundle.finder",
     "podtask_runner.hashing.content_hash",
     "podtask_runner.serialization.compression",
     "podtask_runner.serialization.exceptions",
-    "podtask_runner.serialization.pickling",
     "podtask_runner.serialization.registry",
+    "podtask_runner.serialization.pickling",
 )
 """What a waiting child imports before its attempt comes."""
 

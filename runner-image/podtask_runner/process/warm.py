@@ -10,11 +10,13 @@ preloaded child says so before any code of the task's runs. Beside: `podtask_run
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from podtask_runner.attempt.report import Handover, no_room
 from podtask_runner.errors import RunnerError
@@ -65,8 +67,8 @@ def wait() -> int:
             return child.wait(gate, lambda: read_grants(places.grants), desk, supervisor, tee, names)
         gate.supervisor_side()
         waiting.append(Waiting(pid, gate))
-    import http.client  # noqa: F401 - what stores the result; not before the forks
-
+    for module in AHEAD:
+        importlib.import_module(module)
     crew = Crew(bell, desk, places, *waiting)
     try:
         grants = idle.wait(places, bell.read_end, crew.over)
@@ -82,6 +84,10 @@ def wait() -> int:
         return speechless(no_room(error))
     doorbell.ring(grants, started=True)
     return attend(grants, store, desk, bell, tee if grants.logs is not None else None, pid, killed_before, stand_in)
+
+
+AHEAD: Final = ("encodings.idna", "fcntl", "termios", "http.client")
+"""What stores the result and ends the log. Imported after the forks: children import what they need themselves."""
 
 
 @dataclass
