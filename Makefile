@@ -10,7 +10,7 @@ FRESH_CLUSTER ?= dev/fresh-cluster
 IMAGES ?= 1
 
 .PHONY: help demo demo-down test test-local test-sdk test-cluster test-long differential coverage check lint types layers \
-	generate drift lock bench screenshots docs changelog dist verify-dist release-check clean
+	generate drift lock bench soak screenshots docs changelog dist verify-dist release-check clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -87,6 +87,10 @@ lock: ## write requirements/ anew
 
 bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 	dev/with-cluster python -m tests.bench
+
+MINUTES ?= 20
+soak: $(VENV)/ready ## MINUTES (20) of 5 TaskRuns a second with a warm pool; fails where something is left over or grows (needs the cluster)
+	dev/with-cluster python -m tests.bench.soak --minutes $(MINUTES)
 
 screenshots: $(VENV)/ready ## the pictures of the page in docs/assets, taken anew with Chromium
 	python -m dev.page.screenshots

@@ -13,7 +13,10 @@ if sys.path and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109 - before anyth
     del sys.path[0]
 
 from podtask_runner.names import WAIT
-from podtask_runner.process.supervisor import main, wait
 
 if __name__ == "__main__":
-    sys.exit(wait() if sys.argv[1:] == [WAIT] else main())
+    if sys.argv[1:] == [WAIT]:
+        from podtask_runner.process.warm import wait as main
+    else:
+        from podtask_runner.process.supervisor import main
+    sys.exit(main())

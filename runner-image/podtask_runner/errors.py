@@ -3,6 +3,7 @@
     RunnerError                    a sentence, a cure and a `Verdict`
     ├── InvalidSpec                the TaskRun asks for something that cannot be done
     ├── EnvironmentMismatch        made by another Python, or needs a module this image does not have
+    │   └── ImportedAlready        a module of the project's name is imported already, from elsewhere
     ├── InputCorrupted             an object is gone or is not what its digest says
     ├── StoreUnavailable           the bucket did not answer in time
     └── AlreadyStored              this attempt's object exists already, with other content
@@ -39,6 +40,10 @@ class EnvironmentMismatch(RunnerError):
     """The payload belongs to another interpreter or to other packages than the ones that are here."""
 
     verdict = Verdict.ENVIRONMENT_MISMATCH
+
+
+class ImportedAlready(EnvironmentMismatch):
+    """A module of the project's has the name of one that this process has imported from elsewhere."""
 
 
 class InputCorrupted(RunnerError):

@@ -99,6 +99,15 @@ def test_a_template_mark_in_the_crd_would_be_text(tmp_path: Path) -> None:
             "driver.enabled needs driver.namespaces: whoever may create TaskRuns there can use the driver's token. Add "
             "--set 'driver.namespaces={NAME}', and not default, where the bucket's credentials are.",
         ),
+        (
+            {**MINIMAL, "warmPool": {"namespaces": ["team-b"]}, "watchNamespaces": ["team-a"]},
+            "warmPool.namespaces has team-b, which this release does not serve: nobody would start its pods. Add it to "
+            "watchNamespaces (team-a), or take it out.",
+        ),
+        (
+            {**MINIMAL, "warmPool": {"namespaces": ["team-a"], "python": "3.9"}},
+            "warmPool.python is 3.9, but runner.images has 3.10, 3.11, 3.12, 3.13.",
+        ),
         ({**MINIMAL, "runner": {"defaultPython": "3.9"}}, "is 3.9, but runner.images has 3.10, 3.11, 3.12, 3.13."),
     ],
 )
@@ -119,6 +128,9 @@ def test_what_is_missing_is_said_in_a_sentence(values: dict[str, Any], sentence:
         ({"logLevel": "debug"}, "at '/logLevel'", "'DEBUG', 'INFO'"),
         ({"runner": {"images": {3.1: "x"}}}, "at '/runner/images'", "additional properties '3.1' not allowed"),
         ({"taskDefaults": {"image": "x"}}, "at '/taskDefaults'", "additional properties 'image' not allowed"),
+        ({"warmPool": {"size": 51}}, "at '/warmPool/size'", "maximum: got 51, want 50"),
+        ({"warmPool": {"preload": ["a b"]}}, "at '/warmPool/preload/0'", "does not match pattern"),
+        ({"warmPool": {"namespaces": ["Team"]}}, "at '/warmPool/namespaces/0'", "does not match pattern"),
         ({"operator": {"concurrency": 0}}, "at '/operator/concurrency'", "minimum: got 0, want 1"),
     ],
 )

@@ -118,7 +118,15 @@ true
 {{- if and .Values.driver.enabled (not (or .Values.driver.namespaces .Values.watchNamespaces)) }}
 {{- fail (printf "driver.enabled needs driver.namespaces: whoever may create TaskRuns there can use the driver's token. Add --set 'driver.namespaces={NAME}', and not %s, where the bucket's credentials are." .Release.Namespace) }}
 {{- end }}
+{{- range .Values.warmPool.namespaces }}
+{{- if and $.Values.watchNamespaces (not (has . $.Values.watchNamespaces)) }}
+{{- fail (printf "warmPool.namespaces has %s, which this release does not serve: nobody would start its pods. Add it to watchNamespaces (%s), or take it out." . (join ", " $.Values.watchNamespaces)) }}
+{{- end }}
+{{- end }}
 {{- $images := include "podtask.runnerImages" . | fromJson }}
+{{- if and .Values.warmPool.namespaces .Values.warmPool.python (not (hasKey $images .Values.warmPool.python)) }}
+{{- fail (printf "warmPool.python is %s, but runner.images has %s." .Values.warmPool.python (keys $images | sortAlpha | join ", " | default "no image at all")) }}
+{{- end }}
 {{- if not (hasKey $images .Values.runner.defaultPython) }}
 {{- fail (printf "runner.defaultPython is %s, but runner.images has %s." .Values.runner.defaultPython (keys $images | sortAlpha | join ", " | default "no image at all")) }}
 {{- end }}

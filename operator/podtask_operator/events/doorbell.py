@@ -1,4 +1,5 @@
 """Datagrams of runners that have stored their outcome: a hint to look before the kubelet tells of the pod's end.
+And of those that wait: what came of a pool's `preload`, for people.
 
 A datagram proves nothing. It names an attempt; where that is the running one of a TaskRun that is held, the TaskRun is
 looked at, which reads the object `outcome` once. At most one look per attempt and second follows, and so many in all;
@@ -12,11 +13,14 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
+from podtask.core.api.warm_pool import PRELOAD_LIMIT
 from podtask_operator.controller.cluster_cache import Mirror
 from podtask_operator.runtime import metrics
 from podtask_operator.task_runs.key import Key
+from podtask_operator.warm_pods.stock import Imports
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,16 @@ PER_SECOND: Final = 1000
 """Looks that datagrams may cause in one second, whoever sends them."""
 APART: Final = 1.0
 """Seconds between two looks at one attempt."""
+
+
+@dataclass(frozen=True)
+class Ring:
+    """An attempt that has something to say: it has stored its outcome, or `started` in a pod that had waited."""
+
+    key: Key
+    uid: str
+    attempt: int
+    started: bool
 
 
 class Doorbell(asyncio.DatagramProtocol):
@@ -46,27 +60,33 @@ class Doorbell(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ARG002 - who says it proves nothing
         """Look at the attempt, if there is one to look at."""
-        attempt = _parsed(data)
-        if attempt is None or not self._named(attempt):
+        content = _parsed(data)
+        ring, imports = _ring(content), _imports(content)
+        ours = self._named(ring) if ring is not None else imports is not None and self._imported(*imports)
+        if not ours:
             metrics.DOORBELL.labels("true").inc()
             return
         metrics.DOORBELL.labels("false").inc()
 
-    def _named(self, attempt: tuple[Key, str, int, bool]) -> bool:
+    def _named(self, ring: Ring) -> bool:
         """Whether it is the running attempt of a TaskRun that is held. One that has started needs no look."""
-        key, uid, number, started = attempt
-        run = self._mirror.runs.get(key)
-        running = run.status.running if run is not None and run.uid == uid else None
-        if running is None or running.number != number:
+        run = self._mirror.runs.get(ring.key)
+        running = run.status.running if run is not None and run.uid == ring.uid else None
+        if running is None or running.number != ring.attempt:
             return False
-        expectations = self._mirror.expectations.of(key, uid)
-        if started:
-            expectations.started(number)
+        expectations = self._mirror.expectations.of(ring.key, ring.uid)
+        if ring.started:
+            expectations.started(ring.attempt)
             return True
-        if not expectations.ring(number, self._clock(), APART) or not self._within_bounds():
+        if not expectations.ring(ring.attempt, self._clock(), APART) or not self._within_bounds():
             return False
-        self._add(key)
+        self._add(ring.key)
         return True
+
+    def _imported(self, pod_uid: str, imports: Imports) -> bool:
+        """Whether an idle pod of that UID is held; then its pool may be looked at."""
+        stock = self._mirror.stock
+        return stock.proof(pod_uid) is not None and self._within_bounds() and stock.heard(pod_uid, imports)
 
     def _within_bounds(self) -> bool:
         second = int(self._clock())
@@ -75,15 +95,27 @@ class Doorbell(asyncio.DatagramProtocol):
         return self._looks <= PER_SECOND
 
 
-def _parsed(data: bytes) -> tuple[Key, str, int, bool] | None:
-    """The attempt that a datagram names, or None."""
+def _parsed(data: bytes) -> dict[str, Any]:
+    """What a datagram holds; empty where it is none of ours."""
     try:
         content = json.loads(data) if len(data) <= LONGEST else None
     except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _imports(content: dict[str, Any]) -> tuple[str, Imports] | None:
+    """The pod, and what came of its imports, or None."""
+    uid, failed, why = content.get("pod"), content.get("failed"), content.get("why")
+    if not (isinstance(uid, str) and isinstance(failed, list) and isinstance(why, str)):
         return None
-    if not isinstance(content, dict):
-        return None
+    numbers = sorted({number for number in failed if type(number) is int and 0 <= number < PRELOAD_LIMIT})
+    return uid, Imports(tuple(numbers), why)
+
+
+def _ring(content: dict[str, Any]) -> Ring | None:
+    """The attempt, or None."""
     namespace, name, uid, number = (content.get(part) for part in ("ns", "run", "uid", "attempt"))
     if not (isinstance(namespace, str) and isinstance(name, str) and isinstance(uid, str) and type(number) is int):
         return None
-    return Key(namespace, name), uid, number, content.get("started") is True
+    return Ring(Key(namespace, name), uid, number, started=content.get("started") is True)

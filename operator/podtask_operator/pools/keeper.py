@@ -41,7 +41,9 @@ CONCURRENCY: Final = 4
 STATUS_SECONDS: Final = 5.0
 """Between two writes of one pool's status."""
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0
-CURE_OF_ENDS: Final = "Read the log of one of its pods; an image needs a runner of this version."
+CURE_OF_ENDS: Final = (
+    "Read the log of one of its pods; an image needs a runner of this version, and preload takes memory of the limit."
+)
 
 
 @dataclass
@@ -180,7 +182,8 @@ class PoolKeeper:
         if room and why is None:
             why = Why(Reason.QUEUED, "Idle pods make room for a TaskRun that found none.", None)
         tally = self._stock.tally(pool.key)
-        body = report(pool, listed, plan.ready, tally, why or STARTING, self._clock())
+        imports = self._stock.imports(pool)
+        body = report(pool, listed, plan.ready, tally, why or STARTING, imports, self._clock())
         if body is None:
             return
         wait = STATUS_SECONDS - (self._monotonic() - self._written.get(pool.key, float("-inf")))

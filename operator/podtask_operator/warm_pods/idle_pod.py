@@ -65,8 +65,17 @@ def idle_pod(pool: WarmPool, name: str, settings: Settings) -> Json:
         {"name": runner.ENV_CLAIM, "value": f"{runner.CLAIM_DIR}/{runner.CLAIM_FILE}"},
         {"name": runner.ENV_IDLE_SECONDS, "value": str(pool.spec.max_idle_seconds + SPARE_SECONDS)},
         {"name": runner.ENV_POD_UID, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        *_preload(pool, settings),
     ]
     return pod
+
+
+def _preload(pool: WarmPool, settings: Settings) -> list[Json]:
+    """What to import meanwhile, and where to say what came of it."""
+    if not pool.spec.preload:
+        return []
+    values = {runner.ENV_PRELOAD: ",".join(pool.spec.preload), runner.ENV_DOORBELL: settings.doorbell or ""}
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def is_idle(pod: Any) -> bool:

@@ -46,6 +46,16 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class Imports:
+    """What an idle pod says of its `preload`. A hint: whoever knows the pod's UID can say it."""
+
+    failed: tuple[int, ...] = ()
+    """Places in `spec.preload`."""
+    why: str = ""
+    """Of the first that failed."""
+
+
+@dataclass(frozen=True)
 class Tally:
     """Attempts that a pool has served and missed, since they were counted last."""
 
@@ -81,6 +91,8 @@ class Stock:
         """UIDs of idle pods that were chosen once and not taken: grants may have been written for them."""
         self._claimed: Counter[Key] = Counter()
         self._missed: Counter[Key] = Counter()
+        self._imports: dict[str, Imports] = {}
+        """UID of a pool -> what the latest of its pods has said."""
         self._short: dict[str, float] = {}
         """Namespace -> when a TaskRun found no room there."""
         self._asked: set[tuple[str, int]] = set()
@@ -124,6 +136,7 @@ class Stock:
         held = self.pools.pop(key, None)
         if held is not None:
             self._wanted.pop(held.uid, None)
+            self._imports.pop(held.uid, None)
         _discard(self._names, key.namespace, key)
 
     # pods
@@ -184,6 +197,24 @@ class Stock:
         self._posted.pop(uid, None)
         self._chosen.pop(uid, None)
         self._spent.discard(uid)
+
+    def heard(self, pod_uid: str, imports: Imports) -> bool:
+        """An idle pod says what came of its imports; whether it is one, of a pool that is there."""
+        key = self._keys.get(pod_uid)
+        if key is None or pod_uid not in self._posted:
+            return False
+        pod = self._pods[key]
+        pool = self.pools.get(Key(key.namespace, idle_pod.pool_of(pod) or ""))
+        if pool is None or not idle_pod.is_of(pod, pool):
+            return False
+        if self._imports.get(pool.uid) != imports:
+            self._imports[pool.uid] = imports
+            self.wake(pool.key)
+        return True
+
+    def imports(self, pool: WarmPool) -> Imports | None:
+        """What the pool's pods have said last."""
+        return self._imports.get(pool.uid)
 
     @property
     def ready(self) -> int:

@@ -24,6 +24,7 @@ class Phase(bytes, enum.Enum):
 
     FETCH = b"f"  # reading objects from the store
     LOAD = b"l"  # unpickling and importing
+    ELSEWHERE = b"e"  # another process is to do it: what this one imported before is in the way
     RUN = b"r"  # the user's function
     REPORTED = b"d"  # the report is written, the interpreter is on its way out
 
@@ -37,6 +38,8 @@ class Handover:
         self.error = directory / "error"
         self.fault = directory / "fault"
         """Where the interpreter writes its last words when it dies of a fatal signal (faulthandler)."""
+        self.preloaded = directory / "preloaded"
+        """What a waiting child says of the modules that it imported (`podtask_runner.process.preload`)."""
         self._report = directory / "report"
         self._part = directory / "report.part"
         """The report before it is whole; it takes its room at the start, because the task may fill the disk."""

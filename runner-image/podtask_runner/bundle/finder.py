@@ -25,7 +25,7 @@ from typing import Any, Final
 from podtask_runner import shown_paths
 from podtask_runner.bundle.archive import Contents
 from podtask_runner.bundle.overlay import Overlay
-from podtask_runner.errors import EnvironmentMismatch
+from podtask_runner.errors import ImportedAlready
 
 AFTER_EXEC: Final[list[Callable[[types.ModuleType, bytes], None]]] = []
 """Called with a module and its text when its own statements have run, before anything changed is put into it."""
@@ -233,7 +233,7 @@ def _refuse_namesakes(finder: BundleFinder) -> None:
         if module is None or (finder.at_home and _is_original(finder, name, module)):
             continue
         theirs = getattr(module, "__file__", None) or "part of the interpreter"
-        raise EnvironmentMismatch(
+        raise ImportedAlready(
             f"The project has a module {name!r} ({finder.contents.modules.get(name, name)}), and another one of that "
             f"name is imported already by the runner ({theirs}).",
             "Rename the project's module, or let it be part of a package.",

@@ -7,25 +7,40 @@ own (so that the supervisor can end everything the user's code has started) and 
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import io
 import os
 import signal
 import sys
 import threading
 import types
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from podtask_runner.attempt import context
 from podtask_runner.attempt.execute import execute, refusal
-from podtask_runner.attempt.report import Handover
-from podtask_runner.errors import RunnerError, ToldToStop
-from podtask_runner.process import spawn
+from podtask_runner.attempt.report import Handover, Phase
+from podtask_runner.errors import ImportedAlready, RunnerError, ToldToStop
+from podtask_runner.process import preload, spawn
 from podtask_runner.process.idle import Gate
 from podtask_runner.process.log_shipping import Tee, as_error
 from podtask_runner.protocol import Error, Grants, Outcome, Verdict, load_grants
 from podtask_runner.script import main_module
 from podtask_runner.storage.client import Reload, Store
+
+AHEAD: Final = (
+    "encodings.idna",
+    "http.client",
+    "podtask_runner.bundle.archive",
+    "podtask_runner.bundle.finder",
+    "podtask_runner.hashing.content_hash",
+    "podtask_runner.serialization.compression",
+    "podtask_runner.serialization.exceptions",
+    "podtask_runner.serialization.registry",
+    "podtask_runner.serialization.pickling",
+)
+"""What a waiting child imports before its attempt comes."""
 
 
 def main(grants: Grants, reload: Reload, desk: Handover, supervisor: int) -> int:
@@ -34,11 +49,16 @@ def main(grants: Grants, reload: Reload, desk: Handover, supervisor: int) -> int
     return _perform(grants, reload, desk)
 
 
-def wait(gate: Gate, reload: Reload, desk: Handover, supervisor: int, tee: Tee) -> int:
-    """The same in a pod that waits for its attempt: what every task needs is imported before the attempt comes."""
-    _settle(desk, supervisor)
-    import podtask_runner.serialization.pickling  # noqa: F401
+def wait(gate: Gate, reload: Reload, desk: Handover, supervisor: int, tee: Tee, modules: Sequence[str] = ()) -> int:
+    """The same in a pod that waits for its attempt: what every task needs is imported before the attempt comes.
 
+    `modules`: what the WarmPool wants imported, too. An attempt with a project that has one of these names is left to
+    the child that has not imported them.
+    """
+    _settle(desk, supervisor)
+    _import_ahead()
+    if modules:
+        preload.import_all(modules, desk.preloaded)
     given = gate.child_side()
     if given is None:
         os._exit(0)
@@ -46,10 +66,16 @@ def wait(gate: Gate, reload: Reload, desk: Handover, supervisor: int, tee: Tee) 
     if grants.logs is not None:
         tee.child_side()
         _renew_identity()
-    return _perform(grants, reload, desk)
+    return _perform(grants, reload, desk, preloaded=bool(modules))
 
 
-def _perform(grants: Grants, reload: Reload, desk: Handover) -> int:
+def _import_ahead() -> None:
+    """Everything of the runner that an attempt may need; `tests.unit.runner.process.test_ahead` counts what is left."""
+    for name in AHEAD:
+        importlib.import_module(name)
+
+
+def _perform(grants: Grants, reload: Reload, desk: Handover, *, preloaded: bool = False) -> int:
     here = os.getpid()
     context.enter(grants)
     try:
@@ -63,6 +89,9 @@ def _perform(grants: Grants, reload: Reload, desk: Handover) -> int:
         outcome = Outcome(Verdict.CRASHED, error=Error(type(error).__name__, str(error), retryable=False, cure=cure))
     if os.getpid() != here:  # the forked one met a refusal of the runner
         os._exit(1)
+    if preloaded and outcome.error is not None and outcome.error.type == ImportedAlready.__name__:
+        desk.enter(Phase.ELSEWHERE)
+        os._exit(0)
     _flush()
     desk.report(outcome)
     return 0

@@ -4,7 +4,7 @@
 
 The grants alone start nothing: whoever may write Secrets could give others' pods something to do. The claim names the
 TaskRun, the attempt, this very pod and the digest of the grants. The two files come in no order, and may be renewed.
-Asked by: `podtask_runner.process.supervisor`. Standard library only.
+Asked by: `podtask_runner.process.warm`. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from podtask_runner.names import (
     CLAIM_DIR,
     CLAIM_FILE,
     ENV_CLAIM,
+    ENV_DOORBELL,
     ENV_GRANTS,
     ENV_IDLE_SECONDS,
     ENV_POD_UID,
+    ENV_PRELOAD,
     GRANTS_DIR,
     GRANTS_FILE,
 )
@@ -48,6 +50,10 @@ class Places:
     grants: Path
     pod_uid: str
     idle_seconds: float
+    preload: tuple[str, ...] = ()
+    """Modules to import meanwhile."""
+    doorbell: str | None = None
+    """Where to say what came of that."""
 
     @classmethod
     def of_environment(cls) -> Places:
@@ -58,6 +64,8 @@ class Places:
             Path(os.environ.get(ENV_GRANTS) or f"{GRANTS_DIR}/{GRANTS_FILE}"),
             os.environ.get(ENV_POD_UID) or "",
             float(seconds) if seconds.isdecimal() else IDLE_SECONDS,
+            tuple(name for name in (os.environ.get(ENV_PRELOAD) or "").split(",") if name),
+            os.environ.get(ENV_DOORBELL),
         )
 
 

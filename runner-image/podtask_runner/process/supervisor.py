@@ -18,18 +18,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from podtask_runner.attempt.execute import refusal
 from podtask_runner.attempt.report import Handover, Phase, no_room
 from podtask_runner.errors import EnvironmentMismatch, RunnerError, StoreUnavailable
 from podtask_runner.names import ENV_GRANTS, GRANTS_DIR, GRANTS_FILE, WIRE_VERSION
-from podtask_runner.process import child, doorbell, idle
+from podtask_runner.process import child, doorbell
 from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.log_shipping import Shipper, Tee, as_error, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
 from podtask_runner.process.verdicts import Ended, judge
-from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump, dump_outcome
+from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome
 from podtask_runner.storage import grants_file
 from podtask_runner.storage.client import Store
 
@@ -56,93 +56,47 @@ _FOREVER: Final = float("inf")
 def main() -> int:
     """Execute the attempt that the grants describe; the exit code (`EXIT_CODES`). In the child: its exit code."""
     one_stream()
-    bell = _Bell()
+    bell = Bell()
     path = Path(os.environ.get(ENV_GRANTS) or f"{GRANTS_DIR}/{GRANTS_FILE}")
     try:
         grants = read_grants(path)
         desk = Handover.create()
     except (RunnerError, OSError) as error:
-        return _speechless(error if isinstance(error, RunnerError) else no_room(error))
+        return speechless(error if isinstance(error, RunnerError) else no_room(error))
     store = Store(grants, lambda: read_grants(path))
-    tee = Tee(Shipper(lambda: _log_post(store), store.renew)) if grants.logs is not None else None
+    tee = Tee(Shipper(lambda: log_post(store), store.renew)) if grants.logs is not None else None
     killed_before = oom_kills()
-    supervisor, pid = os.getpid(), _fork(bell, tee)
+    supervisor, pid = os.getpid(), fork(bell, tee)
     if pid == 0:
         return child.main(grants, lambda: read_grants(path), desk, supervisor)
-    return _attend(grants, store, desk, bell, tee, pid, killed_before)
+    return attend(grants, store, desk, bell, tee, pid, killed_before)
 
 
-def wait() -> int:
-    """The same in a pod of a WarmPool: fork first, wait for the attempt, and give it to the child, once."""
-    one_stream()
-    bell = _Bell()
-    places = idle.Places.of_environment()
-    try:
-        desk = Handover.create()
-    except OSError as error:
-        return _speechless(no_room(error))
-    store: Store | None = None
+class StandIn(Protocol):
+    """A second child that waits, for an attempt that the first one must not execute."""
 
-    def current() -> Store:
-        if store is None:
-            raise AssertionError("nothing is shipped before there is an attempt")
-        return store
+    def take_over(self) -> int:
+        """It has the grants now; its pid."""
+        ...
 
-    tee = Tee(Shipper(lambda: _log_post(current()), lambda: current().renew()))
-    gate = idle.Gate(desk.directory)
-    supervisor, pid = os.getpid(), _fork(bell, None)
-    if pid == 0:
-        return child.wait(gate, lambda: read_grants(places.grants), desk, supervisor, tee)
-    gate.supervisor_side()
-    try:
-        grants = idle.wait(places, bell.read_end, lambda: _waited(bell, pid))
-    except RunnerError as error:
-        return _speechless(error)
-    if isinstance(grants, str):
-        gate.close()
-        return _unused(grants, pid, desk)
-    killed_before = oom_kills()
-    store = Store(grants, lambda: read_grants(places.grants))
-    try:
-        gate.open(dump(grants))
-    except OSError as error:
-        return _speechless(no_room(error))
-    doorbell.ring(grants, started=True)
-    return _attend(grants, store, desk, bell, tee if grants.logs is not None else None, pid, killed_before)
+    def dismiss(self) -> None:
+        """It is not needed."""
+        ...
 
 
-def _waited(bell: _Bell, pid: int) -> str | None:
-    """Why no attempt will be taken any more."""
-    bell.silence()
-    if bell.stopped:
-        return "The pod was told to stop (SIGTERM) before an attempt was given to it."
-    with suppress(ChildProcessError):
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended == pid:
-            return f"The waiting process ended by itself (status {status}) before an attempt was given to it."
-    return None
-
-
-def _unused(why: str, pid: int, desk: Handover) -> int:
-    """End without an attempt. The child sees the closed gate, and is not waited for if it does not."""
-    for signaller in (os.killpg, os.kill):
-        with suppress(ProcessLookupError, PermissionError):
-            signaller(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
-    desk.remove()
-    outcome = idle.never_started(why)
-    say(dump_outcome(outcome))
-    say_aloud(as_error(_line(outcome)))
-    return EXIT_CODES[outcome.outcome]
-
-
-def _attend(
-    grants: Grants, store: Store, desk: Handover, bell: _Bell, tee: Tee | None, pid: int, killed_before: int
+def attend(
+    grants: Grants,
+    store: Store,
+    desk: Handover,
+    bell: Bell,
+    tee: Tee | None,
+    pid: int,
+    killed_before: int,
+    stand_in: StandIn | None = None,
 ) -> int:
     """From the fork, or from the moment that the waiting child has its grants, to the exit code."""
     store.warm_up()
-    ended = _Watch(pid, grants, desk, bell, tee).until_end()
+    ended = _Watch(pid, grants, desk, bell, tee, stand_in).until_end()
     outcome = judge(replace(ended, out_of_memory=oom_kills() > killed_before))
     closing = _closing_words(ended, outcome)
     if tee is not None:
@@ -184,7 +138,7 @@ def oom_kills() -> int:
     return 0
 
 
-class _Bell:
+class Bell:
     """Signals as bytes on a pipe, so that one `select` waits for everything."""
 
     def __init__(self) -> None:
@@ -218,7 +172,7 @@ class _Bell:
         os.close(self._write_end)
 
 
-def _fork(bell: _Bell, tee: Tee | None) -> int:
+def fork(bell: Bell, tee: Tee | None) -> int:
     """The child's pid, 0 in the child. Signals wait until both sides are ready for them."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     pid = os.fork()
@@ -235,8 +189,11 @@ def _fork(bell: _Bell, tee: Tee | None) -> int:
 class _Watch:
     """The supervisor's loop, from the fork to the child's end."""
 
-    def __init__(self, pid: int, grants: Grants, desk: Handover, bell: _Bell, tee: Tee | None) -> None:
+    def __init__(
+        self, pid: int, grants: Grants, desk: Handover, bell: Bell, tee: Tee | None, stand_in: StandIn | None
+    ) -> None:
         self._pid, self._desk, self._bell, self._tee = pid, desk, bell, tee
+        self._stand_in = stand_in
         self._grace = grants.grace_seconds
         self._limit = grants.timeout_seconds
         self._deadline = time.monotonic() + self._limit if self._limit is not None else _FOREVER
@@ -249,7 +206,7 @@ class _Watch:
         waiting = {self._bell.read_end, control}
         if self._tee is not None:
             waiting.add(self._tee.supervisor_side())
-        while (status := self._reap()) is None:
+        while (status := self._end()) is None:
             self._limits()
             pause = min(self._deadline, self._kill_at) - time.monotonic()
             ready, _, _ = select.select(waiting, (), (), None if pause == _FOREVER else max(0.0, pause))
@@ -261,6 +218,7 @@ class _Watch:
                 elif self._tee is not None and not self._tee.pump():
                     waiting.discard(descriptor)
         self._signal_group(signal.SIGKILL)  # what the user's code started and left behind
+        self._dismiss()
         self._desk.listen()
         return Ended(
             self._desk.collect(),
@@ -272,9 +230,33 @@ class _Watch:
             last_words=self._desk.last_words(),
         )
 
+    def _end(self) -> int | None:
+        """The status of whoever executes the attempt, once that has ended."""
+        status = self._reap()
+        if status is None or self._stand_in is None:
+            return status
+        self._desk.listen()
+        if self._desk.phase is not Phase.ELSEWHERE or self._timed_out or self._bell.stopped:
+            return status
+        self._signal_group(signal.SIGKILL)  # what its modules have started
+        stand_in, self._stand_in, self._desk.phase = self._stand_in, None, None
+        try:
+            self._pid = stand_in.take_over()
+        except OSError:  # the disk is full: the first one's end stands
+            stand_in.dismiss()
+            return status
+        return self._reap()
+
+    def _dismiss(self) -> None:
+        if self._stand_in is not None:
+            self._stand_in.dismiss()
+            self._stand_in = None
+
     def _listen(self, waiting: set[int], control: int) -> None:
         if not self._desk.listen():
             waiting.discard(control)
+        if self._desk.phase is Phase.RUN:
+            self._dismiss()
         if self._desk.phase is Phase.REPORTED and self._kill_at == _FOREVER:
             # The work is done. A thread that user code left running may not hold up the outcome for ever.
             self._deadline, self._kill_at = _FOREVER, time.monotonic() + self._grace
@@ -320,7 +302,7 @@ class _Watch:
                 return None
 
 
-def _log_post(store: Store) -> LogPost:
+def log_post(store: Store) -> LogPost:
     post = store.grants.logs
     if post is None:  # renewed grants without logs: nobody wants them any more
         return LogPost("file:///dev/null", "", 1)
@@ -329,18 +311,20 @@ def _log_post(store: Store) -> LogPost:
 
 def _closing_words(ended: Ended, outcome: Outcome) -> bytes:
     """What the log ends with when the task did not complete: the interpreter's last words, and the verdict."""
-    return ended.last_words.encode("utf-8", "backslashreplace") + (_line(outcome) if outcome.error is not None else b"")
+    return ended.last_words.encode("utf-8", "backslashreplace") + (
+        line_of(outcome) if outcome.error is not None else b""
+    )
 
 
-def _line(outcome: Outcome) -> bytes:
+def line_of(outcome: Outcome) -> bytes:
     error = outcome.error
     text = f"podtask: {outcome.outcome}: {error.message} {error.cure or ''}".rstrip() if error is not None else ""
     return f"{text}\n".encode("utf-8", "backslashreplace")
 
 
-def _speechless(error: RunnerError) -> int:
+def speechless(error: RunnerError) -> int:
     """Without grants there is no store: the termination message and our own log are all there is."""
     outcome: Outcome = refusal(error)
     say(dump_outcome(outcome))
-    say_aloud(as_error(_line(outcome)))
+    say_aloud(as_error(line_of(outcome)))
     return EXIT_CODES[outcome.outcome]

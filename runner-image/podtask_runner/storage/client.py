@@ -77,6 +77,7 @@ class Store:
     def warm_up(self) -> None:
         """Import what the writes will need, while the child is busy."""
         if not self.grants.outcome.put.url.startswith("file:"):
+            import encodings.idna  # noqa: F401 - by which sockets encode the name of a host
             import http.client  # noqa: F401
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from podtask.core.api.names import (
+    CONDITION_PRELOADED,
     CONDITION_READY,
     VERSION,
     WARM_POOL_KIND,
@@ -23,6 +24,7 @@ def warm_pool_crd() -> Schema:
 
 def _version() -> Schema:
     reason = f'.status.conditions[?(@.type=="{CONDITION_READY}")].reason'
+    preloaded = f'.status.conditions[?(@.type=="{CONDITION_PRELOADED}")].status'
     return {
         "name": VERSION,
         "served": True,
@@ -41,6 +43,7 @@ def _version() -> Schema:
             _number("Claimed", ".status.claimed", "Attempts that the pool has served."),
             _number("Missed", ".status.missed", "Attempts that fitted and found no idle pod."),
             column("Reason", reason, "Why not all pods wait."),
+            column("Preloaded", preloaded, "Whether the modules of preload could be imported.", wide=True),
             column("Image", ".spec.image", "Image, where it is not the runner image.", wide=True),
             column("Python", ".spec.python", "Python minor of the runner image.", wide=True),
             {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

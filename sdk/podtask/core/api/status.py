@@ -68,7 +68,10 @@ class Attempt(Wire):
         default=None, metadata=doc("When the operator first saw its end; retry delays count from here.")
     )
     outcome: Ended | None = field(default=None, metadata=doc("How it was judged; absent while it runs."))
-    exit_code: int | None = field(default=None, metadata=doc("Exit code of its container."))
+    exit_code: int | None = field(
+        default=None,
+        metadata=doc("Exit code of its container; absent where its stored result ended the run before the pod's end."),
+    )
     memory: str | None = field(
         default=None, metadata=doc("Memory it gets, where an out-of-memory kill of an earlier attempt made it grow.")
     )

@@ -20,6 +20,10 @@ SIZE_LIMIT = 50
 SHORTEST_IDLE, LONGEST_IDLE = 60, 1800
 """Seconds. Never unlimited: what an image tag or a mounted object stands for changes meanwhile."""
 
+PRELOAD_LIMIT = 16
+MODULE = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
+
+Module = Annotated[str, Field(max_length=128, pattern=MODULE)]
 Word = Annotated[str, Field(max_length=63)]
 Name = Annotated[str, Field(max_length=253, min_length=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -58,6 +62,9 @@ class WarmPoolSpec(Model):
     """Taints the pods tolerate, as the TaskRuns have them."""
     pod_template: OpenObject | None = None
     """Further pod fields from the allow-list of TaskRuns, as the TaskRuns have them; no envFrom."""
+    preload: Annotated[list[Module], Field(max_length=PRELOAD_LIMIT)] = Field(default_factory=list)
+    """Modules that each pod imports while it waits, such as numpy. One that cannot be imported is named in the
+    condition Preloaded, and the pod serves without it."""
     max_idle_seconds: Annotated[int, Field(ge=SHORTEST_IDLE, le=LONGEST_IDLE)] = LONGEST_IDLE
     """An idle pod that is older is replaced."""
 
@@ -87,7 +94,8 @@ class WarmPoolStatus(Model):
     pods: Annotated[list[IdlePod], Field(max_length=2 * SIZE_LIMIT)] = Field(default_factory=list)
     """The only pods that can be claimed. Others with the pool's labels are deleted."""
     conditions: Annotated[list[Condition], Field(max_length=8)] = Field(default_factory=list)
-    """Ready: every wanted pod waits; otherwise the reason, such as Quota or PodSecurity."""
+    """Ready: every wanted pod waits; otherwise the reason, such as Quota or PodSecurity. Preloaded: whether a waiting
+    pod has imported spec.preload; without it none has said so yet."""
 
 
 MUTABLE = ("size", "maxIdleSeconds")

@@ -39,8 +39,8 @@ def pooled(size: int = 2, spec: dict[str, Any] | None = None) -> Callable[[Test]
     return wrap
 
 
-def condition(world: WarmWorld) -> tuple[str, str]:
-    (one,) = world.pool()["conditions"]
+def condition(world: WarmWorld, kind: str = "Ready") -> tuple[str, str]:
+    (one,) = (each for each in world.pool()["conditions"] if each["type"] == kind)
     return one["status"], one["reason"]
 
 
