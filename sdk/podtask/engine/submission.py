@@ -83,7 +83,7 @@ class Together:
                 if before == len(self._given) - 1:
                     self._given.pop()
                     raise
-                self._until(lambda before=before: len(self._ended) > before)
+                self._until(partial(self._more_ended_than, before))
             else:
                 return
 
@@ -98,6 +98,9 @@ class Together:
         finally:
             self._ended.append(run)
             self._news.put(None)
+
+    def _more_ended_than(self, before: int) -> bool:
+        return len(self._ended) > before
 
     def _until(self, true: Callable[[], bool]) -> None:
         while not true():
