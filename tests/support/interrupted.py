@@ -22,6 +22,7 @@ class InterruptedAt:
         self._before = sys.gettrace()
 
     def __enter__(self) -> None:
+        sys._getframe().f_trace_opcodes = True  # before: Python 3.12 looks for it when tracing begins
         sys.settrace(self._called)
 
     def __exit__(self, *_: object) -> None:
@@ -30,6 +31,7 @@ class InterruptedAt:
     def _called(self, frame: FrameType, _event: str, _arg: Any) -> Any:
         if frame.f_code.co_filename not in self._traced:
             return None
+        frame.f_trace = self._step  # before: Python 3.13 looks for it in the next line
         frame.f_trace_opcodes = True
         return self._step
 

@@ -91,6 +91,28 @@ def test_an_interrupt_at_any_bytecode_leaves_no_run_in_this_process(ours: Any, e
 
 
 @EVERY
+def test_an_interrupt_at_any_bytecode_of_an_async_flow_leaves_no_run_in_this_process(ours: Any, every: int) -> None:
+    place, came = 0, True
+    while came:
+        at = InterruptedAt(place, TRACED, press)
+
+        @flow
+        async def driving(at: Any) -> None:
+            with at:
+                await endless(1)
+                await endless(2)
+            raise Over
+
+        with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError, Over):
+            asyncio.run(driving(at))
+        assert left_of(ours) == [], f"interrupted at bytecode {place}"
+        assert adding() == 1, f"interrupted at bytecode {place}"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, f"interrupted at bytecode {place}"
+        place, came = place + every, at.came
+    assert place > 500
+
+
+@EVERY
 def test_a_second_interrupt_while_the_first_is_handled_leaves_no_run_in_this_process(
     ours: Any, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
