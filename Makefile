@@ -80,6 +80,8 @@ lock: ## write requirements/ anew
 	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes -o requirements/driver.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --extra ui --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt
+	for bound in lowest highest; do grep -oE 'cloudpickle>=[0-9.]+' pyproject.toml | $(COMPILE) - --upgrade --resolution $$bound \
+		--python-version 3.10 --no-annotate -o requirements/cloudpickle-$$bound.txt; done
 	$(COMPILE) requirements/prefect-2.0b5.in --python-version 3.10 --no-annotate -o requirements/prefect-2.0b5.txt
 	$(COMPILE) requirements/mitmproxy.in --python-version 3.11 --no-annotate -o requirements/mitmproxy.txt
 	$(COMPILE) requirements/prefect-3.in --overrides requirements/prefect-3.overrides --python-version 3.11 --no-annotate \

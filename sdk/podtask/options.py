@@ -127,6 +127,7 @@ class TaskOptions:
     """More memory after an out-of-memory kill: `{"maxMemory": "16Gi", "memoryFactor": 2, "maxAttempts": 3}`."""
 
     def __post_init__(self) -> None:
+        limits.text("name", self.name)
         object.__setattr__(self, "tags", limits.tags(self.tags))
         object.__setattr__(self, "cache_expiration", limits.expiration(self.cache_expiration))
         for name in MODULES:
@@ -232,6 +233,7 @@ class FlowOptions:
     """The same when it failed."""
 
     def __post_init__(self) -> None:
+        limits.text("name", self.name)
         for name in ("on_completion", "on_failure"):
             object.__setattr__(self, name, checked(name, getattr(self, name)))
         if self.timeout_seconds is not None and not self.timeout_seconds > 0:

@@ -114,6 +114,53 @@ Cfg(n=3, more=None)
 """
 
 
+GENERIC = """
+import typing
+from pydantic import BaseModel, PrivateAttr, field_validator
+from podtask import flow, task, task_input_hash
+
+T = typing.TypeVar("T")
+class Page(BaseModel, typing.Generic[T]):
+    items: list[T]
+    _seen: int = PrivateAttr(default=0)
+    @field_validator("items")
+    @classmethod
+    def short(cls, items):
+        if len(items) > 2: raise ValueError("too long")
+        return items
+class Pair(BaseModel, typing.Generic[T]):
+    page: Page[T]
+class Numbers(Page[int]): pass
+
+@task(cache_key_fn=task_input_hash)
+def turned(page):
+    assert type(page) in (Page[int], Numbers), type(page)
+    page.items.reverse()
+    page._seen += 1
+    return page
+@task(cache_key_fn=task_input_hash)
+def paired(page): return Pair[int](page=page)
+@task
+def refused():
+    try: Page[int](items=[1, 2, 3])
+    except ValueError: return True
+@flow
+def main():
+    page = turned(Page[int](items=["1", "2"]))
+    numbers = turned(Numbers(items=[1]))
+    pair = paired(page)
+    print(page.wait().name, numbers.wait().name, pair.wait().name)
+    found = page.result()
+    print(type(found) is Page[int], found.items, found._seen, type(numbers.result()) is Numbers)
+    print(type(pair.result()) is Pair[int], type(pair.result().page) is Page[int], refused().result())
+main()
+"""
+GENERIC_EXPECTED = """\
+True [2, 1] 1 True
+True True True
+"""
+
+
 def run(script: Path) -> str:
     done = subprocess.run(
         [sys.executable, script],
@@ -134,6 +181,12 @@ class TestScripts:
         script.write_text(SCRIPT)
         assert run(script) == f"Completed\n{EXPECTED}"
         assert run(script) == f"Cached\n{EXPECTED}"
+
+    def test_a_generic_model_with_its_parameters_is_the_scripts_own(self, tmp_path: Path) -> None:
+        script = tmp_path / "script.py"
+        script.write_text(GENERIC)
+        assert run(script) == f"Completed Completed Completed\n{GENERIC_EXPECTED}"
+        assert run(script) == f"Cached Cached Cached\n{GENERIC_EXPECTED}"
 
 
 @pytest.mark.usefixtures("backend")

@@ -31,6 +31,18 @@ class TestNames:
         assert [tuple(names) for names in found] == outside
         assert found[2][0] == "of my own"
 
+    def test_a_name_made_of_a_file_name_that_is_no_utf8_can_be_shown(self) -> None:
+        @task(task_run_name="load {path}")
+        def load(path):
+            return len(path)
+
+        @flow
+        def loading():
+            future = load("r-\udcff.csv")
+            return future.name, future.result()
+
+        assert loading() == (r"load r-\udcff.csv", 7)
+
     def test_a_log_record_of_a_task_carries_the_names_and_what_the_task_adds(self) -> None:
         @task
         def logging_task():

@@ -167,3 +167,12 @@ def test_a_name_that_cannot_be_made_is_a_value_error_at_the_call(maker) -> None:
         return "survived"
 
     assert calling() == "survived"
+
+
+@pytest.mark.parametrize("name", ["\udcff", 5, b"load"])
+def test_a_name_that_is_no_text_is_refused_where_it_is_given(name) -> None:
+    for decorated in (task, flow):
+        with pytest.raises(ValueError, match="name must be text that UTF-8 can carry, not"):
+            decorated(name=name)(lambda: 1)
+        with pytest.raises(ValueError, match="name must be text that UTF-8 can carry, not"):
+            decorated(lambda: 1).with_options(name=name)

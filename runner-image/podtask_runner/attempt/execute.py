@@ -312,7 +312,10 @@ def _abort(error: BaseException) -> tuple[str, str]:
             "Return from the task, or raise an Exception when it should count as a failure and be retried.",
         )
     if isinstance(error, KeyboardInterrupt):
-        return "Execution was aborted by an interrupt signal.", "Nothing in the pod should send SIGINT to the task."
+        return (
+            "Execution was aborted by an interrupt signal.",
+            "Raise an Exception instead of KeyboardInterrupt, and let nothing send SIGINT to the task.",
+        )
     if type(error).__name__ == "CancelledError":
         return (
             "Execution was cancelled by the runtime environment.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import operator
 import types
 from collections import ChainMap
 from typing import Any, ClassVar, Final
@@ -77,6 +78,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no 
     def reducer_override(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is types.FunctionType or issubclass(kind, type):
+            if (origin := _origin(obj)) is not None:
+                return operator.getitem, origin
             if _is_defined(obj):
                 return self.by_value(obj)
             if self.stamps and kind is not types.FunctionType and _is_of_project(obj):
@@ -136,6 +139,15 @@ def _identity(obj: Any, word: str | None) -> identity.Identity:
 def _is_defined(obj: Any) -> bool:
     """Whether no module has the function or class by its name; classes of the interpreter are everywhere."""
     return not is_by_reference(obj) and (not isinstance(obj, type) or obj.__flags__ & _HEAP_TYPE != 0)
+
+
+def _origin(obj: Any) -> tuple[Any, Any] | None:
+    """Of a model of pydantic with its parameters filled in, such as `Page[int]`: `Page` and `(int,)`.
+
+    Each process makes that class of its own `Page`, once; no module has it by a name.
+    """
+    about = vars(obj).get("__pydantic_generic_metadata__") if isinstance(obj, type) else None
+    return (about["origin"], about["args"]) if isinstance(about, dict) and about.get("origin") is not None else None
 
 
 def _is_of_project(kind: type) -> bool:

@@ -25,7 +25,7 @@ from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.model.task_run import Executor, Listener, RunKey, TaskRun
 from podtask.payloads.arguments import awaited, bind, prepare
 from podtask.payloads.module_policy import luggage_of
-from podtask.support import containers
+from podtask.support import containers, keyboard
 
 if TYPE_CHECKING:
     import asyncio
@@ -64,6 +64,8 @@ class FlowRun:
         self._timed_out = False
         self._ended_by: str | None = None
         self.runs: list[TaskRun] = []
+        self._taken: list[TaskRun] = []
+        """What a backend behind a network took, written down by the thread that sent it: no Ctrl-C comes in between."""
         self.subflow_states: list[State[Any]] = []
         self._by_id: dict[str, TaskRun] = {}
         self._calls: Counter[str] = Counter()
@@ -99,7 +101,7 @@ class FlowRun:
 
     def unfinished(self) -> list[TaskRun]:
         """The task runs that have not ended, those of subflows included."""
-        own = [run for run in self.runs if not run.finished]
+        own = [run for run in dict.fromkeys((*self.runs, *self._taken)) if not run.finished]
         return own + [run for child in self.children for run in child.unfinished()]
 
     def time_out(self) -> None:
@@ -107,13 +109,20 @@ class FlowRun:
         self._timed_out = True
         self.cancel()
 
-    def cancel(self) -> None:
-        """End every unfinished task run, those of subflows included."""
+    def cancel(self, *, here: bool = False) -> None:
+        """End every unfinished task run, those of subflows included; `here`: only those that run in this process.
+
+        The latter no Ctrl-C keeps from it: the process may be a notebook's, where they would go on.
+        """
         by_backend: dict[Executor, list[TaskRun]] = {}
         for run in self.unfinished():
             by_backend.setdefault(run.backend, []).append(run)
         for backend, runs in by_backend.items():
-            cancel_each(runs, backend.submits_at_once)
+            if not backend.detachable:
+                with keyboard.Deferred():
+                    cancel_each(runs, backend.submits_at_once)
+            elif not here:
+                cancel_each(runs, backend.submits_at_once)
 
     def count(self, key: str) -> str:
         """How often this key was called before in this flow run: "0", "1", … (Prefect's dynamic key)."""
@@ -131,8 +140,9 @@ class FlowRun:
         """Make a run of a call and hand it to the backend."""
         run = self._made(task, args, kwargs, wait_for)
         if self.backend.submits_at_once == 1:
-            self.backend.submit(run)
-            self._keep([run])
+            with keyboard.Deferred():
+                self.backend.submit(run)
+                self._keep([run])
         else:
             self._submit_together([run])
         return run
@@ -142,12 +152,16 @@ class FlowRun:
         return self._submit_together(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
 
     def _submit_together(self, runs: Iterable[TaskRun]) -> list[TaskRun]:
-        many = Together(self.backend.submit, self.backend.submits_at_once)
+        many = Together(self._sent, self.backend.submits_at_once)
         try:
             many.submit(runs)
         finally:
             self._keep(many.submitted)
         return many.submitted
+
+    def _sent(self, run: TaskRun) -> None:
+        self.backend.submit(run)
+        self._taken.append(run)
 
     def _made(self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
         if self.over:

@@ -39,14 +39,13 @@ def ending(flow: FlowRun) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if _stopped(flow):
-            raise
-        unfinished = _announced(flow)
         try:
-            flow.time_out()
-            _until_finished(unfinished)
+            if not _stopped(flow):
+                unfinished = _announced(flow)
+                flow.time_out()
+                _until_finished(unfinished)
         except KeyboardInterrupt:
-            _detach(flow, unfinished)
+            _detach(flow)
         raise
     except BaseException:
         if not _stopped(flow):
@@ -72,16 +71,15 @@ async def ending_async(flow: FlowRun) -> AsyncIterator[None]:
         with keyboard.watched():
             yield
     except stopped:
-        if _stopped(flow):
-            raise
-        unfinished = _announced(flow)
         try:
-            flow.time_out()
-            end = time.monotonic() + PATIENCE_SECONDS
-            for run in unfinished:
-                await run.wait_async(max(0.0, end - time.monotonic()))
+            if not _stopped(flow):
+                unfinished = _announced(flow)
+                flow.time_out()
+                end = time.monotonic() + PATIENCE_SECONDS
+                for run in unfinished:
+                    await run.wait_async(max(0.0, end - time.monotonic()))
         except stopped:
-            _detach(flow, unfinished)
+            _detach(flow)
         raise
     except BaseException:
         if not _stopped(flow):
@@ -113,9 +111,11 @@ def _announced(flow: FlowRun) -> list[TaskRun]:
     return unfinished
 
 
-def _detach(flow: FlowRun, unfinished: list[TaskRun]) -> None:
+def _detach(flow: FlowRun) -> None:
+    """Leave what has not ended; nothing more to say where a subflow has left already."""
+    flow.cancel(here=True)
+    left = [] if flow.root.detached else flow.unfinished()
     flow.root.detached = True
-    left = [run for run in unfinished if not run.finished]
     if not left:
         return
     if _outlives(left):

@@ -49,7 +49,7 @@ def of_call(task: TaskDefinition, parameters: Mapping[str, Any]) -> str | None:
         ) from error
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"task_run_name of task '{task.name}' must give a text that is not empty, not {name!r}")
-    return name
+    return name.encode("utf-8", "backslashreplace").decode()  # names of files that are no UTF-8 hold what is none
 
 
 def _first(field: str) -> str:

@@ -49,11 +49,7 @@ class Together:
     def submit(self, runs: Iterable[TaskRun]) -> None:
         """All of them; raises the first error, also one of making a run."""
         try:
-            for run in runs:
-                self._until(lambda: len(self._given) - len(self._ended) < self._limit)
-                self._begin(run)
-                if self._errors:
-                    break
+            self._begin_each(runs)  # a loop here would have jumps that no handler covers (Python 3.13)
             self._until(lambda: len(self._given) == len(self._ended))
         except KeyboardInterrupt:
             self._interrupted = True
@@ -70,6 +66,14 @@ class Together:
     def submitted(self) -> list[TaskRun]:
         """Those that the backend took, in order."""
         return [run for run in self._given if run in self._taken]
+
+    def _begin_each(self, runs: Iterable[TaskRun]) -> None:
+        """Up to the first error, as many at a time as may be."""
+        for run in runs:
+            self._until(lambda: len(self._given) - len(self._ended) < self._limit)
+            self._begin(run)
+            if self._errors:
+                return
 
     def _begin(self, run: TaskRun) -> None:
         """In a thread of its own; where the system has none left, after one of those that are on their way."""

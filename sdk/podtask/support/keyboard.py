@@ -1,7 +1,9 @@
-"""Was it a person? A task may raise `KeyboardInterrupt`, which ends the task; Ctrl-C ends the flow, wherever it lands.
+"""Ctrl-C, as the signal it is: whether a person pressed it, and places where it has to wait for a moment.
 
-On an event loop both happen in the same thread, and the exceptions look alike; only the signal tells them apart.
+A task may raise `KeyboardInterrupt`, which ends the task; Ctrl-C ends the flow, wherever it lands. On an event loop
+both happen in the same thread, and the exceptions look alike; only the signal tells them apart.
 Watched for by: `podtask.engine.interrupts`. Asked by: `podtask.backends.local`.
+Held up by: `podtask.engine.flow_run`, `podtask.backends.in_process.controller`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _pressed = 0
 
@@ -40,6 +43,33 @@ def watched() -> Iterator[None]:
         if signal.getsignal(signal.SIGINT) is noticed:  # user code may have its own by now
             signal.signal(signal.SIGINT, before)
             _forget()
+
+
+class Deferred:
+    """Inside, Ctrl-C waits until the end: for short work in this process that must be done whole or not at all.
+
+    A class, because a generator would have bytecodes of `contextlib` between the work and its end. A signal that comes
+    before the handler is in its place, or after it has left it, finds nothing begun, or everything done.
+    """
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._came = False
+
+    def __enter__(self) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(before):
+            self._before = before
+            signal.signal(signal.SIGINT, self._noted)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            if self._came:
+                self._before(signal.SIGINT, None)
+
+    def _noted(self, _signum: int, _frame: FrameType | None) -> None:
+        self._came = True
 
 
 def _forget() -> None:

@@ -40,6 +40,7 @@ from podtask.core.lifecycle.model import (
 )
 from podtask.core.lifecycle.transitions import end
 from podtask.model.task_run import TaskRun
+from podtask.support import keyboard
 from podtask_runner.protocol import Outcome
 
 log = logging.getLogger("podtask.backends")
@@ -113,9 +114,10 @@ class LifecycleLoop:
         """Ask for the run's end."""
         tracked = self._runs.get(run.id)
         if tracked is not None:
-            with tracked.lock:
-                tracked.policy = replace(tracked.policy, cancel=True)
-            self.poke(tracked)
+            with keyboard.Deferred():  # a step that ends in its middle is never gone on with
+                with tracked.lock:
+                    tracked.policy = replace(tracked.policy, cancel=True)
+                self.poke(tracked)
 
     def began(self, tracked: Tracked, attempt: int) -> bool:
         """The attempt has its worker and starts now; False when it was given up meanwhile."""

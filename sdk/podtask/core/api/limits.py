@@ -51,6 +51,12 @@ def short(what: str, value: object, most: int, cure: str = "") -> None:
         raise ValueError(f"{what} may have at most {most} characters, not {len(str(value))}{cure and '; '}{cure}")
 
 
+def text(what: str, value: object) -> None:
+    """Raises `ValueError` unless the value is text that can be stored; None stands for a default."""
+    if value is not None and (not isinstance(value, str) or not _encodable(value)):
+        raise ValueError(f"{what} must be text that UTF-8 can carry, not {value!r}")
+
+
 def tags(given: Iterable[Any] | None) -> frozenset[str]:
     """The tags of one task run. Raises `TypeError` and `ValueError` that name the tag."""
     if isinstance(given, str):

@@ -1,11 +1,14 @@
 """Data that lies beside modules and travels with them: `data=["shop/rates/*.json"]`, patterns below a package.
 
-A pattern begins with a package of the project, because the pod has no other folder of it. Links, `..`, and files that
+A pattern begins with a package of the project, because the pod has no other folder of it. Where a program does not use
+that package, as another script of the same folder may not, nothing of it travels. Links, `..`, and files that
 hold secrets by their name never travel by a pattern.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,7 +25,10 @@ def files_of(patterns: tuple[str, ...], found: Collected) -> dict[str, bytes]:
     """The data by its path in the bundle. Raises `SettingsError` for a pattern that leads to nothing."""
     files: dict[str, bytes] = {}
     for pattern in patterns:
-        package, rest = _split(pattern, found)
+        split = _split(pattern, found)
+        if split is None:
+            continue
+        package, rest = split
         matched = {path: file for folder in found.folders[package] for path, file in _matching(folder, rest)}
         if not matched:
             raise SettingsError(f"data: no file of the package '{package}' matches {pattern!r}")
@@ -31,8 +37,8 @@ def files_of(patterns: tuple[str, ...], found: Collected) -> dict[str, bytes]:
     return files
 
 
-def _split(pattern: str, found: Collected) -> tuple[str, str]:
-    """The longest package that a pattern begins with, and what comes behind."""
+def _split(pattern: str, found: Collected) -> tuple[str, str] | None:
+    """The longest package that a pattern begins with, and what comes behind; None where the program does not use it."""
     parts = pattern.split("/")
     if ".." in parts or pattern.startswith("/"):
         raise SettingsError(f"data: {pattern!r} must be below a package of the project, without '..'")
@@ -40,10 +46,19 @@ def _split(pattern: str, found: Collected) -> tuple[str, str]:
         name = ".".join(parts[:end])
         if name in found.folders:
             return name, "/".join(parts[end:])
+    if len(parts) > 1 and _is_unused(parts[0]):
+        return None
     raise SettingsError(
         f"data: {pattern!r} does not begin with a package of the project, such as 'shop/rates/*.json' for files in "
         f"the folder rates of the package shop"
     )
+
+
+def _is_unused(name: str) -> bool:
+    """Whether there is a package of this name that nothing has imported; a folder without modules is none."""
+    spec = importlib.util.find_spec(name) if name.isidentifier() and name not in sys.modules else None
+    folders = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return any(next(Path(folder).rglob("*.py"), None) is not None for folder in folders)
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:

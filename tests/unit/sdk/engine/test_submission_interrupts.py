@@ -1,54 +1,25 @@
 """Ctrl-C at any place of a submission: what was begun has arrived when the interrupt goes on.
 
-A trace function raises `KeyboardInterrupt` in the caller's thread just before one bytecode, and each one gets its turn:
-those of this package and of `contextlib`. `threading` is left out, its windows are CPython's.
+A trace function raises `KeyboardInterrupt` in the caller's thread just before one bytecode, and each one gets its turn.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 import pytest
+from tests.support.interrupted import InterruptedAt
 
 from podtask.engine import submission
 from podtask.engine.submission import Together
 
-TRACED = frozenset(module.__file__ for module in (submission, contextlib))
 
-
-class InterruptedAt:
-    """Counts the bytecodes of the traced files in this thread; raises before the one with number `place`."""
-
-    def __init__(self, place: int) -> None:
-        self._left = place
-        self.raised = False
-        self._before = sys.gettrace()
-
-    def __enter__(self) -> None:
-        sys.settrace(self._called)
-
-    def __exit__(self, *_: object) -> None:
-        sys.settrace(self._before)
-
-    def _called(self, frame: FrameType, _event: str, _arg: Any) -> Any:
-        if frame.f_code.co_filename not in TRACED:
-            return None
-        frame.f_trace_opcodes = True
-        return self._step
-
-    def _step(self, _frame: FrameType, event: str, _arg: Any) -> Any:
-        if event == "opcode" and not self.raised:
-            self._left -= 1
-            if self._left < 0:
-                self.raised = True
-                raise KeyboardInterrupt
-        return self._step
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 class Calls:
@@ -75,13 +46,13 @@ def test_an_interrupt_at_any_bytecode_leaves_nothing_on_its_way(calls: int, limi
     while True:
         made = Calls(calls)
         together: Any = Together(made.submit, limit)
-        at = InterruptedAt(place)
+        at = InterruptedAt(place, [submission, contextlib], interrupt)
         with contextlib.suppress(KeyboardInterrupt), at:
             together.submit(made.each())
         begun, arrived = list(made.begun), list(made.arrived)
         assert sorted(begun) == sorted(arrived), f"interrupted at bytecode {place}"
         assert together.submitted == sorted(arrived), f"interrupted at bytecode {place}"
-        if not at.raised:
+        if not at.came:
             break
         place += 1
     assert place > 50

@@ -135,6 +135,18 @@ class TestData:
         with pytest.raises(SettingsError, match="data: "):
             data_files.files_of((pattern,), found)
 
+    @pytest.mark.parametrize("init", [["__init__.py"], []])
+    def test_data_of_a_package_that_this_program_does_not_use_is_left_out(
+        self, found: Collected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, init: list[str]
+    ) -> None:
+        written(tmp_path, {f"unused_here/{name}": "" for name in ["a.py", "rates/eu.json", *init]})
+        written(tmp_path, {"no_package/rates/eu.json": ""})
+        monkeypatch.syspath_prepend(tmp_path)
+        patterns = ("unused_here/rates/*.json", "shop/rates/eu.json")
+        assert data_files.files_of(patterns, found).keys() == {"shop/rates/eu.json"}
+        with pytest.raises(SettingsError, match="no_package"):
+            data_files.files_of(("no_package/rates/*.json",), found)
+
 
 class TestCulprit:
     @pytest.fixture
