@@ -3,7 +3,7 @@
     all TaskRuns ──> survey of the bucket ──> per namespace: whose is it, is it too much? ──> wait SETTLE
         ──> per batch: whose is it, the namespace's TaskRuns again ──> remove
 
-TaskRuns are listed by the API server, all of them, never by the mirror. Next: `podtask.core.gc`.
+TaskRuns are listed by the API server, all of them, never by the informer cache. Next: `podtask.core.gc`.
 A list that fails removes nothing; an operator that may not write at present stops.
 """
 

@@ -27,7 +27,7 @@ from tests.unit.operator.task_runs.test_held import attempt_pod, obj
 HOSTILE = 15
 READER = """
 import asyncio, json, resource, sys, os
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events import kopf_source
 from podtask_operator.events.intake import Intake
 from podtask_operator.events.resync import Resync
@@ -37,7 +37,7 @@ from podtask_operator.task_runs.key import Key
 
 async def main(kind, count):
     told = Settings(store="s3://b/p", namespaces=("team",))
-    mirror = Mirror()
+    cluster = ClusterCache()
     def now():
         with open("/proc/self/status") as status:
             lines = dict(line.split(":", 1) for line in status)
@@ -46,21 +46,21 @@ async def main(kind, count):
     if kind == "held":
         for line in sys.stdin:
             run, pod = json.loads(line)
-            mirror.put_run(run)
-            mirror.put_pod(pod)
+            cluster.put_run(run)
+            cluster.put_pod(pod)
     else:
         api, stop, left = await Api.connect(), asyncio.Event(), [count]
-        await Resync(api, mirror, told).fill()
+        await Resync(api, cluster, told).fill()
         class Watched(Intake):
             def task_run(self, event):
                 super().task_run(event)
                 left[0] -= event["type"] == "MODIFIED"
                 if left[0] <= 0:
                     stop.set()
-        await kopf_source.serve(told, Watched(mirror, lambda key: None), stop, lambda path: None)
+        await kopf_source.serve(told, Watched(cluster, lambda key: None), stop, lambda path: None)
         await api.close()
     rest, most = now()
-    print(json.dumps({"start": start[0], "rest": rest, "most": most, "runs": len(mirror.runs)}))
+    print(json.dumps({"start": start[0], "rest": rest, "most": most, "runs": len(cluster.runs)}))
     sys.stdout.flush()
     os._exit(0)
 

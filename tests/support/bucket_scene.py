@@ -58,7 +58,7 @@ class Scene:
 
     def attempt(self, number: int, attempt: int = 1, age: timedelta = OLD) -> set[str]:
         keys = BUCKET.attempt(uid(number), attempt)
-        return {self.put(key, age=age) for key in (keys.result, keys.outcome, keys.log + "000001", keys.last_words)}
+        return {self.put(key, age=age) for key in (keys.result, keys.outcome, keys.log + "000001", keys.log_tail)}
 
     def entry(
         self, key: str, number: int, *, expires: timedelta | None = None, age: timedelta = OLD, bucket: Bucket = BUCKET

@@ -13,8 +13,8 @@ from tests.support.fake_api import FakeApi
 
 from podtask.core.lifecycle.concurrency import Limits, Slots
 from podtask.core.storage.memory import MemoryStore
-from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.cluster_cache import ClusterCache
+from podtask_operator.controller.event_recorder import EventRecorder
 from podtask_operator.controller.expectations import Expected
 from podtask_operator.controller.reconciler import Reconciler
 from podtask_operator.events.doorbell import Doorbell
@@ -62,37 +62,37 @@ class World:
     def start(self, settings: Settings = SETTINGS) -> None:
         """A process that has seen nothing yet."""
         api: Any = self.api
-        self.mirror = Mirror(slots=Slots(self.limits))
-        self.owners = Owners(api, self.store, "prefix", deletions=self.mirror.deletions, home="podtask-system")
+        self.cluster = ClusterCache(slots=Slots(self.limits))
+        self.owners = Owners(api, self.store, "prefix", deletions=self.cluster.deletions, home="podtask-system")
         self.objects = Objects(self.store, "prefix", self.owners)
-        self.story = Story(api)
+        self.recorder = EventRecorder(api)
         self.reconciler = Reconciler(
-            api, self.mirror, self.objects, self.signer, self.story, settings, lambda: self.now
+            api, self.cluster, self.objects, self.signer, self.recorder, settings, lambda: self.now
         )
-        self.doorbell = Doorbell(self.mirror, self.reconciler.queue.add)
+        self.doorbell = Doorbell(self.cluster, self.reconciler.queue.add)
 
     def restart(self, settings: Settings = SETTINGS) -> None:
         """Another process, after its first lists."""
         self.start(settings)
         for pod in self.api.pods.values():
-            self.mirror.put_pod(pod)
+            self.cluster.put_pod(pod)
         for run in self.api.runs.values():
-            self.mirror.put_run(run)
+            self.cluster.put_run(run)
 
     def ring(self, name: str, attempt: int = 1) -> None:
         """The runner of an attempt says that its outcome is stored."""
-        run = self.mirror.runs[Key("team", name)]
+        run = self.cluster.runs[Key("team", name)]
         said = {"ns": run.namespace, "run": run.name, "uid": run.uid, "attempt": attempt}
         self.doorbell.datagram_received(json.dumps(said).encode(), None)
 
     def expected(self, name: str) -> Expected:
         """What the operator expects of a run."""
         key = Key("team", name)
-        return self.mirror.expectations.of(key, self.mirror.runs[key].uid).expected
+        return self.cluster.expectations.of(key, self.cluster.runs[key].uid).expected
 
     def add(self, name: str, spec: dict[str, Any] | None = None, **more: Any) -> None:
         """A run that the watch shows."""
-        self.mirror.put_run(self.api.add(name, spec, **more))
+        self.cluster.put_run(self.api.add(name, spec, **more))
 
     async def look(self, name: str) -> None:
         await self.reconciler.reconcile(Key("team", name))
@@ -106,8 +106,8 @@ class World:
 
     async def events(self) -> list[dict[str, Any]]:
         """The Events that were posted so far."""
-        posting = asyncio.create_task(self.story.run())
-        await self.story.flush(30)
+        posting = asyncio.create_task(self.recorder.run())
+        await self.recorder.flush(30)
         posting.cancel()
         return self.api.events
 

@@ -29,12 +29,12 @@ import json, pathlib, sys
 from podtask import Task
 from podtask.payloads.arguments import prepare
 from podtask.payloads.code import shipment
-from podtask.payloads.module_policy import Luggage, luggage_of
+from podtask.payloads.module_policy import ModulePolicy, policy_of
 from podtask_runner.serialization.pickling import dumps, loads
 
 def send(fn, *args, to=None, at_home=False, **options):
     task = fn if isinstance(fn, Task) else Task(fn, **options)
-    packing = luggage_of(task).packing(at_home=at_home)
+    packing = policy_of(task).packing(at_home=at_home)
     folder = pathlib.Path(to or sys.argv[1])
     inputs = prepare(task.name, task.signature.bind(*args), lambda _: None, packing, remote=not at_home)
     folder.joinpath("inputs").write_bytes(inputs.payload)

@@ -103,24 +103,24 @@ class WarmWorld(World):
         self.api.created_at = "2026-01-02T03:59:00Z"
         self.restart(settings)
         self.api.add_warm_pool("fast", {"size": size, **(spec or {})})
-        self.mirror.stock.put_pool(self.api.warm_pools["fast"])
+        self.cluster.stock.put_pool(self.api.warm_pools["fast"])
 
     def start(self, settings: Settings) -> None:  # type: ignore[override]
         super().start(settings)
-        self.mirror.stock = Stock(lambda: self.seconds)
-        self.mirror.stock.readable = True
+        self.cluster.stock = Stock(lambda: self.seconds)
+        self.cluster.stock.readable = True
         api: Any = self.api
-        self.keeper = PoolKeeper(api, self.mirror, settings, lambda: self.now, lambda: self.seconds)
+        self.keeper = PoolKeeper(api, self.cluster, settings, lambda: self.now, lambda: self.seconds)
 
     def restart(self, settings: Settings | None = None) -> None:  # type: ignore[override]
         """Another process, after its first lists: pods, pools, TaskRuns."""
         self.start(settings or self.settings)
         for pod in self.api.pods.values():
-            self.mirror.put_pod(pod)
+            self.cluster.put_pod(pod)
         for pool in self.api.warm_pools.values():
-            self.mirror.stock.put_pool(pool)
+            self.cluster.stock.put_pool(pool)
         for run in self.api.runs.values():
-            self.mirror.put_run(run)
+            self.cluster.put_run(run)
 
     async def keep(self, rounds: int = 1) -> None:
         """The pool is looked at, and its pods become ready."""
@@ -146,7 +146,7 @@ class WarmWorld(World):
             "conditions": [{"type": "Ready", "status": "True"}],
             "containerStatuses": [{"name": "task", "state": RUNS}],
         }
-        self.mirror.put_pod(self.api.touch_pod(name, status))
+        self.cluster.put_pod(self.api.touch_pod(name, status))
 
     def idle(self) -> list[str]:
         """Names of idle pods."""

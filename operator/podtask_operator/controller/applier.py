@@ -13,7 +13,7 @@ from podtask.core.api.status import own_pod_name, pod_name
 from podtask.core.lifecycle.model import Decision, DeletePod, DeleteRun, Effect, Launch, Publish, Release, Stop
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.janitor import Janitor
-from podtask_operator.controller.log_tail import LastWords
+from podtask_operator.controller.log_tail import LogTail
 from podtask_operator.controller.pod_launcher import PodLauncher
 from podtask_operator.controller.status_writer import StatusWriter
 from podtask_operator.settings import Settings
@@ -31,14 +31,14 @@ class Applier:
         writer: StatusWriter,
         launcher: PodLauncher,
         janitor: Janitor,
-        last_words: LastWords,
+        log_tail: LogTail,
         objects: Objects,
         settings: Settings,
     ) -> None:
         self._writer = writer
         self._launcher = launcher
         self._janitor = janitor
-        self._last_words = last_words
+        self._log_tail = log_tail
         self._objects = objects
         self._settings = settings
 
@@ -53,7 +53,7 @@ class Applier:
             if isinstance(effect, Release) and decision.status != run.status:  # also where the answer is lost
                 expectations.unclaimed(effect.attempt)
         if decision.status != run.status:
-            await self._last_words.keep(key, run, decision.status)
+            await self._log_tail.keep(key, run, decision.status)
             if decision.status.finished and not run.status.finished:
                 await self._objects.retain(run, now)
                 await self._launcher.revoke(run, decision.status, expectations)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podtask.core.lifecycle.model import CacheView
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.expectations import Expected, Learned, Missed, RunExpectations
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.cache_key import Composed
@@ -25,9 +25,9 @@ request to the bucket."""
 class CacheLookup:
     """Asks the bucket and the race."""
 
-    def __init__(self, mirror: Mirror, objects: Objects) -> None:
-        self._mirror = mirror
-        self._races = mirror.expectations.races
+    def __init__(self, cluster: ClusterCache, objects: Objects) -> None:
+        self._cluster = cluster
+        self._races = cluster.expectations.races
         self._objects = objects
 
     async def look_up(
@@ -64,7 +64,7 @@ class CacheLookup:
 
     def _queues(self, key: Key, run: TaskRun) -> bool:
         """Whether there is no slot for it: whatever the bucket has, it is asked once there is one."""
-        return any(limit.full for limit in self._mirror.limits(key, run))
+        return any(limit.full for limit in self._cluster.limits(key, run))
 
     def _leader(self, key: Key, expected: Expected, cache_key: str) -> str | None:
         """The identical run that goes first; None: this one. Whoever is told of another one is woken by its end."""

@@ -34,7 +34,7 @@ NAMESPACES_HELD = 10_000
 
 
 @dataclass
-class Mirror:
+class ClusterCache:
     """TaskRuns and pods by key, with the index that wakes other runs."""
 
     runs: dict[Key, TaskRun] = field(default_factory=dict)
@@ -202,7 +202,7 @@ class Mirror:
             self.slots.hold(key, self.slots_of(run), key.namespace)
 
     def recorded(self, key: Key, run: TaskRun) -> None:
-        """The API server has answered: what the mirror holds of the run is what counts."""
+        """The API server has answered: what the informer cache holds of the run is what counts."""
         if self._holds(key, run):
             held = self.runs[key]
             self._count(key, held, self.expectations.of(key, held.uid))

@@ -1,4 +1,4 @@
-"""Runs that wait for each other in a circle: found over what the mirror knows, said before anybody waits for ever.
+"""Runs that wait for each other in a circle: found in the informer cache, said before anybody waits for ever.
 
 Asked by: `observe`, for a run that has waited for its upstreams for some seconds. `tangled` and `way_round` are pure.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 from podtask.core.api.names import Reason
 from podtask.core.lifecycle.model import Why
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.task_runs.key import Key
 
 ASK_AFTER: Final = timedelta(seconds=2)
@@ -64,16 +64,16 @@ class Circles:
     Seen by this process's own clock: creation times are of another one, and a watch may be late.
     """
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
+    def __init__(self, cluster: ClusterCache) -> None:
+        self._cluster = cluster
         self._searched: dict[str, tuple[float, dict[str, list[str]]]] = {}
 
     def invalid(self, key: Key, created_at: datetime, now: datetime) -> Why | None:
         """InvalidSpec for a run that waits for itself by way of others; None where it does not, or is too young."""
-        run = self._mirror.runs.get(key)
+        run = self._cluster.runs.get(key)
         if run is None or now < created_at + ASK_AFTER:
             return None
-        seen_at = self._mirror.expectations.of(key, run.uid).expected.seen_at
+        seen_at = self._cluster.expectations.of(key, run.uid).expected.seen_at
         at, found = self._searched.get(key.namespace, (seen_at, {}))
         if at <= seen_at:
             found = tangled(self._graph(key.namespace))
@@ -82,12 +82,12 @@ class Circles:
         return _why(way) if way and self._still(key.namespace, way) else None
 
     def _graph(self, namespace: str) -> dict[str, tuple[str, ...]]:
-        waiting = ((key.name, self._mirror.runs[key]) for key in self._mirror.unfinished.within(namespace))
+        waiting = ((key.name, self._cluster.runs[key]) for key in self._cluster.unfinished.within(namespace))
         return {name: run.needs for name, run in waiting if not run.status.attempts_total}
 
     def _still(self, namespace: str, way: tuple[str, ...]) -> bool:
         """True while every step of the way is there: a run may have been deleted and made anew since the search."""
-        runs = [self._mirror.runs.get(Key(namespace, name)) for name in way[:-1]]
+        runs = [self._cluster.runs.get(Key(namespace, name)) for name in way[:-1]]
         return all(run is not None and need in run.needs for run, need in zip(runs, way[1:], strict=True))
 
 

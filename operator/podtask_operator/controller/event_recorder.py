@@ -26,7 +26,7 @@ DROPS_TOLD = 1000
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-class Story:
+class EventRecorder:
     """Posts Events a few at a time, beside the reconciles; drops them when the API server is slow.
 
     In which order they arrive does not matter: their names have it.

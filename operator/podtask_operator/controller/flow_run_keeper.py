@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from podtask.core.api.names import CONDITION_DRIVER_LOST, CONDITION_SETTLED
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.work_queue import Later, WorkQueue
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.task_runs.flow_run import FlowRun, Object
@@ -38,32 +38,32 @@ class FlowRunKeeper:
     def __init__(
         self,
         api: Api,
-        mirror: Mirror,
+        cluster: ClusterCache,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
-        self._mirror = mirror
+        self._cluster = cluster
         self._clock = clock
         self._monotonic = monotonic
         self.queue = WorkQueue(self.look, CONCURRENCY)
 
     def task_run_ended(self, key: Key) -> None:
         """A TaskRun has ended: perhaps it was the last one of a tree that only waits for this."""
-        owner = self._mirror.flow_runs.owner_of(key)
+        owner = self._cluster.flow_runs.owner_of(key)
         if owner is None:
             return
-        root = self._mirror.flow_runs.root(owner)
+        root = self._cluster.flow_runs.root(owner)
         if root.ttl_seconds is not None and (root.finished or root.condition(CONDITION_DRIVER_LOST)):
             self.queue.add(root.key)
 
     async def look(self, key: Key) -> None:
         """Bring one FlowRun's conditions up to date, or delete it. Raises `Later`."""
-        run = self._mirror.flow_runs.get(key)
+        run = self._cluster.flow_runs.get(key)
         if run is None or run.deleting:
             return
         if run.parent is not None:  # its driver is that of the run around it, and so is its time
-            root = self._mirror.flow_runs.root(run)
+            root = self._cluster.flow_runs.root(run)
             if root is not run:
                 self.queue.add(root.key)
             return
@@ -116,7 +116,7 @@ class FlowRunKeeper:
 
     def _over(self, run: FlowRun) -> bool:
         """The tree has ended; or its driver is lost, and nothing of it runs."""
-        flow_runs = self._mirror.flow_runs
+        flow_runs = self._cluster.flow_runs
         lost = run.condition(CONDITION_DRIVER_LOST) is not None
         if not lost and not all(each.finished for each in flow_runs.tree(run.uid)):
             return False
@@ -124,7 +124,7 @@ class FlowRunKeeper:
 
     def _needed(self, run: FlowRun) -> bool:
         """Whether an unfinished TaskRun names one of its TaskRuns: of the tree none is unfinished."""
-        return any(self._mirror.needed(key) for key in self._mirror.flow_runs.members(run.uid))
+        return any(self._cluster.needed(key) for key in self._cluster.flow_runs.members(run.uid))
 
     async def _write(self, run: FlowRun, kind: str, reason: str = "", message: str = "") -> FlowRun:
         """Set a condition, or with no reason take it away. The others, the driver's, stay as they were read."""
@@ -135,16 +135,16 @@ class FlowRunKeeper:
         meta = {"uid": run.uid, "resourceVersion": run.resource_version}
         body: Object = {"metadata": meta, "status": {"conditions": conditions or None}}
         answer = await self._api.patch_flow_run_status(run.key.namespace, run.key.name, body)
-        self._mirror.flow_runs.put(answer)
-        after = self._mirror.flow_runs.get(run.key)
+        self._cluster.flow_runs.put(answer)
+        after = self._cluster.flow_runs.get(run.key)
         return after if after is not None and after.uid == run.uid else replace(run, conditions=tuple(conditions))
 
     async def _refresh(self, key: Key) -> None:
         live = await self._api.get_flow_run(*key)
         if live is None:
-            self._mirror.flow_runs.forget(key)
+            self._cluster.flow_runs.forget(key)
         else:
-            self._mirror.flow_runs.put(live)
+            self._cluster.flow_runs.put(live)
 
 
 def changed(before: FlowRun, after: FlowRun | None) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from podtask.core.api.names import Ended, PodCleanup
 from podtask.core.api.status import pod_name
 from podtask.core.lifecycle.model import PodPhase
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError
 from podtask_operator.pods import status as podstatus
@@ -30,16 +30,16 @@ LEAVING = timedelta(seconds=5)
 class Janitor:
     """Stops and deletes pods of TaskRuns."""
 
-    def __init__(self, api: Api, mirror: Mirror, settings: Settings) -> None:
+    def __init__(self, api: Api, cluster: ClusterCache, settings: Settings) -> None:
         self._api = api
-        self._mirror = mirror
+        self._cluster = cluster
         self._settings = settings
 
     async def stop(self, key: Key, name: str, uid: str) -> None:
         """End a pod gracefully and keep it. Raises `Later` where it changed meanwhile."""
         patch: dict[str, Any] = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
         try:
-            self._mirror.put_pod(await self._api.patch_pod(key.namespace, name, patch))
+            self._cluster.put_pod(await self._api.patch_pod(key.namespace, name, patch))
         except ApiError as error:
             if error.status != 404:
                 await self._look_again(key, name, error)
@@ -60,7 +60,7 @@ class Janitor:
         again = None
         for attempt in run.status.attempts:
             name = pod_name(key.name, attempt)
-            held = self._mirror.pods.get(Key(key.namespace, name)) if attempt.judged else None
+            held = self._cluster.pods.get(Key(key.namespace, name)) if attempt.judged else None
             if held is None or not podstatus.is_ours(held, run.uid):
                 continue
             pod = podstatus.read(held)
@@ -86,13 +86,13 @@ class Janitor:
         if cleanup is PodCleanup.KEEP_ALL:
             return
         for attempt in run.status.attempts:
-            held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
+            held = self._cluster.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
             if held is None or attempt.outcome is None or not cleanup.deletes(attempt.outcome):
                 continue
             ended = podstatus.read(held).phase is PodPhase.ENDED
             if ended and podstatus.is_ours(held, run.uid) and "deletionTimestamp" not in held["metadata"]:
                 await self.delete(key, held["metadata"]["name"], held["metadata"]["uid"])
-                self._mirror.forget_pod(held)
+                self._cluster.forget_pod(held)
 
     async def _look_again(self, key: Key, name: str, error: ApiError) -> None:
         """After a 409: another pod took the name, or another writer was in between. What to do is decided anew."""
@@ -100,7 +100,7 @@ class Janitor:
             raise error
         live = await self._api.get_pod(key.namespace, name)
         if live is not None:
-            self._mirror.put_pod(live)
+            self._cluster.put_pod(live)
         raise Later(f"pod {name} changed meanwhile: {error}") from error
 
 

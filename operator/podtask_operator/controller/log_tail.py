@@ -11,7 +11,7 @@ import logging
 from podtask.core.api.status import Attempt, Status, pod_name
 from podtask.core.lifecycle.model import PodPhase
 from podtask.core.storage import StoreUnavailable, log_tail
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import status
 from podtask_operator.storage.objects import Objects
@@ -28,12 +28,12 @@ SECONDS = 5.0
 """A kubelet that is away must not keep the end of a run waiting."""
 
 
-class LastWords:
+class LogTail:
     """Looks at every attempt that a decision judges."""
 
-    def __init__(self, api: Api, mirror: Mirror, objects: Objects) -> None:
+    def __init__(self, api: Api, cluster: ClusterCache, objects: Objects) -> None:
         self._api = api
-        self._mirror = mirror
+        self._cluster = cluster
         self._objects = objects
 
     async def keep(self, key: Key, run: TaskRun, judged: Status) -> None:
@@ -45,7 +45,7 @@ class LastWords:
 
     def _silent(self, key: Key, run: TaskRun, attempt: Attempt) -> bool:
         """The container ran and its runner said nothing at its end; or it ran, and its pod is gone."""
-        held = self._mirror.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
+        held = self._cluster.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
         if held is None or not status.is_ours(held, run.uid):
             return attempt.started_at is not None
         pod = status.read(held)
@@ -58,17 +58,17 @@ class LastWords:
             if tail is None and await self._objects.answered(run, number):
                 return  # the runner said all it had to say, and only the pod is gone
             chunk = log_tail.compose(await self._objects.end_of_log(run, number), tail, _ended(attempt), unread)
-            await self._objects.put_last_words(run, number, chunk)
+            await self._objects.put_log_tail(run, number, chunk)
         except StoreUnavailable as error:
             log.warning("%s: the last words of attempt %d are not in the bucket: %s", key, number, error)
 
     async def _tail(self, pod: Key, run: TaskRun) -> tuple[bytes | None, str]:
         """The end of the log of the run's own pod, or None and why not.
 
-        A log is read by name, and a name can be taken by anybody. So the pod is looked at before, in the mirror, and
-        after, live: if it is there still, it was there in between.
+        A log is read by name, and a name can be taken by anybody. So the pod is looked at before, in the informer
+        cache, and after, live: if it is there still, it was there in between.
         """
-        held = self._mirror.pods.get(pod)
+        held = self._cluster.pods.get(pod)
         if held is None or not status.is_ours(held, run.uid):
             return None, GONE
         try:

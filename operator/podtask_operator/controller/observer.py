@@ -20,7 +20,7 @@ from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Pol
 from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask.core.lifecycle.pod_timeouts import was_there
 from podtask.core.lifecycle.rules import REPORT_AFTER, UPSTREAM_GRACE
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.dependency_cycles import Circles
 from podtask_operator.controller.expectations import Expected, Learned
 from podtask_operator.controller.work_queue import Later
@@ -67,12 +67,12 @@ class PodLook:
 class Observer:
     """Reads for decisions."""
 
-    def __init__(self, api: Api, mirror: Mirror, objects: Objects, settings: Settings) -> None:
+    def __init__(self, api: Api, cluster: ClusterCache, objects: Objects, settings: Settings) -> None:
         self._api = api
-        self._mirror = mirror
+        self._cluster = cluster
         self._objects = objects
         self._settings = settings
-        self._circles = Circles(mirror)
+        self._circles = Circles(cluster)
         self._events_at = datetime.min.replace(tzinfo=timezone.utc)
         """When Events may be listed again."""
 
@@ -81,14 +81,14 @@ class Observer:
 
         Without limits, and without what the bucket has for the cache key: both are read last (`Reconciler`).
         """
-        needed = run.status.finished and self._mirror.needed(key)
+        needed = run.status.finished and self._cluster.needed(key)
         seen, learned = Observed(run.uid, run.created_at, self._asked(run), run.status, needed=needed), Learned()
         if run.status.finished:
             return seen, learned
         seen = replace(seen, deleting=run.deleting)
         if run.deleting and run.status.running is None:
             return seen, learned
-        if run.flow_run is not None and self._mirror.flow_runs.readable:
+        if run.flow_run is not None and self._cluster.flow_runs.readable:
             flow_ended, flow_runs = await self._flow_ended(run.namespace, run.flow_run)
             seen, learned = replace(seen, flow_ended=flow_ended), replace(learned, flow_runs=flow_runs)
         if run.status.running is not None:
@@ -136,7 +136,7 @@ class Observer:
         for _ in range(DEPTH):
             live = {uid: None if obj is None else flow_run.read(obj) for uid, obj in found.items()}
             try:
-                return self._mirror.flow_runs.ended_by(ref, live), found
+                return self._cluster.flow_runs.ended_by(ref, live), found
             except Unknown as unknown:
                 try:
                     obj = await self._api.get_flow_run(namespace, unknown.ref.name)
@@ -153,7 +153,7 @@ class Observer:
         force = self._settings.lost_node_force_seconds
         whole = replace(run, spec_held=with_defaults(run.spec, self._settings.task_defaults))
         asked = replace(policy(whole), on_out_of_memory=growth, force_after_seconds=force)
-        if not self._mirror.slots_of(run):
+        if not self._cluster.slots_of(run):
             return asked
         return replace(asked, pending_timeout_seconds=min(asked.pending_timeout_seconds, PENDING_WITH_SLOT))
 
@@ -232,7 +232,7 @@ class Observer:
         if claim is None:
             raise AssertionError("asked only of an attempt with an idle pod")
         name = Key(run.namespace, claim.pod_name)
-        held = self._mirror.pods.get(name)
+        held = self._cluster.pods.get(name)
         if held is not None and _took(held, claim, run):
             return _of_attempt(held, attempt, expectation)
         if expectation.released:
@@ -251,7 +251,7 @@ class Observer:
 
     async def _pod(self, run: TaskRun, attempt: Attempt, expectation: PodExpectation, now: datetime) -> PodLook:
         name = Key(run.namespace, pod_name(run.name, attempt))
-        held = self._mirror.pods.get(name)
+        held = self._cluster.pods.get(name)
         if held is not None and podstatus.is_ours(held, run.uid):
             pod = podstatus.read(held)
             return _seen(held, pod, expectation)
@@ -268,11 +268,11 @@ class Observer:
 
     async def _upstream(self, run: TaskRun, name: str, now: datetime, *, wants: bool) -> Upstream:
         key = Key(run.namespace, name)
-        if key not in self._mirror.runs and now >= run.created_at + UPSTREAM_GRACE:
+        if key not in self._cluster.runs and now >= run.created_at + UPSTREAM_GRACE:
             live = await self._api.get_run(run.namespace, name)  # before "there is none" is said, ask
-            if live is not None and key not in self._mirror.malformed:
+            if live is not None and key not in self._cluster.malformed:
                 raise Later(f"the watch has not told of '{name}' yet")
-        found = self._mirror.runs.get(key)
+        found = self._cluster.runs.get(key)
         if found is None:
             return Upstream(name, found=False, wants_data=wants)
         status = found.status

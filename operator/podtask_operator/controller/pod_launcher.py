@@ -17,7 +17,7 @@ from podtask.core.lifecycle.model import PodPhase, Why
 from podtask.core.storage import Signer
 from podtask.core.storage.layout import secret_name
 from podtask_operator.controller.claims.claims import Claims
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
@@ -42,13 +42,13 @@ LEAST_LIFE = 60.0
 class PodLauncher:
     """Creates Secrets and pods."""
 
-    def __init__(self, api: Api, mirror: Mirror, objects: Objects, signer: Signer, settings: Settings) -> None:
+    def __init__(self, api: Api, cluster: ClusterCache, objects: Objects, signer: Signer, settings: Settings) -> None:
         self._api = api
-        self._mirror = mirror
+        self._cluster = cluster
         self._objects = objects
         self._signer = signer
         self._settings = settings
-        self.claims = Claims(api, mirror, settings)
+        self.claims = Claims(api, cluster, settings)
 
     async def launch(self, key: Key, attempt: int, expectations: RunExpectations, now: datetime) -> None:
         """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still is as decided."""
@@ -58,7 +58,7 @@ class PodLauncher:
         run = TaskRun.parse(sized(live))
         running = run.status.running
         if run.deleting or running is None or running.number != attempt:
-            self._mirror.put_run(live)
+            self._cluster.put_run(live)
             raise Later("the attempt to launch is not the one that is recorded")
         wrong = invalid(run, self._settings)
         if wrong is not None:  # payloads are seen here only, and the settings may be others than at the gate
@@ -93,7 +93,7 @@ class PodLauncher:
         expectations.accepted(attempt, made["metadata"]["uid"], now)
         if attempt == 1 and not expectations.expected.waited:
             metrics.SEEN_TO_POD.observe(time.monotonic() - expectations.expected.seen_at)
-        self._mirror.put_pod(made)
+        self._cluster.put_pod(made)
 
     async def renew(self, key: Key, attempt: Attempt, expectations: RunExpectations, now: datetime) -> datetime:
         """Give a running attempt new URLs where the old ones are at half of their life; when to look again."""
@@ -111,7 +111,7 @@ class PodLauncher:
         self, key: Key, attempt: Attempt, expectations: RunExpectations, now: datetime
     ) -> datetime | None:
         """See that an attempt in an idle pod hears of it; when to look again."""
-        run = self._mirror.runs.get(key)
+        run = self._cluster.runs.get(key)
         if run is None or attempt.claim is None:
             return None
 
@@ -154,7 +154,7 @@ class PodLauncher:
     def _lives_on(self, run: TaskRun, status: Status) -> bool:
         """Whether a pod of the run has containers, and is not being deleted."""
         for attempt in status.attempts:
-            pod = self._mirror.pods.get(Key(run.namespace, pod_name(run.name, attempt)))
+            pod = self._cluster.pods.get(Key(run.namespace, pod_name(run.name, attempt)))
             if pod is None or not podstatus.is_ours(pod, run.uid) or "deletionTimestamp" in pod["metadata"]:
                 continue
             if podstatus.read(pod).phase is not PodPhase.ENDED:
@@ -179,7 +179,7 @@ class PodLauncher:
         """The TaskRun as the API server has it; None where it is gone, which the informer cache is told."""
         live, uid = await self._api.get_run(key.namespace, key.name), expectations.expected.uid
         if live is None or live["metadata"]["uid"] != uid:
-            self._mirror.forget_run(key, uid)
+            self._cluster.forget_run(key, uid)
             return None
         return live
 
@@ -187,7 +187,7 @@ class PodLauncher:
         """Write the Secret with the attempt's grants; the grants in it."""
         inlined = {}
         for found in run.status.inputs:
-            held = self._mirror.runs.get(Key(run.namespace, found.task_run))
+            held = self._cluster.runs.get(Key(run.namespace, found.task_run))
             small = grants.small_result(held.status) if held is not None else None
             if small is not None:
                 inlined[small[0]] = small[1]
@@ -224,7 +224,7 @@ class PodLauncher:
             raise Later("the pod's name was taken and is free again")
         if podstatus.is_ours(live, run.uid):
             expectations.shown(attempt, live["metadata"]["uid"])
-            self._mirror.put_pod(live)
+            self._cluster.put_pod(live)
         else:
             expectations.name_taken(attempt)
 

@@ -19,11 +19,11 @@ from podtask.core.lifecycle.pod_expectation import Creation
 from podtask.core.storage import Signer, StoreRefused, StoreUnavailable
 from podtask_operator.controller.applier import Applier
 from podtask_operator.controller.cache_lookup import CacheLookup
-from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.cluster_cache import ClusterCache
+from podtask_operator.controller.event_recorder import EventRecorder
 from podtask_operator.controller.expectations import Learned, RunExpectations
 from podtask_operator.controller.janitor import Janitor
-from podtask_operator.controller.log_tail import LastWords
+from podtask_operator.controller.log_tail import LogTail
 from podtask_operator.controller.observer import Observer
 from podtask_operator.controller.pod_launcher import PodLauncher
 from podtask_operator.controller.status_writer import StatusWriter
@@ -47,22 +47,22 @@ class Reconciler:
     def __init__(
         self,
         api: Api,
-        mirror: Mirror,
+        cluster: ClusterCache,
         objects: Objects,
         signer: Signer,
-        story: Story,
+        recorder: EventRecorder,
         settings: Settings,
         clock: Callable[[], datetime],
         ended: Callable[[Key], None] = lambda _: None,
     ) -> None:
-        self._mirror = mirror
-        self._observer = Observer(api, mirror, objects, settings)
-        self._lookup = CacheLookup(mirror, objects)
-        self._writer = StatusWriter(api, mirror, story)
-        self._launcher = PodLauncher(api, mirror, objects, signer, settings)
-        self._janitor = Janitor(api, mirror, settings)
-        last_words = LastWords(api, mirror, objects)
-        self._applier = Applier(self._writer, self._launcher, self._janitor, last_words, objects, settings)
+        self._cluster = cluster
+        self._observer = Observer(api, cluster, objects, settings)
+        self._lookup = CacheLookup(cluster, objects)
+        self._writer = StatusWriter(api, cluster, recorder)
+        self._launcher = PodLauncher(api, cluster, objects, signer, settings)
+        self._janitor = Janitor(api, cluster, settings)
+        log_tail = LogTail(api, cluster, objects)
+        self._applier = Applier(self._writer, self._launcher, self._janitor, log_tail, objects, settings)
         self._clock = clock
         self._ended = ended
         self._settings = settings
@@ -70,21 +70,21 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> None:
         """Bring one TaskRun one step further. Idempotent. Raises `Later` when something it needs is away."""
-        run = self._mirror.runs.get(key)
+        run = self._cluster.runs.get(key)
         if run is None or (run.deleting and run.status.finished):
             return
-        self._mirror.recount(key, run)
+        self._cluster.recount(key, run)
         now = self._clock()
         try:
             with logs.about(*key, attempt=run.status.attempts_total):
-                decision = await self._step(key, run, self._mirror.expectations.of(key, run.uid), now)
+                decision = await self._step(key, run, self._cluster.expectations.of(key, run.uid), now)
         except (ApiUnavailable, StoreUnavailable) as error:
-            self._mirror.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
+            self._cluster.decided(key, run, queues=False)  # what it lacks is not only a slot: others need not wait
             if isinstance(error, StoreRefused):
                 self._writer.tell_refusal(key, error)
             raise Later(str(error)) from error
         except ApiError:
-            self._mirror.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others
+            self._cluster.decided(key, run, queues=False)  # refused at the head of the line it would hold up all others
             self._let_rivals_pass(key, run)
             raise
         finally:
@@ -98,7 +98,7 @@ class Reconciler:
         decision = await self._decide(key, run, expectations, now)
         log.debug("%s: %s -> %s %s", key, decision.rule, decision.status.state, decision.effects)
         await self._applier.apply(key, run, decision, expectations, now)
-        written = self._mirror.runs.get(key)
+        written = self._cluster.runs.get(key)
         if written is None:
             return decision
         await self._renew_grants(key, written, expectations, now)
@@ -119,14 +119,14 @@ class Reconciler:
             seen = replace(seen, cache=cache)
         if not run.status.finished:
             # Last, and with nothing awaited from here to the record: two reconciles never count the same slot as free.
-            seen = replace(seen, limits=self._mirror.limits(key, run))
+            seen = replace(seen, limits=self._cluster.limits(key, run))
         decision = self._with_idle_pod(key, run, seen, decide(seen, now), now)
-        self._mirror.decided(key, run, queues=decision.queues)
+        self._cluster.decided(key, run, queues=decision.queues)
         return decision
 
     def _with_idle_pod(self, key: Key, run: TaskRun, seen: Observed, decision: Decision, now: datetime) -> Decision:
         """A new attempt takes an idle pod where one fits. Nothing is awaited, so no two attempts choose one pod."""
-        stock = self._mirror.stock
+        stock = self._cluster.stock
         if not stock.pools:
             return decision
         why = seen.refusal.why if seen.refusal is not None else seen.pod.waiting if seen.pod is not None else None
@@ -148,37 +148,37 @@ class Reconciler:
         """What a look has found out becomes what the next one expects."""
         expectations.learn(learned)
         for pod in learned.pods:
-            self._mirror.put_pod(pod)
+            self._cluster.put_pod(pod)
         for uid, live in learned.flow_runs.items():
             if live is None:
-                self._mirror.flow_runs.gone(uid)
+                self._cluster.flow_runs.gone(uid)
             else:
-                self._mirror.flow_runs.put(live)
+                self._cluster.flow_runs.put(live)
 
     def _wake_others(self, key: Key) -> None:
         """Once a run has ended or is gone, whoever told us, those that wait for it look again at once.
 
         One that is suspended or being deleted leads no race for a cache key: the others must not wait for it.
         """
-        run, others = self._mirror.runs.get(key), []
+        run, others = self._cluster.runs.get(key), []
         if run is not None and run.status.finished:
             others = self._announced(key, run)
         elif run is not None and (run.spec.suspend or run.deleting):
-            self._mirror.expectations.of(key, run.uid).withdraw()
-        for other in (*others, *self._mirror.unheard(), *self._mirror.slots.next()):
+            self._cluster.expectations.of(key, run.uid).withdraw()
+        for other in (*others, *self._cluster.unheard(), *self._cluster.slots.next()):
             self.queue.add(other)
 
     def _let_rivals_pass(self, key: Key, run: TaskRun) -> None:
         """A run whose first record is refused leads no race for a cache key, until it looks again."""
         if not run.status.attempts_total:
-            self._mirror.expectations.of(key, run.uid).withdraw()
+            self._cluster.expectations.of(key, run.uid).withdraw()
 
     def _announced(self, key: Key, run: TaskRun) -> list[Key]:
         """Those who hear of the end: once."""
-        expectations = self._mirror.expectations.of(key, run.uid)
+        expectations = self._cluster.expectations.of(key, run.uid)
         if not expectations.announce():
             return []
-        others = self._mirror.concerned(key)
+        others = self._cluster.concerned(key)
         expectations.leave(stored=run.status.state.succeeded)
         if run.spec.ttl_seconds_after_finished is not None:  # it has begun, and no watch tells of an own write
             others.append(key)

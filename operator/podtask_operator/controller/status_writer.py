@@ -12,8 +12,8 @@ from podtask.core.api.names import EVENT_ENTRY_DROPPED, EVENT_STORE_REFUSED, Rea
 from podtask.core.api.status import Status
 from podtask.core.lifecycle.rendering import Event, events, rendered
 from podtask.core.storage import StoreRefused
-from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.cluster_cache import ClusterCache
+from podtask_operator.controller.event_recorder import EventRecorder
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError
@@ -29,10 +29,10 @@ TOO_LARGE: Final = 413
 class StatusWriter:
     """One status write per decision."""
 
-    def __init__(self, api: Api, mirror: Mirror, story: Story) -> None:
+    def __init__(self, api: Api, cluster: ClusterCache, recorder: EventRecorder) -> None:
         self._api = api
-        self._mirror = mirror
-        self._story = story
+        self._cluster = cluster
+        self._recorder = recorder
 
     async def write(self, key: Key, run: TaskRun, status: Status, expectations: RunExpectations) -> TaskRun:
         """Patch the status. The stored status is what the next reader sees, or nothing happened.
@@ -45,7 +45,7 @@ class StatusWriter:
         began = status.running if status.attempts_total > run.status.attempts_total else None
         if began is not None:
             expectations.recording(began.number, began.recorded_at, run.resource_version)
-            self._mirror.recording(key, run)
+            self._cluster.recording(key, run)
         try:
             try:
                 answer = await self._api.patch_status(key.namespace, key.name, body)
@@ -55,8 +55,8 @@ class StatusWriter:
                 answer = await self._api.patch_status(key.namespace, key.name, {**body, "status": _least(patch)})
         except ApiError as error:
             expectations.answered()
-            self._mirror.recorded(key, run)
-            self._mirror.stock.release(key)
+            self._cluster.recorded(key, run)
+            self._cluster.stock.release(key)
             if error.status == TOO_LARGE and run.too_large is not None:
                 self._say_once(run, expectations, run.too_large)
                 raise Later(str(error)) from error
@@ -69,11 +69,11 @@ class StatusWriter:
         if status.attempts_total == 0:
             expectations.wait()
         metrics.transition(run.status, status)
-        self._mirror.put_run(answer)
-        held = self._mirror.runs.get(key)
+        self._cluster.put_run(answer)
+        held = self._cluster.runs.get(key)
         same = held is not None and held.resource_version == answer["metadata"]["resourceVersion"]
         written = held if held is not None and same else TaskRun.parse(answer)  # the watch may have been quicker
-        self._story.tell(written, (*events(run.status, status), *_dropped(expectations)))
+        self._recorder.tell(written, (*events(run.status, status), *_dropped(expectations)))
         return written
 
     async def observed(self, key: Key, run: TaskRun) -> TaskRun:
@@ -90,8 +90,8 @@ class StatusWriter:
                 raise
             await self._refresh(key, run.uid)
             raise Later(f"the TaskRun changed meanwhile ({error.status})") from error
-        self._mirror.put_run(answer)
-        return self._mirror.runs.get(key, run)
+        self._cluster.put_run(answer)
+        return self._cluster.runs.get(key, run)
 
     async def delete(self, key: Key, uid: str) -> None:
         """Delete the TaskRun. Raises `Later` where it changed meanwhile."""
@@ -105,21 +105,21 @@ class StatusWriter:
 
     def tell_refusal(self, key: Key, error: StoreRefused) -> None:
         """The run waits for a bucket that waiting does not heal: said once for each thing that is refused."""
-        run = self._mirror.runs.get(key)
-        if run is not None and self._mirror.expectations.of(key, run.uid).new_to_say(str(error)):
-            self._story.tell(run, (Event("Warning", EVENT_STORE_REFUSED, f"The operator {error}"),))
+        run = self._cluster.runs.get(key)
+        if run is not None and self._cluster.expectations.of(key, run.uid).new_to_say(str(error)):
+            self._recorder.tell(run, (Event("Warning", EVENT_STORE_REFUSED, f"The operator {error}"),))
 
     def _say_once(self, run: TaskRun, expectations: RunExpectations, text: str) -> None:
         """In an Event, because not even the least status fits beside what the TaskRun holds."""
         if expectations.new_to_say(text):
-            self._story.tell(run, (Event("Warning", str(Reason.INVALID_SPEC), text),))
+            self._recorder.tell(run, (Event("Warning", str(Reason.INVALID_SPEC), text),))
 
     async def _refresh(self, key: Key, uid: str) -> None:
         live = await self._api.get_run(key.namespace, key.name)
         if live is None:
-            self._mirror.forget_run(key, uid)
+            self._cluster.forget_run(key, uid)
         else:
-            self._mirror.put_run(live)
+            self._cluster.put_run(live)
 
 
 def _least(patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Later(Exception):
     """Raised by a reconcile: nothing is wrong with the run, something it needs is away. Comes back with back-off."""
 
 
-class FairLine:
+class FairQueue:
     """Keys in turn of their namespaces, first come, first served within each. Each step costs the same."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class WorkQueue:
         self._work = work
         self._slots = asyncio.Semaphore(concurrency)
         self._most_of_one = concurrency - min(RESERVED, concurrency // 4)
-        self.line = FairLine()
+        self.line = FairQueue()
         """Keys that wait for a worker."""
         self._arrived = asyncio.Event()
         self._busy: Counter[str] = Counter()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from podtask.core.api.warm_pool import PRELOAD_LIMIT
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.runtime import metrics
 from podtask_operator.task_runs.key import Key
 from podtask_operator.warm_pods.stock import Imports
@@ -45,8 +45,10 @@ class Ring:
 class Doorbell(asyncio.DatagramProtocol):
     """Puts the named TaskRuns on the queue."""
 
-    def __init__(self, mirror: Mirror, add: Callable[[Key], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._mirror, self._add, self._clock = mirror, add, clock
+    def __init__(
+        self, cluster: ClusterCache, add: Callable[[Key], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._cluster, self._add, self._clock = cluster, add, clock
         self._second, self._looks = 0, 0
 
     async def serve(self, host: str, port: int, stop: asyncio.Event) -> None:
@@ -70,11 +72,11 @@ class Doorbell(asyncio.DatagramProtocol):
 
     def _named(self, ring: Ring) -> bool:
         """Whether it is the running attempt of a TaskRun that is held. One that has started needs no look."""
-        run = self._mirror.runs.get(ring.key)
+        run = self._cluster.runs.get(ring.key)
         running = run.status.running if run is not None and run.uid == ring.uid else None
         if running is None or running.number != ring.attempt:
             return False
-        expectations = self._mirror.expectations.of(ring.key, ring.uid)
+        expectations = self._cluster.expectations.of(ring.key, ring.uid)
         if ring.started:
             expectations.started(ring.attempt)
             return True
@@ -85,7 +87,7 @@ class Doorbell(asyncio.DatagramProtocol):
 
     def _imported(self, pod_uid: str, imports: Imports) -> bool:
         """Whether an idle pod of that UID is held; then its pool may be looked at."""
-        stock = self._mirror.stock
+        stock = self._cluster.stock
         return stock.proof(pod_uid) is not None and self._within_bounds() and stock.heard(pod_uid, imports)
 
     def _within_bounds(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import kopf
 
 from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION, WARM_POOL_PLURAL
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.flow_run_keeper import changed
 from podtask_operator.kube.session import ONE
 from podtask_operator.task_runs.key import Key
@@ -36,12 +36,12 @@ Event = dict[str, Any]
 
 
 class Intake:
-    """Takes events into the mirror; `wake` puts a key on the queue. Runs in the operator's own loop."""
+    """Takes events into the informer cache; `wake` puts a key on the queue. Runs in the operator's own loop."""
 
     def __init__(
-        self, mirror: Mirror, wake: Callable[[Key], None], wake_flow_run: Callable[[Key], None] = lambda _: None
+        self, cluster: ClusterCache, wake: Callable[[Key], None], wake_flow_run: Callable[[Key], None] = lambda _: None
     ) -> None:
-        self._mirror = mirror
+        self._cluster = cluster
         self._wake = wake
         self._wake_flow_run = wake_flow_run
 
@@ -56,7 +56,7 @@ class Intake:
         """A FlowRun is there, changed or gone. Of a heartbeat alone nobody else hears."""
         try:
             obj = event["object"]
-            key, flow_runs = Key(obj["metadata"]["namespace"], obj["metadata"]["name"]), self._mirror.flow_runs
+            key, flow_runs = Key(obj["metadata"]["namespace"], obj["metadata"]["name"]), self._cluster.flow_runs
             if event["type"] == DELETED:
                 woken = flow_runs.forget(key, obj["metadata"]["uid"])
             else:
@@ -74,16 +74,16 @@ class Intake:
             obj = event["object"]
             key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
             if event["type"] == DELETED:
-                self._mirror.stock.forget_pool(key, obj["metadata"]["uid"])
+                self._cluster.stock.forget_pool(key, obj["metadata"]["uid"])
             else:
-                self._mirror.stock.put_pool(obj)
+                self._cluster.stock.put_pool(obj)
         except Exception:
             log.exception("an event of a WarmPool could not be read")
 
     def pod(self, event: Event) -> None:
         """A pod of ours is there, changed or gone."""
         try:
-            take = self._mirror.forget_pod if event["type"] == DELETED else self._mirror.put_pod
+            take = self._cluster.forget_pod if event["type"] == DELETED else self._cluster.put_pod
             key = take(event["object"])
             if key is not None:
                 self._wake(key)
@@ -93,9 +93,9 @@ class Intake:
     def _task_run(self, kind: str | None, obj: Any) -> None:
         key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
         if kind == DELETED:
-            for other in (key, *self._mirror.forget_run(key, obj["metadata"]["uid"])):
+            for other in (key, *self._cluster.forget_run(key, obj["metadata"]["uid"])):
                 self._wake(other)
-        elif self._mirror.put_run(obj) is not None:
+        elif self._cluster.put_run(obj) is not None:
             self._wake(key)
 
 

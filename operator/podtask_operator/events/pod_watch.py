@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events.intake import ADDED, DELETED, REOPEN, Event
 from podtask_operator.kube.client import Api, ApiUnavailable
 from podtask_operator.runtime.health import Watches
@@ -30,11 +30,11 @@ class PodWatch:
     def __init__(
         self,
         api: Api,
-        mirror: Mirror,
+        cluster: ClusterCache,
         namespace: str | None,
         take: Callable[[Event], None],
     ) -> None:
-        self._api, self._mirror, self._namespace, self._take = api, mirror, namespace, take
+        self._api, self._cluster, self._namespace, self._take = api, cluster, namespace, take
         self.sign = Watches()
         self._version = ""
         """Everything up to it was taken in; empty: nothing is known, so list."""
@@ -44,7 +44,7 @@ class PodWatch:
 
     async def list(self) -> None:
         """Take in all pods as they are; those that went unseen are gone."""
-        held = self._mirror.pods
+        held = self._cluster.pods
         unseen = held.versions(self._namespace)
         version = ""
         async for page in self._api.pod_pages(self._namespace):

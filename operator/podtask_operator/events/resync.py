@@ -1,4 +1,4 @@
-"""Lists, paged: the first fills the mirror before any decision is made, later ones repair what watches missed.
+"""Lists, paged: the first fills the informer cache before any decision is made, later ones repair what watches missed.
 
 A watch may lose deletions (an expired resourceVersion) and events (a cut connection); the list does not. What kopf
 lists before it watches is not handed on (`kube.session`): a comparison follows each time and reads only what changed.
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from podtask_operator.controller.cluster_cache import Mirror, version_of
+from podtask_operator.controller.cluster_cache import ClusterCache, version_of
 from podtask_operator.kube.client import FULL_PAGE, Api, ApiError, ApiUnavailable
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.key import Key
@@ -24,11 +24,11 @@ Wake = Callable[[Key], None]
 
 
 class Resync:
-    """Compares the API server's lists with the mirror."""
+    """Compares the API server's lists with the informer cache."""
 
-    def __init__(self, api: Api, mirror: Mirror, settings: Settings) -> None:
+    def __init__(self, api: Api, cluster: ClusterCache, settings: Settings) -> None:
         self._api = api
-        self._mirror = mirror
+        self._cluster = cluster
         self._namespaces: tuple[str | None, ...] = settings.namespaces or (None,)
         self._every = settings.resync_seconds
         self._asked = asyncio.Event()
@@ -41,14 +41,14 @@ class Resync:
         """The first list: every TaskRun with all its fields. The pods come before, by `podwatch`."""
         for namespace in self._namespaces:
             async for run in self._api.list_runs(namespace, page=FULL_PAGE):
-                self._mirror.put_run(run)
+                self._cluster.put_run(run)
 
     async def fill_flow_runs(self) -> bool:
         """The first list of FlowRuns; False where there are none to read, because a CRD or a right is missing."""
         try:
             for namespace in self._namespaces:
                 async for flow_run in self._api.list_flow_runs(namespace):
-                    self._mirror.flow_runs.put(flow_run)
+                    self._cluster.flow_runs.put(flow_run)
         except ApiError as error:
             if error.status not in (403, 404):
                 raise
@@ -57,12 +57,12 @@ class Resync:
                 "Apply crds/flowruns.podtask.dev.yaml and the roles of this version, then restart the operator.",
                 error,
             )
-            self._mirror.flow_runs.readable = False
-        return self._mirror.flow_runs.readable
+            self._cluster.flow_runs.readable = False
+        return self._cluster.flow_runs.readable
 
     async def fill_warm_pools(self) -> bool:
         """The first list of WarmPools; False where there are none to read, because a CRD or a right is missing."""
-        stock = self._mirror.stock
+        stock = self._cluster.stock
         try:
             for namespace in self._namespaces:
                 async for pool in self._api.list_warm_pools(namespace):
@@ -96,15 +96,15 @@ class Resync:
         for namespace in self._namespaces:
             await self._runs(namespace, wake)
             await self._pods(namespace, wake)
-            if self._mirror.flow_runs.readable:
+            if self._cluster.flow_runs.readable:
                 await self._flow_runs(namespace, wake)
-            if self._mirror.stock.readable:
+            if self._cluster.stock.readable:
                 await self._warm_pools(namespace)
-        for key in self._mirror.unfinished.within(None):
+        for key in self._cluster.unfinished.within(None):
             wake(key)
 
     async def _runs(self, namespace: str | None, wake: Wake) -> None:
-        before = self._mirror.versions(namespace)
+        before = self._cluster.versions(namespace)
         listed = set()
         async for item in self._api.list_runs(namespace, only_metadata=True):
             meta = item["metadata"]
@@ -112,15 +112,15 @@ class Resync:
             listed.add(key)
             if before.get(key) != version_of(meta):
                 live = await self._api.get_run(*key)
-                if live is not None and self._mirror.put_run(live) is not None:
+                if live is not None and self._cluster.put_run(live) is not None:
                     wake(key)
         for key, held in before.items():
-            if key not in listed and self._mirror.version(key) == held:
-                for other in self._mirror.forget_run(key):
+            if key not in listed and self._cluster.version(key) == held:
+                for other in self._cluster.forget_run(key):
                     wake(other)
 
     async def _flow_runs(self, namespace: str | None, wake: Wake) -> None:
-        held = self._mirror.flow_runs
+        held = self._cluster.flow_runs
         before = held.versions(namespace)
         listed = set()
         async for item in self._api.list_flow_runs(namespace, only_metadata=True):
@@ -137,7 +137,7 @@ class Resync:
                     wake(other)
 
     async def _warm_pools(self, namespace: str | None) -> None:
-        stock = self._mirror.stock
+        stock = self._cluster.stock
         before, listed = stock.within(namespace), set()
         async for pool in self._api.list_warm_pools(namespace):
             listed.add(Key(pool["metadata"]["namespace"], pool["metadata"]["name"]))
@@ -149,7 +149,7 @@ class Resync:
                 stock.wake(key)
 
     async def _pods(self, namespace: str | None, wake: Wake) -> None:
-        pods = self._mirror.pods
+        pods = self._cluster.pods
         before = pods.versions(namespace)
         listed = set()
         async for item in self._api.list_pods(namespace):
@@ -158,11 +158,11 @@ class Resync:
             listed.add(key)
             if before.get(key) != meta["resourceVersion"]:
                 live = await self._api.get_pod(*key)
-                owner = live and self._mirror.put_pod(live)
+                owner = live and self._cluster.put_pod(live)
                 if owner:
                     wake(owner)
         for key, held in before.items():
             if key not in listed and pods.version(key) == held:
-                owner = self._mirror.forget_pod(pods[key])
+                owner = self._cluster.forget_pod(pods[key])
                 if owner is not None:
                     wake(owner)

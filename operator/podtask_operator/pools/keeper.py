@@ -20,7 +20,7 @@ from typing import Any, Final
 from podtask.core.api.names import Reason
 from podtask.core.api.warm_pool import IdlePod
 from podtask.core.lifecycle.model import Why
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.work_queue import Later, WorkQueue
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import status as podstatus
@@ -61,14 +61,14 @@ class PoolKeeper:
     def __init__(
         self,
         api: Api,
-        mirror: Mirror,
+        cluster: ClusterCache,
         settings: Settings,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
-        self._mirror = mirror
-        self._stock = mirror.stock
+        self._cluster = cluster
+        self._stock = cluster.stock
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
@@ -155,7 +155,7 @@ class PoolKeeper:
             self._fail(pool.key, refusal(error))
             return False
         self._stock.posted(IdlePod(name=name, uid=made["metadata"]["uid"], spec_hash=wanted))
-        self._mirror.put_pod(made)
+        self._cluster.put_pod(made)
         return True
 
     async def _remove(self, pod: dict[str, Any]) -> None:
@@ -167,11 +167,11 @@ class PoolKeeper:
             if error.status == 409:
                 live = await self._api.get_pod(meta["namespace"], meta["name"])
                 if live is not None:
-                    self._mirror.put_pod(live)
+                    self._cluster.put_pod(live)
                 return
             if error.status != 404:
                 raise
-        self._mirror.forget_pod(pod)
+        self._cluster.forget_pod(pod)
 
     async def _say(self, pool: WarmPool, plan: Plan, wrong: Why | None, room: float) -> None:
         """The status, where it says something else by now, and not too often."""

@@ -6,11 +6,11 @@ import asyncio
 
 from aiohttp import web
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.work_queue import WorkQueue
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.runtime import metrics
-from podtask_operator.runtime.health import Pulse
+from podtask_operator.runtime.health import Liveness
 from podtask_operator.settings import HEALTH_PORT
 
 
@@ -21,11 +21,11 @@ class PortTaken(Exception):
 class Server:
     """Answers probes: `/healthz` (a restart is the cure, or not), `/readyz` (it serves, or why not); and scrapes."""
 
-    def __init__(self, port: int, pulse: Pulse, queue: WorkQueue, mirror: Mirror, lease: Lease) -> None:
-        self._port, self._pulse, self._queue, self._mirror, self._lease = port, pulse, queue, mirror, lease
+    def __init__(self, port: int, liveness: Liveness, queue: WorkQueue, cluster: ClusterCache, lease: Lease) -> None:
+        self._port, self._liveness, self._queue, self._cluster, self._lease = port, liveness, queue, cluster, lease
         self._runner: web.AppRunner | None = None
         self._beat: asyncio.Task[None] | None = None
-        runs = mirror.runs
+        runs = cluster.runs
         self._metrics = metrics.Live(self._gauges, lambda: (run.status.state for run in runs.values()))
 
     async def start(self) -> None:
@@ -42,7 +42,7 @@ class Server:
                 f"port {self._port} of the probes cannot be opened ({error.strerror}):"
                 f" set {HEALTH_PORT}, in the chart operator.healthPort, to a free one"
             ) from error
-        self._beat = asyncio.create_task(self._pulse.run())
+        self._beat = asyncio.create_task(self._liveness.run())
 
     async def stop(self) -> None:
         """Close the port."""
@@ -52,7 +52,7 @@ class Server:
             await self._runner.cleanup()
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return web.json_response(self._report(), status=200 if self._pulse.alive else 503)
+        return web.json_response(self._report(), status=200 if self._liveness.alive else 503)
 
     async def _readyz(self, _: web.Request) -> web.Response:
         why = self._waiting()
@@ -63,31 +63,35 @@ class Server:
 
     def _waiting(self) -> list[str]:
         """What is missing before this operator serves, in words; empty when it does."""
-        pulse, lease = self._pulse, self._lease
+        liveness, lease = self._liveness, self._lease
         return [
             *([f"{lease}: {lease.waits_for}"] if lease.waits_for else []),
-            *([] if pulse.filled else ["the first list of TaskRuns and pods"]),
-            *([] if pulse.filled and not pulse.deaf and not pulse.down else ["the watches of TaskRuns and pods"]),
+            *([] if liveness.filled else ["the first list of TaskRuns and pods"]),
+            *(
+                []
+                if liveness.filled and not liveness.deaf and not liveness.down
+                else ["the watches of TaskRuns and pods"]
+            ),
         ]
 
     def _gauges(self) -> dict[metrics.Metric, float]:
         return {
             metrics.QUEUE_DEPTH: self._queue.depth,
-            metrics.PODS: len(self._mirror.pods),
-            metrics.WARM_READY: self._mirror.stock.ready,
-            metrics.MALFORMED: len(self._mirror.malformed),
-            metrics.WATCH_AGE: self._pulse.age,
-            metrics.LOOP_LAG: self._pulse.lag,
+            metrics.PODS: len(self._cluster.pods),
+            metrics.WARM_READY: self._cluster.stock.ready,
+            metrics.MALFORMED: len(self._cluster.malformed),
+            metrics.WATCH_AGE: self._liveness.age,
+            metrics.LOOP_LAG: self._liveness.lag,
             metrics.HOLDS_LEASE: float(self._lease.valid()),
         }
 
     def _report(self) -> dict[str, object]:
         """Numbers only: every pod that reaches the port may read them, and names are a tenant's own."""
         return {
-            "watchesDownSeconds": round(self._pulse.down, 1),
-            "watchAgeSeconds": round(self._pulse.age, 1),
-            "loopLagSeconds": round(self._pulse.lag, 3),
+            "watchesDownSeconds": round(self._liveness.down, 1),
+            "watchAgeSeconds": round(self._liveness.age, 1),
+            "loopLagSeconds": round(self._liveness.lag, 3),
             "queueDepth": self._queue.depth,
-            "taskRuns": len(self._mirror.runs),
-            "malformed": len(self._mirror.malformed),
+            "taskRuns": len(self._cluster.runs),
+            "malformed": len(self._cluster.malformed),
         }

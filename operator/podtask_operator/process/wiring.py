@@ -17,8 +17,8 @@ from podtask.core import clock
 from podtask.core.lifecycle.concurrency import Slots
 from podtask.core.storage.url import open_signer, open_store, parse_store_url
 from podtask_operator import settings
-from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.event_recorder import Story
+from podtask_operator.controller.cluster_cache import ClusterCache
+from podtask_operator.controller.event_recorder import EventRecorder
 from podtask_operator.controller.flow_run_keeper import FlowRunKeeper
 from podtask_operator.controller.reconciler import Reconciler
 from podtask_operator.events import intake, kopf_source
@@ -52,28 +52,28 @@ class Parts:
         self._told, self._api = told, api
         self.drained = False
         """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
-        self.mirror, self.story = Mirror(slots=Slots(told.limits)), Story(api)
+        self.cluster, self.recorder = ClusterCache(slots=Slots(told.limits)), EventRecorder(api)
         address = parse_store_url(told.store)
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
         signer = open_signer(*way, conditional_writes=told.conditional_writes)
         calls = StoreCalls()
-        gone = self.mirror.deletions
+        gone = self.cluster.deletions
         self._owners = Owners(api, store, address.prefix, deletions=gone, home=told.lease_namespace, calls=calls)
         quick = open_store(*way, conditional_writes=told.conditional_writes, quick=True)
         objects = Objects(Fenced(quick, api.fence), address.prefix, self._owners, calls)
-        self.flow_runs = FlowRunKeeper(api, self.mirror, clock.now)
-        self.pools = PoolKeeper(api, self.mirror, told, clock.now)
+        self.flow_runs = FlowRunKeeper(api, self.cluster, clock.now)
+        self.pools = PoolKeeper(api, self.cluster, told, clock.now)
         ended = self.flow_runs.task_run_ended
-        self.queue = Reconciler(api, self.mirror, objects, signer, self.story, told, clock.now, ended).queue
+        self.queue = Reconciler(api, self.cluster, objects, signer, self.recorder, told, clock.now, ended).queue
         self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
-        self.resync = Resync(api, self.mirror, told)
-        self._intake = intake.Intake(self.mirror, self.queue.add, self.flow_runs.queue.add)
+        self.resync = Resync(api, self.cluster, told)
+        self._intake = intake.Intake(self.cluster, self.queue.add, self.flow_runs.queue.add)
         spaces: tuple[str | None, ...] = told.namespaces or (None,)
         self._spaces = len(spaces)
         self._task_runs = health.Watches(expected=self._spaces)
-        self._pods = [PodWatch(api, self.mirror, space, self._intake.pod) for space in spaces]
-        self.pulse = health.Pulse([self._task_runs, *(watch.sign for watch in self._pods)])
+        self._pods = [PodWatch(api, self.cluster, space, self._intake.pod) for space in spaces]
+        self.liveness = health.Liveness([self._task_runs, *(watch.sign for watch in self._pods)])
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what is being worked on finishes its writes."""
@@ -81,8 +81,8 @@ class Parts:
 
         async def task_runs() -> None:
             with self._task_runs.up(stop):
-                known = self.mirror.flow_runs.readable
-                pools = self.mirror.stock.readable
+                known = self.cluster.flow_runs.readable
+                pools = self.cluster.stock.readable
                 heard, listed = self._task_runs.heard, self.resync.soon
                 await kopf_source.serve(
                     self._told, self._intake, stop, heard, listed=listed, flow_runs=known, warm_pools=pools
@@ -93,7 +93,7 @@ class Parts:
             "queue": self.queue.run,
             "the queue of FlowRuns": self.flow_runs.queue.run,
             "the queue of WarmPools": self.pools.queue.run,
-            "events": self.story.run,
+            "events": self.recorder.run,
             "sweeps": self._sweeper.run,
             "owners": self._owners.run,
             "lists": lambda: self.resync.run(self.queue.add),
@@ -112,7 +112,7 @@ class Parts:
             queues = (self.queue, self.flow_runs.queue, self.pools.queue)
             drained = await asyncio.gather(*(queue.drain(DRAIN_SECONDS) for queue in queues))
             self.drained = all(drained) and self._api.settled
-            await self.story.flush(EVENTS_SECONDS)
+            await self.recorder.flush(EVENTS_SECONDS)
         finally:
             await _end(*tasks)
 
@@ -120,7 +120,7 @@ class Parts:
         """The receiver of runners' datagrams, where the settings name a port."""
         if self._told.doorbell is None:
             return {}
-        anywhere, bell = "::" if ":" in self._told.doorbell_host else "0.0.0.0", Doorbell(self.mirror, self.queue.add)  # noqa: S104
+        anywhere, bell = "::" if ":" in self._told.doorbell_host else "0.0.0.0", Doorbell(self.cluster, self.queue.add)  # noqa: S104
         return {"the doorbell": lambda: bell.serve(anywhere, self._told.doorbell_port, stop)}
 
     async def _fill(self) -> None:
@@ -129,12 +129,12 @@ class Parts:
         kinds = 1 + await self.resync.fill_flow_runs() + await self.resync.fill_warm_pools()
         self._task_runs.expected = kinds * self._spaces
         await self.resync.fill()
-        log.info("%d TaskRuns and %d pods are known", len(self.mirror.runs), len(self.mirror.pods))
-        for key in self.mirror.runs:
+        log.info("%d TaskRuns and %d pods are known", len(self.cluster.runs), len(self.cluster.pods))
+        for key in self.cluster.runs:
             self.queue.add(key)
-        for key in self.mirror.flow_runs.keys():  # noqa: SIM118 - not a dict
+        for key in self.cluster.flow_runs.keys():  # noqa: SIM118 - not a dict
             self.flow_runs.queue.add(key)
-        self.pulse.filled = True
+        self.liveness.filled = True
 
 
 async def run(told: settings.Settings, stop: asyncio.Event) -> None:
@@ -145,7 +145,7 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
     )
     api.fence, api.late = held.valid, held.late
     parts = Parts(told, api)
-    server = probes.Server(told.health_port, parts.pulse, parts.queue, parts.mirror, held)
+    server = probes.Server(told.health_port, parts.liveness, parts.queue, parts.cluster, held)
     try:
         await server.start()
         if await _first(held.acquire(), stop.wait()):

@@ -83,7 +83,7 @@ class Watches:
 
 
 @dataclass
-class Pulse:
+class Liveness:
     """How far the loop is behind, and its watches."""
 
     watches: list[Watches] = field(default_factory=list)

@@ -129,9 +129,9 @@ class Objects:
             until = now + timedelta(seconds=min(seconds, FOR_EVER))
             await self._calls(self._store.put, self.bucket(run.namespace).keep(run.uid), keep_note(until))
 
-    async def put_last_words(self, run: TaskRun, attempt: int, chunk: bytes) -> None:
+    async def put_log_tail(self, run: TaskRun, attempt: int, chunk: bytes) -> None:
         """Write the last chunk of a log, once. Raises `StoreUnavailable`."""
-        key = self.bucket(run.namespace).attempt(run.uid, attempt).last_words
+        key = self.bucket(run.namespace).attempt(run.uid, attempt).log_tail
         try:
             await self._calls(lambda: self._store.put(key, chunk, if_absent=True))
         except AlreadyStored:

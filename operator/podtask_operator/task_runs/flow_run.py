@@ -1,6 +1,6 @@
 """What the operator holds of FlowRuns, and which TaskRuns belong to which: an index, so that no event costs a search.
 
-    put, forget (watch, lists) ──> FlowRuns <──own, disown── the mirror of TaskRuns
+    put, forget (watch, lists) ──> FlowRuns <──own, disown── the TaskRuns of the informer cache
 
 Parameters, results and messages are not held. A tenant writes these objects, also their `parent`: chains end after
 `DEPTH` steps, and anything odd is read as absent.

@@ -119,7 +119,7 @@ class Handover:
         except (OSError, ValueError):
             return None
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Supervisor: what faulthandler wrote, or nothing."""
         try:
             return self.fault.read_text(errors="replace")

@@ -227,7 +227,7 @@ class _Watch:
             phase=self._desk.phase,
             timed_out=self._limit if self._timed_out else None,
             interrupted=self._interrupted or (self._bell.stopped and self._desk.phase is not Phase.REPORTED),
-            last_words=self._desk.last_words(),
+            stderr_tail=self._desk.stderr_tail(),
         )
 
     def _end(self) -> int | None:
@@ -311,7 +311,7 @@ def log_post(store: Store) -> LogPost:
 
 def _closing_words(ended: Ended, outcome: Outcome) -> bytes:
     """What the log ends with when the task did not complete: the interpreter's last words, and the verdict."""
-    return ended.last_words.encode("utf-8", "backslashreplace") + (
+    return ended.stderr_tail.encode("utf-8", "backslashreplace") + (
         line_of(outcome) if outcome.error is not None else b""
     )
 

@@ -31,7 +31,7 @@ class Ended:
     """SIGTERM reached the supervisor before the child had reported."""
     out_of_memory: bool = False
     """The kernel counted an OOM kill in this cgroup meanwhile."""
-    last_words: str = ""
+    stderr_tail: str = ""
     """What faulthandler wrote."""
 
 
@@ -124,8 +124,8 @@ _CURES: Final[dict[int, str]] = {
 
 def _crashed(ended: Ended, kind: str, message: str, cure: str) -> Outcome:
     outcome = _outcome(Verdict.CRASHED, kind, f"Execution was interrupted. {message}", cure)
-    if ended.last_words and outcome.error is not None:
-        return replace(outcome, error=replace(outcome.error, traceback=ended.last_words[:2048]))
+    if ended.stderr_tail and outcome.error is not None:
+        return replace(outcome, error=replace(outcome.error, traceback=ended.stderr_tail[:2048]))
     return outcome
 
 

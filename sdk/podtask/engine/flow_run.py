@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, cast
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
 from podtask.core.api import call_limits, limits
 from podtask.engine import run_names
-from podtask.engine.hooks import HookLine
+from podtask.engine.hooks import HookQueue
 from podtask.engine.submission import Together, cancel_each
 from podtask.engine.task_result import load
 from podtask.errors import FlowCancelled, FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
 from podtask.model.task_run import Executor, Listener, RunKey, TaskRun
 from podtask.payloads.arguments import awaited, bind, prepare
-from podtask.payloads.module_policy import luggage_of
+from podtask.payloads.module_policy import policy_of
 from podtask.support import containers, keyboard
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class FlowRun:
         self.parent = parent
         self.progress: Tally | None = None
         self.children: list[FlowRun] = []
-        self.hooks = HookLine()
+        self.hooks = HookQueue()
         self.listeners: list[Listener] = [self.hooks.news]
         self.detached = False
         """Of an outermost run: nobody waits for its task runs any more."""
@@ -170,7 +170,7 @@ class FlowRun:
             raise FlowCancelled(f"{self.ended_by} '{task.name}' is not called any more.")
         bound = bind(task.signature, args, kwargs)
         remote = self.backend.remote
-        packing = luggage_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
+        packing = policy_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
         inputs = prepare(task.name, bound, self.find, packing, remote=remote)
         first, blocked_by = awaited(wait_for, self.find)
         if inputs.blocked_by is None and blocked_by is not None:

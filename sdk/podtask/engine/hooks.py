@@ -1,6 +1,6 @@
 """`on_completion`, `on_failure`, `on_retry`: the user's own functions, told in the driver how runs go.
 
-    run.report(status) ──> HookLine.news ──> a thread of its own ──> hook(task, run, state)
+    run.report(status) ──> HookQueue.news ──> a thread of its own ──> hook(task, run, state)
 
 Statuses are what every backend reports, so hooks are called alike on all of them. Those of one flow run are called
 one after the other, in the order of the news, in no run's context; the flow returns after the last one. What a hook
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("podtask.engine.hooks")
 
 
-class HookLine:
+class HookQueue:
     """The hooks of one flow run, waiting for their turn; a thread is there while there are any."""
 
     def __init__(self) -> None:

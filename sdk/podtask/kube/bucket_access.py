@@ -124,13 +124,13 @@ class BucketAccess:
         except StoreError as error:
             raise NoBucket(f"{because}, which cannot be used from here: {error} Or {instead}.") from error
 
-    def last_words(self, uid: str, attempt: int) -> bytes:
+    def log_tail(self, uid: str, attempt: int) -> bytes:
         """The chunk that the operator wrote at the end of an attempt's log; empty without one, and without a bucket."""
         from podtask.core.storage import StoreError
 
         try:
             store, bucket = self.open("The end of a log", "")
-            return store.get(bucket.attempt(uid, attempt).last_words)
+            return store.get(bucket.attempt(uid, attempt).log_tail)
         except (NoBucket, StoreError):
             return b""
 

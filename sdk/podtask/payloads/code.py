@@ -18,7 +18,7 @@ from podtask.errors import PodtaskError
 from podtask.payloads import culprit
 from podtask.payloads.arguments import is_too_deep
 from podtask.payloads.hashing import code_hash, input_hash_of
-from podtask.payloads.module_policy import luggage_of
+from podtask.payloads.module_policy import policy_of
 from podtask.payloads.project.counted import expected
 from podtask_runner import pickled_names
 from podtask_runner.serialization import log_levels
@@ -149,8 +149,8 @@ def shipment(task: TaskDefinition, inputs: Inputs | None = None, *, at_home: boo
     Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`.
     """
     named, perhaps, definitions = _needs(inputs)
-    luggage = luggage_of(task)
-    project = luggage.project(at_home=at_home)
+    policy = policy_of(task)
+    project = policy.project(at_home=at_home)
     changed = project.changes()
     packing = project.packing(changed)
     code = _same(task, "code", pickled_code(task, packing, definitions))
@@ -159,14 +159,14 @@ def shipment(task: TaskDefinition, inputs: Inputs | None = None, *, at_home: boo
     identity = _identity(task)
     defined = tuple((obj, _hash(obj)) for obj in inputs.defined) if inputs and isinstance(identity, str) else ()
     if not bundle.collected.sources:
-        return Shipment(code, packing, reach, luggage.exclude, identity=identity, defined=defined)
+        return Shipment(code, packing, reach, policy.exclude, identity=identity, defined=defined)
     for name in sorted(reach.modules & bundle.collected.stale.keys()):
         raise ModuleChanged(task.name, name, bundle.collected.stale[name])
     _tell(project, {name: why for name, why in changed.stuck.items() if _module_of(name, reach.modules)})
     overlay = changed.expecting(_expected(task, bundle, changed) if isinstance(identity, str) else {})
     overlay = None if overlay is None else _same(task, "overlay", overlay)
     return Shipment(
-        code, packing, reach, luggage.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity, defined
+        code, packing, reach, policy.exclude, bundle, overlay, tuple(sorted(changed.stuck)), identity, defined
     )
 
 
@@ -176,7 +176,7 @@ def _needs(inputs: Inputs | None) -> tuple[frozenset[str], frozenset[str], bytes
 
 def reaching(task: TaskDefinition, sent: Shipment, named: frozenset[str]) -> Shipment:
     """The same code for arguments that name these modules."""
-    project = luggage_of(task).project(at_home=False)
+    project = policy_of(task).project(at_home=False)
     return replace(sent, reach=project.reach(sent.packing.reached | named, sent.packing.imported))
 
 

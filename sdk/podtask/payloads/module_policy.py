@@ -31,7 +31,7 @@ _SOURCE = (".py", ".pyc")
 
 
 @dataclass(frozen=True)
-class Luggage:
+class ModulePolicy:
     """The rules for one task."""
 
     include: tuple[str, ...] = ()
@@ -68,14 +68,14 @@ class Luggage:
 
 
 @functools.lru_cache(maxsize=64)
-def _project(luggage: Luggage, at_home: bool) -> Project:  # noqa: FBT001 - part of the cache's key
+def _project(policy: ModulePolicy, at_home: bool) -> Project:  # noqa: FBT001 - part of the cache's key
     from podtask.payloads.project.state import Project
 
-    place = functools.partial(luggage.place, at_home=at_home)
-    return Project(place, luggage.include, luggage.exclude, luggage.data)
+    place = functools.partial(policy.place, at_home=at_home)
+    return Project(place, policy.include, policy.exclude, policy.data)
 
 
-def luggage_of(task: TaskDefinition) -> Luggage:
+def policy_of(task: TaskDefinition) -> ModulePolicy:
     """What the task's options and the settings say."""
     from podtask import settings
     from podtask.options import modules_named
@@ -83,7 +83,7 @@ def luggage_of(task: TaskDefinition) -> Luggage:
     given = settings.load()
     include, exclude = (modules_named(f"the setting '{name}'", _listed(text)) for name, text in _modules(given))
     options = task.options
-    return Luggage((*options.include, *include), (*options.exclude, *exclude), tuple(_listed(given.data)))
+    return ModulePolicy((*options.include, *include), (*options.exclude, *exclude), tuple(_listed(given.data)))
 
 
 def _modules(given: Any) -> list[tuple[str, str]]:

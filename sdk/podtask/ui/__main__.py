@@ -21,11 +21,11 @@ from podtask.inspection.cluster import Cluster
 from podtask.kube.bearer import as_bearer, server_around
 from podtask.kube.bucket_access import BucketAccess
 from podtask.ui.access.cluster_viewer import ClusterViewer
-from podtask.ui.access.doors import TokenDoor
 from podtask.ui.access.guarded_bucket import GuardedBucket
+from podtask.ui.access.logins import TokenLogin
 from podtask.ui.access.no_bucket import ClosedBucket
 from podtask.ui.access.sessions import Sessions
-from podtask.ui.routes.desk import Desk
+from podtask.ui.routes.ui_state import UiState
 from podtask.ui.server import Serving
 
 
@@ -88,8 +88,8 @@ def cluster_page(settings: Settings) -> Serving:
 
     listening = everywhere(settings.port, settings.listen)
     port = int(listening.getsockname()[1])
-    desk = Desk(TokenDoor(Sessions(), viewer), settings.namespace, hosts=settings.hosts, port=port)
-    return Serving(desk, listening, lambda: None)
+    ui = UiState(TokenLogin(Sessions(), viewer), settings.namespace, hosts=settings.hosts, port=port)
+    return Serving(ui, listening, lambda: None)
 
 
 def _guarded(store: Mapping[str, str], allowed: Callable[[str], bool], namespace: str) -> BucketAccess:

@@ -22,13 +22,13 @@ from podtask.errors import PodtaskError
 from podtask.kube.errors import ClusterRefused
 from podtask.ui.access.guard import Guard
 from podtask.ui.routes import actions, login, logs, pages, selection, streams
-from podtask.ui.routes.desk import Desk
 from podtask.ui.routes.rendering import page
+from podtask.ui.routes.ui_state import UiState
 
 STATIC = Path(__file__).with_name("static")
 
 
-def application(desk: Desk, announce: Callable[[], object]) -> ASGIApp:
+def application(ui: UiState, announce: Callable[[], object]) -> ASGIApp:
     """The ASGI application; `announce` prints a new link."""
     flow, task = "/namespaces/{namespace}/flow-runs", "/namespaces/{namespace}/task-runs"
     routes = [
@@ -61,8 +61,8 @@ def application(desk: Desk, announce: Callable[[], object]) -> ASGIApp:
             Exception: _unforeseen,
         },
     )
-    app.state.desk = desk
-    return Guard(app, desk.door, desk.port, desk.hosts)
+    app.state.ui = ui
+    return Guard(app, ui.login, ui.port, ui.hosts)
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -73,8 +73,8 @@ def _refused(request: Request, error: Exception) -> Response:
 def _failed(request: Request, error: Exception) -> Response:
     session = getattr(request.state, "session", None)
     if isinstance(error, ClusterRefused) and error.status == 401 and session is not None and session.viewer is not None:
-        desk: Desk = request.app.state.desk  # the token's time is over
-        desk.door.sessions.close(session)
+        ui: UiState = request.app.state.ui  # the token's time is over
+        ui.login.sessions.close(session)
         if request.headers.get("x-live"):  # a redirect would be followed without a word
             return PlainTextResponse("The token has ended.", 401, {"X-Ended": "yes"})
         return RedirectResponse("/login?ended=yes", 303)

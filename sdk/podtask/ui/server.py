@@ -14,11 +14,11 @@ from types import FrameType
 import uvicorn
 
 from podtask.errors import PodtaskError
-from podtask.ui.access.doors import LinkDoor
+from podtask.ui.access.logins import LinkLogin
 from podtask.ui.access.sessions import Sessions
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.application import application
-from podtask.ui.routes.desk import Desk
+from podtask.ui.routes.ui_state import UiState
 
 ADDRESS = "127.0.0.1"
 
@@ -27,12 +27,12 @@ class Serving:
     """A server that is bound, and serves when it is told to."""
 
     def __init__(
-        self, desk: Desk, listening: socket.socket, announce: Callable[[], object], *, debug: bool = False
+        self, ui: UiState, listening: socket.socket, announce: Callable[[], object], *, debug: bool = False
     ) -> None:
         self._socket = listening
-        self.desk = desk
+        self.ui = ui
         config = uvicorn.Config(
-            application(desk, announce),
+            application(ui, announce),
             log_level="info" if debug else "critical",
             lifespan="off",
             access_log=debug,
@@ -41,19 +41,19 @@ class Serving:
             timeout_graceful_shutdown=2,
             ws="none",
         )
-        self._server = _Server(config, self.desk.streams.close)
+        self._server = _Server(config, self.ui.streams.close)
 
     @property
     def port(self) -> int:
         """Where browsers find it."""
-        return self.desk.port
+        return self.ui.port
 
     def serve(self) -> None:
         """Serve until a signal."""
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self.desk.close()
+            self.ui.close()
             self._socket.close()
 
     @contextmanager
@@ -66,7 +66,7 @@ class Serving:
         finally:
             self._server.handle_exit(2, None)
             thread.join()
-            self.desk.close()
+            self.ui.close()
             self._socket.close()
 
 
@@ -78,8 +78,8 @@ class Page(Serving):
         self._sessions = Sessions()
         self._announce = announce
         port = int(listening.getsockname()[1])
-        desk = Desk(LinkDoor(self._sessions), viewer.namespace, viewer, port=port)
-        super().__init__(desk, listening, self._again, debug=debug)
+        ui = UiState(LinkLogin(self._sessions), viewer.namespace, viewer, port=port)
+        super().__init__(ui, listening, self._again, debug=debug)
 
     def link(self) -> str:
         """A link that works once."""

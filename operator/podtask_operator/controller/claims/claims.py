@@ -19,7 +19,7 @@ from podtask.core.api.names import ANNOTATION_CLAIM
 from podtask.core.api.status import Attempt, Claim
 from podtask.core.lifecycle.model import Release
 from podtask.core.lifecycle.pod_expectation import Creation
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
@@ -50,9 +50,9 @@ TAKEN_OVER: Final = 2
 class Claims:
     """Claims idle pods, and gives them up."""
 
-    def __init__(self, api: Api, mirror: Mirror, settings: Settings) -> None:
+    def __init__(self, api: Api, cluster: ClusterCache, settings: Settings) -> None:
         self._api = api
-        self._mirror = mirror
+        self._cluster = cluster
         self._settings = settings
 
     async def claim(
@@ -76,7 +76,7 @@ class Claims:
             await self._give_up(key, run, attempt, claim, expectations)
             return
         expectations.claim_written(attempt.number, said, now)
-        held = self._mirror.pods.get(Key(key.namespace, claim.pod_name))
+        held = self._cluster.pods.get(Key(key.namespace, claim.pod_name))
         patch = idle_pod.claim_patch(run, attempt.number, claim, said, idle_pod.age(held, now), self._settings)
         try:
             made = await self._api.claim_pod(key.namespace, claim.pod_name, patch)
@@ -120,7 +120,7 @@ class Claims:
 
     async def release(self, key: Key, effect: Release, expectations: RunExpectations) -> None:
         """Remove an idle pod that was chosen, or what is left of one, so that no claim can take effect any more."""
-        run = self._mirror.runs.get(key)
+        run = self._cluster.runs.get(key)
         live = await self._api.get_pod(key.namespace, effect.claim.pod_name)
         if live is None or run is None or podstatus.read(live).uid != effect.claim.pod_uid:
             return
@@ -143,7 +143,7 @@ class Claims:
         text = f"{work.text}/{work.renewals + 1}"
         patch: Object = {"metadata": {"uid": claim.pod_uid, "annotations": {ANNOTATION_CLAIM: text}}}
         try:
-            self._mirror.put_pod(await self._api.patch_pod(key.namespace, claim.pod_name, patch))
+            self._cluster.put_pod(await self._api.patch_pod(key.namespace, claim.pod_name, patch))
         except ApiError as error:  # gone, or a policy said no: the pod's end, or the timeout, tells
             log.warning("%s: the claim of pod %s was not renewed: %s", key, claim.pod_name, error)
 
@@ -151,9 +151,9 @@ class Claims:
         expectations.accepted(attempt.number, pod["metadata"]["uid"], now)
         name = idle_pod.pool_of(pod)
         if name is not None:
-            self._mirror.stock.claimed(Key(key.namespace, name))
+            self._cluster.stock.claimed(Key(key.namespace, name))
         metrics.WARM_CLAIMS.labels("claimed").inc()
-        self._mirror.put_pod(pod)
+        self._cluster.put_pod(pod)
 
     async def _give_up(
         self, key: Key, run: TaskRun, attempt: Attempt, claim: Claim, expectations: RunExpectations
@@ -164,12 +164,12 @@ class Claims:
         if live is not None and podstatus.read(live).uid == claim.pod_uid:
             if podstatus.is_ours(live, run.uid):
                 expectations.shown(attempt.number, claim.pod_uid)
-                self._mirror.put_pod(live)
+                self._cluster.put_pod(live)
                 return
             if idle_pod.is_idle(live):
                 await self._remove(key, live, needed=not sure)
             else:
-                self._mirror.put_pod(live)
+                self._cluster.put_pod(live)
         elif not sure:
             raise Later("the idle pod is gone, and an earlier claim of it had no answer")
         metrics.WARM_CLAIMS.labels("lost").inc()
@@ -187,7 +187,7 @@ class Claims:
                 log.warning("%s: idle pod %s cannot be removed: %s", key, meta["name"], error)
                 return
             raise Later(f"idle pod {meta['name']} was touched meanwhile, or is gone") from error
-        self._mirror.forget_pod(live)
+        self._cluster.forget_pod(live)
 
 
 def _is_refusal(error: ApiError | ApiUnavailable) -> bool:

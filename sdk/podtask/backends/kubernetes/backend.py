@@ -37,7 +37,7 @@ from podtask.kube.errors import ClusterRefused
 from podtask.kube.flow_runs import FlowRunApi
 from podtask.payloads.arguments import largest
 from podtask.payloads.code import reaching
-from podtask.payloads.module_policy import luggage_of
+from podtask.payloads.module_policy import policy_of
 from podtask.support.thread_pool import Workers
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class KubernetesBackend:
         self._bucket = BucketAccess(self.namespace, published, settings.store, settings.s3_endpoint_url)
         self._code = CodeFields(self._bucket, ImageContents(self.namespace, published))
         read = partial(self._api.pod_log, self.namespace)
-        self._logs = PodLogs(read, last_words=self._last_words) if shows_logs(settings) else NoLogs()
+        self._logs = PodLogs(read, log_tail=self._log_tail) if shows_logs(settings) else NoLogs()
         self.flow_runs = FlowRecords(FlowRunApi(self._api), self.namespace)
         """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
         self._late = Workers(LATE_THREADS, "podtask-submit")
@@ -139,10 +139,10 @@ class KubernetesBackend:
         except NoBucket as why:
             raise ResultUnavailable(str(why)) from why
 
-    def _last_words(self, run: TaskRun, attempt: int) -> bytes:
-        """See `logs.LastWords`. A log is worth no error: without the bucket it ends without them."""
+    def _log_tail(self, run: TaskRun, attempt: int) -> bytes:
+        """See `logs.LogTail`. A log is worth no error: without the bucket it ends without them."""
         uid = self._uids.get(run)
-        return b"" if uid is None else self._bucket.last_words(uid, attempt)
+        return b"" if uid is None else self._bucket.log_tail(uid, attempt)
 
     def close(self) -> None:
         for watcher in list(self._watchers.values()):
@@ -212,7 +212,7 @@ class KubernetesBackend:
         sent, plan = packed.sent, packed.cache or self._cache_plan(run)
         payload, files, named = run.inputs.payload, run.inputs.files, run.inputs.modules
         if any(upstream.id in elsewhere for upstream in run.upstreams):
-            packing = luggage_of(run.task).packing()
+            packing = policy_of(run.task).packing()
             payload, files = with_values(run, elsewhere, packing)
             named |= packing.by_name | packing.reached
             sent = reaching(run.task, sent, named)

@@ -46,7 +46,7 @@ class Reader(Protocol):
     def __call__(self, pod: str, since: str | None, limit_bytes: int, seconds: float) -> str: ...
 
 
-LastWords = Callable[["TaskRun", int], bytes]
+LogTail = Callable[["TaskRun", int], bytes]
 """What the operator wrote at the end of an attempt's log because the runner could not; empty where it had not to."""
 
 CUT: Final = frozenset({names.Ended.CRASHED, names.Ended.DISRUPTION, names.Ended.OUT_OF_MEMORY, names.Ended.TIMED_OUT})
@@ -79,9 +79,9 @@ class Ended:
 class PodLogs:
     """Logs of the attempts of all runs. `step` is all of the logic; `start` makes the thread that calls it."""
 
-    def __init__(self, read: Reader, *, last_words: LastWords | None = None, threaded: bool = True) -> None:
+    def __init__(self, read: Reader, *, log_tail: LogTail | None = None, threaded: bool = True) -> None:
         self._read = read
-        self._last_words = last_words or _no_last_words
+        self._log_tail = log_tail or _no_log_tail
         self._threaded = threaded
         self._tails: dict[tuple[str, int], Tail] = {}
         self._over: set[tuple[str, int]] = set()
@@ -128,7 +128,7 @@ class PodLogs:
         try:
             for tail in ended.tails:
                 self._show(tail)
-                self._show_last_words(tail)
+                self._show_log_tail(tail)
         finally:
             ended.then()
 
@@ -179,7 +179,7 @@ class PodLogs:
                 tail.last = moment
                 out.info("%s", words)
 
-    def _show_last_words(self, tail: Tail) -> None:
+    def _show_log_tail(self, tail: Tail) -> None:
         """How a log ends that the runner could not complete; all of the chunk where the pod could not be read.
 
         Never raises.
@@ -187,7 +187,7 @@ class PodLogs:
         if self.off or not tail.cut:
             return
         try:
-            chunk = self._last_words(tail.run, tail.number)
+            chunk = self._log_tail(tail.run, tail.number)
         except Exception as error:  # noqa: BLE001 - a log is never worth a flow
             self._failed(tail, error)
             return
@@ -239,5 +239,5 @@ def _nothing() -> None:
     return None
 
 
-def _no_last_words(*_: object) -> bytes:
+def _no_log_tail(*_: object) -> bytes:
     return b""

@@ -137,10 +137,10 @@ def _bundle(session: Session, flow: Flow[..., Any], place: str) -> dict[str, Any
     """The project that the flow belongs to, as a field of the driver's TaskRun. Raises `NoBucket`."""
     from podtask import Task
     from podtask.backends.kubernetes.code_fields import bundle_field
-    from podtask.payloads.module_policy import luggage_of
+    from podtask.payloads.module_policy import policy_of
     from podtask.payloads.project import text
 
-    project = luggage_of(Task(flow.fn)).project()
+    project = policy_of(Task(flow.fn)).project()
     bundle = project.bundle()
     if not bundle.collected.sources:
         return None

@@ -124,7 +124,7 @@ class AttemptKeys:
         return f"{self.log}{number:06d}"
 
     @property
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The chunk that the operator writes where the runner could not: after all of the runner's, `log/000001` on."""
         return self.log + "999999"
 

@@ -2,7 +2,7 @@
 
 The runner ships what a task prints in chunks, a few seconds late (`podtask_runner.process.log_shipping`). When it is
 killed, the operator adds what the pod's own log still holds beyond the last chunk, and a sentence that says how the log
-ends. Key: `podtask.core.storage.layout.AttemptKeys.last_words`. Users: the operator (writes), the SDK (shows the
+ends. Key: `podtask.core.storage.layout.AttemptKeys.log_tail`. Users: the operator (writes), the SDK (shows the
 sentence).
 """
 

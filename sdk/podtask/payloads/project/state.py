@@ -1,6 +1,6 @@
 """The project as one call finds it: the bundle, where a module's objects are, what was changed, what is missing.
 
-    luggage (own, include, exclude) ──> Project ──> bundle: bytes and digest       once per state of the project
+    policy (own, include, exclude) ──> Project ──> bundle: bytes and digest       once per state of the project
                                               └───> packing, overlay, reach        per call
 
 The bundle is the project's and not the task's: tasks of one flow name the same one, whatever each of them uses. It is

@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podtask.errors import PodtaskError
-from podtask.ui.access.doors import Door
+from podtask.ui.access.logins import Login
 from podtask.ui.access.sessions import WebSession, same
 
 OPEN = ("/login", "/static/")
@@ -47,9 +47,9 @@ HEADERS = {
 class Guard:
     """The ASGI application behind these checks."""
 
-    def __init__(self, app: ASGIApp, door: Door, port: int, hosts: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, login: Login, port: int, hosts: Iterable[str] = ()) -> None:
         self._app = app
-        self._door = door
+        self._login = login
         self._behind_tls = set(hosts)
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")} | self._behind_tls
         self._cookie = cookie_name(port)
@@ -72,10 +72,10 @@ class Guard:
         if scope["method"] not in ("GET", "HEAD") and headers.get("origin") not in (None, self._origin(host)):
             await PlainTextResponse("A form of another site may change nothing here.", 403)(scope, receive, answer)
             return
-        if self._door.asks_for == "token" and headers.get("authorization"):
+        if self._login.asks_for == "token" and headers.get("authorization"):
             session = await self._sent_along(headers["authorization"])  # a cookie may be that of another person
         else:
-            session = self._door.sessions.find(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""))
+            session = self._login.sessions.find(cookie_parser(headers.get("cookie", "")).get(self._cookie, ""))
         scope.setdefault("state", {})["session"] = session
         if scope["path"].startswith(OPEN):
             received = receive if scope["method"] in ("GET", "HEAD") else _again(await _body(receive))
@@ -97,7 +97,7 @@ class Guard:
 
     async def _sent_along(self, authorization: str) -> WebSession | None:
         try:
-            return await run_in_threadpool(self._door.sent_along, authorization)
+            return await run_in_threadpool(self._login.sent_along, authorization)
         except PodtaskError:  # nobody answers: then nobody is known
             return None
 

@@ -1,7 +1,7 @@
 """How a browser gets in: by a link that works once, or with a token of the cluster's.
 
-    podtask ui           a link is printed                        LinkDoor     the rights of whoever started it
-    ui.enabled (chart)   a token is pasted, or sent by a proxy    TokenDoor    the rights that the token has
+    podtask ui           a link is printed                        LinkLogin     the rights of whoever started it
+    ui.enabled (chart)   a token is pasted, or sent by a proxy    TokenLogin    the rights that the token has
 
 A token is tried at the API server before a session is made of it, and stays in this process's memory. A proxy sends its
 token with every request, which counts then and no cookie does; the session is found by the digest of the token.
@@ -24,7 +24,7 @@ USED = "This link has been used, or is of another start. The terminal in which p
 NO_TOKEN = "The cluster does not know this token, or its time is over."  # noqa: S105 - a sentence
 
 
-class Door(Protocol):
+class Login(Protocol):
     """What the guard and the login page ask."""
 
     @property
@@ -52,25 +52,25 @@ class Door(Protocol):
 
 
 @dataclass
-class LinkDoor:
-    """See `Door`."""
+class LinkLogin:
+    """See `Login`."""
 
     sessions: Sessions
     asks_for: str = "link"
     trouble: str = USED
 
     def enter(self, secret: str) -> WebSession | None:
-        """See `Door`."""
+        """See `Login`."""
         return self.sessions.open(secret)
 
-    def sent_along(self, authorization: str) -> WebSession | None:  # noqa: ARG002 - a `Door`
+    def sent_along(self, authorization: str) -> WebSession | None:  # noqa: ARG002 - a `Login`
         """Nobody gets in that way."""
         return None
 
 
 @dataclass
-class TokenDoor:
-    """See `Door`."""
+class TokenLogin:
+    """See `Login`."""
 
     sessions: Sessions
     viewer: Callable[[str], ClusterViewer]
@@ -81,7 +81,7 @@ class TokenDoor:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, secret: str) -> WebSession | None:
-        """See `Door`. Raises `ClusterUnreachable`."""
+        """See `Login`. Raises `ClusterUnreachable`."""
         try:
             viewer = self.viewer(secret.strip())
         except ValueError:
@@ -101,7 +101,7 @@ class TokenDoor:
         return self.sessions.begin(viewer)
 
     def sent_along(self, authorization: str) -> WebSession | None:
-        """See `Door`."""
+        """See `Login`."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             return None

@@ -1,4 +1,4 @@
-"""Links that work once, and sessions, which a link or a token opens (see `doors`). In memory only, bounded.
+"""Links that work once, and sessions, which a link or a token opens (see `logins`). In memory only, bounded.
 
     podtask ui prints a link ──> GET /login (changes nothing) ──> POST /login (the link is used up) ──> cookie
 

@@ -18,10 +18,10 @@ from podtask.inspection.task_run import Seen
 from podtask.kube.errors import ClusterRefused
 from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.environment import path
-from podtask.ui.routes.desk import allowed, flow_run_of, namespace_of, on_cluster, task_run_of
 from podtask.ui.routes.pages import read
 from podtask.ui.routes.rendering import page
 from podtask.ui.routes.repeating import repeated
+from podtask.ui.routes.ui_state import allowed, flow_run_of, namespace_of, on_cluster, task_run_of
 
 T = TypeVar("T")
 

@@ -9,15 +9,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from podtask.ui.access.guard import cookie_name, form
-from podtask.ui.routes.desk import desk_of
 from podtask.ui.routes.rendering import page
+from podtask.ui.routes.ui_state import ui_of
 
 ENDED = "Your token has ended: the API server does not know it any more. Paste a new one to go on."
 
 
 def ask(request: Request) -> Response:
     """The page that the link leads to."""
-    asks_for = desk_of(request).door.asks_for
+    asks_for = ui_of(request).login.asks_for
     secret = request.query_params.get("token", "")[:200] if asks_for == "link" else ""
     ended = asks_for == "token" and request.query_params.get("ended") == "yes"
     return page(request, "login.html", secret=secret, trouble=ENDED if ended else "", asks_for=asks_for)
@@ -27,15 +27,15 @@ def enter(announce: Callable[[], object]) -> Callable[[Request], object]:
     """The POST of that page; `announce` prints the next link, for another browser."""
 
     async def posted(request: Request) -> Response:
-        desk = desk_of(request)
-        door, secret = desk.door, form(await request.body()).get("token", "")
-        session = await run_in_threadpool(door.enter, secret)
+        ui = ui_of(request)
+        login, secret = ui.login, form(await request.body()).get("token", "")
+        session = await run_in_threadpool(login.enter, secret)
         if session is None:
-            return page(request, "login.html", 403, secret="", trouble=door.trouble, asks_for=door.asks_for)
+            return page(request, "login.html", 403, secret="", trouble=login.trouble, asks_for=login.asks_for)
         announce()
         answer = RedirectResponse("/", 303)
-        secure = request.headers.get("host", "") in desk.hosts
-        name = cookie_name(desk.port)
+        secure = request.headers.get("host", "") in ui.hosts
+        name = cookie_name(ui.port)
         answer.set_cookie(name, session.id, httponly=True, samesite="strict", path="/", secure=secure)
         return answer
 
@@ -44,8 +44,8 @@ def enter(announce: Callable[[], object]) -> Callable[[Request], object]:
 
 async def leave(request: Request) -> Response:
     """End the session."""
-    desk = desk_of(request)
-    await run_in_threadpool(desk.door.sessions.close, request.state.session)
+    ui = ui_of(request)
+    await run_in_threadpool(ui.login.sessions.close, request.state.session)
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(cookie_name(desk.port), httponly=True, samesite="strict", path="/")
+    answer.delete_cookie(cookie_name(ui.port), httponly=True, samesite="strict", path="/")
     return answer

@@ -18,7 +18,7 @@ from podtask.errors import PodtaskError
 from podtask.inspection import log_sources
 from podtask.inspection.task_run import Seen
 from podtask.ui.access.cluster_viewer import ClusterViewer
-from podtask.ui.routes.desk import attempt_of, namespace_of, on_cluster, task_run_of
+from podtask.ui.routes.ui_state import attempt_of, namespace_of, on_cluster, task_run_of
 from podtask.ui.view.log_html import line_html, lines_html
 
 TAIL = 500

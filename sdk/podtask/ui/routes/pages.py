@@ -19,7 +19,10 @@ from podtask.inspection.task_run import Seen
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.environment import path
 from podtask.ui.live.stream import version_of
-from podtask.ui.routes.desk import (
+from podtask.ui.routes.logs import log_of
+from podtask.ui.routes.rendering import page
+from podtask.ui.routes.selection import offered
+from podtask.ui.routes.ui_state import (
     flow_run_of,
     is_namespace,
     namespace_of,
@@ -28,9 +31,6 @@ from podtask.ui.routes.desk import (
     task_run_of,
     viewer_of,
 )
-from podtask.ui.routes.logs import log_of
-from podtask.ui.routes.rendering import page
-from podtask.ui.routes.selection import offered
 from podtask.ui.view import listing
 from podtask.ui.view.flow_run_facts import flow_run_facts
 from podtask.ui.view.flow_runs import FlowRunRow, flow_run_brief, row, rows, unrecorded

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from podtask.core import clock
 from podtask.ui.environment import environment
-from podtask.ui.routes.desk import desk_of, known_viewer
+from podtask.ui.routes.ui_state import known_viewer, ui_of
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -20,7 +20,7 @@ def page(request: Request, template: str, status: int = 200, **values: Any) -> H
     viewer, session = known_viewer(request), getattr(request.state, "session", None)
     common = {
         "now": clock.now().timestamp(),
-        "namespace": viewer.namespace if viewer else desk_of(request).namespace,
+        "namespace": viewer.namespace if viewer else ui_of(request).namespace,
         "context": viewer.context if viewer else "",
         "local": viewer is not None and viewer.local,
         "session": session,

@@ -16,9 +16,9 @@ from podtask.core.api.names import PLURAL
 from podtask.ui.access.guard import form
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.environment import path
-from podtask.ui.routes.desk import allowed, flow_run_of, is_object, namespace_of, on_cluster
 from podtask.ui.routes.rendering import page
 from podtask.ui.routes.repeating import repeated
+from podtask.ui.routes.ui_state import allowed, flow_run_of, is_object, namespace_of, on_cluster
 from podtask.ui.view import listing
 from podtask.ui.view.briefs import Brief
 from podtask.ui.view.listing import Query

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from podtask.inspection import log_sources
 from podtask.ui.live.reflector import Reflector
-from podtask.ui.routes.desk import attempt_of, desk_of, flow_run_of, namespace_of, on_cluster, task_run_of, viewer_of
 from podtask.ui.routes.logs import TAIL
+from podtask.ui.routes.ui_state import attempt_of, flow_run_of, namespace_of, on_cluster, task_run_of, ui_of, viewer_of
 
 ALL = "all"
 
@@ -45,7 +45,7 @@ def task_runs(request: Request) -> Response:
 
 
 def _stream(request: Request, looked_at: Sequence[Reflector[Any]], log: Any = None) -> Response:
-    answer = desk_of(request).streams.response(looked_at, log)
+    answer = ui_of(request).streams.response(looked_at, log)
     if answer is None:
         raise HTTPException(503, "Too many tabs are open.")
     return answer

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from podtask.ui.access.cluster_viewer import ClusterViewer
-from podtask.ui.access.doors import Door
+from podtask.ui.access.logins import Login
 from podtask.ui.access.sessions import WebSession
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.live.reflector import Progress
@@ -24,10 +24,10 @@ _LABEL = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 
 
 @dataclass
-class Desk:
+class UiState:
     """Of one server."""
 
-    door: Door
+    login: Login
     namespace: str
     """Where the page begins for who is not known yet."""
     viewer: Viewer | None = None
@@ -39,14 +39,14 @@ class Desk:
 
     def close(self) -> None:
         """End what reads."""
-        self.door.sessions.close_all()
+        self.login.sessions.close_all()
         if self.viewer is not None:
             self.viewer.close()
 
 
-def desk_of(request: Request) -> Desk:
-    """The desk of the server that a request came to."""
-    found: Desk = request.app.state.desk
+def ui_of(request: Request) -> UiState:
+    """The ui of the server that a request came to."""
+    found: UiState = request.app.state.ui
     return found
 
 
@@ -54,13 +54,13 @@ def known_viewer(request: Request) -> Viewer | None:
     """Whoever looks; None before somebody has come in."""
     session: WebSession | None = getattr(request.state, "session", None)
     own = session.viewer if session is not None else None
-    return own or desk_of(request).viewer
+    return own or ui_of(request).viewer
 
 
 def still_known(request: Request, *progress: Progress) -> tuple[Progress, ...]:
     """What the page says of its lists. Raises where the token of the session's own viewer has ended: see `_failed`."""
     ended = next((one.unknown for one in progress if one.unknown is not None), None)
-    if ended is not None and desk_of(request).door.asks_for == "token":
+    if ended is not None and ui_of(request).login.asks_for == "token":
         raise ended
     return progress
 

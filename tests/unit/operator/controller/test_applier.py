@@ -26,12 +26,12 @@ CONFLICT = ApiError(409, "Conflict", "the object has been modified")
 def shown(world: World, name: str, phase: str, state: dict[str, Any]) -> None:
     """The watch shows how the pod is."""
     status = {"phase": phase, "containerStatuses": [{"name": "task", "state": state}]}
-    world.mirror.put_pod(world.api.touch_pod(name, status))
+    world.cluster.put_pod(world.api.touch_pod(name, status))
 
 
 def completes(world: World, name: str) -> None:
     """The first attempt of a run stores its result, says so and ends."""
-    data, run = name.encode(), world.mirror.runs[Key("team", name)]
+    data, run = name.encode(), world.cluster.runs[Key("team", name)]
     world.store.put(world.objects.bucket("team").attempt(run.uid, 1).result, data)
     outcome = Outcome(Verdict.COMPLETED, Result(hashlib.sha256(data).hexdigest(), len(data), "json"))
     ended = {"exitCode": 0, "message": dump_outcome(outcome).decode(), "startedAt": "2026-01-02T03:59:00Z"}
@@ -138,10 +138,10 @@ async def test_a_pod_that_is_gone_when_it_is_to_be_stopped_is_judged_by_the_next
     world.add("hello")
     await world.look("hello")
     shown(world, "hello-1", "Running", {"running": {"startedAt": "2026-01-02T04:00:00Z"}})
-    world.mirror.put_run(world.api.touch("hello", cancel=True))
+    world.cluster.put_run(world.api.touch("hello", cancel=True))
     world.api.refused["stop"] = ApiError(404, "NotFound", "not found")
     await world.look("hello")
-    world.mirror.forget_pod(world.api.pods.pop("hello-1"))
+    world.cluster.forget_pod(world.api.pods.pop("hello-1"))
     await world.look("hello")
     assert world.status("hello")["state"] == "Cancelled"
 
@@ -200,23 +200,23 @@ async def test_an_attempt_is_not_launched_for_a_run_that_is_being_deleted(world:
     world.api.lost.add("status")
     with pytest.raises(Later):
         await world.look("hello")
-    world.mirror.put_run(world.api.runs["hello"])
+    world.cluster.put_run(world.api.runs["hello"])
     world.api.runs["hello"]["metadata"]["deletionTimestamp"] = "2026-01-02T04:00:00Z"
     world.api.touch("hello")  # the watch is late
     with pytest.raises(Later):
         await world.look("hello")
     assert world.api.pods == {}
-    assert world.mirror.runs[HELLO].deleting
+    assert world.cluster.runs[HELLO].deleting
 
 
 @reconciling
 async def test_an_upstream_that_no_watch_has_shown_is_asked_for_before_it_counts_as_absent(world: World) -> None:
     world.add("hello", {"waitFor": [{"taskRun": "first"}]})
     world.api.add("first", status=ENDED)
-    world.now = world.mirror.runs[HELLO].created_at + timedelta(seconds=60)
+    world.now = world.cluster.runs[HELLO].created_at + timedelta(seconds=60)
     with pytest.raises(Later):
         await world.look("hello")
-    world.mirror.put_run(world.api.runs["first"])
+    world.cluster.put_run(world.api.runs["first"])
     await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]
 
@@ -224,7 +224,7 @@ async def test_an_upstream_that_no_watch_has_shown_is_asked_for_before_it_counts
 @reconciling
 async def test_an_upstream_that_does_not_exist_ends_the_run_after_its_grace(world: World) -> None:
     world.add("hello", {"waitFor": [{"taskRun": "first"}]})
-    world.now = world.mirror.runs[HELLO].created_at + timedelta(seconds=59)
+    world.now = world.cluster.runs[HELLO].created_at + timedelta(seconds=59)
     await world.look("hello")
     assert world.api.asked == []
     world.now += timedelta(seconds=1)
@@ -255,4 +255,4 @@ async def test_grants_of_a_run_that_is_gone_are_not_renewed(world: World) -> Non
     written = world.api.calls.copy()
     await world.look("hello")
     assert world.api.calls == written
-    assert HELLO not in world.mirror.runs
+    assert HELLO not in world.cluster.runs

@@ -75,7 +75,7 @@ async def test_a_leader_that_ends_during_a_lookup_is_waited_for_until_the_next_o
     async def quick_end(*asked: Any) -> Any:
         found = await lookup(*asked)
         world.api.runs["leader"]["status"].update(ENDED)  # its entry is there, and was not when it was asked for
-        world.mirror.put_run(world.api.touch("leader"))
+        world.cluster.put_run(world.api.touch("leader"))
         return found
 
     objects.lookup = quick_end  # type: ignore[method-assign]
@@ -118,9 +118,9 @@ def test_those_who_wait_for_a_leader_that_gives_up_are_woken(end: str) -> None:
     async def test(world: World) -> None:
         world.add("leader", CACHED)
         world.add("hello", CACHED)
-        world.mirror.expectations.of(Key("team", "leader"), "uid-leader").join("k")
+        world.cluster.expectations.of(Key("team", "leader"), "uid-leader").join("k")
         await world.look("hello")
-        world.mirror.put_run(world.api.touch("leader", **{end: True}))
+        world.cluster.put_run(world.api.touch("leader", **{end: True}))
         await world.look("leader")
         assert "hello" in world.woken()
 
@@ -134,7 +134,7 @@ async def test_identical_runs_that_are_all_suspended_do_not_wake_each_other_for_
         world.add(name, CACHED)
         await world.look(name)
     for name in names:
-        world.mirror.put_run(world.api.touch(name, suspend=True))
+        world.cluster.put_run(world.api.touch(name, suspend=True))
     world.woken()
     todo, looks = set(names), 0
     while todo and looks < 30:
@@ -149,7 +149,7 @@ async def test_a_run_that_is_resumed_is_in_the_race_for_its_cache_key_again(worl
     world.add("leader", CACHED)
     world.add("hello", CACHED)
     for suspend in (False, True, False):
-        world.mirror.put_run(world.api.touch("leader", suspend=suspend))
+        world.cluster.put_run(world.api.touch("leader", suspend=suspend))
         await world.look("leader")
     await world.look("hello")
     assert list(world.api.pods) == ["leader-1"]
@@ -166,7 +166,7 @@ async def test_a_leader_that_is_suspended_before_its_first_attempt_waits_like_th
         await world.look("leader")
     await world.look("leader")
     await world.look("hello")
-    world.mirror.put_run(world.api.touch("leader", suspend=False))
+    world.cluster.put_run(world.api.touch("leader", suspend=False))
     await world.look("leader")
     assert list(world.api.pods) == ["hello-1"]
 
@@ -206,7 +206,7 @@ async def test_who_waits_for_the_same_run_asks_the_bucket_again_only_once_that_o
     await world.look("c")
     assert len(asked) == 4, "from time to time"
     world.api.runs["a"]["status"].update({**ENDED, "state": "Failed"})
-    world.mirror.put_run(world.api.touch("a"))
+    world.cluster.put_run(world.api.touch("a"))
     await world.look("a")
     await world.look("c")
     assert len(asked) == 5, "another goes first"
@@ -227,7 +227,7 @@ async def test_an_entry_of_another_run_is_used_while_the_leader_is_still_under_w
     world.objects.lookup = there  # type: ignore[method-assign]
     world.woken()
     world.api.runs["refreshes"]["status"].update(ENDED)
-    world.mirror.put_run(world.api.touch("refreshes"))
+    world.cluster.put_run(world.api.touch("refreshes"))
     await world.look("refreshes")
     assert "c" in world.woken()
     await world.look("c")

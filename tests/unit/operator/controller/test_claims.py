@@ -76,7 +76,7 @@ async def test_a_claimed_pod_ends_the_run_as_any_pod_does(world: WarmWorld) -> N
     said = dump_outcome(Outcome(Verdict.FAILED, error=Error("ValueError", "boom"))).decode()
     ended = {"terminated": {"exitCode": 1, "message": said, "startedAt": "2026-01-02T03:59:30Z"}}
     status = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": ended}]}
-    world.mirror.put_pod(world.api.touch_pod(idle, status))
+    world.cluster.put_pod(world.api.touch_pod(idle, status))
     await world.look("hello")
     assert world.status("hello")["state"] == "Failed"
     assert attempts(world)[0]["podUID"] == f"pod-{idle}"
@@ -88,7 +88,7 @@ async def test_cancel_stops_the_claimed_pod(world: WarmWorld) -> None:
     world.add("hello")
     await world.look("hello")
     world.runs(idle)
-    world.mirror.put_run(world.api.touch("hello", cancel=True))
+    world.cluster.put_run(world.api.touch("hello", cancel=True))
     await world.look("hello")
     assert world.api.pods[idle]["spec"]["activeDeadlineSeconds"] == 1
 
@@ -173,7 +173,7 @@ async def test_a_pod_that_is_gone_after_a_claim_without_an_answer_is_a_disruptio
     world.api.lost.add("claim")
     with pytest.raises(Later):
         await world.look("hello")
-    world.mirror.forget_pod(world.api.pods.pop(idle))
+    world.cluster.forget_pod(world.api.pods.pop(idle))
     await world.look("hello")
     assert attempts(world)[0]["reason"] == "PodDeleted"
     assert world.status("hello")["disruptionsUsed"] == 1
@@ -198,7 +198,7 @@ async def test_a_pod_whose_runner_says_that_nothing_began_costs_nothing(world: W
     said = dump_outcome(Outcome(Verdict.NEVER_STARTED, error=Error("NeverStarted", "SIGTERM"))).decode()
     ended = {"terminated": {"exitCode": 75, "message": said, "startedAt": "2026-01-02T03:59:30Z"}}
     status = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": ended}]}
-    world.mirror.put_pod(world.api.touch_pod(idle, status))
+    world.cluster.put_pod(world.api.touch_pod(idle, status))
     await world.look("hello")
     await world.look("hello")
     assert [one["number"] for one in attempts(world)] == [1]
@@ -250,8 +250,8 @@ async def test_the_claim_is_written_again_until_the_runner_says_that_it_started(
         await world.look("hello")
         texts.add(world.api.pods[idle]["metadata"]["annotations"][ANNOTATION_CLAIM])
     assert len(texts) == 2
-    run = world.mirror.runs[Key("team", "hello")]
-    world.mirror.expectations.of(run_key(), run.uid).started(1)
+    run = world.cluster.runs[Key("team", "hello")]
+    world.cluster.expectations.of(run_key(), run.uid).started(1)
     before = len(world.api.calls)
     world.pass_(60)
     await world.look("hello")
@@ -325,7 +325,7 @@ async def _dies(
     world.restart()
     world.api.late_seconds = 35.0
     if steer and "deadlineSeconds" not in steer:
-        world.mirror.put_run(world.api.touch("hello", **steer))
+        world.cluster.put_run(world.api.touch("hello", **steer))
     for _ in range(12):
         with contextlib.suppress(Later, ApiError):
             await world.look("hello")
@@ -357,12 +357,12 @@ def _shown(world: WarmWorld) -> None:
     for name in list(world.api.pods):
         if world.api.pods[name]["status"].get("phase") == "Pending":
             world.runs(name)
-        world.mirror.put_pod(world.api.pods[name])
-    for key, pod in list(world.mirror.pods.items()):
+        world.cluster.put_pod(world.api.pods[name])
+    for key, pod in list(world.cluster.pods.items()):
         if key.name not in world.api.pods:
-            world.mirror.forget_pod(pod)
+            world.cluster.forget_pod(pod)
     for run in world.api.runs.values():
-        world.mirror.put_run(run)
+        world.cluster.put_run(run)
     _stopped(world)
 
 
@@ -372,7 +372,7 @@ def _stopped(world: WarmWorld) -> None:
         if pod["spec"].get("activeDeadlineSeconds") == 1 and pod["status"]["phase"] == "Running":
             ended = {"terminated": {"exitCode": 143, "startedAt": "2026-01-02T03:59:30Z"}}
             status = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": ended}]}
-            world.mirror.put_pod(world.api.touch_pod(name, status))
+            world.cluster.put_pod(world.api.touch_pod(name, status))
 
 
 @warm
@@ -385,7 +385,7 @@ async def test_the_pod_of_a_run_that_is_gone_is_removed(world: WarmWorld) -> Non
     world.api.kill_at = None
     world.restart()
     del world.api.runs["hello"]
-    world.mirror.forget_run(run_key())
+    world.cluster.forget_run(run_key())
     await world.keep(2)
     assert idle not in world.api.pods
     assert len(world.idle()) == 1
@@ -430,7 +430,7 @@ async def test_a_chosen_pod_is_not_the_pools_to_remove(world: WarmWorld) -> None
     with contextlib.suppress(Killed):
         await world.look("hello")
     world.restart()
-    world.mirror.stock.put_pool(world.api.touch_warm_pool("fast", size=0))
+    world.cluster.stock.put_pool(world.api.touch_warm_pool("fast", size=0))
     await world.keep()
     assert idle in world.api.pods
     await world.look("hello")
@@ -445,7 +445,7 @@ async def test_the_pod_of_a_suspended_attempt_is_never_offered_again(world: Warm
     with contextlib.suppress(Killed):
         await world.look("hello")
     world.restart()
-    world.mirror.put_run(world.api.touch("hello", suspend=True))
+    world.cluster.put_run(world.api.touch("hello", suspend=True))
     await world.look("hello")
     await world.look("hello")
     assert idle not in world.api.pods
@@ -519,7 +519,7 @@ def ended_run(world: WarmWorld, state: str, **of_attempt: Any) -> None:
     over = {"outcome": state, "reason": state, "podUID": uid, "finishedAt": f"{world.now:%Y-%m-%dT%H:%M:%SZ}"}
     status = {"state": state, "finishedAt": over["finishedAt"], "attempts": [{**attempt, **over, **of_attempt}]}
     world.api.runs["hello"]["status"].update(status)
-    world.mirror.put_run(world.api.touch("hello"))
+    world.cluster.put_run(world.api.touch("hello"))
 
 
 @warm
@@ -530,7 +530,7 @@ async def test_the_pod_of_an_ended_run_is_cleaned_away_as_any_pod_is(world: Warm
     ended_run(world, "Completed")
     over = {"terminated": {"exitCode": 0, "startedAt": "2026-01-02T03:59:30Z"}}
     status = {"phase": "Succeeded", "containerStatuses": [{"name": "task", "state": over}]}
-    world.mirror.put_pod(world.api.touch_pod(idle, status))
+    world.cluster.put_pod(world.api.touch_pod(idle, status))
     await world.look("hello")
     assert idle not in world.api.pods
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.builders import UID, pod, run_object
 
 from podtask.core.api.names import Reason
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events.intake import Intake
 from podtask_operator.pods import status as podstatus
 from podtask_operator.task_runs.key import Key
@@ -40,103 +40,103 @@ def claiming(name: str, version: int = 7, **status: Any) -> dict[str, Any]:
 
 
 def test_the_log_names_a_run_that_cannot_be_read_once_for_each_version(caplog: pytest.LogCaptureFixture) -> None:
-    mirror = Mirror()
+    cluster = ClusterCache()
     for version in (7, 7, 8):
-        mirror.put_run(made(version=version, spec={"retries": "many"}))
+        cluster.put_run(made(version=version, spec={"retries": "many"}))
     assert len(caplog.messages) == 2
     assert all("team/hello is left alone" in line and "retries" in line for line in caplog.messages)
 
 
 def test_an_older_version_never_replaces_a_newer_one() -> None:
-    mirror = Mirror()
-    assert mirror.put_run(made(version=10, status=FINISHED)) == KEY
-    assert mirror.put_run(made(version=9)) is None
-    assert mirror.put_run(made(version=10)) is None
-    assert mirror.runs[KEY].status.finished
+    cluster = ClusterCache()
+    assert cluster.put_run(made(version=10, status=FINISHED)) == KEY
+    assert cluster.put_run(made(version=9)) is None
+    assert cluster.put_run(made(version=10)) is None
+    assert cluster.runs[KEY].status.finished
 
 
 def test_an_answer_about_the_deleted_namesake_does_not_bring_it_back() -> None:
-    mirror = Mirror()
-    mirror.put_run(made(version=20, uid="new"))
-    assert mirror.put_run(made(version=10, uid="old")) is None
-    assert mirror.runs[KEY].uid == "new"
+    cluster = ClusterCache()
+    cluster.put_run(made(version=20, uid="new"))
+    assert cluster.put_run(made(version=10, uid="old")) is None
+    assert cluster.runs[KEY].uid == "new"
 
 
 def test_a_late_deletion_of_the_old_namesake_leaves_the_new_one_alone() -> None:
-    mirror, woken = Mirror(), []
-    intake = Intake(mirror, woken.append)
+    cluster, woken = ClusterCache(), []
+    intake = Intake(cluster, woken.append)
     intake.task_run({"type": "ADDED", "object": made(version=20, uid="new")})
     intake.task_run({"type": "DELETED", "object": made(version=19, uid="old")})
-    assert mirror.runs[KEY].uid == "new"
+    assert cluster.runs[KEY].uid == "new"
     assert woken == [KEY, KEY]
 
 
 def test_a_new_namesake_starts_without_what_was_expected_of_the_old_one() -> None:
-    mirror = Mirror()
-    mirror.put_run(made(version=7))
-    mirror.expectations.of(KEY, UID).recording(1, None, "7")
-    mirror.put_run(made(version=8, uid="new"))
-    assert not mirror.expectations.of(KEY, "new").expected.claimed
+    cluster = ClusterCache()
+    cluster.put_run(made(version=7))
+    cluster.expectations.of(KEY, UID).recording(1, None, "7")
+    cluster.put_run(made(version=8, uid="new"))
+    assert not cluster.expectations.of(KEY, "new").expected.claimed
 
 
 def test_who_waits_is_named_when_what_it_needs_ends_or_goes_and_leaves_no_trace_when_it_ends_itself() -> None:
-    mirror = Mirror()
-    mirror.put_run(made())
-    mirror.put_run(needing("next"))
-    assert mirror.concerned(KEY) == [Key("team", "next")]
-    assert mirror.forget_run(KEY, UID) == [Key("team", "next")]
-    mirror.put_run(needing("next", 8, status=FINISHED))
-    assert mirror.concerned(KEY) == []
-    assert not mirror._needs
+    cluster = ClusterCache()
+    cluster.put_run(made())
+    cluster.put_run(needing("next"))
+    assert cluster.concerned(KEY) == [Key("team", "next")]
+    assert cluster.forget_run(KEY, UID) == [Key("team", "next")]
+    cluster.put_run(needing("next", 8, status=FINISHED))
+    assert cluster.concerned(KEY) == []
+    assert not cluster._needs
 
 
 def test_a_finished_run_that_stayed_because_it_was_needed_is_named_when_the_one_that_needed_it_ends() -> None:
-    mirror = Mirror()
-    mirror.put_run(made(status=FINISHED))
-    mirror.put_run(needing("next"))
-    mirror.put_run(needing("next", 8, status=FINISHED))
-    assert mirror.concerned(Key("team", "next")) == [KEY]
+    cluster = ClusterCache()
+    cluster.put_run(made(status=FINISHED))
+    cluster.put_run(needing("next"))
+    cluster.put_run(needing("next", 8, status=FINISHED))
+    assert cluster.concerned(Key("team", "next")) == [KEY]
 
 
 def test_who_leads_the_race_for_a_cache_key_is_known_from_its_status_as_after_a_restart() -> None:
-    mirror = Mirror()
-    mirror.put_run(claiming("leader"))
-    assert mirror.expectations.races.first(KEY, "k") == Key("team", "leader")
+    cluster = ClusterCache()
+    cluster.put_run(claiming("leader"))
+    assert cluster.expectations.races.first(KEY, "k") == Key("team", "leader")
 
 
 def test_the_others_of_the_race_are_named_when_the_leader_is_deleted() -> None:
-    mirror = Mirror()
-    mirror.put_run(claiming("leader"))
-    mirror.put_run(made(spec={"cache": {"key": "k"}}))
-    mirror.expectations.of(KEY, UID).join("k")
-    assert mirror.expectations.races.first(KEY, "k") == Key("team", "leader")
-    assert mirror.forget_run(Key("team", "leader")) == [KEY]
-    mirror.forget_run(KEY)
-    assert len(mirror.expectations.races) == 0
+    cluster = ClusterCache()
+    cluster.put_run(claiming("leader"))
+    cluster.put_run(made(spec={"cache": {"key": "k"}}))
+    cluster.expectations.of(KEY, UID).join("k")
+    assert cluster.expectations.races.first(KEY, "k") == Key("team", "leader")
+    assert cluster.forget_run(Key("team", "leader")) == [KEY]
+    cluster.forget_run(KEY)
+    assert len(cluster.expectations.races) == 0
 
 
 def test_a_pod_that_took_the_name_of_a_deleted_one_stays() -> None:
-    mirror = Mirror()
-    assert mirror.put_pod(pod(metadata={"uid": "new", "resourceVersion": "20"})) == KEY
-    assert mirror.put_pod(pod(metadata={"uid": "old", "resourceVersion": "10"})) is None
-    mirror.forget_pod(pod(metadata={"uid": "old", "resourceVersion": "11"}))
-    assert mirror.pods[Key("team", "hello-1")]["metadata"]["uid"] == "new"
+    cluster = ClusterCache()
+    assert cluster.put_pod(pod(metadata={"uid": "new", "resourceVersion": "20"})) == KEY
+    assert cluster.put_pod(pod(metadata={"uid": "old", "resourceVersion": "10"})) is None
+    cluster.forget_pod(pod(metadata={"uid": "old", "resourceVersion": "11"}))
+    assert cluster.pods[Key("team", "hello-1")]["metadata"]["uid"] == "new"
 
 
 def test_a_run_that_becomes_unreadable_is_reported_and_no_longer_acted_on_until_it_is_readable() -> None:
-    mirror = Mirror()
-    mirror.put_run(made(version=7))
-    assert mirror.put_run(made(version=8, spec={"retries": "many"})) is None
-    assert KEY in mirror.malformed
-    assert KEY not in mirror.runs
-    assert mirror.put_run(made(version=9)) == KEY
-    assert not mirror.malformed
+    cluster = ClusterCache()
+    cluster.put_run(made(version=7))
+    assert cluster.put_run(made(version=8, spec={"retries": "many"})) is None
+    assert KEY in cluster.malformed
+    assert KEY not in cluster.runs
+    assert cluster.put_run(made(version=9)) == KEY
+    assert not cluster.malformed
 
 
 def test_payloads_are_not_kept() -> None:
-    mirror = Mirror()
-    mirror.put_run(made(spec={"inputs": {"inline": "QUJD"}, "task": {"code": {"inline": "QUJD"}}}))
-    held = mirror.runs[KEY].spec
+    cluster = ClusterCache()
+    cluster.put_run(made(spec={"inputs": {"inline": "QUJD"}, "task": {"code": {"inline": "QUJD"}}}))
+    held = cluster.runs[KEY].spec
     assert held.task.code is not None
     assert (held.task.code.inline, held.inputs and held.inputs.inline) == (None, None)
 
@@ -152,25 +152,25 @@ ODD = st.recursive(
     st.sampled_from(["task", "inputs", "cache", "upstream", "waitFor", "env", "tags", "podTemplate", "retries"]), ODD
 )
 def test_a_spec_of_odd_types_is_either_read_or_malformed_and_never_an_error(field: str, value: Any) -> None:
-    mirror = Mirror()
-    mirror.put_run({**made(), "spec": {"task": {"source": "def main(): pass"}, field: value}})
-    assert (KEY in mirror.runs) != (KEY in mirror.malformed)
+    cluster = ClusterCache()
+    cluster.put_run({**made(), "spec": {"task": {"source": "def main(): pass"}, field: value}})
+    assert (KEY in cluster.runs) != (KEY in cluster.malformed)
 
 
 @pytest.mark.parametrize("part", ["spec", "status"])
 @given(value=ODD)
 def test_parts_of_odd_types_are_never_an_error(part: str, value: Any) -> None:
-    Mirror().put_run({**made(), part: value})
+    ClusterCache().put_run({**made(), part: value})
 
 
 @given(metadata=st.dictionaries(st.sampled_from(["labels", "ownerReferences", "generation"]), ODD), status=ODD)
 def test_pods_of_odd_types_are_never_an_error(metadata: Mapping[str, Any], status: Any) -> None:
-    Mirror().put_pod({**pod(metadata=metadata), "status": status})
+    ClusterCache().put_pod({**pod(metadata=metadata), "status": status})
 
 
 def test_an_event_that_cannot_be_read_at_all_does_not_end_the_watch() -> None:
     woken: list[Key] = []
-    intake = Intake(Mirror(), woken.append)
+    intake = Intake(ClusterCache(), woken.append)
     intake.task_run({"type": "ADDED", "object": {"metadata": None}})
     intake.pod({"type": "ADDED", "object": []})
     intake.task_run({"type": "ADDED", "object": made()})
@@ -178,54 +178,54 @@ def test_an_event_that_cannot_be_read_at_all_does_not_end_the_watch() -> None:
 
 
 def test_an_update_of_a_pod_that_tells_nothing_wakes_nobody() -> None:
-    mirror, ip = Mirror(), {"podIP": "10.0.0.7", "conditions": [{"type": "Initialized", "status": "True"}]}
-    assert mirror.put_pod(pod(metadata={"resourceVersion": "10"}, status={"phase": "Pending"})) == KEY
-    assert mirror.put_pod(pod(metadata={"resourceVersion": "11"}, status={"phase": "Pending", **ip})) is None
-    assert mirror.pods[Key("team", "hello-1")]["metadata"]["resourceVersion"] == "11"
-    assert mirror.put_pod(pod(metadata={"resourceVersion": "12"}, status={"phase": "Running", **ip})) == KEY
+    cluster, ip = ClusterCache(), {"podIP": "10.0.0.7", "conditions": [{"type": "Initialized", "status": "True"}]}
+    assert cluster.put_pod(pod(metadata={"resourceVersion": "10"}, status={"phase": "Pending"})) == KEY
+    assert cluster.put_pod(pod(metadata={"resourceVersion": "11"}, status={"phase": "Pending", **ip})) is None
+    assert cluster.pods[Key("team", "hello-1")]["metadata"]["resourceVersion"] == "11"
+    assert cluster.put_pod(pod(metadata={"resourceVersion": "12"}, status={"phase": "Running", **ip})) == KEY
 
 
 def test_a_pod_that_was_deleted_while_it_ran_stays_so_when_the_kubelet_deletes_it_again_after_its_end() -> None:
     """As the kubelet does, without grace: seen with 1.35."""
-    mirror, ended = Mirror(), {"terminated": {"exitCode": 137, "finishedAt": "2026-01-02T03:05:09Z"}}
+    cluster, ended = ClusterCache(), {"terminated": {"exitCode": 137, "finishedAt": "2026-01-02T03:05:09Z"}}
     asked = {"deletionTimestamp": "2026-01-02T03:05:07Z", "deletionGracePeriodSeconds": 5}
     again = {"deletionTimestamp": "2026-01-02T03:05:12Z", "deletionGracePeriodSeconds": 0}
-    mirror.put_pod(pod({"phase": "Running"}, state={"running": {}}, metadata={"resourceVersion": "10", **asked}))
-    mirror.put_pod(pod({"phase": "Failed"}, state=ended, metadata={"resourceVersion": "11", **again}))
-    found = podstatus.read(mirror.pods[Key("team", "hello-1")]).disruption
+    cluster.put_pod(pod({"phase": "Running"}, state={"running": {}}, metadata={"resourceVersion": "10", **asked}))
+    cluster.put_pod(pod({"phase": "Failed"}, state=ended, metadata={"resourceVersion": "11", **again}))
+    found = podstatus.read(cluster.pods[Key("team", "hello-1")]).disruption
     assert found is not None
     assert found.reason is Reason.POD_DELETED
 
 
 def test_the_last_of_those_that_need_it_wakes_a_finished_run() -> None:
-    mirror = Mirror()
-    mirror.put_run(made(status=FINISHED))
+    cluster = ClusterCache()
+    cluster.put_run(made(status=FINISHED))
     for name in ("one", "two"):
-        mirror.put_run(needing(name))
-    mirror.put_run(needing("one", 8, status=FINISHED))
-    assert (mirror.concerned(Key("team", "one")), mirror.needed(KEY)) == ([], True)
-    mirror.forget_run(Key("team", "two"))
-    assert mirror.unheard() == [KEY]
-    assert (mirror.unheard(), mirror.needed(KEY)) == ([], False)
+        cluster.put_run(needing(name))
+    cluster.put_run(needing("one", 8, status=FINISHED))
+    assert (cluster.concerned(Key("team", "one")), cluster.needed(KEY)) == ([], True)
+    cluster.forget_run(Key("team", "two"))
+    assert cluster.unheard() == [KEY]
+    assert (cluster.unheard(), cluster.needed(KEY)) == ([], False)
 
 
 def test_those_that_wait_for_a_run_that_becomes_unreadable_are_told() -> None:
-    mirror = Mirror()
-    mirror.put_run(made())
-    mirror.put_run(needing("next"))
+    cluster = ClusterCache()
+    cluster.put_run(made())
+    cluster.put_run(needing("next"))
     broken = made(version=9)
     broken["spec"]["retries"] = "many"
-    mirror.put_run(broken)
-    assert mirror.unheard() == [Key("team", "next")]
+    cluster.put_run(broken)
+    assert cluster.unheard() == [Key("team", "next")]
 
 
 def test_the_end_of_one_costs_the_same_however_many_need_the_same_upstream() -> None:
     costs = []
     for count in (100, 1000):
-        mirror = Mirror()
-        mirror.put_run(made(status=FINISHED))
+        cluster = ClusterCache()
+        cluster.put_run(made(status=FINISHED))
         for number in range(count):
-            mirror.put_run(needing(f"n{number}"))
+            cluster.put_run(needing(f"n{number}"))
         lines = 0
 
         def trace(frame: Any, event: str, _: Any) -> Any:
@@ -239,9 +239,9 @@ def test_the_end_of_one_costs_the_same_however_many_need_the_same_upstream() -> 
         before = sys.gettrace()
         sys.settrace(trace)
         try:
-            mirror.put_run(ends)
-            mirror.concerned(Key("team", "n7"))
-            mirror.needed(KEY)
+            cluster.put_run(ends)
+            cluster.concerned(Key("team", "n7"))
+            cluster.needed(KEY)
         finally:
             sys.settrace(before)
         costs.append(lines)

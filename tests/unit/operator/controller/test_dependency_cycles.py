@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.builders import run_object
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.dependency_cycles import ASK_AFTER, Circles, tangled, way_round
 from podtask_operator.task_runs.key import Key
 
@@ -50,11 +50,11 @@ def test_a_long_chain_and_a_long_circle_need_no_recursion() -> None:
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
-def held(**needs: str) -> Mirror:
-    mirror = Mirror()
+def held(**needs: str) -> ClusterCache:
+    cluster = ClusterCache()
     for name, other in needs.items():
-        mirror.put_run(waits(name, other))
-    return mirror
+        cluster.put_run(waits(name, other))
+    return cluster
 
 
 def waits(name: str, other: str, **metadata: Any) -> dict[str, Any]:
@@ -75,36 +75,36 @@ def test_a_run_is_not_asked_about_at_once() -> None:
 
 
 def test_runs_of_other_namespaces_are_other_runs() -> None:
-    mirror = held(a="b")
-    mirror.put_run(waits("b", "a", namespace="other"))
-    assert Circles(mirror).invalid(Key("team", "a"), CREATED, CREATED + ASK_AFTER) is None
+    cluster = held(a="b")
+    cluster.put_run(waits("b", "a", namespace="other"))
+    assert Circles(cluster).invalid(Key("team", "a"), CREATED, CREATED + ASK_AFTER) is None
 
 
 def test_a_circle_that_a_younger_run_closes_is_found_although_the_namespace_was_searched_before() -> None:
-    mirror = held(a="b")
-    circles = Circles(mirror)
+    cluster = held(a="b")
+    circles = Circles(cluster)
     assert circles.invalid(Key("team", "a"), CREATED, CREATED + ASK_AFTER) is None
     younger = CREATED + timedelta(seconds=30)
-    mirror.put_run(waits("b", "a"))
+    cluster.put_run(waits("b", "a"))
     assert circles.invalid(Key("team", "b"), younger, younger + ASK_AFTER) is not None
     assert circles.invalid(Key("team", "a"), CREATED, younger + ASK_AFTER) is not None
 
 
 def test_a_circle_is_found_although_the_operators_clock_is_ahead_and_the_namespace_was_searched_before() -> None:
-    mirror, ahead = held(a="b"), timedelta(minutes=1)
-    circles = Circles(mirror)
+    cluster, ahead = held(a="b"), timedelta(minutes=1)
+    circles = Circles(cluster)
     assert circles.invalid(Key("team", "a"), CREATED, CREATED + ASK_AFTER + ahead) is None
     younger = CREATED + timedelta(seconds=30)
-    mirror.put_run(waits("b", "a"))
+    cluster.put_run(waits("b", "a"))
     assert circles.invalid(Key("team", "b"), younger, younger + ASK_AFTER + ahead) is not None
 
 
 def test_a_circle_that_was_broken_since_the_search_is_none() -> None:
-    mirror = held(a="b", b="a")
-    circles = Circles(mirror)
+    cluster = held(a="b", b="a")
+    circles = Circles(cluster)
     now = CREATED + timedelta(seconds=10)
     assert circles.invalid(Key("team", "a"), CREATED, now) is not None
-    mirror.put_run(waits("b", "free", uid="uid-new", resourceVersion="8"))
+    cluster.put_run(waits("b", "free", uid="uid-new", resourceVersion="8"))
     assert circles.invalid(Key("team", "a"), CREATED, now) is None
 
 

@@ -12,7 +12,7 @@ from tests.support.builders import run as a_run
 from tests.support.virtual_time import run
 
 from podtask.core.lifecycle.rendering import Event
-from podtask_operator.controller.event_recorder import BACKLOG, POSTERS, Story
+from podtask_operator.controller.event_recorder import BACKLOG, POSTERS, EventRecorder
 from podtask_operator.kube.client import ApiError
 
 TOLD = [Event("Normal", "AttemptStarted", f"Attempt {number}.") for number in range(3)]
@@ -36,10 +36,10 @@ class Slow:
 def test_what_was_told_is_posted_before_the_end_and_a_refusal_stops_nothing() -> None:
     async def test() -> None:
         api = Slow()
-        story = Story(api)  # type: ignore[arg-type]
-        posting = asyncio.create_task(story.run())
-        story.tell(a_run(), TOLD)
-        await story.flush(10)
+        recorder = EventRecorder(api)  # type: ignore[arg-type]
+        posting = asyncio.create_task(recorder.run())
+        recorder.tell(a_run(), TOLD)
+        await recorder.flush(10)
         assert api.posted == ["Attempt 0.", "Attempt 2."]
         posting.cancel()
 
@@ -49,10 +49,10 @@ def test_what_was_told_is_posted_before_the_end_and_a_refusal_stops_nothing() ->
 def test_the_order_of_what_happens_in_one_microsecond_is_in_the_names() -> None:
     async def test() -> None:
         api = Slow()
-        story = Story(api)  # type: ignore[arg-type]
-        posting = asyncio.create_task(story.run())
-        story.tell(a_run(), [Event("Normal", "AttemptStarted", str(number)) for number in range(100)])
-        await story.flush(1000)
+        recorder = EventRecorder(api)  # type: ignore[arg-type]
+        posting = asyncio.create_task(recorder.run())
+        recorder.tell(a_run(), [Event("Normal", "AttemptStarted", str(number)) for number in range(100)])
+        await recorder.flush(1000)
         assert sorted(api.posted, key=int) == [str(number) for number in range(100)]
         assert [text for _, text in sorted(zip(api.names, api.posted, strict=True))] == sorted(api.posted, key=int)
         assert len(set(api.names)) == 100
@@ -64,10 +64,10 @@ def test_the_order_of_what_happens_in_one_microsecond_is_in_the_names() -> None:
 
 def test_the_end_does_not_wait_for_a_slow_server(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        story = Story(Slow())  # type: ignore[arg-type]
-        posting = asyncio.create_task(story.run())
-        story.tell(a_run(), TOLD)
-        await story.flush(0.5)
+        recorder = EventRecorder(Slow())  # type: ignore[arg-type]
+        posting = asyncio.create_task(recorder.run())
+        recorder.tell(a_run(), TOLD)
+        await recorder.flush(0.5)
         posting.cancel()
 
     run(test())
@@ -76,8 +76,8 @@ def test_the_end_does_not_wait_for_a_slow_server(caplog: pytest.LogCaptureFixtur
 
 def test_too_many_are_dropped_with_a_word_and_never_make_a_reconcile_wait(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        story = Story(Slow())  # type: ignore[arg-type]
-        story.tell(a_run(), TOLD[:1] * (BACKLOG + 1))
+        recorder = EventRecorder(Slow())  # type: ignore[arg-type]
+        recorder.tell(a_run(), TOLD[:1] * (BACKLOG + 1))
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(test())
@@ -87,11 +87,11 @@ def test_too_many_are_dropped_with_a_word_and_never_make_a_reconcile_wait(caplog
 def test_a_slow_answer_does_not_hold_up_the_events_of_others() -> None:
     async def test() -> None:
         api = Slow()
-        story = Story(api)  # type: ignore[arg-type]
-        posting = asyncio.create_task(story.run())
+        recorder = EventRecorder(api)  # type: ignore[arg-type]
+        posting = asyncio.create_task(recorder.run())
         began = asyncio.get_running_loop().time()
-        story.tell(a_run(), [Event("Normal", "AttemptStarted", str(number)) for number in range(POSTERS)])
-        await story.flush(1000)
+        recorder.tell(a_run(), [Event("Normal", "AttemptStarted", str(number)) for number in range(POSTERS)])
+        await recorder.flush(1000)
         assert asyncio.get_running_loop().time() - began == 1  # of the virtual clock: all at the same time
         posting.cancel()
 
@@ -100,8 +100,8 @@ def test_a_slow_answer_does_not_hold_up_the_events_of_others() -> None:
 
 def test_dropped_events_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        story = Story(Slow())  # type: ignore[arg-type]
-        story.tell(a_run(), [Event("Normal", "AttemptStarted", "x")] * (BACKLOG + 1500))
+        recorder = EventRecorder(Slow())  # type: ignore[arg-type]
+        recorder.tell(a_run(), [Event("Normal", "AttemptStarted", "x")] * (BACKLOG + 1500))
 
     with caplog.at_level(logging.WARNING):
         run(test())

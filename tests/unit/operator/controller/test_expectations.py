@@ -108,7 +108,7 @@ async def test_a_namesake_that_comes_during_a_look_keeps_its_place_in_the_race(w
 
     async def replaced(*asked: Any) -> Any:
         world.objects.lookup = lookup  # type: ignore[method-assign]
-        world.mirror.put_run(world.api.add("hello", CACHED, uid="new"))
+        world.cluster.put_run(world.api.add("hello", CACHED, uid="new"))
         await world.look("hello")
         return await lookup(*asked)
 
@@ -138,7 +138,7 @@ async def test_a_pod_that_a_late_post_created_and_somebody_deleted_is_not_create
     world.api.apply_secret = meanwhile  # type: ignore[method-assign]
     await world.look("hello")  # it is not there, and then its name is taken
     world.api.apply_secret = apply_secret  # type: ignore[method-assign]
-    world.mirror.forget_pod(world.api.pods.pop("hello-1"))
+    world.cluster.forget_pod(world.api.pods.pop("hello-1"))
     await world.look("hello")
     assert list(world.api.pods) == ["hello-2"]
     assert world.status("hello")["attempts"][0]["reason"] == "PodDeleted"
@@ -149,7 +149,7 @@ async def test_a_datagram_is_followed_once_although_the_store_is_away(world: Wor
     world.add("hello")
     await world.look("hello")
     status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": {"running": {}}}]}
-    world.mirror.put_pod(world.api.touch_pod("hello-1", status))
+    world.cluster.put_pod(world.api.touch_pod("hello-1", status))
 
     async def away(*_: Any) -> None:
         raise StoreUnavailable("no answer")
@@ -158,6 +158,6 @@ async def test_a_datagram_is_followed_once_although_the_store_is_away(world: Wor
     world.ring("hello")
     with pytest.raises(Later):
         await world.look("hello")
-    world.mirror.put_run(world.api.touch("hello", cancel=True))
+    world.cluster.put_run(world.api.touch("hello", cancel=True))
     await world.look("hello")
     assert "stop hello-1" in world.api.calls

@@ -18,7 +18,7 @@ RUNNING = {
 
 def shown(world: World, obj: Any, kind: str = "MODIFIED") -> set[str]:
     """The watch shows a FlowRun; which TaskRuns are looked at because of that."""
-    Intake(world.mirror, world.reconciler.queue.add).flow_run({"type": kind, "object": obj})
+    Intake(world.cluster, world.reconciler.queue.add).flow_run({"type": kind, "object": obj})
     return world.woken()
 
 
@@ -28,7 +28,7 @@ async def test_what_runs_is_stopped_and_what_comes_later_never_starts(world: Wor
     world.add("one", flow_run="etl")
     await world.look("one")
     world.api.pods["one-1"]["status"] = RUNNING
-    world.mirror.put_pod(
+    world.cluster.put_pod(
         world.api.pods["one-1"] | {"metadata": {**world.api.pods["one-1"]["metadata"], "resourceVersion": "9999"}}
     )
     world.woken()
@@ -136,7 +136,7 @@ async def test_without_the_right_to_read_flow_runs_task_runs_run(world: World) -
     world.add("one", flow_run="etl")
     await world.look("one")
     assert "one-1" in world.api.pods
-    world.mirror.flow_runs.readable = False
+    world.cluster.flow_runs.readable = False
     world.api.calls.clear()
     world.add("two", flow_run="etl")
     await world.look("two")
@@ -147,8 +147,8 @@ async def test_without_the_right_to_read_flow_runs_task_runs_run(world: World) -
 async def test_an_owner_of_another_kind_is_no_flow_run(world: World) -> None:
     obj = world.api.add("one", flow_run="etl")
     obj["metadata"]["ownerReferences"][0]["apiVersion"] = "tekton.dev/v1"
-    world.mirror.put_run(obj)
-    assert world.mirror.runs[Key("team", "one")].flow_run is None
+    world.cluster.put_run(obj)
+    assert world.cluster.runs[Key("team", "one")].flow_run is None
 
 
 @reconciling
@@ -156,7 +156,7 @@ async def test_a_heartbeat_wakes_nobody(world: World) -> None:
     shown(world, world.api.add_flow_run("etl", {"cancel": True}, {"heartbeat": 1}), "ADDED")
     world.add("one", flow_run="etl")
     looked: list[Key] = []
-    intake = Intake(world.mirror, looked.append, looked.append)
+    intake = Intake(world.cluster, looked.append, looked.append)
     intake.flow_run({"type": "MODIFIED", "object": world.api.touch_flow_run("etl", status={"heartbeat": 2})})
     assert looked == []
 
@@ -168,7 +168,7 @@ async def test_flow_runs_in_a_circle_are_no_endless_loop(world: World) -> None:
     world.add("one", flow_run="a")
     await world.look("one")
     assert "one-1" in world.api.pods
-    assert list(world.mirror.flow_runs.unfinished("uid-a")) == [Key("team", "one")]
-    root = world.mirror.flow_runs.get(Key("team", "a"))
+    assert list(world.cluster.flow_runs.unfinished("uid-a")) == [Key("team", "one")]
+    root = world.cluster.flow_runs.get(Key("team", "a"))
     assert root is not None
-    assert world.mirror.flow_runs.root(root) is not None
+    assert world.cluster.flow_runs.root(root) is not None

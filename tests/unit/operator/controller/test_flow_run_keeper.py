@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support.fake_api import FakeApi
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.flow_run_keeper import LOST_SECONDS, FlowRunKeeper
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.events.intake import Intake
@@ -33,13 +33,13 @@ class Scene:
     """A keeper, an API server in a dict, and one clock for all."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.api, self.mirror, self.passed = FakeApi(), Mirror(), 0.0
+        self.api, self.cluster, self.passed = FakeApi(), ClusterCache(), 0.0
         monkeypatch.setattr(flow_run.time, "monotonic", lambda: self.passed)
         api: Any = self.api
         self.keeper = FlowRunKeeper(
-            api, self.mirror, lambda: START + timedelta(seconds=self.passed), lambda: self.passed
+            api, self.cluster, lambda: START + timedelta(seconds=self.passed), lambda: self.passed
         )
-        self.intake = Intake(self.mirror, lambda _: None, self.keeper.queue.add)
+        self.intake = Intake(self.cluster, lambda _: None, self.keeper.queue.add)
 
     def shown(self, obj: Any, kind: str = "MODIFIED") -> bool:
         """The watch shows a FlowRun; whether the keeper looks at one because of that."""
@@ -139,7 +139,7 @@ def test_a_subflow_is_not_timed_by_itself(scene: Any) -> None:
 def test_a_tree_is_deleted_once_its_time_to_live_is_over_by_the_operators_clock(scene: Any) -> None:
     async def test(s: Scene) -> None:
         s.shown(s.api.add_flow_run("etl", {"ttlSecondsAfterFinished": DAY}, FINISHED), "ADDED")
-        s.mirror.put_run(s.api.add("one", status=ENDED, flow_run="etl"))
+        s.cluster.put_run(s.api.add("one", status=ENDED, flow_run="etl"))
         assert await s.look() == {"Finished", "Settled"}
         assert "etl" in s.api.flow_runs
         assert s.due() == pytest.approx(DAY, abs=5)
@@ -156,13 +156,13 @@ def test_an_unfinished_run_or_subflow_keeps_it(scene: Any) -> None:
         child = {"parent": {"name": "etl", "uid": "uid-etl"}}
         s.shown(s.api.add_flow_run("etl", {"ttlSecondsAfterFinished": 0}, FINISHED), "ADDED")
         s.shown(s.api.add_flow_run("inner", child), "ADDED")
-        s.mirror.put_run(s.api.add("one", flow_run="inner"))
+        s.cluster.put_run(s.api.add("one", flow_run="inner"))
         assert await s.look() == {"Finished"}
         s.shown(s.api.touch_flow_run("inner", status=FINISHED))
         assert await s.look() == {"Finished"}
         s.api.runs["one"]["status"] = ENDED
         s.woken()
-        s.mirror.put_run(s.api.touch("one"))
+        s.cluster.put_run(s.api.touch("one"))
         s.keeper.task_run_ended(Key("team", "one"))
         assert s.woken()
         await s.look()
@@ -174,12 +174,12 @@ def test_an_unfinished_run_or_subflow_keeps_it(scene: Any) -> None:
 def test_an_unfinished_run_of_somebody_else_that_names_one_of_its_runs_keeps_it(scene: Any) -> None:
     async def test(s: Scene) -> None:
         s.shown(s.api.add_flow_run("etl", {"ttlSecondsAfterFinished": 0}, FINISHED), "ADDED")
-        s.mirror.put_run(s.api.add("one", status=ENDED, flow_run="etl"))
-        s.mirror.put_run(s.api.add("other", {"upstream": [{"taskRun": "one"}]}))
+        s.cluster.put_run(s.api.add("one", status=ENDED, flow_run="etl"))
+        s.cluster.put_run(s.api.add("other", {"upstream": [{"taskRun": "one"}]}))
         await s.look()
         assert "etl" in s.api.flow_runs
         s.api.runs["other"]["status"] = ENDED
-        s.mirror.put_run(s.api.touch("other"))
+        s.cluster.put_run(s.api.touch("other"))
         await s.look(after=s.due())
         assert "etl" not in s.api.flow_runs
 

@@ -22,19 +22,19 @@ DONE = {**ENDED, "observedGeneration": 1}
 def patched(world: World, name: str, **spec: Any) -> None:
     """Somebody patches the spec: the generation grows."""
     world.api.runs[name]["metadata"]["generation"] += 1
-    world.mirror.put_run(world.api.touch(name, **spec))
+    world.cluster.put_run(world.api.touch(name, **spec))
 
 
 def delete(world: World, name: str) -> None:
     """Somebody deletes the TaskRun, and a finalizer of somebody else holds it."""
     world.api.runs[name]["metadata"]["deletionTimestamp"] = "2026-01-02T04:00:00Z"
-    world.mirror.put_run(world.api.touch(name))
+    world.cluster.put_run(world.api.touch(name))
 
 
 def pod_ends(world: World, name: str, phase: str, **more: Any) -> None:
     terminated = {"exitCode": 0, "startedAt": "2026-01-02T04:00:00Z", **more}
     statuses = [{"name": "task", "state": {"terminated": terminated}}]
-    world.mirror.put_pod(world.api.touch_pod(name, {"phase": phase, "containerStatuses": statuses}))
+    world.cluster.put_pod(world.api.touch_pod(name, {"phase": phase, "containerStatuses": statuses}))
 
 
 @pytest.mark.parametrize("change", [{"ttlSecondsAfterFinished": 9999}, {"cancel": True}, {"suspend": True}])
@@ -105,7 +105,7 @@ async def test_no_attempt_follows_when_the_garbage_collector_takes_the_pod_of_a_
     await world.look("a")
     await world.look("a")
     delete(world, "a")
-    world.mirror.forget_pod(world.api.pods.pop("a-1"))
+    world.cluster.forget_pod(world.api.pods.pop("a-1"))
     await world.look("a")
     assert world.status("a")["reason"] == "PodDeleted"
     assert world.status("a")["attemptsTotal"] == 1
@@ -124,7 +124,7 @@ async def test_the_end_of_a_pod_that_lost_its_label_is_seen_within_seconds(world
     await world.look("a")
     await world.look("a")
     pod = world.api.pods["a-1"]
-    world.mirror.forget_pod(pod)  # the watch: as far as its selector goes, the pod is gone
+    world.cluster.forget_pod(pod)  # the watch: as far as its selector goes, the pod is gone
     pod["metadata"]["labels"] = {}
     delays.clear()
     await world.look("a")

@@ -57,7 +57,7 @@ async def running(world: World, name: str) -> None:
     """The container of the run's first pod runs; the watch says so."""
     container = {"name": "task", "state": {"running": {"startedAt": "2026-01-02T04:00:00Z"}}}
     status = {"phase": "Running", "containerStatuses": [container]}
-    world.mirror.put_pod(world.api.touch_pod(f"{name}-1", status))
+    world.cluster.put_pod(world.api.touch_pod(f"{name}-1", status))
     await world.look(name)
 
 

@@ -38,7 +38,7 @@ async def launched(world: World, spec: dict[str, Any] = SPEC) -> None:
     world.api.pods["a-1"]["spec"]["nodeName"] = "node"
     creation = "2026-01-02T04:00:00Z"
     status = {"phase": "Pending", "conditions": [scheduled]}
-    world.mirror.put_pod(world.api.touch_pod("a-1", status, creationTimestamp=creation))
+    world.cluster.put_pod(world.api.touch_pod("a-1", status, creationTimestamp=creation))
 
 
 @pytest.mark.parametrize("call", ["pod", "secret"])
@@ -173,7 +173,7 @@ async def test_many_pods_that_wait_do_not_read_events_all_at_once(world: World) 
         await world.look(name)
         world.api.pods[f"{name}-1"]["spec"]["nodeName"] = "node"
         scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-02T04:00:00Z"}
-        world.mirror.put_pod(world.api.touch_pod(f"{name}-1", {"phase": "Pending", "conditions": [scheduled]}))
+        world.cluster.put_pod(world.api.touch_pod(f"{name}-1", {"phase": "Pending", "conditions": [scheduled]}))
     world.now += timedelta(seconds=4)
     for name in names:
         await world.look(name)
@@ -184,7 +184,7 @@ async def test_many_pods_that_wait_do_not_read_events_all_at_once(world: World) 
 async def test_a_scheduler_that_nobody_serves_is_named_and_the_wait_ends(world: World) -> None:
     world.add("a", {**SPEC, "podTemplate": {"schedulerName": "volcano"}})
     await world.look("a")
-    world.mirror.put_pod(world.api.touch_pod("a-1", creationTimestamp="2026-01-02T04:00:00Z"))
+    world.cluster.put_pod(world.api.touch_pod("a-1", creationTimestamp="2026-01-02T04:00:00Z"))
     await until(world, 5)
     status = world.status("a")
     assert (status["reason"], status["message"]) == (
@@ -201,7 +201,7 @@ async def test_a_pod_that_a_gate_holds_is_not_given_up(world: World) -> None:
     world.add("a", SPEC)
     await world.look("a")
     world.api.pods["a-1"]["spec"]["schedulingGates"] = [{"name": "kueue.x-k8s.io/admission"}]
-    world.mirror.put_pod(world.api.touch_pod("a-1", creationTimestamp="2026-01-02T04:00:00Z"))
+    world.cluster.put_pod(world.api.touch_pod("a-1", creationTimestamp="2026-01-02T04:00:00Z"))
     await until(world, 90)
     assert (world.status("a")["state"], world.status("a")["reason"]) == ("Pending", "Queued")
 
@@ -238,11 +238,11 @@ def test_a_pod_whose_gates_went_is_given_up_in_time_with_its_reason(case: str, r
         spec.update(schedulerName="gone", schedulingGates=[{"name": "kueue.x-k8s.io/admission"}])
         waits = {"phase": "Pending", "conditions": [{**condition, "lastTransitionTime": "2026-01-02T04:00:00Z"}]}
         behind = {**waits, "conditions": [{**GATED, "lastTransitionTime": "2026-01-02T04:00:00Z"}]}
-        world.mirror.put_pod(world.api.touch_pod("a-1", behind, creationTimestamp="2026-01-02T04:00:00Z"))
+        world.cluster.put_pod(world.api.touch_pod("a-1", behind, creationTimestamp="2026-01-02T04:00:00Z"))
         await until(world, 90)
         assert world.status("a")["reason"] == "Queued"
         del spec["schedulingGates"]
-        world.mirror.put_pod(world.api.touch_pod("a-1", waits, **metadata))
+        world.cluster.put_pod(world.api.touch_pod("a-1", waits, **metadata))
         await until(world, 110)
         if restarts:
             world.restart()

@@ -33,7 +33,7 @@ def end(world: World, name: str, state: Object | None = None) -> None:
     """The container of the run's pod ends; the watch says so."""
     ended = {"terminated": state or {"exitCode": 1, "startedAt": "2026-01-02T03:59:00Z"}}
     status = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": ended}]}
-    world.mirror.put_pod(world.api.touch_pod(name, status))
+    world.cluster.put_pod(world.api.touch_pod(name, status))
 
 
 async def settle(world: World, names: list[str]) -> None:
@@ -133,7 +133,7 @@ async def test_a_run_that_is_deleted_gives_its_slot_to_who_waits(world: World) -
     world.add("a", GPU)
     world.add("b", GPU)
     await settle(world, ["a", "b"])
-    assert world.mirror.forget_run(Key("team", "a")) == [Key("team", "b")]
+    assert world.cluster.forget_run(Key("team", "a")) == [Key("team", "b")]
 
 
 @reconciling
@@ -144,7 +144,7 @@ async def test_a_run_that_is_deleted_while_it_is_looked_at_keeps_no_place_in_the
     await settle(world, ["a", "b", "c"])
     look = asyncio.create_task(world.look("b"))
     await asyncio.sleep(0)  # it asks the bucket for a cached result
-    world.mirror.forget_run(Key("team", "b"))
+    world.cluster.forget_run(Key("team", "b"))
     await look
     world.woken()
     end(world, "a-1")
@@ -161,7 +161,7 @@ async def test_a_run_that_is_deleted_before_its_record_is_sent_in_vain_holds_no_
         world.add(name, {**GPU, "cache": {"key": name}})
     look = asyncio.create_task(world.look("a"))
     await asyncio.sleep(0)
-    world.mirror.forget_run(Key("team", "a"))
+    world.cluster.forget_run(Key("team", "a"))
     world.api.lost.add("status")
     with pytest.raises(Later):
         await look
@@ -177,7 +177,7 @@ async def test_a_run_that_is_suspended_in_line_lets_the_next_one_pass(world: Wor
     await settle(world, ["a", "b", "c"])
     world.woken()
     end(world, "a-1")
-    world.mirror.put_run(world.api.touch("b", suspend=True))
+    world.cluster.put_run(world.api.touch("b", suspend=True))
     await world.look("a")
     assert "c" in world.woken()
     await world.look("c")
@@ -189,11 +189,11 @@ async def test_a_run_whose_store_is_away_does_not_hold_up_the_line(world: World)
     limited(world, {"tags": {"gpu": 1}})
     world.add("a", GPU)
     world.add("b", GPU)
-    world.mirror.decided(Key("team", "a"), world.mirror.runs[Key("team", "a")], queues=True)
+    world.cluster.decided(Key("team", "a"), world.cluster.runs[Key("team", "a")], queues=True)
     world.api.lost.add("status")
     with pytest.raises(Later):
         await world.look("a")
-    assert world.mirror.slots._places == {}
+    assert world.cluster.slots._places == {}
 
 
 @reconciling
@@ -220,7 +220,7 @@ async def test_finished_runs_are_in_no_index(world: World) -> None:
     limited(world)
     world.add("hello", GPU, status={"state": "Completed", "finishedAt": "2026-01-02T03:30:00Z"})
     await world.look("hello")
-    assert (world.mirror.slots._needs, world.mirror.slots._lines) == ({}, {})
+    assert (world.cluster.slots._needs, world.cluster.slots._lines) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -276,14 +276,14 @@ async def test_a_pod_on_a_lost_node_is_removed_by_force_after_the_time_the_admin
     pod = world.api.pods["hello-1"]
     pod["spec"]["nodeName"] = "node-a"
     status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": {"running": {}}}]}
-    world.mirror.put_pod(world.api.touch_pod("hello-1", status, deletionTimestamp=NOW.isoformat()))
+    world.cluster.put_pod(world.api.touch_pod("hello-1", status, deletionTimestamp=NOW.isoformat()))
     world.now = NOW + timedelta(seconds=59)
     await world.look("hello")
     assert "delete hello-1 by force" not in world.api.calls
     world.now = NOW + timedelta(seconds=60)
     await world.look("hello")
     assert world.api.calls[-2:] == ["status hello", "delete hello-1 by force"]
-    world.mirror.forget_pod(pod)
+    world.cluster.forget_pod(pod)
     await world.look("hello")
     attempt = world.status("hello")["attempts"][0]
     assert (attempt["outcome"], attempt["reason"], attempt["node"]) == ("Disruption", "NodeLost", "node-a")
@@ -357,7 +357,7 @@ def test_disruptions_are_those_of_the_run_else_those_of_the_chart(spec: dict[str
             world.now += timedelta(minutes=2)
             await world.look("a")
             await world.look("a")
-            world.mirror.forget_pod(world.api.pods.pop(f"a-{number}"))
+            world.cluster.forget_pod(world.api.pods.pop(f"a-{number}"))
             await world.look("a")
         status = world.status("a")
         assert (status["state"], status["reason"], status.get("disruptionsUsed", 0)) == ("Crashed", "PodDeleted", most)
@@ -371,7 +371,7 @@ async def test_a_pod_is_waited_for_as_long_as_the_chart_says(world: World) -> No
     world.add("a", {"timeoutSeconds": 10})
     await world.look("a")
     assert world.api.pods["a-1"]["spec"]["activeDeadlineSeconds"] == 20 + 10 + 30 + 60
-    world.mirror.put_pod(world.api.touch_pod("a-1", creationTimestamp="2026-01-02T04:00:00Z"))
+    world.cluster.put_pod(world.api.touch_pod("a-1", creationTimestamp="2026-01-02T04:00:00Z"))
     world.now += timedelta(seconds=19)
     await world.look("a")
     assert world.status("a")["state"] == "Pending"
@@ -389,7 +389,7 @@ def test_a_pod_that_no_node_takes_holds_its_slot_for_a_bounded_time(limits: dict
         await world.look("a")
         refusal = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
         conditions = [{**refusal, "lastTransitionTime": NOW.isoformat()}]
-        world.mirror.put_pod(world.api.touch_pod("a-1", {"phase": "Pending", "conditions": conditions}))
+        world.cluster.put_pod(world.api.touch_pod("a-1", {"phase": "Pending", "conditions": conditions}))
         world.now = NOW + timedelta(seconds=899)
         await world.look("a")
         assert "delete a-1" not in world.api.calls

@@ -16,8 +16,8 @@ from podtask.core.api.status import Attempt, Status
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.log_tail import sentences
 from podtask.core.storage.memory import MemoryStore
-from podtask_operator.controller.cluster_cache import Mirror
-from podtask_operator.controller.log_tail import LastWords
+from podtask_operator.controller.cluster_cache import ClusterCache
+from podtask_operator.controller.log_tail import LogTail
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.key import Key
 from podtask_operator.task_runs.parse import TaskRun
@@ -48,13 +48,13 @@ class Logs(FakeApi):
 
 def kept(api: Logs, *held: Object) -> bytes:
     """The last chunk of attempt 1, which ended after it had started."""
-    mirror, store = Mirror(), MemoryStore()
+    cluster, store = ClusterCache(), MemoryStore()
     for one in held:
-        mirror.put_pod(one)
+        cluster.put_pod(one)
     attempt = Attempt(1, started_at=START, outcome=Ended.FAILED)
     judged = replace(Status(), attempts=(attempt,))
-    asyncio.run(LastWords(api, mirror, Objects(store, "prefix")).keep(KEY, RUN, judged))  # type: ignore[arg-type]
-    return store.get(KEYS.last_words)
+    asyncio.run(LogTail(api, cluster, Objects(store, "prefix")).keep(KEY, RUN, judged))  # type: ignore[arg-type]
+    return store.get(KEYS.log_tail)
 
 
 def test_the_log_of_the_runs_own_pod_is_kept() -> None:

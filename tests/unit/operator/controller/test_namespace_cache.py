@@ -36,7 +36,7 @@ async def test_a_namespace_made_anew_inherits_no_entry(world: World) -> None:
     world.add("hit", CACHED)
     await world.look("hit")
     del world.api.runs["hit"]
-    world.mirror.forget_run(Key("team", "hit"))
+    world.cluster.forget_run(Key("team", "hit"))
     world.api.namespaces["team"] = "uid-of-the-next-team"
     world.add("anew", CACHED)
     await world.look("anew")
@@ -84,12 +84,12 @@ def test_every_run_that_goes_makes_another_number_for_its_namespace_alone(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("podtask_operator.controller.cluster_cache.NAMESPACES_HELD", count)
-    mirror = World().mirror
+    cluster = World().cluster
     names = [f"team-{number}" for number in range(6)]
     for _ in range(3):
         for gone in names:
-            before = {name: mirror.deletions(name) for name in names}
-            mirror.forget_run(Key(gone, "x"))
-            assert mirror.deletions(gone) != before[gone]
-            assert mirror.deletions(gone) > max(before.values())
-    assert len(mirror._last_gone) <= count
+            before = {name: cluster.deletions(name) for name in names}
+            cluster.forget_run(Key(gone, "x"))
+            assert cluster.deletions(gone) != before[gone]
+            assert cluster.deletions(gone) > max(before.values())
+    assert len(cluster._last_gone) <= count

@@ -28,10 +28,10 @@ RECORDED: dict[str, Any] = {
 
 async def look(world: World) -> tuple[Observed, Learned]:
     """One look at `hello`, which leaves everything as it was."""
-    run = world.mirror.runs[HELLO]
-    expected = world.mirror.expectations.of(HELLO, run.uid).look()
+    run = world.cluster.runs[HELLO]
+    expected = world.cluster.expectations.of(HELLO, run.uid).look()
     before = image(world)
-    observer = Observer(world.api, world.mirror, world.objects, SETTINGS)  # type: ignore[arg-type]
+    observer = Observer(world.api, world.cluster, world.objects, SETTINGS)  # type: ignore[arg-type]
     answer = await observer.observe(HELLO, run, expected, NOW)
     assert image(world) == before
     return answer
@@ -39,10 +39,10 @@ async def look(world: World) -> tuple[Observed, Learned]:
 
 def image(world: World) -> Any:
     """All that the process holds, as values."""
-    mirror = world.mirror
-    expected = {key: mirror.expectations.of(key, run.uid).expected for key, run in mirror.runs.items()}
-    held = [mirror.runs, mirror.malformed, mirror.pods, vars(mirror.flow_runs), vars(mirror.slots)]
-    return copy.deepcopy([*held, expected, vars(mirror.expectations.races)])
+    cluster = world.cluster
+    expected = {key: cluster.expectations.of(key, run.uid).expected for key, run in cluster.runs.items()}
+    held = [cluster.runs, cluster.malformed, cluster.pods, vars(cluster.flow_runs), vars(cluster.slots)]
+    return copy.deepcopy([*held, expected, vars(cluster.expectations.races)])
 
 
 async def new(world: World) -> None:
@@ -62,7 +62,7 @@ async def restarted_with_its_pod(world: World) -> None:
     world.add("hello")
     await world.look("hello")
     world.restart()
-    world.mirror.pods.clear()  # no watch has shown it
+    world.cluster.pods.clear()  # no watch has shown it
 
 
 async def restarted_with_the_pod_of_another(world: World) -> None:
@@ -75,7 +75,7 @@ async def recorded_without_an_answer(world: World) -> None:
     world.api.lost.add("status")
     with pytest.raises(Later):
         await world.look("hello")
-    world.mirror.put_run(world.api.runs["hello"])
+    world.cluster.put_run(world.api.runs["hello"])
 
 
 async def posted_without_an_answer(world: World) -> None:
@@ -157,9 +157,9 @@ def test_a_look_at_a_wide_fan_in_costs_as_many_steps_as_it_has_upstreams() -> No
                 world.add(f"up{number}")
             upstream = [{"taskRun": f"up{number}", "parameter": f"p{number}"} for number in range(count)]
             world.add("hello", {"upstream": upstream})
-            run = world.mirror.runs[HELLO]
-            observer = Observer(world.api, world.mirror, world.objects, SETTINGS)  # type: ignore[arg-type]
-            expected = world.mirror.expectations.of(HELLO, run.uid).look()
+            run = world.cluster.runs[HELLO]
+            observer = Observer(world.api, world.cluster, world.objects, SETTINGS)  # type: ignore[arg-type]
+            expected = world.cluster.expectations.of(HELLO, run.uid).look()
             steps = 0
 
             def trace(frame: Any, event: str, _: Any) -> Any:

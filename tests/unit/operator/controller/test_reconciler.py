@@ -37,7 +37,7 @@ async def test_who_waits_is_woken_although_the_answer_to_the_last_write_was_lost
     with pytest.raises(Later):
         await world.look("hello")
     world.woken()
-    world.mirror.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
+    world.cluster.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
     await world.look("hello")
     assert "next" in world.woken()
     await world.look("hello")
@@ -80,7 +80,7 @@ async def test_a_lost_answer_to_the_record_of_an_attempt_uses_no_second_number(w
     world.api.lost.add("status")
     with pytest.raises(Later):
         await world.look("hello")
-    world.mirror.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
+    world.cluster.put_run(world.api.runs["hello"])  # the watch brings what the answer did not
     await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]
     assert world.status("hello")["attemptsTotal"] == 1
@@ -107,7 +107,7 @@ async def test_an_attempt_that_somebody_else_recorded_is_not_launched(world: Wor
     with pytest.raises(Later):
         await world.look("hello")
     world.api.runs["hello"]["status"]["attempts"][0]["recordedAt"] = "2026-01-02T04:00:00.000001Z"
-    world.mirror.put_run(world.api.touch("hello"))
+    world.cluster.put_run(world.api.touch("hello"))
     await world.look("hello")
     assert world.status("hello")["attempts"][0]["reason"] == "Lost"
     assert "hello-1" not in world.api.pods
@@ -174,12 +174,12 @@ async def test_who_cancels_meanwhile_waits_for_the_post_as_well(world: World) ->
 @reconciling
 async def test_a_namesake_that_came_during_a_reconcile_is_not_forgotten_with_the_old_one(world: World) -> None:
     world.add("hello")
-    expectations = world.mirror.expectations.of(Key("team", "hello"), "uid-hello")
+    expectations = world.cluster.expectations.of(Key("team", "hello"), "uid-hello")
     world.api.add("hello", uid="new")
-    world.mirror.put_run(world.api.runs["hello"])  # the watch is ahead of the reconcile that is about to launch
-    launcher = PodLauncher(world.api, world.mirror, world.objects, world.signer, SETTINGS)  # type: ignore[arg-type]
+    world.cluster.put_run(world.api.runs["hello"])  # the watch is ahead of the reconcile that is about to launch
+    launcher = PodLauncher(world.api, world.cluster, world.objects, world.signer, SETTINGS)  # type: ignore[arg-type]
     await launcher.launch(Key("team", "hello"), 1, expectations, NOW)
-    assert world.mirror.runs[Key("team", "hello")].uid == "new"
+    assert world.cluster.runs[Key("team", "hello")].uid == "new"
     assert world.api.pods == {}
 
 
@@ -199,9 +199,9 @@ async def test_a_stop_that_meets_another_writer_is_tried_again(world: World) -> 
     await world.look("hello")
     container = {"name": "task", "state": {"running": {"startedAt": "2026-01-02T04:00:00Z"}}}
     world.api.pods["hello-1"]["status"] = {"phase": "Running", "containerStatuses": [container]}
-    world.mirror.pods.clear()
-    world.mirror.put_pod(world.api.pods["hello-1"])
-    world.mirror.put_run(world.api.touch("hello", cancel=True))
+    world.cluster.pods.clear()
+    world.cluster.put_pod(world.api.pods["hello-1"])
+    world.cluster.put_run(world.api.touch("hello", cancel=True))
     world.api.refused["stop"] = ApiError(409, "Conflict", "the object has been modified")
     with pytest.raises(Later):
         await world.look("hello")
@@ -217,7 +217,7 @@ async def test_a_run_that_is_gone_is_forgotten_at_its_404(world: World) -> None:
     del world.api.runs["hello"]
     with pytest.raises(Later):
         await world.look("hello")
-    assert Key("team", "hello") not in world.mirror.runs
+    assert Key("team", "hello") not in world.cluster.runs
     assert "next" in world.woken()
     await world.look("hello")
 
@@ -304,7 +304,7 @@ async def test_a_pod_that_appears_after_its_attempt_was_judged_is_deleted(world:
     await world.look("hello")  # judged as lost
     assert world.status("hello")["attempts"][0]["outcome"] == "Disruption"
     world.api.pods["hello-1"] = late
-    world.mirror.put_pod(late)
+    world.cluster.put_pod(late)
     await world.look("hello")
     assert "hello-1" not in world.api.pods
 
@@ -332,7 +332,7 @@ async def test_the_pod_of_a_namesake_that_was_orphaned_gets_nothing_of_the_new_r
     world.add("hello", uid="11111111-old")
     await world.look("hello")
     mounted = world.api.pods["hello-1"]["spec"]["volumes"][0]["secret"]["secretName"]
-    world.mirror.forget_run(Key("team", "hello"))
+    world.cluster.forget_run(Key("team", "hello"))
     del world.api.runs["hello"]  # and its pod stays: kubectl delete --cascade=orphan
     world.api.calls.clear()
     world.add("hello", uid="22222222-new")

@@ -31,7 +31,7 @@ async def test_between_two_attempts_it_stays(world: World) -> None:
     world.add("hello", {"maxDisruptions": 3})
     await world.look("hello")
     status = {"phase": "Failed", "reason": "Evicted"}
-    world.mirror.put_pod(world.api.touch_pod("hello-1", status))
+    world.cluster.put_pod(world.api.touch_pod("hello-1", status))
     await world.look("hello")
     assert world.status("hello")["attemptsTotal"] == 2
     assert DELETED not in world.api.calls
@@ -69,7 +69,7 @@ async def test_where_no_pod_was_ever_seen_it_may_be_somebody_elses(world: World)
     world.add("hello")
     world.api.refused["secret"] = ApiError(422, "Invalid", "field is immutable")
     await world.look("hello")
-    world.mirror.put_run(world.api.touch("hello", cancel=True))
+    world.cluster.put_run(world.api.touch("hello", cancel=True))
     await world.look("hello")
     assert world.status("hello")["state"] == "Cancelled"
     assert DELETED not in world.api.calls
@@ -84,7 +84,7 @@ async def test_a_run_that_is_cancelled_between_two_attempts_leaves_none_behind(w
     await world.look("hello")
     assert world.status("hello")["state"] == "AwaitingRetry"
     assert world.api.secrets != {}
-    world.mirror.put_run(world.api.touch("hello", cancel=True))
+    world.cluster.put_run(world.api.touch("hello", cancel=True))
     await world.look("hello")
     assert (world.status("hello")["state"], world.api.secrets) == ("Cancelled", {})
 
@@ -110,7 +110,7 @@ async def test_a_pod_that_is_deleted_meanwhile_needs_it_no_more(world: World) ->
     stored_result.stores(world)
     world.ring("hello")
     await world.look("hello")
-    world.mirror.forget_pod(world.api.pods.pop("hello-1"))
+    world.cluster.forget_pod(world.api.pods.pop("hello-1"))
     await world.look("hello")
     assert world.api.secrets == {}
 

@@ -16,7 +16,7 @@ from tests.unit.operator.controller.test_limits import end
 
 from podtask.core.cache.entry import CacheEntry, Producer
 from podtask.core.lifecycle.concurrency import Limits
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events.resync import Resync
 from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Lookup
@@ -44,7 +44,7 @@ def ended(world: World, name: str, state: str = "Completed") -> None:
     """The watch shows that a run has ended."""
     status = world.api.runs[name].setdefault("status", {})
     status.update({**ENDED, "state": state})
-    world.mirror.put_run(world.api.touch(name))
+    world.cluster.put_run(world.api.touch(name))
 
 
 async def dependents(world: World, count: int) -> int:
@@ -89,7 +89,7 @@ async def follower_gone(world: World, count: int) -> int:
     """N identical runs: one that waits is deleted."""
     names = await racing(world, count)
     with counted() as operations:
-        world.mirror.forget_run(Key("team", names[count // 2]))
+        world.cluster.forget_run(Key("team", names[count // 2]))
     return operations.count
 
 
@@ -117,7 +117,7 @@ async def leader_fails(world: World, count: int) -> int:
 async def refused(world: World, count: int) -> int:
     """N identical runs, of which the oldest is suspended."""
     names = await racing(world, count)
-    world.mirror.put_run(world.api.touch(names[1], suspend=True))
+    world.cluster.put_run(world.api.touch(names[1], suspend=True))
     spent = await cost(world, names[1])
     assert world.woken() == set()
     return spent
@@ -216,20 +216,20 @@ async def compared(count: int) -> tuple[int, int]:
     """Instructions of a comparison by lists for each of N namespaces, and of a list of pods before a watch."""
     names = [f"team-{number}" for number in range(count)]
     api: Any = Namespaces(names)
-    mirror = Mirror()
+    cluster = ClusterCache()
     for name in names:
-        mirror.put_run(api.by_namespace[name])
+        cluster.put_run(api.by_namespace[name])
         async for each in api.list_pods(name):
-            mirror.put_pod(each)
+            cluster.put_pod(each)
         async for each in api.list_flow_runs(name):
-            mirror.flow_runs.put(each)
-    resync = Resync(api, mirror, Settings(store="memory://", namespaces=tuple(names)))
+            cluster.flow_runs.put(each)
+    resync = Resync(api, cluster, Settings(store="memory://", namespaces=tuple(names)))
     with counted() as comparison:
         await resync.once(lambda _: None)
     with counted() as watch:
-        held = mirror.pods.versions(names[0])
+        held = cluster.pods.versions(names[0])
     assert len(held) == 1
-    assert sum(len(mirror.versions(name)) for name in names) == count
+    assert sum(len(cluster.versions(name)) for name in names) == count
     return comparison.count // count, watch.count
 
 
@@ -246,10 +246,10 @@ def test_a_look_asks_the_informer_cache_for_few_things_and_unpacks_a_pod_once() 
     async def test() -> None:
         world = World()
         runs, expected, pods = Lookups(), Lookups(), Lookups()
-        world.mirror.runs, world.mirror.expectations._runs, world.mirror.pods._held = runs, expected, pods
+        world.cluster.runs, world.cluster.expectations._runs, world.cluster.pods._held = runs, expected, pods
         world.add("hello")
         await world.look("hello")
-        for change in (lambda: None, lambda: world.mirror.put_pod(world.api.touch_pod("hello-1", RUNNING))):
+        for change in (lambda: None, lambda: world.cluster.put_pod(world.api.touch_pod("hello-1", RUNNING))):
             change()
             runs.asked = expected.asked = pods.asked = 0
             await world.look("hello")
@@ -266,7 +266,7 @@ def test_a_look_asks_the_informer_cache_for_few_things_and_unpacks_a_pod_once() 
 
 async def driven(world: World, ends: Callable[[str], bool]) -> int:
     """Look only at those that the operator itself wants to look at, and let pods end; how many looks that took."""
-    looks, todo = 0, sorted({key.name for key in world.mirror.runs})
+    looks, todo = 0, sorted({key.name for key in world.cluster.runs})
     while todo:
         for name in todo:
             await world.look(name)
@@ -338,7 +338,7 @@ def test_a_wide_fan_in_hears_at_once_of_an_upstream_that_ends_it(how: str) -> No
         woken = world.woken()
         if how != "fails":
             assert woken == set()
-            woken = {key.name for key in world.mirror.forget_run(Key("team", names[7]))}
+            woken = {key.name for key in world.cluster.forget_run(Key("team", names[7]))}
         assert "sum" in woken
 
     asyncio.run(test())

@@ -22,18 +22,18 @@ def runs(world: World) -> None:
     """The watch shows that the run's pod runs."""
     state = {"running": {"startedAt": "2026-01-02T03:59:59Z"}}
     status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": state}]}
-    world.mirror.put_pod(world.api.touch_pod("hello-1", status))
+    world.cluster.put_pod(world.api.touch_pod("hello-1", status))
 
 
 def ends(world: World) -> None:
     done = {"terminated": {"exitCode": 0, "startedAt": "2026-01-02T03:59:59Z"}}
     status = {"phase": "Succeeded", "containerStatuses": [{"name": "task", "state": done}]}
-    world.mirror.put_pod(world.api.touch_pod("hello-1", status))
+    world.cluster.put_pod(world.api.touch_pod("hello-1", status))
 
 
 def stores(world: World, verdict: Verdict = Verdict.COMPLETED) -> None:
     """The runner stores its outcome."""
-    run = world.mirror.runs[HELLO]
+    run = world.cluster.runs[HELLO]
     result = Result(hashlib.sha256(b"1").hexdigest(), 1, "json", value="1")
     outcome = Outcome(verdict, result=result if verdict is Verdict.COMPLETED else None)
     key = Objects(world.store, "prefix").bucket("team").attempt(run.uid, 1).outcome
@@ -114,7 +114,7 @@ async def test_the_pod_is_cleaned_up_once_it_has_ended(world: World) -> None:
 
 @reconciling
 async def test_its_slot_is_free_when_the_pod_has_ended_and_not_before(world: World) -> None:
-    world.mirror.slots.limits = Limits.read({"tags": {"gpu": 1}})
+    world.cluster.slots.limits = Limits.read({"tags": {"gpu": 1}})
     await running(world, {"tags": ["gpu"]})
     world.add("next", {"tags": ["gpu"]})
     await world.look("next")

@@ -21,7 +21,7 @@ async def test_it_ends_as_invalid_at_the_first_look(world: World) -> None:
     status = world.status("hello")
     assert (status["state"], status["reason"]) == ("Failed", "InvalidSpec")
     assert status["message"].startswith("The TaskRun has 15")
-    assert len(world.mirror.expectations.races) == 0
+    assert len(world.cluster.expectations.races) == 0
 
 
 @reconciling
@@ -73,7 +73,7 @@ async def test_a_rival_that_waits_already_is_woken_by_the_refusal(world: World) 
     assert world.api.pods == {}
     world.woken()
     world.api.refused["status"] = ApiError(422, "Invalid", "no")
-    world.mirror.put_run(world.api.touch("a"))
+    world.cluster.put_run(world.api.touch("a"))
     with pytest.raises(ApiError):
         await world.look("a")
     world.api.refused.clear()

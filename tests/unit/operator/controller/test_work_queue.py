@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support.virtual_time import run
 
-from podtask_operator.controller.work_queue import LAST_BACKOFF, RESERVED, STALE_TIMERS, FairLine, Later, WorkQueue
+from podtask_operator.controller.work_queue import LAST_BACKOFF, RESERVED, STALE_TIMERS, FairQueue, Later, WorkQueue
 from podtask_operator.task_runs.key import Key
 
 KEY, OTHER = Key("team", "hello"), Key("team", "other")
@@ -258,7 +258,7 @@ def test_keys_of_one_namespace_keep_their_order() -> None:
 
 @pytest.mark.parametrize("namespaces", [1, 7, 100])
 def test_taking_from_the_line_costs_the_same_however_many_wait(namespaces: int) -> None:
-    line, asked = FairLine(), []
+    line, asked = FairQueue(), []
     keys = [Key(f"team-{number % namespaces}", f"run-{number}") for number in range(1000)]
     for key in (*keys, *keys):
         line.put(key)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.support.builders import run_object
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events.doorbell import APART, LONGEST, PER_SECOND, Doorbell
 from podtask_operator.task_runs.key import Key
 from podtask_runner.process import doorbell as sender
@@ -26,13 +26,13 @@ class Bell:
     """A doorbell with one running attempt, and a clock turned by hand."""
 
     def __init__(self, runs: int = 1) -> None:
-        self.mirror, self.woken, self.now = Mirror(), [], 100.0
+        self.cluster, self.woken, self.now = ClusterCache(), [], 100.0
         for number in range(1, runs + 1):
             name = "hello" if number == 1 else f"hello-{number}"
             attempts = [{"number": 1, "cause": "First", "recordedAt": "2026-01-02T03:04:05Z"}]
             status = {"state": "Running", "attempts": attempts, "attemptsTotal": 1}
-            self.mirror.put_run(run_object(name=name, metadata={"uid": f"uid-{number}"}, status=status))
-        self.bell = Doorbell(self.mirror, self.wake, lambda: self.now)
+            self.cluster.put_run(run_object(name=name, metadata={"uid": f"uid-{number}"}, status=status))
+        self.bell = Doorbell(self.cluster, self.wake, lambda: self.now)
         self.hear: Callable[[], object] = lambda: None
 
     def wake(self, key: Key) -> None:
@@ -42,7 +42,7 @@ class Bell:
     @property
     def rang(self) -> int | None:
         """The attempt to look at."""
-        return self.mirror.expectations.of(KEY, "uid-1").expected.rang
+        return self.cluster.expectations.of(KEY, "uid-1").expected.rang
 
     def hears(self, data: bytes) -> list[Key]:
         self.bell.datagram_received(data, ("10.0.0.9", 1))
@@ -135,7 +135,7 @@ def test_an_address_that_cannot_be_sent_to_does_not_disturb_the_runner(where: st
 
 def test_an_attempt_that_has_started_needs_no_look_and_does_not_silence_its_end() -> None:
     bell = Bell()
-    expectations = bell.mirror.expectations.of(KEY, "uid-1")
+    expectations = bell.cluster.expectations.of(KEY, "uid-1")
     expectations.claim_written(1, "the claim", datetime(2026, 1, 2, tzinfo=timezone.utc))
     assert bell.hears(sender.message(grants(None), started=True)) == []
     assert expectations.expected.claim is not None

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events import pod_watch
 from podtask_operator.events.pod_watch import PodWatch
 from podtask_operator.kube import client as api_module
@@ -79,7 +79,7 @@ class Server:
 @dataclass
 class Scene:
     server: Server
-    mirror: Mirror
+    cluster: ClusterCache
     watch: PodWatch
     taken: list[str]
 
@@ -101,16 +101,16 @@ async def scene(server: Server, namespace: str | None = "team") -> Any:
     await site.start()
     settings = client.Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")
     api = Api(client.ApiClient(settings))
-    mirror, taken = Mirror(), []
+    cluster, taken = ClusterCache(), []
 
     def take(told: Object) -> None:
         if "metadata" not in told["object"]:  # as `Intake`, which logs it
             return
         taken.append(f"{told['type']} {told['object']['metadata']['name']}")
-        (mirror.forget_pod if told["type"] == "DELETED" else mirror.put_pod)(told["object"])
+        (cluster.forget_pod if told["type"] == "DELETED" else cluster.put_pod)(told["object"])
 
     try:
-        yield Scene(server, mirror, PodWatch(api, mirror, namespace, take), taken)
+        yield Scene(server, cluster, PodWatch(api, cluster, namespace, take), taken)
     finally:
         await api.close()
         await runner.cleanup()
@@ -191,7 +191,7 @@ def test_when_the_version_is_too_old_it_lists_again_and_what_went_unseen_is_gone
         server.pods, server.version = [pod("stays", 3), pod("new", 20)], 21
         await scene.served()
         assert server.asked == ["list", "watch after 10", "list", "watch after 21"]
-        assert set(scene.mirror.pods) == {Key("team", "stays"), Key("team", "new")}
+        assert set(scene.cluster.pods) == {Key("team", "stays"), Key("team", "new")}
         assert scene.taken[2:] == ["ADDED stays", "ADDED new", "DELETED goes"]
 
     played(server, test)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.fake_api import FakeApi, Object
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events import resync
 from podtask_operator.events.resync import Resync
 from podtask_operator.kube.client import ApiError, ApiUnavailable
@@ -43,17 +43,17 @@ class Lists(FakeApi):
 
 
 class Scene:
-    """A resync of one API server into one mirror."""
+    """A resync of one API server into one cluster."""
 
     def __init__(self) -> None:
-        self.api, self.mirror = Lists(), Mirror()
+        self.api, self.cluster = Lists(), ClusterCache()
         self.woken: list[Key] = []
 
     def resync(self) -> list[str]:
         """One comparison; what it asked for."""
         api: Any = self.api
         self.api.calls.clear()
-        asyncio.run(Resync(api, self.mirror, Settings(store="memory://")).once(self.woken.append))
+        asyncio.run(Resync(api, self.cluster, Settings(store="memory://")).once(self.woken.append))
         return list(self.api.calls)
 
 
@@ -63,7 +63,7 @@ def test_what_is_known_is_not_asked_for_again_malformed_or_not() -> None:
     scene.api.add("other")
     assert scene.resync() == ["get hello", "get other"]
     assert scene.resync() == []
-    assert list(scene.mirror.malformed) == [KEY]
+    assert list(scene.cluster.malformed) == [KEY]
 
 
 def test_a_malformed_run_that_was_deleted_unseen_is_forgotten() -> None:
@@ -72,7 +72,7 @@ def test_a_malformed_run_that_was_deleted_unseen_is_forgotten() -> None:
     scene.resync()
     del scene.api.runs["hello"]
     scene.resync()
-    assert not scene.mirror.malformed
+    assert not scene.cluster.malformed
 
 
 def test_a_malformed_run_that_was_cured_unseen_is_read() -> None:
@@ -81,7 +81,7 @@ def test_a_malformed_run_that_was_cured_unseen_is_read() -> None:
     scene.resync()
     scene.api.touch("hello", retries=1)
     assert scene.resync() == ["get hello"]
-    assert not scene.mirror.malformed
+    assert not scene.cluster.malformed
     assert KEY in scene.woken
 
 
@@ -91,29 +91,29 @@ def test_a_run_that_was_deleted_and_made_anew_unseen_is_read() -> None:
     scene.resync()
     scene.api.add("hello", uid="another")
     assert scene.resync() == ["get hello"]
-    assert scene.mirror.runs[KEY].uid == "another"
+    assert scene.cluster.runs[KEY].uid == "another"
 
 
 def test_a_flow_run_that_was_cancelled_unseen_is_read_and_its_runs_are_looked_at() -> None:
     scene = Scene()
     scene.api.add_flow_run("etl")
-    scene.mirror.put_run(scene.api.add("hello", flow_run="etl"))
+    scene.cluster.put_run(scene.api.add("hello", flow_run="etl"))
     assert scene.resync() == ["get flow run etl"]
     assert scene.resync() == []
     scene.api.touch_flow_run("etl", spec={"cancel": True})
     scene.woken.clear()
     scene.resync()
     assert KEY in scene.woken
-    assert scene.mirror.flow_runs.ended_by(Ref("etl", "uid-etl")) is not None
+    assert scene.cluster.flow_runs.ended_by(Ref("etl", "uid-etl")) is not None
 
 
 def test_a_flow_run_that_was_deleted_unseen_ends_its_runs() -> None:
     scene = Scene()
-    scene.mirror.flow_runs.put(scene.api.add_flow_run("etl"))
-    scene.mirror.put_run(scene.api.add("hello", flow_run="etl"))
+    scene.cluster.flow_runs.put(scene.api.add_flow_run("etl"))
+    scene.cluster.put_run(scene.api.add("hello", flow_run="etl"))
     del scene.api.flow_runs["etl"]
     scene.resync()
-    why = scene.mirror.flow_runs.ended_by(Ref("etl", "uid-etl"))
+    why = scene.cluster.flow_runs.ended_by(Ref("etl", "uid-etl"))
     assert why is not None
     assert why.message == "Flow run 'etl' was deleted."
 
@@ -122,9 +122,9 @@ def test_flow_runs_that_may_not_be_read_are_left_alone(caplog: pytest.LogCapture
     scene = Scene()
     scene.api.refused["list flow runs"] = ApiError(403, "Forbidden", "no right to list flowruns")
     api: Any = scene.api
-    assert asyncio.run(Resync(api, scene.mirror, Settings(store="memory://")).fill_flow_runs()) is False
+    assert asyncio.run(Resync(api, scene.cluster, Settings(store="memory://")).fill_flow_runs()) is False
     assert "no right to list flowruns. Apply crds/flowruns.podtask.dev.yaml" in caplog.text
-    scene.mirror.put_run(scene.api.add("hello", flow_run="etl"))
+    scene.cluster.put_run(scene.api.add("hello", flow_run="etl"))
     scene.resync()
     assert scene.woken == [KEY]
 
@@ -148,11 +148,11 @@ def test_a_comparison_that_is_asked_for_does_not_wait_for_the_period_also_where_
     async def test() -> None:
         seen = asyncio.Event()
         api: Any = scene.api
-        comparing = Resync(api, scene.mirror, Settings(store="memory://", resync_seconds=3600))
+        comparing = Resync(api, scene.cluster, Settings(store="memory://", resync_seconds=3600))
         serving = asyncio.create_task(comparing.run(lambda _: seen.set()))
         comparing.soon()
         await asyncio.wait_for(seen.wait(), 20)
         serving.cancel()
 
     asyncio.run(test())
-    assert (list(scene.mirror.runs), failures) == ([KEY], [])
+    assert (list(scene.cluster.runs), failures) == ([KEY], [])

@@ -13,7 +13,7 @@ from aiohttp import web
 from kubernetes.aio import client
 from tests.support.builders import run_object
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events.resync import Resync
 from podtask_operator.kube import client as api_module
 from podtask_operator.kube.client import Api, ApiError
@@ -47,9 +47,9 @@ class Server:
         return stream
 
 
-def filled(texts: Iterable[bytes]) -> tuple[Server, Mirror]:
-    """A mirror after its first list."""
-    server, mirror = Server(list(texts)), Mirror()
+def filled(texts: Iterable[bytes]) -> tuple[Server, ClusterCache]:
+    """A cluster after its first list."""
+    server, cluster = Server(list(texts)), ClusterCache()
 
     async def fill() -> None:
         app = web.Application()
@@ -59,13 +59,13 @@ def filled(texts: Iterable[bytes]) -> tuple[Server, Mirror]:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         api = Api(client.ApiClient(client.Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}")))
         try:
-            await Resync(api, mirror, Settings(store="memory://")).fill()
+            await Resync(api, cluster, Settings(store="memory://")).fill()
         finally:
             await api.close()
             await runner.cleanup()
 
     asyncio.run(fill())
-    return server, mirror
+    return server, cluster
 
 
 def text(number: int, spec: dict[str, Any] | None = None) -> bytes:
@@ -73,14 +73,14 @@ def text(number: int, spec: dict[str, Any] | None = None) -> bytes:
 
 
 def test_small_ones_come_in_large_pages() -> None:
-    server, mirror = filled(text(n) for n in range(450))
-    assert (server.asked, len(mirror.runs)) == ([200, 200, 200], 450)
+    server, cluster = filled(text(n) for n in range(450))
+    assert (server.asked, len(cluster.runs)) == ([200, 200, 200], 450)
 
 
 def test_long_ones_come_in_pages_of_so_many_bytes() -> None:
     code = {"task": {"code": {"inline": "A" * 87384}, "bundle": {"inline": "A" * 87384}}}
-    server, mirror = filled(text(n, code) for n in range(150))
-    assert len(mirror.runs) == 150
+    server, cluster = filled(text(n, code) for n in range(150))
+    assert len(cluster.runs) == 150
     assert server.asked[:2] == [200, 50]
     whole = [size for size in server.sent if size <= api_module.PAGE_BYTES]
     assert sum(whole) >= 150 * 2 * 87384
@@ -90,11 +90,11 @@ def test_those_that_grow_when_they_are_parsed_come_one_by_one_and_are_cut() -> N
     hostile = {"parameters": {"x": [[0]] * 300_000}}
     texts = [text(1), *(text(n, hostile) for n in (2, 3)), text(4)]
     assert held.weight(texts[1]) > api_module.PAGE_WEIGHT / 2
-    server, mirror = filled(texts)
-    assert sorted(run.name for run in mirror.runs.values()) == ["run1", "run2", "run3", "run4"]
+    server, cluster = filled(texts)
+    assert sorted(run.name for run in cluster.runs.values()) == ["run1", "run2", "run3", "run4"]
     assert server.asked[:5] == [200, 50, 12, 3, 1]
-    assert all(len(run.spec_held) < 500 for run in mirror.runs.values())
-    assert [run.name for run in mirror.runs.values() if run.too_large] == ["run2", "run3"]
+    assert all(len(run.spec_held) < 500 for run in cluster.runs.values())
+    assert [run.name for run in cluster.runs.values() if run.too_large] == ["run2", "run3"]
 
 
 def test_what_etcd_refuses_for_its_size_is_no_outage() -> None:

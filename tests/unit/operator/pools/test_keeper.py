@@ -67,7 +67,7 @@ async def test_its_status_lists_what_was_posted_and_how_to_find_it(world: WarmWo
 async def test_it_is_scaled_up_and_down(world: WarmWorld) -> None:
     await world.keep(3)
     for size in (4, 1, 0, 2):
-        world.mirror.stock.put_pool(world.api.touch_warm_pool("fast", size=size))
+        world.cluster.stock.put_pool(world.api.touch_warm_pool("fast", size=size))
         await world.keep(4)
         assert (len(world.idle()), world.pool()["ready"]) == (size, size)
 
@@ -105,7 +105,7 @@ async def test_a_pod_that_copies_the_labels_is_never_taken(world: WarmWorld) -> 
         **world.api.pods[idle],
         "metadata": {**world.api.pods[idle]["metadata"], "name": "copy", "uid": "uid-of-copy"},
     }
-    world.mirror.put_pod(world.api.touch_pod("copy"))
+    world.cluster.put_pod(world.api.touch_pod("copy"))
     for name in ("hello", "other"):
         world.add(name)
         await world.look(name)
@@ -123,7 +123,7 @@ async def test_a_pod_of_somebody_else_with_the_labels_is_left_alone(world: WarmW
         **world.api.pods[idle],
         "metadata": {**world.api.pods[idle]["metadata"], "name": "copy", "uid": "u", "ownerReferences": owner},
     }
-    world.mirror.put_pod(world.api.touch_pod("copy"))
+    world.cluster.put_pod(world.api.touch_pod("copy"))
     await world.keep(2)
     assert "copy" in world.api.pods
 
@@ -150,7 +150,7 @@ def test_a_refusal_is_told_with_its_cure_and_tried_again_later(refused: ApiError
 async def test_a_pod_that_somebody_deletes_is_replaced(world: WarmWorld) -> None:
     await world.keep(2)
     (idle,) = world.idle()
-    world.mirror.forget_pod(world.api.pods.pop(idle))
+    world.cluster.forget_pod(world.api.pods.pop(idle))
     await world.keep(2)
     assert len(world.idle()) == 1
     assert [one["name"] for one in world.pool()["pods"]] == world.idle()
@@ -163,7 +163,7 @@ async def test_pods_that_end_while_they_wait_are_made_again_later_and_later(worl
         for name in world.idle():
             ended = {"name": "task", "state": {"terminated": {"exitCode": 69}}}
             status = {"phase": "Failed", "containerStatuses": [ended]}
-            world.mirror.put_pod(world.api.touch_pod(name, status))
+            world.cluster.put_pod(world.api.touch_pod(name, status))
         world.pass_(2)
     assert 2 <= sum(call.startswith("pod fast-") for call in world.api.calls) <= 8
     assert condition(world) == ("False", "Crashed")
@@ -199,7 +199,7 @@ async def test_a_claim_that_was_quicker_than_a_removal_keeps_its_pod(world: Warm
     (idle,) = world.idle()
     world.api.pods[idle]["metadata"]["labels"][names.LABEL_POOL_STATE] = "claimed"
     world.api.touch_pod(idle)  # the watch is late
-    world.mirror.stock.put_pool(world.api.touch_warm_pool("fast", size=0))
+    world.cluster.stock.put_pool(world.api.touch_warm_pool("fast", size=0))
     await world.keep(1)
     assert idle in world.api.pods
 
@@ -210,7 +210,7 @@ async def test_the_pool_goes_and_what_an_attempt_has_taken_stays(world: WarmWorl
     (idle,) = world.idle()
     world.add("hello")
     await world.look("hello")
-    world.mirror.stock.forget_pool(FAST, "uid-fast")
+    world.cluster.stock.forget_pool(FAST, "uid-fast")
     await world.keeper.look(FAST)
     assert world.of("hello") == [idle]
 
@@ -219,8 +219,8 @@ async def test_the_pool_goes_and_what_an_attempt_has_taken_stays(world: WarmWorl
 async def test_pods_that_their_pool_left_behind_are_removed(world: WarmWorld) -> None:
     await world.keep(2)
     (idle,) = world.idle()
-    world.mirror.put_pod(world.api.touch_pod(idle, ownerReferences=[]))  # kubectl delete --cascade=orphan
-    world.mirror.stock.forget_pool(FAST, "uid-fast")
+    world.cluster.put_pod(world.api.touch_pod(idle, ownerReferences=[]))  # kubectl delete --cascade=orphan
+    world.cluster.stock.forget_pool(FAST, "uid-fast")
     await world.keeper.look(FAST)
     assert world.api.pods == {}
 
@@ -291,7 +291,7 @@ def test_an_operator_that_dies_at_any_write_leaves_a_pool_that_is_filled(at: int
 
 @pooled(1)
 async def test_no_pool_means_no_question(world: WarmWorld) -> None:
-    world.mirror.stock.forget_pool(FAST)
+    world.cluster.stock.forget_pool(FAST)
     world.api.calls.clear()
     world.add("hello")
     await world.look("hello")

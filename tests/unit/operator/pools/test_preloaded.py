@@ -18,7 +18,7 @@ MODULES = {"preload": ["numpy", "pandas.api"]}
 
 
 def rings(world: WarmWorld, data: bytes) -> None:
-    Doorbell(world.mirror, lambda _: None, lambda: world.seconds).datagram_received(data, ("10.0.0.9", 1))
+    Doorbell(world.cluster, lambda _: None, lambda: world.seconds).datagram_received(data, ("10.0.0.9", 1))
 
 
 def uid(world: WarmWorld) -> str:
@@ -107,7 +107,7 @@ async def test_of_other_pods_nothing_is_believed(world: WarmWorld) -> None:
     (idle,) = world.idle()
     copy = {**world.api.pods[idle]["metadata"], "name": "copy", "uid": "uid-of-copy"}
     world.api.pods["copy"] = {**world.api.pods[idle], "metadata": copy}
-    world.mirror.put_pod(world.api.touch_pod("copy"))
+    world.cluster.put_pod(world.api.touch_pod("copy"))
     rings(world, runner.preloaded("uid-of-copy", [0], "no"))
     await world.keep()
     assert [each["type"] for each in world.pool()["conditions"]] == ["Ready"]
@@ -119,7 +119,7 @@ async def test_a_pod_that_an_attempt_has_taken_says_no_more(world: WarmWorld) ->
     taken = uid(world)
     (idle,) = world.idle()
     world.api.pods[idle]["metadata"]["labels"][LABEL_POOL_STATE] = "claimed"
-    world.mirror.put_pod(world.api.touch_pod(idle))
+    world.cluster.put_pod(world.api.touch_pod(idle))
     rings(world, runner.preloaded(taken, [0], "no"))
     await world.keep()
     assert [each["type"] for each in world.pool()["conditions"]] == ["Ready"]
@@ -153,8 +153,8 @@ def test_whatever_a_pod_says_is_bounded_and_printable(content: dict[str, Any]) -
 async def test_a_flood_of_them_causes_few_looks_and_writes(world: WarmWorld) -> None:
     await world.keep(2)
     woken: list[Key] = []
-    world.mirror.stock.wake = woken.append
-    bell = Doorbell(world.mirror, lambda _: None, lambda: world.seconds)
+    world.cluster.stock.wake = woken.append
+    bell = Doorbell(world.cluster, lambda _: None, lambda: world.seconds)
     pod, before = uid(world), len(world.api.calls)
     for number in range(3000):
         bell.datagram_received(runner.preloaded(pod, [number % 2], str(number)), ("10.0.0.9", 1))

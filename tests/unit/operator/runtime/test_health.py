@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 from tests.unit.operator.runtime.test_metrics import scraped
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.work_queue import WorkQueue
 from podtask_operator.process.probes import PortTaken, Server
-from podtask_operator.runtime.health import AGE_LIMIT, DOWN_LIMIT, LASTING, Pulse, Watches
+from podtask_operator.runtime.health import AGE_LIMIT, DOWN_LIMIT, LASTING, Liveness, Watches
 from podtask_operator.task_runs.key import Key
 
 
@@ -31,51 +31,51 @@ class Held:
 def test_watches_that_fail_again_and_again_at_once_count_as_down() -> None:
     time = 0.0
     watches = Watches(0, lambda: time)
-    pulse = Pulse([watches])
+    liveness = Liveness([watches])
     watches.watching(up=True)
-    assert pulse.down == 0
+    assert liveness.down == 0
     while time <= DOWN_LIMIT:
         watches.watching(up=False)
         time += 30
-        assert pulse.down == time
+        assert liveness.down == time
         watches.watching(up=True)
-    assert not pulse.alive
+    assert not liveness.alive
     time += LASTING
-    assert pulse.alive
+    assert liveness.alive
     watches.watching(up=False)
-    assert pulse.down == 0
+    assert liveness.down == 0
 
 
 def test_a_watch_that_was_never_heard_of_is_no_life_however_long_kopf_is_up() -> None:
     time = 0.0
     watches = Watches(2, lambda: time)
-    pulse = Pulse([watches])
+    liveness = Liveness([watches])
     watches.watching(up=True)
     watches.heard("/one")
-    assert pulse.deaf
+    assert liveness.deaf
     time = AGE_LIMIT - 1
     watches.heard("/one")
-    assert pulse.alive
+    assert liveness.alive
     time = AGE_LIMIT
-    assert (pulse.age, pulse.down, pulse.alive) == (AGE_LIMIT, 0, False)
+    assert (liveness.age, liveness.down, liveness.alive) == (AGE_LIMIT, 0, False)
 
 
 def test_the_age_is_that_of_the_watch_that_is_silent_longest() -> None:
     time = 0.0
     task_runs, pods = Watches(2, lambda: time), Watches(1, lambda: time)
-    pulse = Pulse([task_runs, pods])
-    assert (pulse.age, pulse.deaf) == (0, True)
+    liveness = Liveness([task_runs, pods])
+    assert (liveness.age, liveness.deaf) == (0, True)
     for watches, names in ((task_runs, ("/one", "/two")), (pods, ("/pods",))):
         watches.watching(up=True)
         for name in names:
             watches.heard(name)
-    assert (pulse.age, pulse.deaf) == (0, False)
+    assert (liveness.age, liveness.deaf) == (0, False)
     time = 100.0
     task_runs.heard("/one")
     pods.heard("/pods")
-    assert (pulse.age, pulse.deaf, pulse.alive) == (100, False, True)
+    assert (liveness.age, liveness.deaf, liveness.alive) == (100, False, True)
     pods.watching(up=False)
-    assert pulse.deaf
+    assert liveness.deaf
 
 
 def test_watches_that_end_by_themselves_are_counted_as_a_failure_and_those_that_are_stopped_are_not() -> None:
@@ -96,11 +96,11 @@ def test_watches_that_end_by_themselves_are_counted_as_a_failure_and_those_that_
     asyncio.run(test())
 
 
-def server(pulse: Pulse, lease: Held, port: int) -> Server:
+def server(liveness: Liveness, lease: Held, port: int) -> Server:
     async def work(_: Key) -> None:
         return None
 
-    return Server(port, pulse, WorkQueue(work, 1), Mirror(), lease)  # type: ignore[arg-type]
+    return Server(port, liveness, WorkQueue(work, 1), ClusterCache(), lease)  # type: ignore[arg-type]
 
 
 async def ask(port: int, path: str) -> tuple[int, str]:
@@ -117,8 +117,8 @@ def free_port() -> int:
 def test_one_that_waits_is_alive_but_not_ready_and_says_for_what() -> None:
     async def test() -> None:
         watches, lease, port = Watches(), Held(), free_port()
-        pulse = Pulse([watches])
-        probes = server(pulse, lease, port)
+        liveness = Liveness([watches])
+        probes = server(liveness, lease, port)
         await probes.start()
         try:
             lease.waits_for = "it is held by another"
@@ -127,7 +127,7 @@ def test_one_that_waits_is_alive_but_not_ready_and_says_for_what() -> None:
             assert status == 503
             assert "Lease system/podtask-operator: it is held by another" in text
             assert "podtask_holds_lease 0.0" in (await ask(port, "/metrics"))[1]
-            lease.waits_for, pulse.filled = None, True
+            lease.waits_for, liveness.filled = None, True
             watches.watching(up=True)
             assert "the watches of TaskRuns and pods" in (await ask(port, "/readyz"))[1]
             watches.heard("/pods")
@@ -144,7 +144,7 @@ def test_a_port_that_is_taken_is_said_with_the_setting_that_changes_it() -> None
         with socket.socket() as taken:
             taken.bind(("0.0.0.0", 0))
             taken.listen()
-            probes = server(Pulse(), Held(), taken.getsockname()[1])
+            probes = server(Liveness(), Held(), taken.getsockname()[1])
             with pytest.raises(PortTaken, match="PODTASK_HEALTH_PORT"):
                 await probes.start()
             await probes.stop()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support.builders import SETTINGS, pod, run_object
 
-from podtask_operator.controller.cluster_cache import Mirror
+from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.pods.validate import invalid
 from podtask_operator.task_runs import held
 from podtask_operator.task_runs.key import Key
@@ -78,14 +78,14 @@ def attempt_pod(number: int, *, finished: bool) -> dict[str, Any]:
 
 def bytes_held(count: int, *, finished: bool) -> float:
     """Per TaskRun with its pod, by what Python allocates."""
-    mirror = Mirror()
+    cluster = ClusterCache()
     texts = [json.dumps([obj(n, finished=finished), attempt_pod(n, finished=finished)]) for n in range(count + 1)]
 
     def take(text: str) -> None:
         run, of_attempt = json.loads(text)
-        key = mirror.put_run(run)
+        key = cluster.put_run(run)
         assert key is not None
-        mirror.put_pod(of_attempt)
+        cluster.put_pod(of_attempt)
 
     take(texts.pop())
     gc.collect()
@@ -105,7 +105,7 @@ def test_a_task_run_with_its_pod_takes_few_bytes(finished: bool, most: int) -> N
 
 
 def test_of_one_that_ended_is_kept_what_others_ask_for() -> None:
-    mirror, key = Mirror(), Key("team", "hello")
+    cluster, key = ClusterCache(), Key("team", "hello")
     spec = {
         **SPEC,
         "podCleanup": "Delete",
@@ -123,8 +123,8 @@ def test_of_one_that_ended_is_kept_what_others_ask_for() -> None:
         "result": {**result, "inline": "WzFd"},
         "error": {"type": "E", "message": "x" * 1000},
     }
-    mirror.put_run(run_object(spec, status=status))
-    run = mirror.runs[key]
+    cluster.put_run(run_object(spec, status=status))
+    run = cluster.runs[key]
     assert run.needs == ("up", "before")
     assert (run.spec.pod_cleanup, run.spec.tags, run.spec.ttl_seconds_after_finished) == ("Delete", ["gpu"], 604800)
     assert policy(run).grace_seconds == 100  # without the part that is the runner's
@@ -136,10 +136,10 @@ def test_of_one_that_ended_is_kept_what_others_ask_for() -> None:
 
 
 def test_two_that_ended_alike_share_what_is_kept_of_their_specs() -> None:
-    mirror = Mirror()
+    cluster = ClusterCache()
     for number in (1, 2):
-        mirror.put_run(obj(number, finished=True))
-    one, two = mirror.runs.values()
+        cluster.put_run(obj(number, finished=True))
+    one, two = cluster.runs.values()
     assert one.spec_held is two.spec_held
 
 
@@ -157,9 +157,9 @@ def test_what_is_too_large_is_neither_parsed_nor_kept(spec: dict[str, Any]) -> N
     large = run_object({**spec, "suspend": True}, metadata={"annotations": {"a": "b"}}, status={"state": "Pending"})
     raw = json.dumps(large).encode()
     cut = held.bounded(json.loads(raw)) if held.heavy(raw) else json.loads(raw)
-    mirror = Mirror()
-    assert mirror.put_run(cut) == Key("team", "hello")
-    run = mirror.runs[Key("team", "hello")]
+    cluster = ClusterCache()
+    assert cluster.put_run(cut) == Key("team", "hello")
+    run = cluster.runs[Key("team", "hello")]
     assert len(run.spec_held) < 200
     assert run.spec.suspend
     why = invalid(run, SETTINGS)

@@ -90,9 +90,9 @@ async def test_no_second_attempt_runs_with_other_parameters_than_the_first(world
     message = dump_outcome(Outcome(Verdict.FAILED, error=Error("ValueError", "boom"))).decode()
     ended = {"name": "task", "state": {"terminated": {"exitCode": 1, "message": message}}}
     world.api.pods["hello-1"]["status"] = {"phase": "Failed", "containerStatuses": [ended]}
-    world.mirror.put_run(world.api.touch("hello", parameters={"who": "ada", "n": 1}))
-    world.mirror.forget_pod(world.api.pods["hello-1"])
-    world.mirror.put_pod(world.api.pods["hello-1"])
+    world.cluster.put_run(world.api.touch("hello", parameters={"who": "ada", "n": 1}))
+    world.cluster.forget_pod(world.api.pods["hello-1"])
+    world.cluster.put_pod(world.api.pods["hello-1"])
     await world.look("hello")
     await world.look("hello")
     assert list(world.api.pods) == ["hello-1"]

@@ -91,11 +91,11 @@ def test_who_may_not_read_events_sees_the_rest(podtask: Terminal) -> None:
 
 
 def test_the_story_of_one_second_is_told_in_its_order(podtask: Terminal) -> None:
-    story = ["AttemptStarted", "AttemptFailed", "AttemptStarted", "AttemptFailed", "Failed"]
+    recorder = ["AttemptStarted", "AttemptFailed", "AttemptStarted", "AttemptFailed", "Failed"]
     podtask.cluster.add(run("load", "Failed", status={"attempts": [attempt(2, podUID="pod-2")], "attemptsTotal": 2}))
     podtask.cluster.events = [
         event("uid-load", "TaskRun", "load", reason, 6, metadata={"name": f"load.18{number:014x}"})
-        for number, reason in reversed([*enumerate(story)])
+        for number, reason in reversed([*enumerate(recorder)])
     ] + [
         event("pod-2", "Pod", "load-2", "Pulled", 6, metadata={"name": "load-2.18a"}),
         event(
@@ -111,7 +111,7 @@ def test_the_story_of_one_second_is_told_in_its_order(podtask: Terminal) -> None
     ]
     said = podtask("describe load").out
     told = said[said.index("REASON           MESSAGE") :].split("\n\n")[0].splitlines()[1:]
-    assert [line.split()[3] for line in told] == [*story, "Scheduled", "Pulled"]
+    assert [line.split()[3] for line in told] == [*recorder, "Scheduled", "Pulled"]
 
 
 def test_the_latest_run_has_two_more_names(podtask: Terminal) -> None:

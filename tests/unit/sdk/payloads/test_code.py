@@ -14,7 +14,7 @@ from tests.support.travel import SDK, Lab, written
 from tests.unit.runner.harness import Attempt
 
 from podtask import Task
-from podtask.payloads.module_policy import Luggage, luggage_of
+from podtask.payloads.module_policy import ModulePolicy, policy_of
 from podtask_runner.hashing import usage
 from podtask_runner.protocol import Verdict
 from podtask_runner.serialization import pickling
@@ -156,7 +156,7 @@ class TestOwnModules:
     def test_what_comes_back_to_its_driver_is_of_the_drivers_class(self, lab: Lab) -> None:
         script = """
             from shop import etl, models
-            packing = Luggage().packing()
+            packing = ModulePolicy().packing()
             sent = dumps(models.Order(2), packing=packing)
             assert type(loads(sent)) is models.Order
             send(etl.makes, 3)
@@ -254,25 +254,25 @@ def test_options_and_settings_are_joined(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PODTASK_INCLUDE", "slug, shop.etl")
     monkeypatch.setenv("PODTASK_EXCLUDE", "numpy")
     task = Task(len, include=["tools"], exclude=["shop"])
-    assert luggage_of(task) == Luggage(("tools", "slug", "shop.etl"), ("shop", "numpy"))
+    assert policy_of(task) == ModulePolicy(("tools", "slug", "shop.etl"), ("shop", "numpy"))
 
 
 @pytest.mark.parametrize(
-    ("luggage", "name", "travels"),
+    ("policy", "name", "travels"),
     [
-        pytest.param(Luggage(), "json", False, id="the standard library stays"),
-        pytest.param(Luggage(), "_thread", False, id="built-in modules stay"),
-        pytest.param(Luggage(), "numpy.linalg", False, id="installed packages stay"),
-        pytest.param(Luggage(), "podtask.states", False, id="podtask stays"),
-        pytest.param(Luggage(), __name__, True, id="a module of this project travels"),
-        pytest.param(Luggage(("numpy",)), "numpy.linalg", True, id="what is included travels, with all inside"),
-        pytest.param(Luggage((), (__name__,)), __name__, False, id="what is excluded stays"),
-        pytest.param(Luggage((__name__,), ("tests",)), __name__, False, id="excluded wins over included"),
-        pytest.param(Luggage(("num",)), "numpy", False, id="a package is not every name that begins alike"),
+        pytest.param(ModulePolicy(), "json", False, id="the standard library stays"),
+        pytest.param(ModulePolicy(), "_thread", False, id="built-in modules stay"),
+        pytest.param(ModulePolicy(), "numpy.linalg", False, id="installed packages stay"),
+        pytest.param(ModulePolicy(), "podtask.states", False, id="podtask stays"),
+        pytest.param(ModulePolicy(), __name__, True, id="a module of this project travels"),
+        pytest.param(ModulePolicy(("numpy",)), "numpy.linalg", True, id="what is included travels, with all inside"),
+        pytest.param(ModulePolicy((), (__name__,)), __name__, False, id="what is excluded stays"),
+        pytest.param(ModulePolicy((__name__,), ("tests",)), __name__, False, id="excluded wins over included"),
+        pytest.param(ModulePolicy(("num",)), "numpy", False, id="a package is not every name that begins alike"),
     ],
 )
-def test_which_modules_travel(luggage: Luggage, name: str, travels: bool) -> None:
-    assert luggage.travels(name) is travels
+def test_which_modules_travel(policy: ModulePolicy, name: str, travels: bool) -> None:
+    assert policy.travels(name) is travels
 
 
 @pytest.mark.parametrize("value", ["shop", ["shop etl"], [3], [""]], ids=str)
@@ -301,6 +301,6 @@ def test_imports_are_found_in_code_with_more_names_than_a_byte_counts() -> None:
 def test_what_an_argument_needs_is_known() -> None:
     import numpy as np
 
-    packing = Luggage().packing()
+    packing = ModulePolicy().packing()
     pickling.dumps(([np.arange(3)], {}), packing=packing)
     assert "numpy" in {name.partition(".")[0] for name in packing.by_name}

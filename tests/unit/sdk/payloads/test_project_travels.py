@@ -276,8 +276,8 @@ def test_a_driver_in_a_pod_passes_on_the_bundle_that_it_was_started_with(lab: La
         import etl, other
         def inside():
             from podtask import Task
-            from podtask.payloads.module_policy import luggage_of
-            bundle = luggage_of(Task(etl.load)).project().bundle()
+            from podtask.payloads.module_policy import policy_of
+            bundle = policy_of(Task(etl.load)).project().bundle()
             return [bundle.digest, sorted(bundle.collected.sources)]
         send(inside)
         """

@@ -1,4 +1,4 @@
-"""Who gets in, by which door, and what every answer carries. Over real HTTP."""
+"""Who gets in, by which login, and what every answer carries. Over real HTTP."""
 
 from __future__ import annotations
 

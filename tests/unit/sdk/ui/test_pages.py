@@ -231,7 +231,7 @@ class TestRefusals:
         no = Refuse(403, "Forbidden", f'{PLURAL}.podtask.dev is forbidden: User "ada" cannot watch resource "{PLURAL}"')
         world.cluster.refuse[f"list {PLURAL}"] = world.cluster.refuse[f"watch {PLURAL}"] = no
         world.cluster.forget()
-        reflector = world.page.desk.viewer.indexes.task_runs("team")
+        reflector = world.page.ui.viewer.indexes.task_runs("team")
         while not reflector.over:  # the thread ends by the refusal, without a sleep of ours
             reflector._thread.join()
         text = words(browser, TASKS)
@@ -318,7 +318,7 @@ class TestActions:
             assert answer.status == 403
             assert "You may not" in answer.text
         assert ("team", "load") in world.cluster.runs
-        world.page.desk.viewer.rights._answers.clear()
+        world.page.ui.viewer.rights._answers.clear()
         for path in (f"{TASKS}/load", f"{FLOWS}/etl-1f3a52b7"):
             text = browser.get(path).text
             assert "/delete" not in text

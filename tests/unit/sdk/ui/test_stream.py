@@ -62,7 +62,7 @@ def test_a_change_is_an_event_with_another_number(world: World) -> None:
         coming = events(answer)
         assert "retry" in next(coming)
         numbers = [next(coming)["id"]]
-        index = world.page.desk.viewer.indexes.flow_run("team", "hello-5f1c")
+        index = world.page.ui.viewer.indexes.flow_run("team", "hello-5f1c")
         assert index.progress(30).complete
         world.cluster.put(worlds.task_run("two", flow="hello", flow_run="hello-5f1c"))
         wait_for(index, lambda: index.progress().count == 2)
@@ -73,7 +73,7 @@ def test_a_change_is_an_event_with_another_number(world: World) -> None:
 
 def test_what_is_not_of_the_flow_run_is_no_event(world: World) -> None:
     worlds.one(world.cluster)
-    index = world.page.desk.viewer.indexes.flow_run("team", "hello-5f1c")
+    index = world.page.ui.viewer.indexes.flow_run("team", "hello-5f1c")
     assert index.progress(30).complete
     before = index.version
     world.cluster.put(worlds.task_run("other", flow_run="another"))
@@ -102,7 +102,7 @@ def test_the_server_ends_while_a_stream_is_open(world: World) -> None:
     with streaming(world, "flow-runs/all") as answer:
         coming = events(answer)
         next(coming)
-        world.page.desk.streams.close()
+        world.page.ui.streams.close()
         for _ in coming:  # what was under way
             pass
         assert answer.read() == b""
@@ -110,7 +110,7 @@ def test_the_server_ends_while_a_stream_is_open(world: World) -> None:
 
 def test_ten_thousand_objects_are_read_in_pages_and_kept_small(world: World) -> None:
     worlds.many(world.cluster, 1200)
-    index = world.page.desk.viewer.indexes.flow_run("team", "wide-10k")
+    index = world.page.ui.viewer.indexes.flow_run("team", "wide-10k")
     assert index.progress(60).count == 1200
     asked = [path for verb, path, _ in world.cluster.asked if path.endswith(f"/{PLURAL}")]
     assert len(asked) >= 3
@@ -121,14 +121,14 @@ def test_there_is_a_limit_and_it_is_said(world: World, monkeypatch: pytest.Monke
     monkeypatch.setattr(reflector, "LIMIT", 500)
     worlds.many(world.cluster, 600)
     browser = world.browser()
-    world.page.desk.viewer.indexes.task_runs("team").progress(30)
+    world.page.ui.viewer.indexes.task_runs("team").progress(30)
     assert "more than 500 of them" in browser.get("/namespaces/team/task-runs").text
 
 
 def test_lists_are_asked_for_as_tables(world: World) -> None:
     """Rows have no payloads; what the watch brings has the columns of its first event."""
     worlds.one(world.cluster)
-    index = world.page.desk.viewer.indexes.task_runs("team")
+    index = world.page.ui.viewer.indexes.task_runs("team")
     assert index.progress(30).complete
     for name in ("two", "three"):
         world.cluster.put(
@@ -146,7 +146,7 @@ def test_trouble_is_said_and_passes(world: World, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(reflector, "PAUSES", (0.01,))
     worlds.one(world.cluster)
     world.cluster.refuse[f"list {PLURAL}"] = Refuse(503, "ServiceUnavailable", "away")
-    index = world.page.desk.viewer.indexes.task_runs("team")
+    index = world.page.ui.viewer.indexes.task_runs("team")
     assert "away" in (index.progress(30).trouble or "")
     del world.cluster.refuse[f"list {PLURAL}"]
     wait_for(index, lambda: index.progress().trouble is None and bool(index.rows()))

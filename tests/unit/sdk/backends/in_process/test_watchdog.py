@@ -17,7 +17,7 @@ from podtask import backends, flow, task, task_input_hash
 from podtask.backends import local, process
 from podtask.backends.in_process import attempt, controller, result_cache, single_flight
 from podtask.backends.in_process.clock import WallClock
-from podtask.engine.hooks import HookLine
+from podtask.engine.hooks import HookQueue
 from podtask.support.thread_pool import Workers
 from podtask_runner.attempt import execute
 
@@ -37,7 +37,7 @@ SHARED = [
     (controller, "log_failure"),
     (controller.LifecycleLoop, "_look_again"),
     (controller.LifecycleLoop, "began"),
-    (HookLine, "news"),
+    (HookQueue, "news"),
     (attempt, "cache_key"),
     (attempt, "arguments"),
     (attempt, "named"),

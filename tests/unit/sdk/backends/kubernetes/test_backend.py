@@ -19,7 +19,7 @@ from podtask.core.storage.memory import MemoryStore
 from podtask.errors import ResultUnavailable, SettingsError, TaskCrashed, UpstreamNotReady
 from podtask.kube.errors import ClusterRefused
 from podtask.payloads.arguments import bind, prepare
-from podtask.payloads.module_policy import Luggage
+from podtask.payloads.module_policy import ModulePolicy
 from podtask.settings import Settings
 from podtask.states import Failed
 from podtask_runner.names import INLINE_LIMIT
@@ -65,7 +65,7 @@ class TestFiles:
 
 
 def packing() -> Packing:
-    return Luggage().packing()
+    return ModulePolicy().packing()
 
 
 class TestSubmit:

@@ -24,7 +24,7 @@ from podtask.core.gc import Marks
 from podtask.core.storage.memory import MemoryStore
 from podtask.kube.bucket_access import SMALL, NoBucket
 from podtask.payloads.arguments import bind, prepare
-from podtask.payloads.module_policy import is_own, luggage_of
+from podtask.payloads.module_policy import is_own, policy_of
 from podtask.payloads.project.snapshot import Snapshot
 from podtask_runner.bundle import archive
 from podtask_runner.hashing import code
@@ -74,7 +74,7 @@ def large(name: str = "x") -> str:
 def call(backend: KubernetesBackend, fn: Any, *args: Any, number: str = "0", **options: Any) -> None:
     task = Task(fn, exclude=["tests"], **options)
     run = run_of(task, *args, backend=backend, number=number)
-    run.inputs = prepare(task.name, bind(task.signature, args, {}), lambda _: None, luggage_of(task).packing())
+    run.inputs = prepare(task.name, bind(task.signature, args, {}), lambda _: None, policy_of(task).packing())
     backend.submit(run)
 
 

@@ -15,7 +15,7 @@ from podtask.backends.kubernetes.backend import KubernetesBackend
 from podtask.backends.kubernetes.module_check import ImageContents, ModuleMissing
 from podtask.core.api.runner_image import MODULES, PUBLISHED
 from podtask.payloads.arguments import bind, prepare
-from podtask.payloads.module_policy import luggage_of
+from podtask.payloads.module_policy import policy_of
 
 STANDARD = {PUBLISHED: ",".join(MODULES)}
 
@@ -92,7 +92,7 @@ def spread(count: int) -> float:
 class TestBackend:
     def submit(self, backend: KubernetesBackend, task: Task[..., Any], *args: Any) -> None:
         run = run_of(task, *args, backend=backend)
-        run.inputs = prepare(task.name, bind(task.signature, args, {}), lambda _: None, luggage_of(task).packing())
+        run.inputs = prepare(task.name, bind(task.signature, args, {}), lambda _: None, policy_of(task).packing())
         backend.submit(run)
 
     @pytest.mark.parametrize(

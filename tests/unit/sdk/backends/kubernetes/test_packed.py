@@ -21,7 +21,7 @@ from podtask.core.gc import Marks
 from podtask.core.storage.memory import MemoryStore
 from podtask.model.task_run import TaskRun
 from podtask.payloads.arguments import bind, prepare
-from podtask.payloads.module_policy import luggage_of
+from podtask.payloads.module_policy import policy_of
 from podtask_runner.serialization.pickling import loads
 
 RATE = 1
@@ -45,7 +45,7 @@ def price(row: Any) -> Any:
 
 def call(backend: KubernetesBackend, task: Task[..., Any], *args: Any, number: str = "0", **options: Any) -> TaskRun:
     run = run_of(task, *args, backend=backend, number=number, **options)
-    run.inputs = prepare(task.name, bind(task.signature, args, {}), lambda _: None, luggage_of(task).packing())
+    run.inputs = prepare(task.name, bind(task.signature, args, {}), lambda _: None, policy_of(task).packing())
     backend.submit(run)
     return run
 

@@ -36,8 +36,8 @@ class Scene:
         self.happened: list[str] = []
         self.reads: list[tuple[str, str | None]] = []
         self.refusal: Exception | None = None
-        self.last_words: dict[int, bytes] = {}
-        self.logs = PodLogs(self.read, last_words=lambda _, number: self.last_words.get(number, b""), threaded=False)
+        self.log_tail: dict[int, bytes] = {}
+        self.logs = PodLogs(self.read, log_tail=lambda _, number: self.log_tail.get(number, b""), threaded=False)
 
     def read(self, pod: str, since: str | None, limit_bytes: int, seconds: float) -> str:
         self.reads.append((pod, since))
@@ -212,7 +212,7 @@ KILLED = replace(FAILED, attempts=(replace(JUDGED, outcome=Ended.OUT_OF_MEMORY),
 
 def test_a_log_that_its_runner_could_not_complete_ends_with_the_operators_sentence(scene: Scene, run: TaskRun) -> None:
     scene.pods[f"{run.id}-1"] = ["2026-01-02T03:04:05.1Z hello"]
-    scene.last_words[1] = b"hello\n[podtask: attempt 1 ended (OutOfMemory)]\n"
+    scene.log_tail[1] = b"hello\n[podtask: attempt 1 ended (OutOfMemory)]\n"
     scene.update(run, KILLED)
     scene.logs.step()
     assert scene.happened == ["hello", "[podtask: attempt 1 ended (OutOfMemory)]", "told Failed"]
@@ -220,14 +220,14 @@ def test_a_log_that_its_runner_could_not_complete_ends_with_the_operators_senten
 
 def test_of_a_pod_that_is_gone_all_last_words_are_shown(scene: Scene, run: TaskRun) -> None:
     scene.refusal = ClusterRefused("gone", 404, "NotFound")
-    scene.last_words[1] = b"hello\n[podtask: attempt 1 ended (OutOfMemory)]\n"
+    scene.log_tail[1] = b"hello\n[podtask: attempt 1 ended (OutOfMemory)]\n"
     scene.update(run, KILLED)
     scene.logs.step()
     assert scene.happened == ["hello", "[podtask: attempt 1 ended (OutOfMemory)]", "told Failed"]
 
 
 def test_an_attempt_that_its_runner_ended_is_not_asked_for_last_words(scene: Scene, run: TaskRun) -> None:
-    scene.last_words[1] = b"never asked for"
+    scene.log_tail[1] = b"never asked for"
     scene.update(run, FAILED)
     scene.logs.step()
     assert scene.happened == ["told Failed"]
@@ -237,7 +237,7 @@ def test_last_words_that_cannot_be_had_cost_only_themselves(scene: Scene, monkey
     def away(*_: object) -> bytes:
         raise ClusterUnreachable("timed out")
 
-    monkeypatch.setattr(scene.logs, "_last_words", away)
+    monkeypatch.setattr(scene.logs, "_log_tail", away)
     for number in range(2):
         scene.update(run_of(Task(one), number=str(number)), KILLED)
         scene.logs.step()

@@ -94,7 +94,7 @@ def test_an_entry_that_was_prolonged_after_the_survey_stays_with_its_producer() 
 
 
 _KEYS = BUCKET.attempt(uid(1), 1)
-BUCKET_KEYS_OF_1 = {_KEYS.result, _KEYS.outcome, _KEYS.log + "000001", _KEYS.last_words}
+BUCKET_KEYS_OF_1 = {_KEYS.result, _KEYS.outcome, _KEYS.log + "000001", _KEYS.log_tail}
 
 
 # --- any order --------------------------------------------------------------------------------------------------------
