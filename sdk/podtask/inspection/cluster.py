@@ -133,7 +133,7 @@ class Cluster:
         """Events about the object with this UID."""
         asked = Asked("list", "events", namespace)
         query = {"fieldSelector": f"involvedObject.uid={uid}"}
-        return list(self.api.ask(asked, "GET", core_path(namespace, "events"), query).get("items", ()))
+        return list(self.api.ask(asked, "GET", core_path(namespace, "events"), query).get("items") or ())
 
     def log(self, namespace: str, pod: str, *, follow: bool = False, tail: int | None = None) -> Iterator[Line]:
         """Lines of the task's container as they come.

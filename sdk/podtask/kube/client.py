@@ -118,7 +118,7 @@ class Api:
         while True:
             asked = Asked("list", plural, namespace)
             answer = self.ask(asked, "GET", runs_path(namespace, plural=plural), query, accept=accept)
-            items += map(keep, answer.get("items", []))
+            items += map(keep, answer.get("items") or ())  # null in an empty list of metadata
             meta = answer.get("metadata", {})
             if not meta.get("continue"):
                 return items, str(meta.get("resourceVersion", ""))

@@ -217,7 +217,7 @@ def _deployment(cluster: Cluster) -> Iterator[Finding]:
     query = {"labelSelector": "app.kubernetes.io/name=podtask"}
     path = f"/apis/apps/v1/namespaces/{OPERATOR_NAMESPACE}/deployments"
     try:
-        items = cluster.api.ask(Asked("list", "deployments", OPERATOR_NAMESPACE), "GET", path, query).get("items", [])
+        items = cluster.api.ask(Asked("list", "deployments", OPERATOR_NAMESPACE), "GET", path, query).get("items") or ()
     except ClusterRefused:
         yield skipped("operator's pod", f"deployments of {OPERATOR_NAMESPACE} may not be read by you; the trial tells")
         return

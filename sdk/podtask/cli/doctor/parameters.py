@@ -24,7 +24,7 @@ def parameters(cluster: Cluster) -> Iterator[Finding]:
     """One warning, about the first TaskRun that lacks a parameter."""
     asked = Asked("list", PLURAL, cluster.namespace)
     page = cluster.api.ask(asked, "GET", runs_path(cluster.namespace), {"limit": str(EXAMINED)})
-    for run in page.get("items", ()):
+    for run in page.get("items") or ():
         lost = left_out(run)
         if lost:
             yield warning(

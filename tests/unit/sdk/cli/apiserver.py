@@ -167,10 +167,12 @@ class Handler(BaseHTTPRequestHandler):
     def _list(self, namespace: str) -> None:
         items = [obj for (where, _), obj in self.cluster.runs.items() if namespace in ("", where) and self._takes(obj)]
         if "as=PartialObjectMetadataList" in self.headers["Accept"]:
-            items = [{"metadata": obj["metadata"]} for obj in items]
+            # null where there is none, as the real one says
+            found: list[Object] | None = [{"metadata": obj["metadata"]} for obj in items] or None
         else:
             self.cluster.listed += len(items)
-        self._say({"items": items, "metadata": {"resourceVersion": str(self.cluster.version)}})
+            found = items
+        self._say({"items": found, "metadata": {"resourceVersion": str(self.cluster.version)}})
 
     def _takes(self, obj: Object) -> bool:
         labels = obj["metadata"].get("labels") or {}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from podtask.core import crd, crd_flow_run
+from podtask.core import crd, crd_flow_run, crd_warm_pool
 from podtask.core.api.names import Reason
 from podtask.core.api.reasons import CATALOGUE, Budget, Place, budget_of, cure_of, entry_of, meaning_of
 from podtask.core.api.symptoms import ADMISSION, CONTAINER_WAITS, ENDED_BY_KUBELET, POD_EVENTS, TARGETED
@@ -71,7 +71,7 @@ def texts() -> Iterator[tuple[str, str]]:
                     yield f"{path.relative_to(TOP)}:{node.lineno}", node.value
 
 
-DEFINITIONS = (crd.crd(), crd_flow_run.flow_run_crd())
+DEFINITIONS = (crd.crd(), crd_flow_run.flow_run_crd(), crd_warm_pool.warm_pool_crd())
 
 
 def known(part: str, dotted: str) -> bool:
