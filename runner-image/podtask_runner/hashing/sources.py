@@ -24,6 +24,8 @@ Travel = tuple[int, str]
 _NO_MEANING: Final = frozenset({"ctx", "type_comment", "kind", "type_ignores"})
 _WITH_DOCSTRING: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 _LAMBDA: Final = "<lambda>"
+_TRIES: Final = 100
+"""Of a text that other threads keep from being parsed."""
 
 
 def normal(node: ast.AST, *, bare: bool = False) -> str:
@@ -96,12 +98,21 @@ def says(text: bytes, filename: str, code: types.CodeType) -> bool:
     return source is None or any(_same(code, other) for other in source.codes.get(place, ()))
 
 
-def file_tree(text: str) -> ast.Module:
-    """A whole module's tree. Raises `SyntaxError`."""
-    try:
-        return ast.parse(text)
-    except ValueError as error:  # null bytes, before Python 3.12
-        raise SyntaxError(str(error)) from None
+def file_tree(text: str | bytes) -> ast.Module:
+    """A whole module's tree. Raises `SyntaxError`.
+
+    Python 3.11 counts the depth of trees in one counter for all threads: where another one parses meanwhile, and that
+    may be the user's, it raises `SystemError` (python/cpython#106905). Nothing is wrong with the text then.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            return ast.parse(text)
+        except ValueError as error:  # null bytes, before Python 3.12
+            raise SyntaxError(str(error)) from None
+        except SystemError:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from podtask_runner.hashing import modules
+from podtask_runner.hashing import modules, sources
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ _NOTHING: Final = Text((), {}, frozenset(), {})
 def read(text: bytes, name: str, package: bool) -> Text:  # noqa: FBT001 - part of the cache's key
     """Of a module of this name. A text that does not parse says nothing."""
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
+        tree = sources.file_tree(text)
+    except (SyntaxError, RecursionError):
         return _NOTHING
     here = name if package else name.rpartition(".")[0]
     imports = dict.fromkeys(_imports(tree, here, needed=True))
