@@ -8,6 +8,7 @@ lie about what runs; so the file is compiled again, and its tree is believed onl
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import linecache
 import types
@@ -104,15 +105,17 @@ def file_tree(text: str | bytes) -> ast.Module:
     Python 3.11 counts the depth of trees in one counter for all threads: where another one parses meanwhile, and that
     may be the user's, it raises `SystemError` (python/cpython#106905). Nothing is wrong with the text then.
     """
-    for left in reversed(range(_TRIES)):
-        try:
-            return ast.parse(text)
-        except ValueError as error:  # null bytes, before Python 3.12
-            raise SyntaxError(str(error)) from None
-        except SystemError:
-            if not left:
-                raise
-    raise AssertionError("unreachable")
+    for _ in range(_TRIES):
+        with contextlib.suppress(SystemError):
+            return _tree(text)
+    return _tree(text)
+
+
+def _tree(text: str | bytes) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except ValueError as error:  # null bytes, before Python 3.12
+        raise SyntaxError(str(error)) from None
 
 
 @dataclass(frozen=True)
