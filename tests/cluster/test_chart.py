@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.kit import ROOT, World, kubectl, needed, task_run
+from tests.cluster.kit import ROOT, World, eventually, kubectl, needed, task_run
 from tests.cluster.operator_process import without_installed
+from tests.cluster.test_warm_pools import POOLS, fitting, pool, ready, status
 
 pytestmark = pytest.mark.cluster
 
@@ -129,6 +130,44 @@ def test_an_upgrade_replaces_the_operator_and_disturbs_no_task(released: World) 
     assert released.pods_of("through") == ["through-1"]
     released.apply(task_run("afterwards", ONE))
     assert released.finished("afterwards")["status"]["state"] == "Completed"
+
+
+PRELOADED = (
+    "import sys\n"
+    "loaded = [name in sys.modules for name in ('wave', 'turtledemo', 'no_such_module')]\n"
+    "def main():\n    return loaded\n"
+)
+"""Modules of the standard library that nothing of the runner's imports."""
+
+
+def preloaded(world: World, name: str) -> tuple[str, str] | None:
+    """What the pods of a pool have told the operator by datagram, which an operator beside the cluster does not hear."""
+    for condition in status(world, name).get("conditions", ()):
+        if condition["type"] == "Preloaded":
+            return condition["status"], condition["message"]
+    return None
+
+
+def test_what_a_pool_preloads_is_there_and_what_cannot_be_imported_is_told(released: World) -> None:
+    released.apply(pool("preloading", preload=["wave", "no_such_module"]))
+    (waits,) = ready(released, "preloading", 1)
+    told = eventually("the pod has said what it imported", lambda: preloaded(released, "preloading"))
+    assert told[0] == "False"
+    assert "no_such_module" in told[1]
+    assert "Install it in the image" in told[1]
+    assert "cannot import no_such_module" in released.kubectl("logs", waits)
+    released.apply(fitting("preloaded", PRELOADED))
+    ended = released.finished("preloaded")["status"]
+    assert ended["attempts"][0]["claim"]["podName"] == waits, ended
+    assert json.loads(ended["result"]["value"]) == [True, False, False]
+    released.kubectl("delete", POOLS, "preloading")
+
+
+def test_a_pool_whose_modules_can_be_imported_says_so(released: World) -> None:
+    released.apply(pool("loaded", preload=["wave"]))
+    told = eventually("the pod has said what it imported", lambda: preloaded(released, "loaded"), seconds=120)
+    assert told == ("True", "A waiting pod has imported wave.")
+    released.kubectl("delete", POOLS, "loaded")
 
 
 def test_the_rights_of_the_chart_are_enough_for_a_run_and_its_secret_goes(released: World) -> None:

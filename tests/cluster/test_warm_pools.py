@@ -218,50 +218,6 @@ def test_a_pod_with_the_annotation_and_no_grants_starts_nothing(small: World) ->
     assert json.loads(ended["result"]["value"])[0] == "mine"
 
 
-PRELOADED = (
-    "import sys\n"
-    "loaded = [name in sys.modules for name in ('wave', 'turtledemo', 'no_such_module')]\n"
-    "def main():\n    return loaded\n"
-)
-"""Modules of the standard library that nothing of the runner's imports."""
-
-
-@pytest.fixture
-def preloading(served: World) -> Iterator[World]:
-    """A pool of one pod that has said what it could not import."""
-    served.apply(pool("preloading", preload=["wave", "no_such_module"]))
-    ready(served, "preloading", 1)
-    yield served
-    served.kubectl("delete", POOLS, "preloading", "--ignore-not-found")
-
-
-def _preloaded(world: World, name: str) -> tuple[str, str] | None:
-    for condition in status(world, name).get("conditions", ()):
-        if condition["type"] == "Preloaded":
-            return condition["status"], condition["message"]
-    return None
-
-
-def test_what_a_pool_preloads_is_there_and_what_cannot_be_imported_is_told(preloading: World) -> None:
-    told = eventually("the pod has said what it imported", lambda: _preloaded(preloading, "preloading"))
-    assert told[0] == "False"
-    assert "no_such_module" in told[1]
-    assert "Install it in the image" in told[1]
-    (waits,) = ready(preloading, "preloading", 1)
-    assert "cannot import no_such_module" in preloading.kubectl("logs", waits)
-    preloading.apply(fitting("preloaded", PRELOADED))
-    ended = preloading.finished("preloaded")["status"]
-    assert ended["attempts"][0]["claim"]["podName"] == waits, ended
-    assert json.loads(ended["result"]["value"]) == [True, False, False]
-
-
-def test_a_pool_whose_modules_can_be_imported_says_so(served: World) -> None:
-    served.apply(pool("loaded", preload=["wave"]))
-    told = eventually("the pod has said what it imported", lambda: _preloaded(served, "loaded"), seconds=120)
-    assert told == ("True", "A waiting pod has imported wave.")
-    served.kubectl("delete", POOLS, "loaded")
-
-
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
