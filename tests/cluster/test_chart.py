@@ -141,7 +141,7 @@ PRELOADED = (
 
 
 def preloaded(world: World, name: str) -> tuple[str, str] | None:
-    """What the pods of a pool have told the operator by datagram, which an operator beside the cluster does not hear."""
+    """What the pods of a pool have told by datagram. An operator beside the cluster hears none."""
     for condition in status(world, name).get("conditions", ()):
         if condition["type"] == "Preloaded":
             return condition["status"], condition["message"]
