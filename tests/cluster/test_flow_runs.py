@@ -248,9 +248,12 @@ def test_the_spec_does_not_change(served: World, patch: Object, sentence: str) -
 @pytest.mark.long
 def test_a_driver_that_is_gone_is_said_to_be_lost_and_what_runs_goes_on(served: World, tmp_path: Path) -> None:
     with killed(served, tmp_path, "lost") as names:
-        name = flow_run(served, "gate")["metadata"]["name"]
-        served.kubectl("wait", "--for=condition=DriverLost", f"pfr/{name}", "--timeout=300s")
-        (said,) = [one for one in flow_run(served, "gate")["status"]["conditions"] if one["type"] == "DriverLost"]
+
+        def lost() -> list[Any]:
+            conditions = flow_run(served, "gate")["status"].get("conditions", ())
+            return [one for one in conditions if one["type"] == "DriverLost"]
+
+        (said,) = eventually("the driver is said to be lost", lost, seconds=300)
         assert "PODTASK_FLOW_RUN_ID=lost python driver.py" in said["message"]
         assert served.runs[names[1]]["status"]["state"] == "Running"
         with driver(tmp_path, TASKS + GATED, served.namespace, "lost") as again:
