@@ -39,7 +39,7 @@ watched()
 """
 LOADED = "return document.readyState === 'complete' && location.pathname.endsWith(arguments[0])"
 PRINTED = "return Boolean(document.getElementById('lines')?.innerText.includes(arguments[0]))"
-STATE = "return document.querySelector('.titles .chip').textContent.includes(arguments[0])"
+STATE = "return Boolean(document.querySelector('.titles .chip')?.textContent.includes(arguments[0]))"
 
 
 @pytest.fixture

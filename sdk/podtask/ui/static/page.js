@@ -1,7 +1,7 @@
-// Keeps a page up to date. Every page can be read without this script: the server draws, this fetches and swaps.
+// Keeps a page up to date. Every page can be read without this script: the server draws, this fetches and updates.
 // @ts-check
 
-export {};
+import { Idiomorph } from "./idiomorph.esm.js";
 
 const LINES_KEPT = 5000;
 const LEAST_MS = 1000; // between two drawings
@@ -20,55 +20,32 @@ function say(text, lost) {
   if (pulse.textContent !== text) pulse.textContent = text;
 }
 
-/** @type {Map<string, string>} what each part was drawn from */
-const drawn = new Map();
-for (const part of document.querySelectorAll("[data-part]")) drawn.set(name(part), part.innerHTML);
+const STREAMED = new Set(["lines", "logend"]); // the stream of the log writes them
 
-/** @param {Element} part */
-function name(part) {
-  return part.getAttribute("data-part") ?? "";
-}
-
-/** Draw anew what differs; what has the focus, and how far it is scrolled, stays. @param {Document} fresh */
-function swap(fresh) {
-  const there = [...document.querySelectorAll("[data-part]")].map(name).join();
-  const wanted = [...fresh.querySelectorAll("[data-part]")].map(name).join();
+/**
+ * Writes what differs into the elements that are there: the focus, a selection, what is typed and how far a box is
+ * scrolled survive. Rows and nodes have ids, so that an element never becomes that of another run.
+ * @param {Document} fresh @param {boolean} streamed whether the same stream goes on
+ */
+function update(fresh, streamed) {
   const here = document.getElementById("main");
   const next = fresh.getElementById("main");
   if (!here || !next) return;
-  if (there !== wanted) {
-    if (!typing()) here.replaceChildren(...next.childNodes);
-    drawn.clear();
-    for (const part of document.querySelectorAll("[data-part]")) drawn.set(name(part), part.innerHTML);
-    return;
-  }
-  for (const part of document.querySelectorAll("[data-part]")) {
-    const other = fresh.querySelector(`[data-part="${CSS.escape(name(part))}"]`);
-    if (!other || other.innerHTML === drawn.get(name(part))) continue;
-    if (part.contains(document.activeElement) && typing()) continue;
-    drawn.set(name(part), other.innerHTML);
-    const focused = part.contains(document.activeElement) ? document.activeElement?.getAttribute("href") : null;
-    const scrolled = [...part.querySelectorAll(".scroll, .box")].map((box) => [box.scrollLeft, box.scrollTop]);
-    part.replaceChildren(...other.childNodes);
-    [...part.querySelectorAll(".scroll, .box")].forEach((box, index) => {
-      if (scrolled[index]) [box.scrollLeft, box.scrollTop] = scrolled[index];
-    });
-    if (focused) {
-      /** @type {HTMLElement | null} */ (part.querySelector(`[href="${CSS.escape(focused)}"]`))?.focus();
-    }
-  }
+  Idiomorph.morph(here, next, {
+    callbacks: {
+      beforeNodeMorphed: (/** @type {Node} */ node) =>
+        !(streamed && node instanceof Element && STREAMED.has(node.id)),
+      beforeAttributeUpdated: (/** @type {string} */ attribute) => attribute !== "value",
+    },
+  });
   document.title = fresh.title;
-}
-
-function typing() {
-  return document.activeElement instanceof HTMLInputElement;
 }
 
 let last = 0;
 let waiting = false;
 let fetching = false;
 
-/** Fetch the page again, at most once a second, not while nobody looks. */
+/** Fetch the page again, at most once a second, not while nobody looks or a pointer is down. */
 function refresh() {
   if (waiting) return;
   waiting = true;
@@ -76,12 +53,11 @@ function refresh() {
 }
 
 async function draw() {
-  if (document.hidden || fetching) {
-    waiting = false;
+  waiting = false;
+  if (document.hidden || fetching || pressed) {
     stale = true;
     return;
   }
-  waiting = false;
   fetching = true;
   last = Date.now();
   try {
@@ -91,29 +67,35 @@ async function draw() {
       return;
     }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (fresh.body.dataset.live !== body.dataset.live && answer.ok && !typing()) {
-      location.reload(); // another attempt, or its end: another stream, another log
-      return;
-    }
-    swap(fresh);
-  } catch {
+    const live = fresh.body.dataset.live ?? "";
+    const streamed = !answer.ok || live === body.dataset.live;
+    update(fresh, streamed);
+    if (!streamed) listen(live, fresh.body.dataset.version); // another attempt, or its end
+  } catch (error) {
+    console.error(error);
     say("Not connected", true);
   } finally {
     fetching = false;
-    if (stale && !document.hidden) {
-      stale = false;
-      refresh();
-    }
+    catchUp();
   }
 }
 
 let stale = false;
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && stale) {
-    stale = false;
-    refresh();
-  }
-});
+function catchUp() {
+  if (!stale || document.hidden || pressed) return;
+  stale = false;
+  refresh();
+}
+document.addEventListener("visibilitychange", catchUp);
+
+let pressed = false; // nothing moves away below a pointer that is down
+addEventListener("pointerdown", () => (pressed = true));
+for (const end of ["pointerup", "pointercancel", "dragend", "blur"]) {
+  addEventListener(end, () => {
+    pressed = false;
+    catchUp();
+  });
+}
 
 /** @param {string[]} lines already escaped by the server */
 function append(lines) {
@@ -127,36 +109,48 @@ function append(lines) {
   if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
-const address = body.dataset.live;
-if (address) {
-  const stream = new EventSource(address);
-  let version = body.dataset.version;
+/** @type {EventSource | undefined} */
+let stream;
+addEventListener("pagehide", () => stream?.close());
+
+/** @param {string} address of the stream, empty for none @param {string | undefined} version what is drawn */
+function listen(address, version) {
+  stream?.close();
+  body.dataset.live = address;
+  if (pulse) pulse.hidden = true;
+  toTheEnd();
+  if (!address) return;
+  const source = new EventSource(address);
+  stream = source;
   let failures = 0;
-  stream.addEventListener("open", () => {
+  source.addEventListener("open", () => {
     failures = 0;
     say("Live", false);
   });
-  stream.addEventListener("change", (event) => {
+  source.addEventListener("change", (event) => {
     if (event.lastEventId === version) return;
     version = event.lastEventId;
     refresh();
   });
-  stream.addEventListener("log-start", () => document.getElementById("lines")?.replaceChildren());
-  stream.addEventListener("log", (event) => append(JSON.parse(event.data)));
-  stream.addEventListener("log-end", (event) => {
+  source.addEventListener("log-start", () => document.getElementById("lines")?.replaceChildren());
+  source.addEventListener("log", (event) => append(JSON.parse(event.data)));
+  source.addEventListener("log-end", (event) => {
     const end = document.getElementById("logend");
     if (end) end.textContent = JSON.parse(event.data);
   });
-  stream.addEventListener("error", () => {
+  source.addEventListener("error", () => {
     say("Not connected", true);
     failures += 1;
-    if (failures > 1 || stream.readyState === EventSource.CLOSED) refresh();
+    if (failures > 1 || source.readyState === EventSource.CLOSED) refresh();
   });
-  addEventListener("pagehide", () => stream.close());
 }
 
-const box = document.getElementById("lines");
-if (box) box.scrollTop = box.scrollHeight;
+function toTheEnd() {
+  const box = document.getElementById("lines");
+  if (box) box.scrollTop = box.scrollHeight;
+}
+
+listen(body.dataset.live ?? "", body.dataset.version);
 
 /** Ages grow by themselves. */
 setInterval(() => {

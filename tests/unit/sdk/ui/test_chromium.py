@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 Start = Callable[..., "Chrome"]
-TEXT = "document.getElementById('main').textContent.replace(/\\s+/g, ' ')"
+TEXT = "(document.getElementById('main')?.textContent ?? '').replace(/\\s+/g, ' ')"
 TOO_WIDE = "const all = document.documentElement; return all.scrollWidth - all.clientWidth"
 LINES = "return [...document.querySelectorAll('#lines .line')].map((one) => one.innerText.trim())"
 FOREIGN = "return document.querySelectorAll('main img, main script, main iframe, main [onerror], main [style]').length"
