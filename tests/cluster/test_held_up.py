@@ -94,7 +94,7 @@ def test_a_scheduler_that_nobody_serves_is_told_and_the_wait_ends(world: World) 
 @pytest.mark.parametrize(
     ("name", "volume"),
     [
-        ("no-map", {"configMap": {"name": "absent-map"}}),
+        pytest.param("no-map", {"configMap": {"name": "absent-map"}}, marks=pytest.mark.long),
         pytest.param("no-secret", {"secret": {"secretName": "absent-secret"}}, marks=pytest.mark.long),
     ],
 )

@@ -64,7 +64,7 @@ STORE_FAULTS: dict[str, Rule] = {
 """More times than botocore tries by itself."""
 WARM = own_key()
 SCENARIOS = (SUCCESS, RETRY, MISS, CANCEL, DISRUPTION, CHAIN, GIVES_UP, hit(WARM))
-SOME = 2
+SOME = 1
 """How many of the faults `make test` tries at each write; other ones at the next."""
 
 

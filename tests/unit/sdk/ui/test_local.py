@@ -13,8 +13,8 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from tests.unit.sdk.ui.conftest import Browser, look
-from tests.unit.sdk.ui.test_chromium import HOSTILE, Start, complaints, until, violations
+from tests.unit.sdk.ui.conftest import Browser
+from tests.unit.sdk.ui.test_chromium import HOSTILE, Start, complaints, fits_and_is_accessible, until
 
 from podtask.backends.in_process import flow_records
 from podtask.backends.in_process.flow_records import FOLDER, files, read_all
@@ -224,13 +224,7 @@ class TestChromium:
         until(driver, "return location.pathname.endsWith('/flow-runs') && document.readyState === 'complete'")
         for path in paths(recorded):
             driver.get(f"http://127.0.0.1:{page.port}{path}")
-            for width, dark in ((360, False), (360, True), (1600, False), (1600, True)):
-                look(driver, width, dark=dark)
-                wide = driver.execute_script(
-                    "const all = document.documentElement; return all.scrollWidth - all.clientWidth"
-                )
-                assert wide <= 0, f"{path} is {wide} px wider than a window of {width} px"
-                assert violations(driver, checks) == [], f"{path} at {width} px{' in the dark' if dark else ''}"
+            fits_and_is_accessible(driver, checks, path)
         assert complaints(driver) == []
 
     def test_a_run_that_starts_and_ends_is_there_without_a_reload(
