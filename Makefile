@@ -10,7 +10,7 @@ FRESH_CLUSTER ?= dev/fresh-cluster
 IMAGES ?= 1
 
 .PHONY: help demo demo-down test test-local test-sdk test-cluster test-long differential coverage check lint types layers \
-	generate drift lock bench soak screenshots docs changelog dist verify-dist release-check clean
+	generate drift lock bench soak screenshots docs changelog dist matrix verify-dist release-check clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -66,6 +66,7 @@ generate: $(VENV)/ready ## write what follows from code: version numbers, the CR
 	python -m podtask.core.crd_warm_pool > crds/warmpools.podtask.dev.yaml
 	python charts/generate.py
 	python -m tests.differential.document
+	python -m tests.matrix.document
 	python -m dev.docs
 
 drift: generate ## fail if what is generated was not fresh
@@ -86,6 +87,9 @@ lock: ## write requirements/ anew
 	$(COMPILE) requirements/mitmproxy.in --python-version 3.11 --no-annotate -o requirements/mitmproxy.txt
 	$(COMPILE) requirements/prefect-3.in --overrides requirements/prefect-3.overrides --python-version 3.11 --no-annotate \
 		-o requirements/prefect-3.txt
+
+matrix: $(VENV)/ready ## try other versions of Kubernetes, S3 servers, Python, Helm; PARTS='"Kubernetes 1.37"' for some
+	python -m tests.matrix $(PARTS)
 
 bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 	dev/with-cluster python -m tests.bench

@@ -5,6 +5,7 @@
 
 # Built by default; kwok (simulated nodes, for benchmarks of scale) and promtool (tests of the alerts) when asked for.
 TOOLS=(kubernetes versitygw coredns helm pause)
+[ -z "$CONTAINERD_VERSION" ] || TOOLS+=(containerd)
 KUBERNETES_COMMANDS=(kubectl etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
 
 tool_version() {
@@ -14,6 +15,8 @@ tool_version() {
     coredns) echo "$COREDNS_VERSION" ;;
     helm) echo "$HELM_VERSION" ;;
     kwok) echo "$KWOK_VERSION" ;;
+    containerd) echo "$CONTAINERD_VERSION" ;;
+    seaweedfs) echo "$SEAWEEDFS_VERSION" ;;
     pause) echo 1 ;;
     base | promtool) echo "$DEBIAN_SUITE" ;;
     *) die "no such tool: $1 (known: ${TOOLS[*]} kwok promtool)" ;;
@@ -35,8 +38,23 @@ build_kubernetes() {
 }
 build_versitygw() { go_install "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW_VERSION"; }
 build_coredns() { go_install "github.com/coredns/coredns@v$COREDNS_VERSION"; }
-build_helm() { go_install "helm.sh/helm/v4/cmd/helm@v$HELM_VERSION" "-X helm.sh/helm/v4/internal/version.version=v$HELM_VERSION"; }
+build_helm() {
+  local module=helm.sh/helm/v${HELM_VERSION%%.*}
+  go_install "$module/cmd/helm@v$HELM_VERSION" "-X $module/internal/version.version=v$HELM_VERSION"
+}
+build_containerd() {
+  local command
+  for command in containerd ctr containerd-shim-runc-v2; do
+    go_install "github.com/containerd/containerd/v2/cmd/$command@v$CONTAINERD_VERSION"
+  done
+}
 build_kwok() { go_install "sigs.k8s.io/kwok/cmd/kwok@v$KWOK_VERSION"; }
+# In a module of its own: `go install` takes no module with replacements.
+build_seaweedfs() {
+  go mod init podtask.local/seaweedfs
+  go get "github.com/seaweedfs/seaweedfs/weed@v$SEAWEEDFS_VERSION"
+  go build -trimpath -ldflags='-s -w' -o bin/weed github.com/seaweedfs/seaweedfs/weed
+}
 build_pause() { go build -trimpath -ldflags='-s -w' -o bin/pause "$DEV/pause/main.go"; }
 
 # The programs alone, out of Debian's package: installing that would start a Prometheus.

@@ -3,6 +3,10 @@
 
 SOCKET=$RUN/containerd.sock
 PAUSE_IMAGE=podtask.local/pause:1
+if [ -n "$CONTAINERD_VERSION" ]; then
+  PATH=$(tool_dir containerd)/bin:$PATH
+  COMPONENT_PATH=$(tool_dir containerd)/bin:$COMPONENT_PATH
+fi
 
 ctr_() { ctr -a "$SOCKET" -n k8s.io "$@"; }
 
