@@ -16,6 +16,7 @@ tool_version() {
     helm) echo "$HELM_VERSION" ;;
     kwok) echo "$KWOK_VERSION" ;;
     containerd) echo "$CONTAINERD_VERSION" ;;
+    kueue) echo "$KUEUE_VERSION" ;;
     seaweedfs) echo "$SEAWEEDFS_VERSION" ;;
     pause) echo 1 ;;
     base | promtool) echo "$DEBIAN_SUITE" ;;
@@ -49,6 +50,13 @@ build_containerd() {
   done
 }
 build_kwok() { go_install "sigs.k8s.io/kwok/cmd/kwok@v$KWOK_VERSION"; }
+# With the chart of the same version beside it.
+build_kueue() {
+  go_install "sigs.k8s.io/kueue/cmd/kueue@v$KUEUE_VERSION"
+  mv bin/kueue bin/manager
+  cp -r "$(go mod download -json "sigs.k8s.io/kueue@v$KUEUE_VERSION" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')/charts/kueue" chart
+  chmod -R u+w chart
+}
 # In a module of its own: `go install` takes no module with replacements.
 build_seaweedfs() {
   go mod init podtask.local/seaweedfs

@@ -68,7 +68,7 @@ ENTRIES = (
     Entry("Helm", "Helm", "3.22.0", (*ON_CLUSTER, "tests/cluster/test_chart.py"), {"HELM_VERSION": "3.22.0"}),
     Entry("Helm", "Helm", "4.3.1", (*ON_CLUSTER, "tests/cluster/test_chart.py"), {"HELM_VERSION": "4.3.1"}),
     Entry("Beside it", "Prometheus", "2.42", ("pytest", "-q", "tests/unit/test_chart_prometheus.py")),
-    Entry("Beside it", "Kueue", "", why="no test installs it yet"),
+    Entry("Beside it", "Kueue", "0.17.0", (*WITH_CLUSTER, "tests/cluster/test_kueue.py")),
     Entry("Beside it", "Argo CD", "", why="its way of applying is tested by kubectl's server-side apply only"),
     Entry("Beside it", "a network that enforces NetworkPolicy", "", why="the network of dev/cluster does not"),
 )  # fmt: skip
