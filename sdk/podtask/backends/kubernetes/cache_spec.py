@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from podtask.backends.in_process.observer import upstreams_of
 from podtask.core.api.status import MESSAGE_LIMIT
+from podtask.core.lifecycle.failed_inputs import uncached_by
 from podtask.payloads.hashing import EVERYTHING, input_hash_of
 
 if TYPE_CHECKING:
@@ -60,6 +62,14 @@ def plan(run: TaskRun, code: str | TypeError | None = None) -> Object | None:
     if isinstance(found, str):
         return {"uncached": found[:MESSAGE_LIMIT]}
     return {**found, **_how(options)}
+
+
+def after_failures(run: TaskRun) -> Object | None:
+    """`spec.cache` of a run whose upstream is known to have failed, and may: as the operator says it of others."""
+    if run.task.options.cache_key_fn is None:
+        return None
+    why = uncached_by(upstreams_of(run))
+    return None if why is None else {"uncached": why[:MESSAGE_LIMIT]}
 
 
 def _components(run: TaskRun, code: str | TypeError | None) -> Object | str:
