@@ -12,32 +12,36 @@ from podtask import allow_failure, flow, quote, task, task_input_hash, unmapped
 from podtask.errors import MappingError
 
 
-@task
-def described(x, **more):
-    """What it was given, in words that any backend carries."""
+def made():
+    """Tasks that travel by value."""
 
-    def told(value):
-        if isinstance(value, BaseException):
-            return f"{type(value).__name__}: {value}"
-        if isinstance(value, (list, tuple)):
-            return [told(item) for item in value]
-        if isinstance(value, dict):
-            return {told(key): told(item) for key, item in value.items()}
-        return value
+    @task
+    def described(x, **more):
+        """What it was given, in words that any backend carries."""
 
-    return [told(x), told(more)] if more else told(x)
+        def told(value):
+            if isinstance(value, BaseException):
+                return f"{type(value).__name__}: {value}"
+            if isinstance(value, (list, tuple)):
+                return [told(item) for item in value]
+            if isinstance(value, dict):
+                return {told(key): told(item) for key, item in value.items()}
+            return value
+
+        return [told(x), told(more)] if more else told(x)
+
+    @task
+    def broken(x=0):
+        raise ValueError("broken", x)
+
+    @task
+    def same(x):
+        return x
+
+    return described, broken, same
 
 
-@task
-def broken(x=0):
-    raise ValueError("broken", x)
-
-
-@task
-def same(x):
-    return x
-
-
+described, broken, same = made()
 BROKEN = "ValueError: ('broken', 0)"
 
 

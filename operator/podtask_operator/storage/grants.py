@@ -90,14 +90,14 @@ def build(
             digest, payload.size or 0, names.CLOUDPICKLE, url=signer.sign_get(bucket.blob(digest), life)
         )
 
-    def upstream(up: models.Upstream, found: ResolvedInput) -> protocol.Upstream:
-        if found.failed_as is None:
-            return protocol.Upstream(result(found), parameter=up.parameter, ref=up.ref)
-        failure = protocol.Failure(str(found.failed_as), found.message or "")
-        if not found.digest:
+    def upstream(up: models.Upstream, of: ResolvedInput) -> protocol.Upstream:
+        if of.failed_as is None:
+            return protocol.Upstream(result(of), parameter=up.parameter, ref=up.ref)
+        failure = protocol.Failure(str(of.failed_as), of.message or "")
+        if not of.digest:
             return protocol.Upstream(protocol.NOTHING, up.parameter, up.ref, failure)
-        url = signer.sign_get(bucket.attempt(found.uid, found.attempt).error, life)
-        stored = protocol.Blob(found.digest, found.size, names.CLOUDPICKLE, url=url)
+        url = signer.sign_get(bucket.attempt(of.uid, of.attempt).error, life)
+        stored = protocol.Blob(of.digest, of.size, names.CLOUDPICKLE, url=url)
         return protocol.Upstream(stored, up.parameter, up.ref, failure)
 
     def result(found: ResolvedInput) -> protocol.Blob:

@@ -183,14 +183,14 @@ def arguments(run: TaskRun) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if ref in run.inputs.files:
             return run.inputs.files[ref]
         if ref not in loaded:
-            loaded[ref] = given(by_id[ref])
+            loaded[ref] = value_or_failure(by_id[ref])
         return loaded[ref]
 
     args, kwargs = loads(run.inputs.payload, resolve=resolve)
     return tuple(args), dict(kwargs)
 
 
-def given(needed: TaskRun) -> Any:
+def value_or_failure(needed: TaskRun) -> Any:
     """What a task gets of a run that it needs: the value, or the exception of one that failed and may."""
     if needed.status.state.succeeded:
         return needed.load()

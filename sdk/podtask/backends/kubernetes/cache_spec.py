@@ -66,7 +66,7 @@ def plan(run: TaskRun, code: str | TypeError | None = None) -> Object | None:
 
 def after_failures(run: TaskRun) -> Object | None:
     """`spec.cache` of a run whose upstream is known to have failed, and may: as the operator says it of others."""
-    if run.task.options.cache_key_fn is None:
+    if run.task.options.cache_key_fn is None or run.failed_needs:
         return None
     why = uncached_by(upstreams_of(run))
     return None if why is None else {"uncached": why[:MESSAGE_LIMIT]}

@@ -24,11 +24,11 @@ class _Reference:
 
 
 def _value(needed: TaskRun) -> Any:
-    """As in `podtask.backends.in_process.attempt.given`; an exception pickles with its causes."""
-    from podtask.backends.in_process.attempt import given
+    """As in `podtask.backends.in_process.attempt.value_or_failure`; an exception pickles with its causes."""
+    from podtask.backends.in_process.attempt import value_or_failure
     from podtask_runner.serialization.exceptions import carried
 
-    value = given(needed)
+    value = value_or_failure(needed)
     return value if needed.status.state.succeeded else carried(value)
 
 
