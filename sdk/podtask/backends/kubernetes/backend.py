@@ -216,6 +216,10 @@ class KubernetesBackend:
             payload, files = with_values(run, elsewhere, packing)
             named |= packing.by_name | packing.reached
             sent = reaching(run.task, sent, named)
+            if (
+                plan is not None and plan is packed.cache and not run.failed_needs
+            ):  # made at the call, of what was not there yet
+                plan = cache_spec.plan(run, packed.sent.identity, elsewhere)
         return manifest.build(
             run,
             namespace=self.namespace,

@@ -208,6 +208,25 @@ class TestOtherBackends:
         assert "waitFor" not in spec
         assert loads(decoded(spec["inputs"]), resolve=lambda ref: ref) == ((7, [here.id]), {})
 
+    def test_a_cache_key_counts_the_values_of_another_backends_runs(
+        self, backend: KubernetesBackend, cluster: FakeCluster
+    ) -> None:
+        here = run_of(ONE, backend=backend, number="9")
+        backend.submit(here)
+        asked = []
+        for number, value in enumerate(("7", "8", "7")):
+            elsewhere = run_of(ONE, backend=object(), number=str(number))
+            task = Task(add, cache_key_fn=task_input_hash)
+            arguments = [TaskFuture(elsewhere), [TaskFuture(elsewhere), 1]]
+            run = run_of(task, arguments, TaskFuture(here), backend=backend, number=str(number))
+            cluster.statuses[run.id] = result("1")
+            backend.submit(run)
+            elsewhere.report(Status(State.COMPLETED, **done(value=value)))
+            assert run.wait(SECONDS)
+            asked.append(specs(cluster)[-1]["cache"]["components"]["arguments"])
+        assert asked[0] == asked[2] != asked[1]
+        assert asked[0]["y"] == "upstream 0", "its place among the upstreams that are named"
+
     def test_one_that_failed_there_and_may_travels_as_its_exception_and_is_not_cached(
         self, backend: KubernetesBackend, cluster: FakeCluster
     ) -> None:
