@@ -31,6 +31,7 @@ FUNCTIONS = (
     "ref",
     "quote",
     "unmapped",
+    "allow_failure",
     "wait",
     "as_completed",
 )

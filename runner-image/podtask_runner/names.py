@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-WIRE_VERSION: Final = 2
-"""The newest version of the grants that is read here. 2: `code.bundle` and `code.overlay`."""
+WIRE_VERSION: Final = 3
+"""The newest version of the grants that is read here. 2: `code.bundle` and `code.overlay`; 3: `upstream.failure`."""
 
 # Where an attempt finds its grants, and what it may be told besides (environment of the supervisor).
 ENV_GRANTS: Final = "PODTASK_GRANTS"

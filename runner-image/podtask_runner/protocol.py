@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
-from podtask_runner.names import TERMINATION_LIMIT, WIRE_VERSION
+from podtask_runner.names import JSON, TERMINATION_LIMIT, WIRE_VERSION
 
 T = TypeVar("T")
 
@@ -86,12 +87,28 @@ class Code:
 class Upstream:
     """The result of another run: bound to a keyword `parameter`, or to every placeholder named `ref` in the inputs.
 
-    Where a failed upstream is passed as data (subflow parameters), the blob is its stored, pickled exception.
+    With a `failure` the run did not complete and may (`allow_failure`): the blob is its stored, pickled exception, or
+    `NOTHING`, and the value is the exception that `podtask_runner.serialization.failures` makes of both.
     """
 
     blob: Blob
     parameter: str | None = None
     ref: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a run ended that did not complete."""
+
+    state: str
+    """As in the status: Failed, Crashed, TimedOut, Cancelled, NotReady."""
+    text: str
+    """A sentence about it."""
+
+
+NOTHING: Final = Blob(hashlib.sha256(b"null").hexdigest(), 4, JSON, inline="bnVsbA==")
+"""Stands for the exception of a run that left none: JSON's null."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +163,12 @@ class Grants:
     """What a reader must know; see `version_of`."""
 
 
-def version_of(code: Code) -> int:
-    """The oldest version of the grants that does what they ask: a runner that ignores a bundle finds no modules."""
-    return 1 if code.bundle is None and code.overlay is None else WIRE_VERSION
+def version_of(code: Code, upstream: Iterable[Upstream] = ()) -> int:
+    """The oldest version of the grants that does what they ask: a runner that ignores a bundle finds no modules, and
+    one that ignores a failure gives the task something else than its exception."""
+    if any(entry.failure is not None for entry in upstream):
+        return WIRE_VERSION
+    return 1 if code.bundle is None and code.overlay is None else 2
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ What is here is all a flow author needs. Modules on the road of a call: `tasks` 
 of a flow: `flows` → `engine` → `returns`. Nothing heavy is imported before the first task is called.
 """
 
-from podtask.annotations import quote, unmapped
+from podtask.annotations import allow_failure, quote, unmapped
 from podtask.context import get_run_context, get_run_logger, tags
 from podtask.errors import (
     BackendNotInstalled,
@@ -70,6 +70,7 @@ __all__ = [
     "UnknownBackend",
     "UnpicklableArgument",
     "UpstreamNotReady",
+    "allow_failure",
     "as_completed",
     "flow",
     "get_run_context",

@@ -47,6 +47,13 @@ def applied(world: World) -> World:
         task_run("breaks", "def main():\n    raise RuntimeError('broken')\n"),
         task_run("not-ready", HELLO, retries=5, upstream=[{"taskRun": "breaks", "parameter": "name"}]),
         task_run("not-ready-either", HELLO, upstream=[{"taskRun": "not-ready", "parameter": "name"}]),
+        task_run(
+            "in-spite",
+            "def main(name):\n    return repr(name)\n",
+            cache={},
+            upstream=[{"taskRun": "breaks", "parameter": "name", "allowFailure": True}],
+            waitFor=[{"taskRun": "not-ready", "allowFailure": True}],
+        ),
         task_run("too-slow", "import time\ndef main():\n    time.sleep(600)\n", timeoutSeconds=1),
         task_run("exits", "import sys\ndef main():\n    sys.exit(3)\n", retries=2),
         task_run(
@@ -95,6 +102,14 @@ def test_a_task_that_fails_twice_then_succeeds_has_exactly_three_pods_and_no_del
         waited = (when(after["recordedAt"]) - when(before["finishedAt"])).total_seconds()
         assert waited >= delay
     assert run["status"]["attempt"] == "3/4"
+
+
+def test_a_run_that_allows_the_failure_of_its_upstream_gets_the_exception_and_is_not_cached(applied: World) -> None:
+    run = applied.finished("in-spite")
+    assert (run["status"]["state"], run["status"]["result"]["value"]) == ("Completed", "\"RuntimeError('broken')\"")
+    assert [each["failedAs"] for each in run["status"]["inputs"]] == ["Failed"]
+    assert run["status"]["cache"]["outcome"] == "Off"
+    assert "failedUpstream" not in run["status"]
 
 
 def test_a_task_that_always_fails_is_failed_with_its_exception_after_all_its_attempts(applied: World) -> None:

@@ -27,6 +27,8 @@ STRAIGHT = frozenset(
         "test_a_flow_that_is_a_method_gets_its_object_as_first_argument",
         "test_the_upstreams_of_a_call_are_recorded_by_parameter_and_wait_for_only_where_it_was_given",
         "test_after_an_upstream_that_did_not_complete_a_task_is_not_ready_and_says_which_it_was",
+        "test_a_failure_that_is_allowed_is_given_as_its_exception",
+        "test_a_task_that_waits_for_it_runs_after_any_end",
         "test_the_end_of_a_task_has_its_type_its_name_and_its_words",
         "test_futures_in_containers_are_replaced_by_results_keys_too",
         "test_one_upstream_used_twice_is_one_object_for_the_task",

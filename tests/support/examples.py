@@ -8,6 +8,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 
 LAST_LINE = {
     "alerts": "['deliver AwaitingRetry', 'deliver Failed', 'newsletter Completed']",
+    "allow_failure": "['1000, but no till in atlantis', 'tidied up']",
     "async_flow": "['HELLO ADA', 'HELLO ALAN']",
     "caching": "332833500",
     "fan_out": "pi is about 3.1",

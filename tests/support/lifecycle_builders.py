@@ -8,6 +8,7 @@ from typing import Any
 
 from podtask.core.api.names import Cause, Ended, Reason, State
 from podtask.core.api.status import Attempt, ResolvedInput, ResultInfo, Status
+from podtask.core.lifecycle.failed_inputs import failed_input
 from podtask.core.lifecycle.model import Observed, Pod, PodPhase, Policy, Presence, Refusal, Upstream, Why
 from podtask_runner.protocol import Error, Outcome, Result, Verdict
 
@@ -91,6 +92,12 @@ def upstream(name: str = "up", state: State | None = State.COMPLETED, **more: An
     return Upstream(name, True, state.finished, done, str(state), **{"result": result, **more})
 
 
+def failed_upstream(name: str = "up", state: State = State.FAILED, **more: Any) -> Upstream:
+    """One that failed and may."""
+    ended = Status(state=state, message="boom", attempts_total=1, finished_at=at(5))
+    return upstream(name, state, may_fail=True, result=failed_input(name, f"uid-{name}", ended), **more)
+
+
 HIT = ResultInfo(DIGEST, 5, "json", value="42", attempt=1, source_uid="uid-of-earlier")
 
 
@@ -99,6 +106,6 @@ def with_policy(observed: Observed, **changes: Any) -> Observed:
 
 
 __all__ = [
-    "DIGEST", "HIT", "OTHER_DIGEST", "T0", "UID", "Cause", "at", "attempt", "awaiting", "ended", "over", "pod",
-    "refusal", "running", "said_", "seen", "status", "upstream", "waiting", "with_policy",
+    "DIGEST", "HIT", "OTHER_DIGEST", "T0", "UID", "Cause", "at", "attempt", "awaiting", "ended", "failed_upstream",
+    "over", "pod", "refusal", "running", "said_", "seen", "status", "upstream", "waiting", "with_policy",
 ]  # fmt: skip

@@ -87,8 +87,8 @@ class ClusterCache:
         self.stock.recorded(key, run)
         self._index(key, run, expectations)
         before = held is not None and held.uid == run.uid and held.status.finished
-        if not before and self._succeeded(key):
-            self._needs.succeeded(key)
+        if not before and run.status.finished:
+            self._needs.ended(key)
         return key
 
     def versions(self, namespace: str | None) -> dict[Key, Version]:
@@ -256,7 +256,7 @@ class ClusterCache:
             return
         self.unfinished.add(key)
         if run.needs:
-            self._needs.wait(key, _needs_of(key, run), self._succeeded)
+            self._needs.wait(key, _needs_of(key, run), self._finished)
 
 
 def _needs_of(key: Key, run: TaskRun) -> list[Key]:

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 
 from podtask.core.api.names import LABEL_TASK_RUN
 from podtask.core.api.status import Attempt, Claim, ResolvedInput, pod_name
+from podtask.core.lifecycle.failed_inputs import failed_input, uncached_by
 from podtask.core.lifecycle.model import CacheView, Observed, Pod, PodPhase, Policy, Presence, Upstream, Why
 from podtask.core.lifecycle.pod_expectation import PodExpectation
 from podtask.core.lifecycle.pod_timeouts import was_there
@@ -104,11 +105,11 @@ class Observer:
             return replace(seen, invalid=wrong), learned
         wanted = {up.task_run for up in run.spec.upstream}
         upstreams = tuple([await self._upstream(run, name, now, wants=name in wanted) for name in run.needs])
-        succeeded = all(up.succeeded for up in upstreams)
-        if not run.status.attempts_total and not succeeded:
+        ready = all(up.ready for up in upstreams)
+        if not run.status.attempts_total and not ready:
             wrong = self._circles.invalid(key, run.created_at, now)
         seen = replace(seen, invalid=wrong, upstreams=upstreams)
-        if wrong is not None or seen.policy.suspend or seen.cancelled or not succeeded:
+        if wrong is not None or seen.policy.suspend or seen.cancelled or not ready:
             return seen, learned
         cache, composed = await self._cache_key(run, upstreams)
         seen = replace(seen, cache=cache, spec_digest=open_fields.digest(run.spec))
@@ -120,6 +121,8 @@ class Observer:
         """The key to look up; or, where there is none, why."""
         if run.spec.cache is None or run.status.attempts_total:
             return None, None
+        if (why := uncached_by(upstreams)) is not None:
+            return CacheView(None, off_reason=why), None
         hashes = identified(up.result for up in upstreams if up.wants_data)
         if run.spec.task.source is None:
             composed = composed_key(run, hashes, self._settings)
@@ -275,8 +278,9 @@ class Observer:
         found = self._cluster.runs.get(key)
         if found is None:
             return Upstream(name, found=False, wants_data=wants)
-        status = found.status
+        status, may_fail = found.status, name in run.may_fail
         done = status.finished and status.state.succeeded
+        failed = failed_input(name, found.uid, status) if status.finished and not done and may_fail else None
         return Upstream(
             name,
             found=True,
@@ -284,7 +288,8 @@ class Observer:
             succeeded=done,
             state=str(status.state),
             wants_data=wants,
-            result=resolved(found) if done else None,
+            result=resolved(found) if done else failed,
+            may_fail=may_fail,
         )
 
 

@@ -90,6 +90,16 @@ def build(
             digest, payload.size or 0, names.CLOUDPICKLE, url=signer.sign_get(bucket.blob(digest), life)
         )
 
+    def upstream(up: models.Upstream, of: ResolvedInput) -> protocol.Upstream:
+        if of.failed_as is None:
+            return protocol.Upstream(result(of), parameter=up.parameter, ref=up.ref)
+        failure = protocol.Failure(str(of.failed_as), of.message or "")
+        if not of.digest:
+            return protocol.Upstream(protocol.NOTHING, up.parameter, up.ref, failure)
+        url = signer.sign_get(bucket.attempt(of.uid, of.attempt).error, life)
+        stored = protocol.Blob(of.digest, of.size, names.CLOUDPICKLE, url=url)
+        return protocol.Upstream(stored, up.parameter, up.ref, failure)
+
     def result(found: ResolvedInput) -> protocol.Blob:
         if found.digest in inlined:
             text = base64.b64encode(inlined[found.digest]).decode()
@@ -107,6 +117,7 @@ def build(
         overlay=blob(task.overlay) if task.overlay else None,
     )
     resolved = {found.task_run: found for found in known.inputs}
+    inputs = tuple(upstream(up, resolved[up.task_run]) for up in spec.upstream if up.task_run in resolved)
     return protocol.Grants(
         namespace=run.namespace,
         task_run=run.name,
@@ -124,11 +135,7 @@ def build(
             protocol.Blob(file.digest, file.size, names.FILE, url=signer.sign_get(bucket.blob(file.digest), life))
             for file in spec.files
         ),
-        upstream=tuple(
-            protocol.Upstream(result(resolved[up.task_run]), parameter=up.parameter, ref=up.ref)
-            for up in spec.upstream
-            if up.task_run in resolved
-        ),
+        upstream=inputs,
         retries_left=max(0, asked.retries - known.retries_used),
         retries_used=known.retries_used,
         tags=tuple(spec.tags),
@@ -140,7 +147,7 @@ def build(
         python=task.python,
         logs=signer.sign_post(keys.log, LOG_CHUNK_LIMIT, life),
         doorbell=settings.doorbell,
-        v=protocol.version_of(code),
+        v=protocol.version_of(code, inputs),
     )
 
 

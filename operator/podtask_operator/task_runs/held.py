@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from podtask.core.api.names import FLOW_RUN_KIND
 from podtask.core.api.spec import plain
-from podtask.core.api.status import Attempt, Status
+from podtask.core.api.status import Attempt, ErrorInfo, Status
 from podtask_operator.task_runs.parse import TOO_LARGE, TaskRun
 
 Object = dict[str, Any]
@@ -142,7 +142,7 @@ def kept(run: TaskRun, obj: Object) -> TaskRun:
 
 
 def _ended(status: Status) -> Status:
-    """How it ended, its result, and which pods it had: nothing else of an end is asked for."""
+    """How it ended, its result or what it failed with, and which pods it had: nothing else of an end is asked for."""
     result = status.result
     if result is not None:
         result = replace(
@@ -153,8 +153,16 @@ def _ended(status: Status) -> Status:
         attempts=tuple(_judged(attempt) for attempt in status.attempts),
         attempts_total=status.attempts_total,
         result=result,
+        message=None if status.state.succeeded else status.message,
+        error=None if status.state.succeeded or status.error is None else _failure(status.error),
         finished_at=status.finished_at,
     )
+
+
+def _failure(error: ErrorInfo) -> ErrorInfo:
+    """What a run needs that runs although this one failed: where the exception is, and the cure."""
+    cure = error.cure and sys.intern(error.cure)
+    return ErrorInfo(sys.intern(error.type), "", digest=error.digest, size=error.size, attempt=error.attempt, cure=cure)
 
 
 def _judged(attempt: Attempt) -> Attempt:

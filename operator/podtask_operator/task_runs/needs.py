@@ -23,17 +23,17 @@ class Needs:
         self._waiting: dict[Key, set[Key]] = {}
         """Run -> unfinished runs that need it."""
         self._open: dict[Key, set[Key]] = {}
-        """Unfinished run -> those of its needs that have not succeeded."""
+        """Unfinished run -> those of its needs that have not ended."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._open)
 
-    def wait(self, key: Key, needs: Iterable[Key], succeeded: Callable[[Key], bool]) -> None:
+    def wait(self, key: Key, needs: Iterable[Key], ended: Callable[[Key], bool]) -> None:
         """The run is unfinished and needs these."""
         missing = set()
         for need in needs:
             self._waiting.setdefault(need, set()).add(key)
-            if not succeeded(need):
+            if not ended(need):
                 missing.add(need)
         if missing:
             self._open[key] = missing
@@ -50,8 +50,8 @@ class Needs:
                 if not waiting:
                     del self._waiting[need]
 
-    def succeeded(self, key: Key) -> None:
-        """The run has succeeded: those that need it have one open need less."""
+    def ended(self, key: Key) -> None:
+        """The run has ended: those that need it have one open need less, or end themselves."""
         for other in self._waiting.get(key, ()):
             self._open.get(other, set()).discard(key)
 

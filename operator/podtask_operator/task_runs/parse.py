@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from podtask.core.api.spec import Cache, OnConcurrent, TaskRunSpec
+from podtask.core.api.spec import Cache, OnConcurrent, TaskRunSpec, Upstream, WaitFor
 from podtask.core.api.status import Status
 from podtask.core.lifecycle.model import CachePolicy, Policy
 from podtask_operator.pod_template.template import grace_seconds
@@ -58,6 +58,8 @@ class TaskRun:
     """The FlowRun that it belongs to."""
     needs: tuple[str, ...] = ()
     """TaskRuns that it names as upstream or in waitFor, in order, each once."""
+    may_fail: frozenset[str] = frozenset()
+    """Those of them that it names with allowFailure, and nowhere without."""
     too_large: str | None = None
     """Why its spec was not read."""
 
@@ -82,6 +84,7 @@ class TaskRun:
         if not _aware(status):
             raise Malformed(f"{where} cannot be read: status has a time without a time zone.")
         spec: TaskRunSpec = _parse(_SPEC, obj.get("spec"), "spec", where)
+        needs: list[Upstream | WaitFor] = [*spec.upstream, *spec.wait_for]
         return cls(
             name=meta.name,
             namespace=meta.namespace,
@@ -97,9 +100,8 @@ class TaskRun:
             observed_generation=_whole((obj.get("status") or {}).get("observedGeneration")),
             deleting=meta.deletionTimestamp is not None,
             flow_run=owner_in(meta.ownerReferences),
-            needs=tuple(
-                dict.fromkeys([*(up.task_run for up in spec.upstream), *(wait.task_run for wait in spec.wait_for)])
-            ),
+            needs=tuple(dict.fromkeys(need.task_run for need in needs)),
+            may_fail=_may_fail(needs),
             too_large=obj.get(TOO_LARGE),
         )
 
@@ -107,6 +109,12 @@ class TaskRun:
     def outdated(self) -> bool:
         """True where the stored status does not say that it is about the spec as it is."""
         return self.observed_generation is not None and self.observed_generation < self.generation
+
+
+def _may_fail(needs: Sequence[Upstream | WaitFor]) -> frozenset[str]:
+    allowed = {need.task_run for need in needs if need.allow_failure}
+    must_complete = {need.task_run for need in needs if not need.allow_failure}
+    return frozenset(allowed - must_complete)  # the empty one is one object for all runs
 
 
 def policy(run: TaskRun) -> Policy:

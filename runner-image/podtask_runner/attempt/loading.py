@@ -122,8 +122,14 @@ def load_arguments(grants: Grants, fetched: Fetched) -> tuple[tuple[Any, ...], d
     def result(index: int) -> Any:
         if index not in loaded:
             entry = grants.upstream[index]
-            what = f"the result of upstream {entry.parameter or entry.ref}"
-            loaded[index] = _deserialized(fetched.upstream[index], entry.blob.serializer, what)
+            data, serializer = fetched.upstream[index], entry.blob.serializer
+            if entry.failure is not None:
+                from podtask_runner.serialization import failures
+
+                loaded[index] = failures.exception_of(entry.failure, data if serializer == CLOUDPICKLE else None)
+            else:
+                what = f"the result of upstream {entry.parameter or entry.ref}"
+                loaded[index] = _deserialized(data, serializer, what)
         return loaded[index]
 
     def resolve(ref: str) -> object:

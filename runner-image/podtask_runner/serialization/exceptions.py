@@ -27,6 +27,11 @@ def dump_exception(exc: BaseException) -> bytes:
         return dumps(_Carried(bare, seen=set(), of=exc))
 
 
+def carried(exc: BaseException) -> object:
+    """Stands for the exception where it is pickled among other values, and loads as `dump_exception` says."""
+    return _Carried(exc, seen=set())
+
+
 def traceback_text(exc: BaseException) -> str:
     """The formatted traceback with its causes, without the runner's own frames at the top; paths as in the project."""
     frame = exc.__traceback__

@@ -30,6 +30,7 @@ from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.output import follow
 from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
+from podtask.engine.task_result import allowed_failure
 from podtask.errors import PodtaskError
 from podtask.payloads.code import Shipment, shipment
 from podtask.support.thread_pool import Workers
@@ -233,6 +234,7 @@ def _grants(
 ) -> protocol.Grants:
     """Everything the attempt may touch: its own three objects, its code and arguments, its upstreams' results."""
     run, keys = tracked.run, shelf.bucket.attempt(tracked.uid, attempt)
+    upstream = tuple(_upstream(shelf, needed, owner) for needed in run.upstreams)
 
     def slot(key: str) -> protocol.Slot:
         return protocol.Slot(shelf.signer.sign_put(key, _NO_EXPIRY), shelf.signer.sign_get(key, _NO_EXPIRY))
@@ -249,7 +251,7 @@ def _grants(
         task_name=run.task.name,
         run_name=run.name,
         inputs=_inline(run.inputs.payload),
-        upstream=tuple(_upstream(shelf, needed, owner) for needed in run.upstreams),
+        upstream=upstream,
         retries_left=tracked.retries_left,
         retries_used=tracked.status.retries_used,
         tags=tuple(sorted(run.tags)),
@@ -257,7 +259,7 @@ def _grants(
         flow_name=run.flow.flow_name,
         timeout_seconds=tracked.policy.timeout_seconds,
         grace_seconds=_GRACE_SECONDS,
-        v=protocol.version_of(code),
+        v=protocol.version_of(code, upstream),
     )
 
 
@@ -269,8 +271,14 @@ def _inline(data: Payload) -> protocol.Blob:
 
 
 def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> protocol.Upstream:
-    """The result of an upstream where it lies; that of another backend's run travels inside the grants."""
+    """The result of an upstream where it lies; that of another backend's run travels inside the grants, and so does
+    what one failed with that may fail."""
     from podtask_runner.serialization.pickling import serialize_result
+
+    if not needed.status.state.succeeded:
+        failure, stored = allowed_failure(needed)
+        blob = protocol.NOTHING if stored is None else _inline(stored)
+        return protocol.Upstream(blob, ref=needed.id, failure=failure)
 
     info = needed.status.result
     if needed.backend is owner and info is not None:

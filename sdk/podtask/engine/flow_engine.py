@@ -44,6 +44,7 @@ from podtask.engine.parameters import validated
 from podtask.engine.timeouts import await_within, call_within
 from podtask.errors import FlowTimedOut, InsideTask, ParameterTypeError
 from podtask.futures import BaseFuture, block_on
+from podtask.payloads.allowed_failures import without
 from podtask.recording.record import recorded
 from podtask.states import State, StateType
 from podtask.support import notebook, run_logs
@@ -85,6 +86,7 @@ def start(flow: FlowDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], *
     parent = current()
     if parent is not None:  # as for a task; futures inside are looked for
         bound.arguments.update({name: listed(value) for name, value in bound.arguments.items()})
+    bound.arguments.update({name: without(value) for name, value in bound.arguments.items()})  # failures come anyway
     if parent is not None and parent.over:
         raise FlowTimedOut(f"Flow run timed out: '{parent.info.name}' makes no further calls, '{flow.name}' was one.")
     run_logs.show_by_default()

@@ -172,11 +172,12 @@ class FlowRun:
         remote = self.backend.remote
         packing = policy_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
         inputs = prepare(task.name, bound, self.find, packing, remote=remote)
-        first, blocked_by = awaited(wait_for, self.find)
-        if inputs.blocked_by is None and blocked_by is not None:
-            inputs = replace(inputs, blocked_by=blocked_by)
+        first = awaited(wait_for, self.find)
+        if inputs.blocked_by is None and first.blocked_by is not None:
+            inputs = replace(inputs, blocked_by=first.blocked_by)
+        needed = {run.id for run in (*inputs.upstreams, *first.runs)}
         name = run_names.of_call(task, bound.arguments)
-        call_limits.call(task.name, upstreams=len(inputs.upstreams), wait_for=len(first), files=inputs.files_met)
+        call_limits.call(task.name, upstreams=len(inputs.upstreams), wait_for=len(first.runs), files=inputs.files_met)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
             task,
@@ -184,7 +185,8 @@ class FlowRun:
             flow=self.info,
             backend=self.backend,
             load=load,
-            wait_for=first,
+            wait_for=first.runs,
+            may_fail=frozenset(needed - inputs.must_complete - first.must_complete),
             tags=limits.tags(TAGS.get() | task.tags),
             loop=self.loop,
             listeners=self.listeners,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from podtask.annotations import quote, unmapped
+from podtask.annotations import allow_failure, quote, unmapped
 from podtask.errors import MappingError
 from podtask.futures import AsyncTaskFuture, BaseFuture, TaskFuture
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
 
-_WHOLE = (str, bytes, bytearray, dict, unmapped, quote)
+_WHOLE = (str, bytes, bytearray, dict, unmapped, quote, allow_failure)
 
 
 def elements(
@@ -20,7 +20,7 @@ def elements(
 ) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     """Positional and keyword arguments of each call. Raises `MappingError`."""
     places = [*range(len(args)), *kwargs]
-    given = [_opened(task, value) for value in (*args, *kwargs.values())]
+    given = [_opened(task, _turned(value)) for value in (*args, *kwargs.values())]
     mapped = {place: list(value) for place, value in zip(places, given, strict=True) if _is_mapped(value)}
     if not mapped:
         raise MappingError(
@@ -38,8 +38,17 @@ def elements(
         yield tuple(row[place] for place in range(len(args))), {name: row[name] for name in kwargs}
 
 
+def _turned(value: Any) -> Any:
+    """`allow_failure(unmapped(x))` says what `unmapped(allow_failure(x))` says."""
+    if isinstance(value, allow_failure) and isinstance(value.value, unmapped):
+        return unmapped(allow_failure(value.value.value))
+    return value
+
+
 def _opened(task: TaskDefinition, value: Any) -> Any:
-    """How many elements a future has is known when it is finished."""
+    """How many elements a future has is known when it is finished; one that failed, and may, is the same for all."""
+    if isinstance(value, allow_failure):
+        return _opened_mark(task, value)
     if isinstance(value, TaskFuture):
         return value.result()
     if isinstance(value, AsyncTaskFuture):
@@ -48,6 +57,17 @@ def _opened(task: TaskDefinition, value: Any) -> Any:
             f"pass it whole with unmapped(future)."
         )
     return value
+
+
+def _opened_mark(task: TaskDefinition, mark: allow_failure[Any]) -> Any:
+    """Of each element the failure is allowed."""
+    inside = mark.value
+    if isinstance(inside, TaskFuture):
+        inside.wait()
+        if not inside.task_run.status.state.succeeded:
+            return mark
+    elements = _opened(task, inside)
+    return [allow_failure(each) for each in elements] if _is_mapped(elements) else mark
 
 
 def _is_mapped(value: Any) -> bool:

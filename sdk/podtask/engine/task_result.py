@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from podtask.core.api.names import State as Word
 from podtask.core.api.status import ErrorInfo, ResultInfo
+from podtask.core.lifecycle.failed_inputs import OWN, failed_input
 from podtask.errors import (
     RemoteError,
     ResultUnavailable,
@@ -26,6 +27,7 @@ from podtask.errors import (
 )
 from podtask_runner.files import File
 from podtask_runner.names import FILE
+from podtask_runner.protocol import Failure
 from podtask_runner.serialization.format import Word as Serializer
 from podtask_runner.storage.spool import SPOOL_ABOVE, SpoolFile
 
@@ -55,11 +57,21 @@ def failure(run: TaskRun) -> BaseException:
     return error
 
 
+def allowed_failure(run: TaskRun) -> tuple[Failure, bytes | None]:
+    """How a finished run failed, for a task that runs in spite of it; and its pickled exception, where there is one."""
+    found = failed_input(run.id, "", run.status)
+    stored = None
+    if run.status.error is not None and run.status.state in OWN:
+        with contextlib.suppress(ResultUnavailable):  # its words are known
+            stored = _error_bytes(run, run.status.error)
+    return Failure(str(run.status.state), found.message or ""), stored
+
+
 def _failed_upstream(run: TaskRun) -> TaskRun | None:
     """The first upstream that kept a run from starting."""
     if run.status.state is not Word.NOT_READY or run.inputs.blocked_by is not None:
         return None
-    return next((up for up in run.needs if up.finished and not up.status.state.succeeded), None)
+    return next(iter(run.failed_needs), None)
 
 
 def _own_failure(run: TaskRun) -> BaseException:

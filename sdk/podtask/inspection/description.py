@@ -46,8 +46,8 @@ def identity(run: Seen, now: datetime) -> Fields:
         ("Cure", status.cure if not status.finished else None),
         ("Flow", f"{run.flow}, run {run.flow_run}" if run.flow else None),
         ("Tags", ", ".join(run.tags)),
-        ("Upstream", ", ".join(run.upstream)),
-        ("Waits for", ", ".join(run.waits_for)),
+        ("Upstream", ", ".join(_needed(run, run.upstream))),
+        ("Waits for", ", ".join(_needed(run, run.waits_for))),
         ("Created", time_text(run.created_at, now)),
         ("Started", time_text(status.started_at, now)),
         ("Finished", time_text(status.finished_at, now)),
@@ -182,6 +182,12 @@ def _event(event: Object, now: datetime) -> tuple[str, ...]:
         str(event.get("reason", "")),
         message + (f" ({times} times)" if times > 1 else ""),
     )
+
+
+def _needed(run: Seen, names: Sequence[str]) -> list[str]:
+    """The names; those whose failure keeps nothing from starting are marked."""
+    must = set(run.must_complete)
+    return [name if name in must else f"{name} (may fail)" for name in names]
 
 
 def _filled(*pairs: tuple[str, str | None]) -> Fields:

@@ -38,7 +38,7 @@ def _succeeded(run: Seen, _: datetime, this: str) -> str | None:
 def _not_ready(run: Seen, _: datetime, this: str) -> str | None:
     if run.state is not State.NOT_READY:
         return None
-    guilty = run.status.failed_upstream or next(iter((*run.upstream, *run.waits_for)), run.name)
+    guilty = run.status.failed_upstream or next(iter(run.must_complete), run.name)
     return f"see why the upstream failed: podtask describe {guilty}{this.removeprefix(run.name)}"
 
 

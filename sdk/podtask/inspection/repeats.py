@@ -1,6 +1,7 @@
 """Which TaskRuns are run again, in which order, and as what. Pure; the POSTs are made by the command and by the page.
 
-A run that ended NotReady needs other upstreams than those that failed: they are repeated with it, first.
+A run that ended NotReady needs other upstreams than those that failed: they are repeated with it, first. Those whose
+failure is allowed kept nothing from starting, and stay.
 Below: `podtask.core.api.resubmit`.
 """
 
@@ -25,7 +26,7 @@ def with_upstreams(chosen: Sequence[Seen], find: Callable[[str], Seen | None]) -
     repeated, queue = {run.name: run for run in chosen}, list(chosen)
     while queue:
         run = queue.pop()
-        behind = needs(run) if run.state is State.NOT_READY else []
+        behind = run.must_complete if run.state is State.NOT_READY else []
         for name in behind:
             upstream = None if name in repeated else find(name)
             if upstream is not None and upstream.finished and not upstream.state.succeeded:

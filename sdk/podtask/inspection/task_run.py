@@ -50,6 +50,12 @@ class Seen(SeenObject):
         return [str(up["taskRun"]) for up in self.spec.get("waitFor") or ()]
 
     @property
+    def must_complete(self) -> list[str]:
+        """Names of the TaskRuns whose failure keeps it from starting."""
+        named = [*(self.spec.get("upstream") or ()), *(self.spec.get("waitFor") or ())]
+        return list(dict.fromkeys(str(up["taskRun"]) for up in named if up.get("allowFailure") is not True))
+
+    @property
     def flow(self) -> str:
         """The flow's name, "" outside of any."""
         return self.labels.get(LABEL_FLOW, "")

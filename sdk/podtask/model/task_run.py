@@ -64,6 +64,8 @@ class Inputs:
     """Pickled classes and functions of the script that the payload only names; they travel with the code."""
     defined: tuple[object, ...] = ()
     """Those classes and functions."""
+    must_complete: frozenset[str] = frozenset()
+    """Ids of the upstreams that stand outside of `allow_failure`."""
 
     def spent(self) -> Inputs:
         """What is left to know once the run is finished; large arguments need not live as long as the flow."""
@@ -128,6 +130,7 @@ class TaskRun:
         backend: Executor,
         load: Load,
         wait_for: tuple[TaskRun, ...] = (),
+        may_fail: frozenset[str] = frozenset(),
         tags: frozenset[str] = frozenset(),
         loop: asyncio.AbstractEventLoop | None = None,
         listeners: Sequence[Listener] = (),
@@ -144,6 +147,8 @@ class TaskRun:
         self.backend = backend
         self._load = load
         self.wait_for = wait_for
+        self.may_fail = may_fail
+        """Ids of the runs among its needs whose failure does not keep it from starting (`allow_failure`)."""
         self.tags = tags
         self.loop = loop
         """The flow's event loop, for async tasks in this process; None in a sync flow."""
@@ -169,8 +174,14 @@ class TaskRun:
 
     @property
     def needs(self) -> tuple[TaskRun, ...]:
-        """All runs that must complete first."""
+        """All runs that must end first, and complete unless they may fail."""
         return self.inputs.upstreams + self.wait_for
+
+    @property
+    def failed_needs(self) -> tuple[TaskRun, ...]:
+        """Those that ended otherwise than they must."""
+        ended = [needed for needed in self.needs if needed.finished and not needed.status.state.succeeded]
+        return tuple(needed for needed in ended if needed.id not in self.may_fail)
 
     @property
     def task_inputs(self) -> dict[str, list[str]]:

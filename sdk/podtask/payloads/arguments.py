@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from podtask.annotations import quote
+from podtask.annotations import allow_failure, quote
 from podtask.errors import UnpicklableArgument
 from podtask.futures import BaseFuture
 from podtask.model.task_run import Inputs
+from podtask.payloads.allowed_failures import is_spread, spread
 from podtask.payloads.wait_for import in_order
 from podtask.states import State
 from podtask.support import containers
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from podtask_runner.storage.spool import Payload
 
 Find = Callable[[str], "TaskRun | None"]
+_HIDDEN = (
+    "allow_failure(...) stands inside of an object that podtask does not look into; there it may be around one future "
+    "only: write allow_failure(future) for each of them"
+)
 _CLASS_METHOD = (
     "The first parameter is 'cls': where @classmethod stands above @task, Python 3.13 and later bind the plain call "
     "only; write @task above @classmethod, and .submit, .map and .with_options know the class as well."
@@ -84,6 +89,7 @@ def prepare(
         len(seen.paths),
         definitions,
         defined,
+        frozenset(seen.must_complete),
     )
 
 
@@ -123,13 +129,24 @@ def largest(parameters: Mapping[str, Any]) -> str:
     return max(parameters, key=lambda name: len(dumps(parameters[name], reference=short)))
 
 
-def awaited(wait_for: Any, find: Find) -> tuple[tuple[TaskRun, ...], State[Any] | None]:
-    """The runs that a call waits for, and a state among them that keeps it from running. Raises `TypeError`."""
+@dataclass(frozen=True)
+class Awaited:
+    """What the `wait_for` of one call names."""
+
+    runs: tuple[TaskRun, ...]
+    must_complete: frozenset[str]
+    """Ids of those that stand outside of `allow_failure`."""
+    blocked_by: State[Any] | None
+    """A state among them that keeps the task from running."""
+
+
+def awaited(wait_for: Any, find: Find) -> Awaited:
+    """The runs that a call waits for. Raises `TypeError`."""
     seen = _Met(find)
     for item in in_order(wait_for):
-        if seen.reference(item) is None and isinstance(item, State):
-            seen.block(item)
-    return tuple(seen.runs.values()), seen.blocked_by
+        if seen.noted(item) is None:  # a state that belongs to no run here
+            seen.opened(item)
+    return Awaited(tuple(seen.runs.values()), frozenset(seen.must_complete), seen.blocked_by)
 
 
 @dataclass
@@ -139,6 +156,8 @@ class _Met:
     find: Find
     remote: bool = False
     runs: dict[str, TaskRun] = field(default_factory=dict)
+    must_complete: set[str] = field(default_factory=set)
+    """Ids of the runs that stand outside of `allow_failure`, wherever else they stand."""
     files: dict[str, File] = field(default_factory=dict)
     paths: set[Path] = field(default_factory=set)
     """Of all files."""
@@ -151,19 +170,29 @@ class _Met:
 
     def reference(self, obj: object) -> str | None:
         """The pickler asks this of every object: the run id for futures and states of runs, None for the rest."""
-        if isinstance(obj, BaseFuture):
-            run: TaskRun | None = obj.task_run
-        elif isinstance(obj, State) and obj.run_id:
-            run = self.find(obj.run_id)
-        elif isinstance(obj, File):
+        if isinstance(obj, File):
             self.paths.add(obj.path)
             return self._file(obj) if self.remote else None
+        run_id = self.noted(obj)
+        if run_id is None and isinstance(obj, allow_failure):
+            raise TypeError(_HIDDEN)
+        return run_id
+
+    def noted(self, obj: object) -> str | None:
+        """The run id of a future or a state of a run, under `allow_failure` or not."""
+        inside = obj.value if isinstance(obj, allow_failure) else obj
+        if isinstance(inside, BaseFuture):
+            run: TaskRun | None = inside.task_run
+        elif isinstance(inside, State) and inside.run_id:
+            run = self.find(inside.run_id)
         else:
             return None
         if run is None:
             return None
         self._asked += 1
         self.runs[run.id] = run
+        if inside is obj:
+            self.must_complete.add(run.id)
         return run.id
 
     def _file(self, file: File) -> str:
@@ -182,24 +211,29 @@ class _Met:
         """Whether a value cannot be pickled as it is; futures are noted in their order."""
         if type(value) is quote:
             return False
+        if isinstance(value, allow_failure):
+            return not is_spread(value) or self.noted(value) is None
         if isinstance(value, BaseFuture):
-            self.reference(value)
+            self.noted(value)
             return False
         if isinstance(value, State):
-            return self.reference(value) is None  # of a run: the pickler makes it a reference
+            return self.noted(value) is None  # of a run: the pickler makes it a reference
         return containers.is_iterator(value)
 
     def _instead(self, value: Any) -> Any:
-        return self._open(value) if isinstance(value, State) else self.visit(list(value))
+        if isinstance(value, allow_failure) and not is_spread(value):
+            return self.visit(spread(value))
+        return self.opened(value) if isinstance(value, (State, allow_failure)) else self.visit(list(value))
 
-    def _open(self, state: State[Any]) -> Any:
-        self.block(state)
-        return state.result if state.is_completed() else None
-
-    def block(self, state: State[Any]) -> None:
-        """A state of no run here: unless it is completed, the task will not run."""
-        if not state.is_completed():
+    def opened(self, obj: Any) -> Any:
+        """What stands for a state of no run here: one that is not completed keeps the task back, unless it may fail."""
+        state = obj.value if isinstance(obj, allow_failure) else obj
+        if state.is_completed():
+            return state.result
+        failure = state.exception() if state is not obj else None
+        if failure is None:
             self.blocked_by = self.blocked_by or state
+        return failure
 
 
 def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: Exception) -> UnpicklableArgument:

@@ -183,11 +183,21 @@ def arguments(run: TaskRun) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if ref in run.inputs.files:
             return run.inputs.files[ref]
         if ref not in loaded:
-            loaded[ref] = by_id[ref].load()
+            loaded[ref] = value_or_failure(by_id[ref])
         return loaded[ref]
 
     args, kwargs = loads(run.inputs.payload, resolve=resolve)
     return tuple(args), dict(kwargs)
+
+
+def value_or_failure(needed: TaskRun) -> Any:
+    """What a task gets of a run that it needs: the value, or the exception of one that failed and may."""
+    if needed.status.state.succeeded:
+        return needed.load()
+    from podtask.engine.task_result import allowed_failure
+    from podtask_runner.serialization.failures import exception_of
+
+    return exception_of(*allowed_failure(needed))
 
 
 def named(run: TaskRun, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from podtask.backends.in_process.result_cache import CachePlan, Shelf
 from podtask.core.api.names import Reason, State
 from podtask.core.api.status import MESSAGE_LIMIT, ErrorInfo, Status
 from podtask.core.lifecycle import decide
+from podtask.core.lifecycle.failed_inputs import uncached_by
 from podtask.core.lifecycle.model import (
     Decision,
     DeletePod,
@@ -105,9 +106,11 @@ class LifecycleLoop:
         self.poke(tracked)
 
     def _arrived(self, tracked: Tracked, needed: TaskRun) -> None:
-        """Only the last upstream, or one that failed, is worth a decision: a fan-in of n is not looked at n times."""
+        """Only the last upstream, or one that may not fail and did, is worth a decision: a fan-in of n is not looked at
+        n times."""
         tracked.missing.discard(needed.id)
-        if not tracked.missing or not needed.status.state.succeeded:
+        failed = not needed.status.state.succeeded and needed.id not in tracked.run.may_fail
+        if not tracked.missing or failed:
             self.poke(tracked)
 
     def cancel(self, run: TaskRun) -> None:
@@ -187,13 +190,15 @@ class LifecycleLoop:
         )
 
     def _key_missing(self, tracked: Tracked) -> bool:
-        """The cache key is due: all upstreams are there, and it was not asked for yet."""
+        """The cache key is due: all upstreams have ended well, and it was not asked for yet."""
         if tracked.plan is None or tracked.plan.asked or tracked.policy.cancel:
             return False
-        if any(not up.succeeded for up in upstreams_of(tracked.run)):
+        upstreams = upstreams_of(tracked.run)
+        if any(not up.ready for up in upstreams):
             return False
-        tracked.plan = replace(tracked.plan, asked=True)
-        return True
+        why = uncached_by(upstreams)
+        tracked.plan = replace(tracked.plan, asked=True, off_reason=why)
+        return why is None
 
     def _planned(self, tracked: Tracked, plan: CachePlan) -> None:
         with tracked.lock:

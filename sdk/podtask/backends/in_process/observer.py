@@ -49,6 +49,7 @@ def upstreams_of(run: TaskRun) -> tuple[Upstream, ...]:
             succeeded=needed.finished and needed.status.state.succeeded,
             state=str(needed.status.state),
             wants_data=needed.id in wanted,
+            may_fail=needed.id in run.may_fail,
         )
         for needed in run.needs
     )

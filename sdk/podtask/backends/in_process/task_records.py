@@ -80,10 +80,14 @@ def _record(run: TaskRun) -> Object:
         "spec": {
             "task": {"name": plain(run.title, 253)},
             "retries": run.task.options.retries,
-            "upstream": [{"taskRun": up.id} for up in run.needs[:NEEDS_KEPT]],
+            "upstream": [_need(up.id, run) for up in run.needs[:NEEDS_KEPT]],
         },
         "status": _filled(shown),
     }
+
+
+def _need(name: str, run: TaskRun) -> Object:
+    return {"taskRun": name, "allowFailure": True} if name in run.may_fail else {"taskRun": name}
 
 
 def _details(run: TaskRun) -> Object:

@@ -182,7 +182,7 @@ class KubernetesBackend:
     def _post(self, run: TaskRun) -> None:
         """Create the TaskRun and follow it. Raises `FlowReplayMismatch`, and `PodtaskError` as a sentence."""
         elsewhere = [needed for needed in run.needs if needed.finished and needed not in self._uids]
-        failed = next((needed for needed in elsewhere if not needed.status.state.succeeded), None)
+        failed = next((needed for needed in run.failed_needs if needed in elsewhere), None)
         if failed is not None:
             run.report(local_statuses.not_ready(failed.id, failed.status.state))
             return
@@ -209,13 +209,17 @@ class KubernetesBackend:
         """The POST body. `elsewhere`: runs without a TaskRun; their results travel by value."""
         name = run.task.name
         packed: Packed = run.shipment or Packed.of(run)
-        sent, plan = packed.sent, packed.cache or self._cache_plan(run)
+        sent, plan = packed.sent, cache_spec.after_failures(run) or packed.cache or self._cache_plan(run)
         payload, files, named = run.inputs.payload, run.inputs.files, run.inputs.modules
         if any(upstream.id in elsewhere for upstream in run.upstreams):
             packing = policy_of(run.task).packing()
             payload, files = with_values(run, elsewhere, packing)
             named |= packing.by_name | packing.reached
             sent = reaching(run.task, sent, named)
+            if (
+                plan is not None and plan is packed.cache and not run.failed_needs
+            ):  # made at the call, of what was not there yet
+                plan = cache_spec.plan(run, packed.sent.identity, elsewhere)
         return manifest.build(
             run,
             namespace=self.namespace,
@@ -237,7 +241,7 @@ class KubernetesBackend:
 
     def _cache_plan(self, run: TaskRun) -> Object | None:
         """Of a user's key. None also where a failed upstream leaves no values: the operator will say NotReady."""
-        if not cache_spec.needs_values(run) or not all(needed.status.state.succeeded for needed in run.needs):
+        if not cache_spec.needs_values(run) or run.failed_needs:
             return None
         return cache_spec.plan(run)
 

@@ -8,10 +8,12 @@ that its status says it. Before: `backend`. Next: `manifest`; the operator's `ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from podtask.backends.in_process.observer import upstreams_of
 from podtask.core.api.status import MESSAGE_LIMIT
+from podtask.core.lifecycle.failed_inputs import uncached_by
 from podtask.payloads.hashing import EVERYTHING, input_hash_of
 
 if TYPE_CHECKING:
@@ -46,8 +48,9 @@ def needs_values(run: TaskRun) -> bool:
     return key_fn is not None and input_hash_of(key_fn) is None
 
 
-def plan(run: TaskRun, code: str | TypeError | None = None) -> Object | None:
-    """`spec.cache` of the run. `code`: as in `components`. Raises whatever a user's `cache_key_fn` raises."""
+def plan(run: TaskRun, code: str | TypeError | None = None, elsewhere: Collection[str] = frozenset()) -> Object | None:
+    """`spec.cache` of the run. `code`: as in `components`. `elsewhere`: finished upstreams that have no TaskRun, so
+    that their values are hashed here. Raises whatever a user's `cache_key_fn` raises."""
     from podtask.backends.in_process.attempt import cache_key
 
     options = run.task.options
@@ -56,13 +59,21 @@ def plan(run: TaskRun, code: str | TypeError | None = None) -> Object | None:
     if needs_values(run):
         key = cache_key(run)
         return {"key": key, **_how(options)} if key else None
-    found = _components(run, code)
+    found = _components(run, code, elsewhere)
     if isinstance(found, str):
         return {"uncached": found[:MESSAGE_LIMIT]}
     return {**found, **_how(options)}
 
 
-def _components(run: TaskRun, code: str | TypeError | None) -> Object | str:
+def after_failures(run: TaskRun) -> Object | None:
+    """`spec.cache` of a run whose upstream is known to have failed, and may: as the operator says it of others."""
+    if run.task.options.cache_key_fn is None or run.failed_needs:
+        return None
+    why = uncached_by(upstreams_of(run))
+    return None if why is None else {"uncached": why[:MESSAGE_LIMIT]}
+
+
+def _components(run: TaskRun, code: str | TypeError | None, elsewhere: Collection[str]) -> Object | str:
     """Code identity and a hash per argument, and upstreams that do not count; or why there are none.
 
     An argument that is a future as a whole names its upstream instead, so that the operator can count it as the
@@ -73,7 +84,8 @@ def _components(run: TaskRun, code: str | TypeError | None) -> Object | str:
     from podtask_runner.hashing.content_hash import content_hash
 
     counting = input_hash_of(run.task.options.cache_key_fn) or EVERYTHING
-    places = {upstream.id: Place(number) for number, upstream in enumerate(run.upstreams)}
+    named_in_spec = [upstream.id for upstream in run.upstreams if upstream.id not in elsewhere]
+    places = {name: Place(number) for number, name in enumerate(named_in_spec)}
     given = _with_places(run, places)
     whole = {name: at for name, at in given.items() if isinstance(at, Place) and name not in counting.ignore}
     values = {name: value for name, value in given.items() if name not in whole}
@@ -88,13 +100,15 @@ def _components(run: TaskRun, code: str | TypeError | None) -> Object | str:
 
 
 def _with_places(run: TaskRun, places: Mapping[str, Place]) -> Mapping[str, Any]:
-    """The arguments with a `Place` wherever a future is, as deep as it may be: the pickle knows them all."""
+    """The arguments with a `Place` wherever a future is, as deep as it may be: the pickle knows them all. Values of
+    upstreams that have no place stand there themselves."""
     if not run.upstreams:
         return run.inputs.parameters
     from podtask.backends.in_process.attempt import named
     from podtask_runner.serialization.pickling import loads
 
     found: dict[str, Any] = {**places, **run.inputs.files}
+    found |= {upstream.id: upstream.load() for upstream in run.upstreams if upstream.id not in places}
     args, kwargs = loads(run.inputs.payload, resolve=found.__getitem__)
     return named(run, tuple(args), dict(kwargs))
 

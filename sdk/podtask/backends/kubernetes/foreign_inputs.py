@@ -23,6 +23,15 @@ class _Reference:
     run_id: str
 
 
+def _value(needed: TaskRun) -> Any:
+    """As in `podtask.backends.in_process.attempt.value_or_failure`; an exception pickles with its causes."""
+    from podtask.backends.in_process.attempt import value_or_failure
+    from podtask_runner.serialization.exceptions import carried
+
+    value = value_or_failure(needed)
+    return value if needed.status.state.succeeded else carried(value)
+
+
 def with_values(run: TaskRun, elsewhere: set[str], packing: Packing) -> tuple[Payload, dict[str, File]]:
     """The pickled arguments with these upstreams loaded, and the files in them. Raises what `State.result` raises."""
     from podtask_runner.serialization.pickling import dump_payload, loads
@@ -33,7 +42,7 @@ def with_values(run: TaskRun, elsewhere: set[str], packing: Packing) -> tuple[Pa
 
     def resolve(ref: str) -> Any:
         if ref not in found:
-            found[ref] = by_id[ref].load() if ref in elsewhere else _Reference(ref)
+            found[ref] = _value(by_id[ref]) if ref in elsewhere else _Reference(ref)
         return found[ref]
 
     def refer(obj: object) -> str | None:

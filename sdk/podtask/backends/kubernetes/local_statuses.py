@@ -35,8 +35,7 @@ def after_the_cause(run: TaskRun, report: Callable[[], None]) -> None:
 
     def look() -> None:
         ended = [needed for needed in run.needs if needed.finished]
-        caused = any(not needed.status.state.succeeded for needed in ended)
-        if (caused or len(ended) == len(run.needs)) and told.acquire(blocking=False):
+        if (run.failed_needs or len(ended) == len(run.needs)) and told.acquire(blocking=False):
             report()
 
     look()

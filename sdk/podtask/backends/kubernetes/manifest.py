@@ -61,8 +61,8 @@ def build(
         "task": {"name": run.title[:RUN_NAME_LIMIT], "key": run.task.task_key, "python": PYTHON, **code},
         "inputs": inputs,
         "files": _once(files),
-        "upstream": [{"taskRun": name, "ref": name} for name in upstream],
-        "waitFor": [{"taskRun": name} for name in wait_for],
+        "upstream": [{"taskRun": name, "ref": name, **_allowed(run, name)} for name in upstream],
+        "waitFor": [{"taskRun": name, **_allowed(run, name)} for name in wait_for],
         "tags": sorted(run.tags),
         "cache": cache,
         "ttlSecondsAfterFinished": TTL_SECONDS,
@@ -85,6 +85,10 @@ def build(
         },
         "spec": {name: value for name, value in spec.items() if value not in (None, [], {})},
     }
+
+
+def _allowed(run: TaskRun, name: str) -> Object:
+    return {"allowFailure": True} if name in run.may_fail else {}
 
 
 def _once(files: Sequence[Object]) -> list[Object]:

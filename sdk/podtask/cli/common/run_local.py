@@ -16,9 +16,10 @@ from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from podtask.annotations import allow_failure
 from podtask.cli.common.exits import CommandFailed
 from podtask.cli.common.session import note
-from podtask.core.api.spec import Cache, TaskRunSpec
+from podtask.core.api.spec import Cache, TaskRunSpec, Upstream, WaitFor
 from podtask.core.cache.entry import compose, for_manifest
 from podtask.core.cache.source import NotCacheable
 from podtask.kube.client import Object
@@ -62,15 +63,20 @@ def run(manifests: list[Object]) -> dict[str, State[Any]]:
         futures: dict[str, Any] = {}
         for name in order:
             spec = specs[name]
-            values = {up.parameter: futures[up.task_run] for up in spec.upstream if up.parameter}
-            after = [futures[one.task_run] for one in spec.wait_for]
-            after += [futures[up.task_run] for up in spec.upstream if not up.parameter]
+            values = {up.parameter: _needed(futures, up) for up in spec.upstream if up.parameter}
+            after = [_needed(futures, one) for one in spec.wait_for]
+            after += [_needed(futures, up) for up in spec.upstream if not up.parameter]
             futures[name] = tasks[name](**(spec.parameters or {}), **values, wait_for=after)
         ended.update({name: futures[name].wait() for name in by_name})
 
     with redirect_stdout(sys.stderr):  # what tasks write is their log; the answer is on stdout
         everything(return_state=True)  # a failure is told, not raised
     return ended
+
+
+def _needed(futures: Mapping[str, Any], need: Upstream | WaitFor) -> Any:
+    future = futures[need.task_run]
+    return allow_failure(future) if need.allow_failure else future
 
 
 def _spec(name: str, manifest: Object) -> TaskRunSpec:

@@ -102,6 +102,9 @@ class Upstream(Model):
     """Keyword parameter that gets the value."""
     ref: Annotated[str, Field(max_length=253)] | None = None
     """Placeholder in the pickled inputs that gets the value; set by the SDK."""
+    allow_failure: bool = False
+    """True: start also when it fails, and get its exception as the value; then the run is not cached. An upstream that
+    is also named without it must complete."""
 
 
 class WaitFor(Model):
@@ -109,6 +112,8 @@ class WaitFor(Model):
 
     task_run: Name
     """Name of the TaskRun that must complete first."""
+    allow_failure: bool = False
+    """True: it must only end; if it fails, the run is not cached."""
 
 
 class OnConcurrent(str, enum.Enum):

@@ -100,18 +100,27 @@ def pod_name(task_run: str, attempt: Attempt) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedInput(Wire):
-    """An upstream result, resolved once at the first launch; later attempts use only this."""
+    """An upstream result, or how it failed where it may; resolved once at the first launch, and later attempts use
+    only this."""
 
     task_run: str = field(metadata=doc("Name of the upstream TaskRun."))
     uid: str = field(metadata=doc("Its UID."))
     attempt: int = field(metadata=doc("The attempt whose result it is; for a cached run, of its source."))
-    digest: str = field(metadata=doc("sha256 of the result object."))
-    size: int = field(default=0, metadata=doc("Bytes of the result object."))
+    digest: str = field(
+        metadata=doc(
+            "sha256 of the result object; of one that failed: of its stored exception, empty where it has none."
+        )
+    )
+    size: int = field(default=0, metadata=doc("Bytes of that object."))
     serializer: str = field(default="cloudpickle", metadata=doc("How it is written."))
     content_hash: str | None = field(default=None, metadata=doc("Canonical hash of the value; part of cache keys."))
     source_uid: str | None = field(
         default=None, metadata=doc("UID of the run that stored it, where another did (cache).")
     )
+    failed_as: State | None = field(
+        default=None, metadata=doc("How it ended, where it did not complete and allowFailure let this run start.")
+    )
+    message: str | None = field(default=None, metadata=doc("What it failed with, where it did."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Upstream:
-    """A run this one needs: its data (`wants_data`) or only its completion."""
+    """A run this one needs: its data (`wants_data`) or only its completion; its end is enough where it may fail."""
 
     task_run: str
     found: bool
@@ -118,6 +118,17 @@ class Upstream:
     state: str = ""
     wants_data: bool = True
     result: ResolvedInput | None = None
+    may_fail: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Ended and did not complete."""
+        return self.finished and not self.succeeded
+
+    @property
+    def ready(self) -> bool:
+        """True when nothing of it is waited for any more."""
+        return self.succeeded or (self.failed and self.may_fail)
 
 
 @dataclass(frozen=True)

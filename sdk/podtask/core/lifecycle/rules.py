@@ -279,10 +279,10 @@ def suspended(seen: Observed, now: datetime) -> Decision | None:
 
 
 def upstream(seen: Observed, now: datetime) -> Decision | None:
-    """Before the first attempt: every upstream must have completed; one that failed ends the run as NotReady."""
+    """Before the first attempt: every upstream must complete (one that may fail: end); another end means NotReady."""
     if seen.status.attempts_total:  # its results were resolved then, and later attempts use only those
         return None
-    failed = [up for up in seen.upstreams if up.finished and not up.succeeded]
+    failed = [up for up in seen.upstreams if up.failed and not up.may_fail]
     if failed:
         text = f"Upstream task run '{failed[0].task_run}' did not reach a 'COMPLETED' state (it is {failed[0].state})."
         why = Why(Reason.UPSTREAM_FAILED, text, cure_of(Reason.UPSTREAM_FAILED))
@@ -297,7 +297,7 @@ def upstream(seen: Observed, now: datetime) -> Decision | None:
             "Create the upstream run, or correct its name; then create this one again.",
         )
         return end(seen, now, State.FAILED, why, error_of(why))
-    waited = [up.task_run for up in seen.upstreams if not up.succeeded]
+    waited = [up.task_run for up in seen.upstreams if not up.ready]
     if not waited:
         return None
     why = Why(Reason.WAITING_FOR_UPSTREAM, f"Waiting for {', '.join(waited[:3])}{' …' if waited[3:] else ''}.")

@@ -13,6 +13,7 @@ from podtask.core.api.reasons import Budget
 from podtask.core.api.status import MESSAGE_LIMIT, Attempt, CacheInfo, ErrorInfo, Status
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.delays import LONGEST, disruption_delay, later, user_delay
+from podtask.core.lifecycle.failed_inputs import resolved
 from podtask.core.lifecycle.judge import Judgement
 from podtask.core.lifecycle.model import Decision, Launch, Observed, Publish, Why
 
@@ -32,7 +33,7 @@ def record(seen: Observed, status: Status, now: datetime) -> Status:
         message=None if seen.worker_queue is None else seen.worker_queue.message,
         next_attempt_at=None,
         started_at=status.started_at or now,
-        inputs=tuple(up.result for up in seen.upstreams if up.result and up.wants_data) if first else status.inputs,
+        inputs=resolved(seen.upstreams) if first else status.inputs,
         cache=_looked_up(seen) if first else status.cache,
         spec_digest=seen.spec_digest if first else status.spec_digest,
     )

@@ -18,6 +18,7 @@ from podtask_runner.pickled_names import Shipped
 from podtask_runner.process.supervisor import EXIT_CODES
 from podtask_runner.protocol import Verdict
 from podtask_runner.serialization import header, pickling
+from podtask_runner.serialization.exceptions import dump_exception
 from podtask_runner.storage.spool import digest
 
 
@@ -170,6 +171,47 @@ class TestInputs:
         code = protocol.Code(shipped=inline(pickling.dumps(lambda xs, y, extra: repr((xs, y, extra)))))
         ran = attempt.run(attempt.grants(code, inputs=inline(data), upstream=upstream))
         assert ran.result.value == '"([[1.0, 2]], 1, {3})"'
+
+    @pytest.mark.parametrize(
+        ("state", "error", "expected"),
+        [
+            ("Failed", ValueError("boom", 1), "ValueError: ('boom', 1); None"),
+            ("Failed", None, "RemoteError: sentence; None"),
+            ("Crashed", SystemExit(3), "TaskCrashed: sentence; SystemExit"),
+            ("TimedOut", None, "TaskTimedOut: sentence; None"),
+            ("Cancelled", None, "TaskCancelled: sentence; None"),
+            ("NotReady", None, "UpstreamNotReady: sentence; None"),
+            ("Lost", None, "RunError: sentence; None"),
+        ],
+    )
+    def test_the_failure_of_an_upstream_is_given_as_its_exception(
+        self, attempt: Attempt, state: str, error: BaseException | None, expected: str
+    ) -> None:
+        given = protocol.NOTHING if error is None else stored(attempt.path("a"), dump_exception(error))
+        upstream = (protocol.Upstream(given, "x", failure=protocol.Failure(state, "sentence")),)
+        source = (
+            "def main(x):\n    cause = x.__cause__ and type(x.__cause__).__name__\n"
+            "    return f'{type(x).__name__}: {x}; {cause}'"
+        )
+        ran = verdict(attempt.source(source, upstream=upstream, v=3), Verdict.COMPLETED)
+        assert json.loads(ran.result.value) == expected
+
+    def test_a_failure_that_cannot_be_opened_here_is_given_with_its_words(self, attempt: Attempt) -> None:
+        data = pickling.dumps(KeyError("x")).replace(b"builtins", b"nowhere_")
+        upstream = (protocol.Upstream(stored(attempt.path("a"), data), "x", failure=protocol.Failure("Failed", "why")),)
+        ran = attempt.source("def main(x):\n    return f'{type(x).__name__}: {x}'", upstream=upstream, v=3)
+        assert verdict(ran, Verdict.COMPLETED).result.value == '"RemoteError: why"'
+
+    def test_an_exception_that_could_not_be_pickled_is_given_as_its_words(self, attempt: Attempt) -> None:
+        class Local(Exception):
+            def __reduce__(self) -> Any:
+                raise TypeError("no way")
+
+        data = dump_exception(Local("boom"))
+        upstream = (protocol.Upstream(stored(attempt.path("a"), data), "x", failure=protocol.Failure("Failed", "why")),)
+        ran = attempt.source("def main(x):\n    return f'{type(x).__module__}: {x}'", upstream=upstream, v=3)
+        assert "podtask.errors" in verdict(ran, Verdict.COMPLETED).result.value
+        assert "Local: boom" in ran.result.value
 
     def test_a_changed_object_is_input_corrupted_and_the_task_does_not_start(self, attempt: Attempt) -> None:
         blob = stored(attempt.path("a"), b'"truth"', "json")

@@ -70,6 +70,16 @@ def test_the_page_of_a_run_with_everything(podtask: Terminal) -> None:
     assert said.out == GOLDEN.read_text(), "if this is right, write it to describe.golden.txt"
 
 
+def test_an_upstream_that_may_fail_is_marked(podtask: Terminal) -> None:
+    spec = {
+        "upstream": [{"taskRun": "a", "allowFailure": True}, {"taskRun": "b"}],
+        "waitFor": [{"taskRun": "b", "allowFailure": True}, {"taskRun": "c", "allowFailure": True}],
+    }
+    podtask.cluster.add(run("x", "Completed", spec=spec))
+    lines = [" ".join(line.split()) for line in podtask("describe x").out.splitlines()]
+    assert {"Upstream: a (may fail), b", "Waits for: b, c (may fail)"} <= set(lines)
+
+
 def test_a_run_without_a_key_says_why_it_was_not_cached(podtask: Terminal) -> None:
     why = "No key can be made of the inputs: args['df'][3].lock: a _thread:lock cannot be hashed"
     podtask.cluster.add(run("moody", "Completed", status={"cache": {"outcome": "Off", "missReason": why}}))
@@ -177,6 +187,10 @@ STEPS = {
     "an upstream failed, as an older operator wrote": (
         run("x", "NotReady", spec={"upstream": [{"taskRun": "zeroth"}, {"taskRun": "first"}]}),
         "see why the upstream failed: podtask describe zeroth",
+    ),
+    "an upstream failed that may not, as an older operator wrote": (
+        run("x", "NotReady", spec={"upstream": [{"taskRun": "may", "allowFailure": True}, {"taskRun": "first"}]}),
+        "see why the upstream failed: podtask describe first",
     ),
     "it was cancelled": (run("x", "Cancelled"), "start it again under a new name: podtask retry x"),
     "its manifest is wrong": (

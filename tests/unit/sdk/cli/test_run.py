@@ -241,6 +241,14 @@ def test_a_taskrun_without_a_key_runs_uncached_here_too_and_says_why(flows: Term
         assert said.err == "podtask: not cached: no key can be made of the inputs: x.lock\n"
 
 
+def test_an_upstream_that_may_fail_gives_its_exception_as_on_the_cluster(flows: Terminal) -> None:
+    source, order = "def main(x): return repr(x)", "  waitFor: [{taskRun: bad, allowFailure: true}]\n"
+    data = "  upstream: [{taskRun: bad, parameter: x, allowFailure: true}]\n"
+    text = FAILS.replace("def main(): return 1", source).replace("  waitFor: [{taskRun: bad}]\n", data + order)
+    said = flows(f"run -f {flows.file('fails.yaml', text)} --local")
+    assert (said.status, said.out) == (10, "bad Failed\nafter Completed: \"ValueError('no luck')\"\n"), said.err
+
+
 def test_taskruns_that_fail_end_as_on_the_cluster(flows: Terminal) -> None:
     said = flows(f"run -f {flows.file('fails.yaml', FAILS)} --local")
     assert (said.status, said.out) == (10, "bad Failed\nafter NotReady\n")

@@ -345,6 +345,18 @@ def test_retry_of_one_that_was_not_ready_repeats_what_failed_before_it(podtask: 
     assert made(podtask) == {"bad-r2": [], "mid-r2": ["bad-r2", "good"], "last-r2": ["mid-r2"]}
 
 
+def test_retry_leaves_an_upstream_that_may_fail(podtask: Terminal) -> None:
+    needs = {
+        "upstream": [{"taskRun": "may", "allowFailure": True}, {"taskRun": "both", "allowFailure": True}],
+        "waitFor": [{"taskRun": "both"}],
+    }
+    podtask.cluster.add(run("may", "Failed"), run("both", "Failed"), run("x", "NotReady", spec=needs))
+    assert podtask("retry x").status == 0
+    assert made(podtask) == {"both-r2": [], "x-r2": ["may", "both-r2"]}
+    (again,) = (body for _, _, body in podtask.cluster.asked if body and body["metadata"]["name"] == "x-r2")
+    assert [up["allowFailure"] for up in again["spec"]["upstream"]] == [True, True]
+
+
 def test_retry_of_a_circle_is_a_sentence(podtask: Terminal) -> None:
     podtask.cluster.add(run("a", "Failed", spec={"waitFor": [{"taskRun": "b"}]}))
     podtask.cluster.add(run("b", "Failed", spec={"waitFor": [{"taskRun": "a"}]}))

@@ -47,7 +47,18 @@ def run_of(
     inputs = prepare(task.name, bind(task.signature, args, kwargs), lambda _: None)
     flow = FlowRunInfo(FLOW_RUN, "etl-6f0ceff0", "etl")
     key = RunKey(FLOW_RUN, task.task_key, number)
-    return TaskRun(key, task, inputs, flow=flow, backend=backend, load=load, wait_for=wait_for, tags=tags | task.tags)
+    may_fail = frozenset(up.id for up in inputs.upstreams) - inputs.must_complete
+    return TaskRun(
+        key,
+        task,
+        inputs,
+        flow=flow,
+        backend=backend,
+        load=load,
+        wait_for=wait_for,
+        may_fail=may_fail,
+        tags=tags | task.tags,
+    )
 
 
 def result(value: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from tests.unit.sdk.backends.kubernetes.harness import ENDED, FakeCluster, broken_key, result, run_of, sum_key
 
-from podtask import File, Task, TaskFuture, task_input_hash
+from podtask import File, Task, TaskFuture, allow_failure, task_input_hash
 from podtask.backends.kubernetes.backend import KubernetesBackend
 from podtask.core.api.names import State
-from podtask.core.api.status import Status
+from podtask.core.api.status import ErrorInfo, Status
 from podtask.core.storage.memory import MemoryStore
 from podtask.errors import ResultUnavailable, SettingsError, TaskCrashed, UpstreamNotReady
 from podtask.kube.errors import ClusterRefused
@@ -24,6 +24,7 @@ from podtask.settings import Settings
 from podtask.states import Failed
 from podtask_runner.names import INLINE_LIMIT
 from podtask_runner.serialization.by_value import Packing
+from podtask_runner.serialization.exceptions import dump_exception
 
 SECONDS = 10.0
 """Bound on waiting for another thread; never reached."""
@@ -90,6 +91,14 @@ class TestSubmit:
         assert spec["upstream"] == [{"taskRun": b.id, "ref": b.id}, {"taskRun": a.id, "ref": a.id}]
         assert spec["waitFor"] == [{"taskRun": c.id}]
         assert "cache" not in spec
+
+    def test_an_upstream_that_may_fail_is_posted_so(self, backend: KubernetesBackend, cluster: FakeCluster) -> None:
+        a, b = (run_of(ONE, backend=backend, number=str(n)) for n in range(2))
+        after = run_of(ADD, allow_failure([TaskFuture(a), TaskFuture(b)]), TaskFuture(b), backend=backend)
+        for run in (a, b, after):
+            backend.submit(run)
+        first, second = specs(cluster)[-1]["upstream"]
+        assert (first, "allowFailure" in second) == ({"taskRun": a.id, "ref": a.id, "allowFailure": True}, False)
 
     def test_a_call_hashed_by_task_input_hash_is_submitted_at_once_with_futures_too(
         self, backend: KubernetesBackend, cluster: FakeCluster
@@ -198,6 +207,59 @@ class TestOtherBackends:
         assert spec["upstream"] == [{"taskRun": here.id, "ref": here.id}]
         assert "waitFor" not in spec
         assert loads(decoded(spec["inputs"]), resolve=lambda ref: ref) == ((7, [here.id]), {})
+
+    def test_a_cache_key_counts_the_values_of_another_backends_runs(
+        self, backend: KubernetesBackend, cluster: FakeCluster
+    ) -> None:
+        here = run_of(ONE, backend=backend, number="9")
+        backend.submit(here)
+        asked = []
+        for number, value in enumerate(("7", "8", "7")):
+            elsewhere = run_of(ONE, backend=object(), number=str(number))
+            task = Task(add, cache_key_fn=task_input_hash)
+            arguments = [TaskFuture(elsewhere), [TaskFuture(elsewhere), 1]]
+            run = run_of(task, arguments, TaskFuture(here), backend=backend, number=str(number))
+            cluster.statuses[run.id] = result("1")
+            backend.submit(run)
+            elsewhere.report(Status(State.COMPLETED, **done(value=value)))
+            assert run.wait(SECONDS)
+            asked.append(specs(cluster)[-1]["cache"]["components"]["arguments"])
+        assert asked[0] == asked[2] != asked[1]
+        assert asked[0]["y"] == "upstream 0", "its place among the upstreams that are named"
+
+    def test_one_that_failed_there_and_may_travels_as_its_exception_and_is_not_cached(
+        self, backend: KubernetesBackend, cluster: FakeCluster
+    ) -> None:
+        from podtask_runner.serialization.pickling import loads
+
+        elsewhere = run_of(ONE, backend=object())
+        task = Task(add, cache_key_fn=task_input_hash)
+        run = run_of(task, [allow_failure(TaskFuture(elsewhere))], backend=backend)
+        cluster.statuses = {run.id: result("1")}
+        backend.submit(run)
+        error = ValueError("boom")
+        error.__cause__ = KeyError("why")
+        elsewhere.report(Status(State.FAILED, error=ErrorInfo("ValueError", "boom"), **done()), dump_exception(error))
+        assert run.wait(SECONDS)
+        spec = specs(cluster)[-1]
+        assert "upstream" not in spec
+        assert spec["cache"] == {
+            "uncached": f"Upstream task run '{elsewhere.id}' is Failed; a run whose upstream failed is not cached."
+        }
+        ((found,), _), _ = loads(decoded(spec["inputs"]))
+        assert (repr(found), repr(found.__cause__)) == ("ValueError('boom')", "KeyError('why')")
+
+    def test_a_key_function_is_not_asked_about_an_upstream_that_failed(
+        self, backend: KubernetesBackend, cluster: FakeCluster
+    ) -> None:
+        first = run_of(ONE, backend=backend)
+        keyed = run_of(Task(add, cache_key_fn=broken_key), allow_failure(TaskFuture(first)), backend=backend)
+        cluster.statuses = {keyed.id: result("1")}
+        for run in (first, keyed):
+            backend.submit(run)
+        cluster.tell(first.id, {**ENDED, "state": "Failed"})
+        assert keyed.wait(SECONDS)
+        assert set(specs(cluster)[-1]["cache"]) == {"uncached"}
 
     def test_one_that_failed_there_is_an_upstream_that_failed(
         self, backend: KubernetesBackend, cluster: FakeCluster

@@ -38,6 +38,18 @@ def test_it_waits_for_the_failed_run_that_is_still_fetching_its_prints() -> None
     assert told == ["not ready"]
 
 
+def test_it_does_not_take_a_failure_that_is_allowed_for_the_cause() -> None:
+    may, must = run_of(one, number="0"), run_of(one, number="1")
+    dependent = run_of(one, number="2", wait_for=(may, must))
+    dependent.may_fail = frozenset({may.id})
+    told: list[str] = []
+    after_the_cause(dependent, lambda: told.append("not ready"))
+    may.report(FAILED)
+    assert told == []
+    must.report(FAILED)
+    assert told == ["not ready"]
+
+
 def test_it_is_told_once_though_more_runs_fail() -> None:
     first, other, _, told = chain()
     first.report(FAILED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.lifecycle_builders import HIT, T0, at, awaiting, seen, upstream
+from tests.support.lifecycle_builders import HIT, T0, at, awaiting, failed_upstream, seen, upstream
 from tests.unit.sdk.core.lifecycle.cases.case import CACHE, INVALID, VIEW, Case, limit, suspended
 
 from podtask.core.api.names import CacheOutcome, Cause, Reason, State
@@ -97,6 +97,40 @@ CASES: dict[str, Case] = {
         60,
         "due",
         effects=(Launch(2),),
+    ),
+    "an upstream that may fail and did starts the run, with what it failed with": Case(
+        seen(upstreams=(failed_upstream("a"), upstream("b"))),
+        0,
+        "due",
+        effects=(Launch(1),),
+        has={"inputs": (failed_upstream("a").result, upstream("b").result), "failed_upstream": None},
+    ),
+    "an upstream that may fail is waited for, too": Case(
+        seen(upstreams=(upstream("a", State.AWAITING_RETRY, may_fail=True), upstream("b", State.RUNNING))),
+        3,
+        "upstream",
+        State.PENDING,
+        Reason.WAITING_FOR_UPSTREAM,
+        again=None,
+        has={"message": "Waiting for a, b."},
+    ),
+    "beside one that may fail another one may not": Case(
+        seen(upstreams=(failed_upstream("a"), upstream("b", State.TIMED_OUT))),
+        0,
+        "upstream",
+        State.NOT_READY,
+        Reason.UPSTREAM_FAILED,
+        has={"failed_upstream": "b"},
+    ),
+    "an upstream that may fail and is not there is an invalid spec, too": Case(
+        seen(upstreams=(upstream("typo", None, may_fail=True),)), 60, "upstream", State.FAILED, Reason.INVALID_SPEC
+    ),
+    "order alone brings no failure either": Case(
+        seen(upstreams=(failed_upstream("a", State.CANCELLED, wants_data=False),)),
+        0,
+        "due",
+        effects=(Launch(1),),
+        has={"inputs": ()},
     ),
     # 8. cache
     "a hit ends the run without a pod": Case(
