@@ -20,6 +20,7 @@ from podtask.core import clock
 from podtask.core.api import limits
 from podtask.errors import NoRunContext
 from podtask.support import run_logs
+from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +73,8 @@ class TaskRunContext:
     start_time: datetime
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Empty in a pod or a subprocess."""
+    checkpoint: Checkpoint = field(default=UNDECLARED, repr=False, compare=False)
+    """The progress of the task run, from one attempt to the next: `save(value)` and `load(default)`."""
 
     @property
     def flow_run_id(self) -> str:
@@ -231,4 +234,4 @@ def _from_runner() -> TaskRunContext | None:
         task_name=found.task_name,
         flow_run_name=flow_run_name(found.flow_name, found.flow_run),
     )
-    return TaskRunContext(None, run, clock.now())
+    return TaskRunContext(None, run, clock.now(), checkpoint=found.checkpoint)
