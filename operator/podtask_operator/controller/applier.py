@@ -54,7 +54,7 @@ class Applier:
         for effect in decision.effects:
             if isinstance(effect, Release) and decision.status != run.status:  # also where the answer is lost
                 expectations.unclaimed(effect.attempt)
-        completes = decision.status.state is State.COMPLETED and run.status.state is not State.COMPLETED
+        before = run
         if decision.status != run.status:
             await self._log_tail.keep(key, run, decision.status)
             if decision.status.finished and not run.status.finished:
@@ -65,8 +65,8 @@ class Applier:
             run = await self._writer.observed(key, run)
         for effect in decision.effects:
             await self._perform(key, run, effect, expectations, now)
-        if completes:
-            await self._objects.drop_checkpoints(run)
+        if decision.status.state is State.COMPLETED and not before.status.finished:
+            await self._objects.drop_checkpoints(before)
 
     def _composed(self, run: TaskRun, cache_key: str, expectations: RunExpectations) -> Composed:
         """What the key of the run's entry stands for; made anew where another operator started the run."""

@@ -17,6 +17,8 @@ class S3Like:
         self.objects: dict[str, bytes] = {}
         self.seen: list[tuple[str, str]] = []
         self.answers: list[int | Callable[[], int | None]] = []
+        self.replaceable: set[str] = set()
+        """Paths whose URLs are signed without the condition: another PUT takes the place of the first."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
         self._server.store = self  # type: ignore[attr-defined]
@@ -42,7 +44,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self._bad_day():
             return
         objects = self.server.store.objects
-        if self.headers.get("If-None-Match") != "*":
+        if self.path in self.server.store.replaceable:
+            objects[self.path] = body
+            self._answer(200)
+        elif self.headers.get("If-None-Match") != "*":
             self._answer(403)
         elif self.path in objects:
             self._answer(412)
