@@ -76,6 +76,10 @@ class TaskRunContext:
     checkpoint: Checkpoint = field(default=UNDECLARED, repr=False, compare=False)
     """The progress of the task run, from one attempt to the next: `save(value)` and `load(default)`."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Elsewhere it tells of the run, and saves nothing."""
+        return {name: value for name, value in vars(self).items() if name != "checkpoint"}
+
     @property
     def flow_run_id(self) -> str:
         """Id of the flow run the task run belongs to."""

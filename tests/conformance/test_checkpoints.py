@@ -101,6 +101,27 @@ class TestCheckpoints:
 
         assert copying() == [1]
 
+    @pytest.mark.parametrize("checkpoints", [True, False])
+    def test_the_context_travels_without_them(self, checkpoints: bool) -> None:
+        @task(checkpoints=checkpoints)
+        def who():
+            import dataclasses
+
+            here = get_run_context()
+            return dataclasses.replace(here, task=None), sorted(
+                dataclasses.asdict(dataclasses.replace(here, task=None))
+            )
+
+        @flow
+        def asking():
+            return who().result()
+
+        found, names = asking()
+        assert found.task_run.run_count == 1
+        assert "task_run" in names
+        with pytest.raises(RuntimeError, match="keeps no checkpoints"):
+            found.checkpoint.save(1)
+
     def test_a_task_that_declares_none_is_told_how(self) -> None:
         @task
         def save():

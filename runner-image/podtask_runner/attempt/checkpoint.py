@@ -3,39 +3,34 @@
     save ──> a file ──> one of the attempt's own objects, which take turns: the one before stays whole meanwhile
     load ──> the newest object of this attempt, else of the attempts before it, that is what its header says
 
-An object is a header of `HEADER` bytes (number, size, digest, serializer) and the payload. The bucket replaces an
-object whole or not at all; the digest shows where something else was done to it. An attempt writes into objects of its
-own only, so one that was given up and yet runs on changes nothing of a later one. Used inside the child
-(`podtask_runner.attempt.context`) and by the backend `local`. Nobody else opens a checkpoint.
+An attempt writes into objects of its own only, so one that was given up and yet runs on changes nothing of a later one.
+Used inside the child (`podtask_runner.attempt.context`) and by the backend `local`. Nobody else opens a checkpoint. The
+object itself: `podtask_runner.attempt.checkpoint_object`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from podtask_runner.attempt.checkpoint_object import WHAT, PickUrl, fetched, peeked, written
 from podtask_runner.errors import CheckpointError
 from podtask_runner.names import FILE_LIMIT
 from podtask_runner.protocol import Checkpoints, Grants, Put, SavedCheckpoint
-from podtask_runner.storage.spool import Buffer, Digesting, NoRoom, close, temporary
+from podtask_runner.storage.spool import NoRoom, temporary
 
 if TYPE_CHECKING:
     from podtask_runner.storage.client import Store
 
-HEADER: Final = 4096
-"""Bytes before the payload; more than the longest word for a serializer takes."""
-_MAGIC: Final = "podtask-checkpoint"
-_WHAT: Final = "the checkpoint"
-_DAMAGED: Final = "A checkpoint is damaged and passed over; an older one is taken, if there is one."
+_ELSEWHERE: Final = (
+    "Checkpoints belong to the task's own process, and this is another one. Return the progress to the task, and save "
+    "it there."
+)
 _CURE_SIZE: Final = "Save less, or store the data elsewhere and save where it is."
-
-PickUrl = Callable[[Grants], str]
 
 
 class Checkpoint:
@@ -63,11 +58,11 @@ class Checkpoint:
         """
         with self._ready() as store, self._file() as path:
             number = self._number + 1
-            size = _written(value, path, number)
+            size = written(value, path, number)
             if size > FILE_LIMIT:
                 raise CheckpointError(f"The checkpoint has {size} bytes; 5 GiB are the most. {_CURE_SIZE}")
             self._number = number
-            store.replace(lambda grants: self._slot(grants, number), path, _WHAT)
+            store.replace(lambda grants: self._slot(grants, number), path, WHAT)
 
     def load(self, default: Any = None) -> Any:
         """A fresh copy of the newest value that this attempt or an earlier one of the same run saved, else `default`.
@@ -79,12 +74,18 @@ class Checkpoint:
             for attempt, places in self._places(store.grants):
                 for _, place in sorted(self._numbered(store, attempt, places), key=_number, reverse=True):
                     with self._file() as path:
-                        header = _fetched(store, place, path)
+                        header = fetched(store, place, path)
                         if header is not None:
                             from podtask_runner.serialization import pickling
 
                             return pickling.deserialize(path, header.serializer)
         return default
+
+    def __deepcopy__(self, _: object) -> Checkpoint:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise CheckpointError(_ELSEWHERE)
 
     @contextmanager
     def _ready(self) -> Iterator[Store]:
@@ -94,10 +95,7 @@ class Checkpoint:
                 "spec.checkpoints: true in a TaskRun."
             )
         if os.getpid() != self._process:
-            raise CheckpointError(
-                "Checkpoints belong to the task's own process, and this is another one. Return the progress to the "
-                "task, and save it there."
-            )
+            raise CheckpointError(_ELSEWHERE)
         with self._lock:
             if self._store is None:
                 self._store = self._open_store()
@@ -131,141 +129,13 @@ class Checkpoint:
             yield 0, places[0]  # nothing to choose among
             return
         for place in places:
-            header = _peeked(store, place)
+            header = peeked(store, place)
             if header is not None:
                 yield header.number, place
 
 
 UNDECLARED: Final = Checkpoint()
 """Of a task that did not ask for checkpoints, and outside of an attempt."""
-
-
-@dataclass(frozen=True)
-class _Header:
-    number: int
-    size: int
-    digest: str
-    serializer: str
-
-    def dump(self) -> bytes:
-        line = json.dumps({"format": _MAGIC, "v": 1, **asdict(self)}).encode()
-        return line.ljust(HEADER - 1) + b"\n"
-
-    @classmethod
-    def load(cls, data: bytes) -> _Header | None:
-        """None for what is none."""
-        try:
-            found = json.loads(data)
-            if found["format"] != _MAGIC:
-                return None
-            return cls(int(found["number"]), int(found["size"]), str(found["digest"]), str(found["serializer"]))
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return None
-
-
-class _Enough(Exception):
-    """The rest of the object is not wanted."""
-
-
-class _Reader:
-    """Takes the header of an object apart, and its payload into a writer; at most what the header announces."""
-
-    def __init__(self, sink: BinaryIO | None) -> None:
-        self._begun = bytearray()
-        self._passed = None if sink is None else Digesting(sink)
-        self.header: _Header | None = None
-
-    def consume(self, piece: Buffer) -> None:
-        view = memoryview(piece)
-        missing = HEADER - len(self._begun)
-        if missing > 0:
-            self._begun += view[:missing]
-            if len(self._begun) < HEADER:
-                return
-            self.header, view = _Header.load(bytes(self._begun)), view[missing:]
-        if self.header is None or self._passed is None or self._passed.size + len(view) > self.header.size:
-            raise _Enough
-        self._passed.write(view)
-
-    @property
-    def whole(self) -> bool:
-        """Whether all came that was announced, and as it was written."""
-        header, passed = self.header, self._passed
-        return (
-            header is not None and passed is not None and (passed.size, passed.digest) == (header.size, header.digest)
-        )
-
-
-def _peeked(store: Store, place: PickUrl) -> _Header | None:
-    """What an object says of itself; None where there is none, or none of ours."""
-    readers: list[_Reader] = []
-
-    def begin() -> Callable[[bytes], object]:
-        readers.append(_Reader(None))
-        return readers[-1].consume
-
-    try:
-        there = store.pass_on(place, begin, _WHAT)
-    except _Enough:
-        there = True
-    if there and readers[-1].header is None:
-        _warn(_DAMAGED)
-    return readers[-1].header if there else None
-
-
-def _fetched(store: Store, place: PickUrl, path: Path) -> _Header | None:
-    """The payload in the file, proved; None where it is gone or damaged."""
-    readers: list[_Reader] = []
-    stream = _opened(path)
-
-    def begin() -> Callable[[bytes], object]:
-        stream.seek(0)
-        stream.truncate()
-        readers.append(_Reader(stream))
-        return readers[-1].consume
-
-    try:
-        there = store.pass_on(place, begin, _WHAT)
-    except _Enough:
-        there = True
-    finally:
-        close(stream)
-    if not there:
-        return None
-    if not readers[-1].whole:
-        _warn(_DAMAGED)
-        return None
-    return readers[-1].header
-
-
-def _written(value: object, path: Path, number: int) -> int:
-    """The value in a file, behind its header; the size of both."""
-    from podtask_runner.serialization import pickling
-
-    stream = _opened(path)
-    try:
-        stream.write(bytes(HEADER))
-        passed = Digesting(stream)
-        try:
-            serializer = pickling.write_result(value, passed)
-        except NoRoom:
-            raise
-        except Exception as error:
-            raise CheckpointError(
-                f"The checkpoint ({type(value).__qualname__}) cannot be pickled: {error}. Save plain data."
-            ) from error
-        stream.seek(0)
-        stream.write(_Header(number, passed.size, passed.digest, serializer).dump())
-    finally:
-        close(stream)
-    return HEADER + passed.size
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise NoRoom(*error.args) from error
 
 
 def _granted(grants: Grants) -> Checkpoints:
@@ -290,9 +160,3 @@ def _earlier(saved: SavedCheckpoint) -> PickUrl:
 
 def _number(found: tuple[int, PickUrl]) -> int:
     return found[0]
-
-
-def _warn(text: str) -> None:
-    import logging
-
-    logging.getLogger("podtask.checkpoints").warning("%s", text)

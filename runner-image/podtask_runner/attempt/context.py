@@ -30,7 +30,11 @@ class RunInfo:
     tags: tuple[str, ...] = ()
     run_name: str = ""
     flow_name: str = ""
-    checkpoint: Checkpoint = field(default=UNDECLARED, compare=False)
+    checkpoint: Checkpoint = field(default=UNDECLARED, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Elsewhere it tells of the attempt, and saves nothing."""
+        return {name: value for name, value in vars(self).items() if name != "checkpoint"}
 
 
 _current: RunInfo | None = None

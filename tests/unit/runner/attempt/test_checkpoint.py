@@ -2,100 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
+import pickle
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.runner.harness import Attempt
+from tests.unit.runner.checkpoint_life import SLOTS, Damage, Life
 from tests.unit.runner.s3like import CUT, S3Like
 
 from podtask_runner import protocol
-from podtask_runner.attempt import checkpoint
-from podtask_runner.attempt.checkpoint import HEADER, UNDECLARED, Checkpoint
+from podtask_runner.attempt import checkpoint, checkpoint_object
+from podtask_runner.attempt.checkpoint import UNDECLARED
+from podtask_runner.attempt.checkpoint_object import HEADER
 from podtask_runner.errors import CheckpointError, StoreUnavailable
-from podtask_runner.protocol import Checkpoints, Code, Grants, Put, SavedCheckpoint, Slot
+from podtask_runner.protocol import Grants
 from podtask_runner.storage import spool
-from podtask_runner.storage.client import Store
-
-Damage = Callable[[bytes], bytes]
-SLOTS = 2
-
-
-class Clock:
-    """Moves only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@dataclass
-class Life:
-    """The attempts of one run; their objects are files, or lie on a server."""
-
-    root: Path
-    server: S3Like | None
-    clock: Clock = field(default_factory=Clock)
-    opened: list[Store] = field(default_factory=list)
-
-    def slot(self, attempt: int, slot: int) -> Slot:
-        name = f"checkpoints/{attempt}/{slot}"
-        url = f"{self.server.url}/{name}" if self.server else (self.root / name).as_uri()
-        if self.server:
-            self.server.replaceable.add(f"/{name}")
-        return Slot(Put(url), url)
-
-    def grants(self, attempt: int, *earlier: int) -> Grants:
-        none = Slot(Put(""), "")
-        saved = [SavedCheckpoint(number, slot, self.slot(number, slot).get) for number, slot in self.saved(*earlier)]
-        granted = Checkpoints(tuple(self.slot(attempt, slot) for slot in range(SLOTS)), tuple(saved))
-        return Grants("", "", "", attempt, Code(), none, none, none, checkpoints=granted, store_timeout_seconds=60)
-
-    def attempt(self, number: int, *earlier: int, reload: Any = None) -> Checkpoint:
-        """As `podtask_runner.attempt.context` makes it; `earlier` attempts are granted if they have saved."""
-        grants, clock = self.grants(number, *earlier), self.clock
-
-        def opened() -> Store:
-            store = Store(grants, reload, clock=lambda: clock.now, sleep=clock.sleep, jitter=lambda: 0.5)
-            self.opened.append(store)
-            return store
-
-        (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-        return Checkpoint(number, opened, lambda: self.root / "tmp" / os.urandom(4).hex())
-
-    def saved(self, *attempts: int) -> list[tuple[int, int]]:
-        objects = set(self.objects())
-        places = [(number, slot) for number in attempts for slot in range(SLOTS)]
-        return [place for place in places if place in objects]
-
-    def objects(self) -> dict[tuple[int, int], bytes]:
-        if self.server:
-            found = dict(self.server.objects)
-        else:
-            paths = (path for path in (self.root / "checkpoints").glob("*/*"))
-            found = {f"/checkpoints/{path.parent.name}/{path.name}": path.read_bytes() for path in paths}
-        return {
-            (int(key.split("/")[2]), int(key.split("/")[3])): data
-            for key, data in found.items()
-            if "checkpoints" in key
-        }
-
-    def put(self, place: tuple[int, int], data: bytes) -> None:
-        name = f"checkpoints/{place[0]}/{place[1]}"
-        if self.server:
-            self.server.objects[f"/{name}"] = data
-        else:
-            (self.root / name).write_bytes(data)
-
-    def damage(self, place: tuple[int, int], damage: Damage) -> None:
-        self.put(place, damage(self.objects()[place]))
 
 
 @pytest.fixture(params=["files", "server"])
@@ -194,7 +120,7 @@ class TestTheNewest:
             thread.start()
         for thread in threads:
             thread.join()
-        numbers = [checkpoint._Header.load(data[:HEADER]) for data in life.objects().values()]
+        numbers = [checkpoint_object.Header.load(data[:HEADER]) for data in life.objects().values()]
         assert sorted(header.number for header in numbers if header is not None) == [7, 8]
         assert life.attempt(2, 1).load() == here.load()
 
@@ -336,7 +262,7 @@ class TestRefusals:
             stream.close()
             raise spool.NoRoom(28, "No space left on device")
 
-        monkeypatch.setattr(checkpoint, "close", full)
+        monkeypatch.setattr(checkpoint_object, "close", full)
         with pytest.raises(CheckpointError, match=r"no room in TMPDIR.*ephemeral storage"):
             first.save("more")
         with pytest.raises(CheckpointError, match="no room in TMPDIR"):
@@ -361,6 +287,12 @@ class TestRefusals:
         assert "another one" in text
         assert life.attempt(2, 1).load() == "before"
 
+    def test_it_does_not_travel_to_another_process_and_is_no_hindrance_to_copies(self, life: Life) -> None:
+        first = life.attempt(1)
+        with pytest.raises(CheckpointError, match="another one"):
+            pickle.dumps(first)
+        assert copy.deepcopy([first]) == [first]
+
     def test_renewed_grants_without_any_say_so(self, served_life: Life, server: S3Like) -> None:
         none = protocol.load_grants(protocol.dump(served_life.grants(1)).replace(b"checkpoints", b"others"))
         assert none.checkpoints is None
@@ -368,96 +300,3 @@ class TestRefusals:
         server.answers = [403]
         with pytest.raises(CheckpointError, match="allow no checkpoints any more"):
             first.save(1)
-
-
-STEPS = """
-def main(steps, stop=0):
-    from podtask import get_run_context
-    kept = get_run_context().checkpoint
-    done = kept.load(0)
-    print(f"went on at {done}", flush=True)
-    while done < steps:
-        done += 1
-        kept.save(done)
-        if done == stop:
-            raise ValueError("stopped")
-    return done
-"""
-
-
-class TestInASupervisor:
-    """The way of pods and of the backend `process`."""
-
-    @pytest.fixture(params=["files", "server"])
-    def pods(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Life]:
-        made = Life(tmp_path, request.getfixturevalue("server") if request.param == "server" else None)
-        yield made
-        for store in made.opened:
-            store.close()
-
-    def run(self, life: Life, number: int, *earlier: int, source: str = STEPS, **parameters: Any) -> Any:
-        store = life.server.url if life.server else ""
-        root = life.root / f"attempt {number}"
-        granted = life.grants(number, *earlier).checkpoints
-        where = Attempt(root, store=f"{store}/{number}" if store else "")
-        return where.source(source, attempt=number, checkpoints=granted, parameters=parameters)
-
-    def test_an_attempt_goes_on_where_the_last_one_was(self, pods: Life) -> None:
-        first = self.run(pods, 1, steps=5, stop=3)
-        assert (first.error.type, "went on at 0" in first.stdout) == ("ValueError", True)
-        second = self.run(pods, 2, 1, steps=5)
-        assert (second.result.value, "went on at 3" in second.stdout) == ("5", True)
-
-    def test_what_finally_saves_before_a_node_goes_is_kept(self, pods: Life) -> None:
-        source = """
-def main():
-    import os, signal, time
-    from podtask import get_run_context
-    kept = get_run_context().checkpoint
-    kept.save("early")
-    try:
-        os.kill(os.getppid(), signal.SIGTERM)
-        time.sleep(60)
-    finally:
-        kept.save("last words")
-"""
-        first = self.run(pods, 1, source=source)
-        assert first.outcome.outcome is protocol.Verdict.INTERRUPTED
-        assert pods.attempt(2, 1).load() == "last words"
-
-    def test_an_attempt_that_dies_on_the_spot_keeps_what_it_saved(self, pods: Life) -> None:
-        source = """
-def main():
-    import os, signal
-    from podtask import get_run_context
-    for step in range(4):
-        get_run_context().checkpoint.save(step)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-        first = self.run(pods, 1, source=source)
-        assert first.outcome.outcome is protocol.Verdict.CRASHED
-        assert pods.attempt(2, 1).load() == 3
-
-    def test_without_grants_for_it_the_task_is_told_what_to_write(self, attempt: Attempt) -> None:
-        ran = attempt.source(STEPS, parameters={"steps": 1})
-        assert ran.error.type == "CheckpointError"
-        assert "spec.checkpoints: true" in ran.error.message
-
-    def test_a_store_that_stays_away_interrupts_the_attempt_and_does_not_fail_it(self, served: Attempt) -> None:
-        nowhere = Slot(Put("http://127.0.0.1:9/x"), "http://127.0.0.1:9/x")
-        granted = Checkpoints((nowhere, nowhere))
-        ran = served.source(STEPS, parameters={"steps": 1}, checkpoints=granted, store_timeout_seconds=0.5)
-        assert ran.outcome.outcome is protocol.Verdict.STORE_UNAVAILABLE
-        assert ran.error.message.startswith("PUT http://127.0.0.1:9/x")
-
-    def test_a_file_is_refused_in_a_sentence(self, pods: Life) -> None:
-        source = """
-def main():
-    from pathlib import Path
-    from podtask import File, get_run_context
-    Path("x").write_text("content")
-    get_run_context().checkpoint.save({"file": File("x")})
-"""
-        first = self.run(pods, 1, source=source)
-        assert first.error.type == "CheckpointError"
-        assert "cannot be pickled" in first.error.message
