@@ -238,4 +238,4 @@ def _from_runner() -> TaskRunContext | None:
         task_name=found.task_name,
         flow_run_name=flow_run_name(found.flow_name, found.flow_run),
     )
-    return TaskRunContext(None, run, clock.now(), checkpoint=found.checkpoint)
+    return TaskRunContext(None, run, clock.now(), checkpoint=found.checkpoint or UNDECLARED)

@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from podtask_runner.attempt.checkpoint_object import WHAT, PickUrl, fetched, peeked, written
 from podtask_runner.errors import CheckpointError
 from podtask_runner.names import FILE_LIMIT
 from podtask_runner.protocol import Checkpoints, Grants, Put, SavedCheckpoint
 from podtask_runner.storage.spool import NoRoom, temporary
 
 if TYPE_CHECKING:
+    from podtask_runner.attempt.checkpoint_object import PickUrl
     from podtask_runner.storage.client import Store
 
 _ELSEWHERE: Final = (
@@ -56,6 +56,8 @@ class Checkpoint:
         The value is pickled, and an array is written as an array. At most 5 GiB. A store that does not answer is
         waited for. Raises `CheckpointError` for a value that cannot be pickled or is too large.
         """
+        from podtask_runner.attempt.checkpoint_object import WHAT, written
+
         with self._ready() as store, self._file() as path:
             number = self._number + 1
             size = written(value, path, number)
@@ -71,13 +73,14 @@ class Checkpoint:
         unpickling.
         """
         with self._ready() as store:
+            from podtask_runner.attempt.checkpoint_object import fetched
+            from podtask_runner.serialization import pickling
+
             for attempt, places in self._places(store.grants):
                 for _, place in sorted(self._numbered(store, attempt, places), key=_number, reverse=True):
                     with self._file() as path:
                         header = fetched(store, place, path)
                         if header is not None:
-                            from podtask_runner.serialization import pickling
-
                             return pickling.deserialize(path, header.serializer)
         return default
 
@@ -128,6 +131,8 @@ class Checkpoint:
         if len(places) == 1 and attempt != self._attempt:
             yield 0, places[0]  # nothing to choose among
             return
+        from podtask_runner.attempt.checkpoint_object import peeked
+
         for place in places:
             header = peeked(store, place)
             if header is not None:

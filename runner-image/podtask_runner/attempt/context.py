@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
 from podtask_runner.names import ENV_ATTEMPT, ENV_RUN_NAME
 from podtask_runner.protocol import Grants
 from podtask_runner.storage.client import Reload, Store
 from podtask_runner.storage.spool import temporary
+
+if TYPE_CHECKING:
+    from podtask_runner.attempt.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class RunInfo:
     tags: tuple[str, ...] = ()
     run_name: str = ""
     flow_name: str = ""
-    checkpoint: Checkpoint = field(default=UNDECLARED, repr=False, compare=False)
+    checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+    """None where the task does not ask for checkpoints."""
 
     def __getstate__(self) -> dict[str, object]:
         """Elsewhere it tells of the attempt, and saves nothing."""
@@ -57,10 +61,16 @@ def enter(grants: Grants, reload: Reload | None = None, room: Callable[[], Path]
         grants.tags,
         grants.run_name,
         grants.flow_name,
-        Checkpoint(grants.attempt, lambda: Store(grants, reload), room) if grants.checkpoints else UNDECLARED,
+        None if grants.checkpoints is None else _checkpoint(grants, reload, room),
     )
     os.environ[ENV_RUN_NAME] = grants.task_run
     os.environ[ENV_ATTEMPT] = str(grants.attempt)
+
+
+def _checkpoint(grants: Grants, reload: Reload | None, room: Callable[[], Path]) -> Checkpoint:
+    from podtask_runner.attempt.checkpoint import Checkpoint
+
+    return Checkpoint(grants.attempt, lambda: Store(grants, reload), room)
 
 
 def leave() -> None:
