@@ -70,6 +70,7 @@ def text() -> str:
         *(_function(getattr(states, name), name, level=4) for name in ("Completed", "Failed", "Cancelled")),
         "### Contexts\n\nWhat `get_run_context()` gives.",
         *(_data(kind) for kind in (context.TaskRunContext, context.TaskRunInfo, context.FlowRunContext)),
+        _class(context.Checkpoint),
         _errors(),
     )
 

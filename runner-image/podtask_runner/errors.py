@@ -8,6 +8,7 @@
     ├── StoreUnavailable           the bucket did not answer in time
     └── AlreadyStored              this attempt's object exists already, with other content
     ToldToStop                     SIGTERM, as the task sees it
+    CheckpointError                a checkpoint that cannot be saved or loaded, as the task sees it
 
 Raised all over the runner, turned into an `Outcome` by `podtask_runner.attempt.execute` and
 `podtask_runner.process.delivery`.
@@ -66,6 +67,10 @@ class AlreadyStored(RunnerError):
         self.digest = digest
         self.size = size
         self.head = head
+
+
+class CheckpointError(RuntimeError):
+    """Inside a task: its progress cannot be saved or loaded as it was asked for."""
 
 
 class ToldToStop(SystemExit):

@@ -122,6 +122,26 @@ class LogPost:
 
 
 @dataclass(frozen=True)
+class SavedCheckpoint:
+    """What an earlier attempt has saved."""
+
+    attempt: int
+    slot: int
+    get: str
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where an attempt saves its progress, and what it may go on from (`podtask_runner.attempt.checkpoint`)."""
+
+    slots: tuple[Slot, ...] = ()
+    """The attempt's own. They take turns and may be written again and again: number n goes into slot n modulo their
+    count."""
+    earlier: tuple[SavedCheckpoint, ...] = ()
+    """The newest of attempts before this one."""
+
+
+@dataclass(frozen=True)
 class Grants:
     """Everything one attempt may know and touch."""
 
@@ -157,6 +177,8 @@ class Grants:
     python: str | None = None
     """Python minor the code was made with, such as "3.11"."""
     logs: LogPost | None = None
+    checkpoints: Checkpoints | None = None
+    """None where the task does not ask for them."""
     doorbell: str | None = None
     """`address:port` of the operator, for one datagram once the outcome is stored; see `process.doorbell`."""
     v: int = 1

@@ -10,6 +10,7 @@ from podtask.annotations import allow_failure, quote, unmapped
 from podtask.context import get_run_context, get_run_logger, tags
 from podtask.errors import (
     BackendNotInstalled,
+    CheckpointError,
     FlowReplayMismatch,
     FlowTimedOut,
     InsideTask,
@@ -46,6 +47,7 @@ recorder.start()
 __all__ = [
     "AsyncTaskFuture",
     "BackendNotInstalled",
+    "CheckpointError",
     "ConcurrentTaskRunner",
     "File",
     "Flow",

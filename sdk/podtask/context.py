@@ -20,6 +20,7 @@ from podtask.core import clock
 from podtask.core.api import limits
 from podtask.errors import NoRunContext
 from podtask.support import run_logs
+from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +73,12 @@ class TaskRunContext:
     start_time: datetime
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """Empty in a pod or a subprocess."""
+    checkpoint: Checkpoint = field(default=UNDECLARED, repr=False, compare=False)
+    """The progress of the task run, from one attempt to the next: `save(value)` and `load(default)`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Elsewhere it tells of the run, and saves nothing."""
+        return {name: value for name, value in vars(self).items() if name != "checkpoint"}
 
     @property
     def flow_run_id(self) -> str:
@@ -231,4 +238,4 @@ def _from_runner() -> TaskRunContext | None:
         task_name=found.task_name,
         flow_run_name=flow_run_name(found.flow_name, found.flow_run),
     )
-    return TaskRunContext(None, run, clock.now())
+    return TaskRunContext(None, run, clock.now(), checkpoint=found.checkpoint or UNDECLARED)

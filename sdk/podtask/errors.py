@@ -25,6 +25,8 @@
         └── StatesFailed                       a flow or a task returned states that did not complete
             └── CancelledReturned              a task returned a cancelled state; it is not retried
 
+    CheckpointError (RuntimeError)             inside a task: its progress cannot be saved or loaded as asked for
+
 A task's own exception is raised as itself, never wrapped.
 """
 
@@ -32,6 +34,10 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+
+from podtask_runner import errors as of_the_runner
+
+CheckpointError = of_the_runner.CheckpointError
 
 
 class PodtaskError(Exception):

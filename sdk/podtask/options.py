@@ -43,6 +43,7 @@ class TaskArgs(TypedDict, total=False):
     retry_condition_fn: RetryCondition | None
     timeout_seconds: float | None
     deadline_seconds: float | None
+    checkpoints: bool
     log_prints: bool
     task_run_name: str | Callable[[Mapping[str, Any]], str] | None
     include: Sequence[str]
@@ -95,6 +96,9 @@ class TaskOptions:
     """Per attempt."""
     deadline_seconds: float | None = None
     """For all attempts together, from the first one's start; then the run is TimedOut."""
+    checkpoints: bool = False
+    """The task saves its progress by `get_run_context().checkpoint`, and the next attempt of the run goes on from
+    there."""
     log_prints: bool = False
     """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
     task_run_name: str | Callable[[Mapping[str, Any]], str] | None = None
@@ -144,6 +148,9 @@ class TaskOptions:
             limits.number("timeout_seconds", self.timeout_seconds, most=limits.TIMEOUT_LIMIT, positive=True)
         if self.deadline_seconds is not None:
             limits.number("deadline_seconds", self.deadline_seconds, most=limits.DEADLINE_LIMIT, positive=True)
+        if self.checkpoints not in (True, False, None):
+            raise ValueError(f"checkpoints must be True or False, not {self.checkpoints!r}")
+        object.__setattr__(self, "checkpoints", bool(self.checkpoints))
         call_limits.pod(
             image=self.image,
             env=self.env,

@@ -67,6 +67,7 @@ STRAIGHT = frozenset(
         "test_class_methods_get_the_class_and_static_methods_nothing_in_either_order_of_decorators",
         "test_enforce_ordering_between_tasks_that_do_not_exchange_data",
         "test_define_a_task_that_retries_3_times_with_a_5_second_delay_between_attempts",
+        "test_the_next_attempt_goes_on_where_the_last_one_was",
         "test_define_a_task_that_is_cached_for_a_day_based_on_its_inputs",
     }
 )

@@ -41,8 +41,8 @@ class Signer:
     def sign_get(self, key: str, _: float) -> str:
         return f"http://store/{key}"
 
-    def sign_put(self, key: str, _: float) -> Put:
-        return Put(f"http://store/{key}", {})
+    def sign_put(self, key: str, _: float, *, once: bool = True) -> Put:
+        return Put(f"http://store/{key}", {"If-None-Match": "*"} if once else {})
 
     def sign_post(self, prefix: str, most: int, _: float) -> LogPost:
         return LogPost(f"http://store/{prefix}", prefix, most)

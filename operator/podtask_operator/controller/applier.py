@@ -1,6 +1,7 @@
 """A decision becomes writes, in an order that may be cut off anywhere.
 
     cache pointer, last words, grants ──> one status patch (with resourceVersion) ──> Secret, pod, stop, delete
+                                                                                     checkpoints of a completed run
 
 Before: `podtask.core.lifecycle.decide`. The writes themselves: `status_writer`, `pod_launcher`, `janitor`.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from podtask.core.api.names import State
 from podtask.core.api.status import own_pod_name, pod_name
 from podtask.core.lifecycle.model import Decision, DeletePod, DeleteRun, Effect, Launch, Publish, Release, Stop
 from podtask_operator.controller.expectations import RunExpectations
@@ -52,6 +54,7 @@ class Applier:
         for effect in decision.effects:
             if isinstance(effect, Release) and decision.status != run.status:  # also where the answer is lost
                 expectations.unclaimed(effect.attempt)
+        before = run
         if decision.status != run.status:
             await self._log_tail.keep(key, run, decision.status)
             if decision.status.finished and not run.status.finished:
@@ -62,6 +65,8 @@ class Applier:
             run = await self._writer.observed(key, run)
         for effect in decision.effects:
             await self._perform(key, run, effect, expectations, now)
+        if decision.status.state is State.COMPLETED and not before.status.finished:
+            await self._objects.drop_checkpoints(before)
 
     def _composed(self, run: TaskRun, cache_key: str, expectations: RunExpectations) -> Composed:
         """What the key of the run's entry stands for; made anew where another operator started the run."""

@@ -191,14 +191,15 @@ class PodLauncher:
             small = grants.small_result(held.status) if held is not None else None
             if small is not None:
                 inlined[small[0]] = small[1]
-        bucket = self._objects.bucket(run.namespace)
+        bucket, saved = self._objects.bucket(run.namespace), await self._objects.saved(run, attempt)
 
         life = self._settings.grant_seconds
 
         def signed() -> tuple[float | None, bytes]:
             # Asked before: what is signed afterwards lives as long at least.
             expires = self._signer.credentials_expire_at()
-            return expires, grants.packed(grants.build(run, attempt, inlined, bucket, self._signer, self._settings))
+            made = grants.build(run, attempt, inlined, bucket, self._signer, self._settings, saved)
+            return expires, grants.packed(made)
 
         # signing needs no network, but credentials that are due may be fetched anew
         expires, data = await asyncio.to_thread(signed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from podtask.core.api import spec as models
@@ -24,7 +25,7 @@ from podtask.core.api.names import (
     SECRET_TYPE,
 )
 from podtask.core.api.status import ResolvedInput, Status
-from podtask.core.storage import Signer
+from podtask.core.storage import Signer, checkpoints
 from podtask.core.storage.layout import Bucket, secret_key, secret_name
 from podtask_operator.pods import owner
 from podtask_operator.settings import Settings
@@ -72,9 +73,16 @@ def secret(run: TaskRun, attempt: int, data: bytes) -> dict[str, Any]:
 
 
 def build(
-    run: TaskRun, attempt: int, inlined: dict[str, bytes], bucket: Bucket, signer: Signer, settings: Settings
+    run: TaskRun,
+    attempt: int,
+    inlined: dict[str, bytes],
+    bucket: Bucket,
+    signer: Signer,
+    settings: Settings,
+    saved: Sequence[checkpoints.Place] = (),
 ) -> protocol.Grants:
-    """The grants of one attempt of a live TaskRun. `inlined`: small results of upstreams by digest."""
+    """The grants of one attempt of a live TaskRun. `inlined`: small results of upstreams by digest. `saved`: where
+    earlier attempts have saved their progress."""
     spec, life = run.spec, settings.grant_seconds
     keys = bucket.attempt(run.uid, attempt)
 
@@ -146,6 +154,7 @@ def build(
         store_timeout_seconds=settings.store_timeout_seconds,
         python=task.python,
         logs=signer.sign_post(keys.log, LOG_CHUNK_LIMIT, life),
+        checkpoints=checkpoints.grant(bucket, run.uid, attempt, saved, signer, life) if spec.checkpoints else None,
         doorbell=settings.doorbell,
         v=protocol.version_of(code, inputs),
     )

@@ -18,7 +18,7 @@ from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
 from podtask.core.cache.explain import Compared
 from podtask.core.gc import keep_note
 from podtask.core.lifecycle.model import Publish
-from podtask.core.storage import AlreadyStored, NotStored, Store
+from podtask.core.storage import AlreadyStored, NotStored, Store, StoreUnavailable, checkpoints
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.log_tail import ANCHOR
 from podtask_operator.pods import outcome
@@ -128,6 +128,36 @@ class Objects:
         if seconds is not None:
             until = now + timedelta(seconds=min(seconds, FOR_EVER))
             await self._calls(self._store.put, self.bucket(run.namespace).keep(run.uid), keep_note(until))
+
+    async def saved(self, run: TaskRun, attempt: int) -> list[checkpoints.Place]:
+        """Where attempts before this one have saved their progress, if the run asks for that.
+
+        One list, which has no more than a few objects of each attempt. Raises `StoreUnavailable`.
+        """
+        if not run.spec.checkpoints or attempt == 1:
+            return []
+        bucket = self.bucket(run.namespace)
+
+        def look() -> list[checkpoints.Place]:
+            keys = (info.key for info in self._store.list(bucket.checkpoints(run.uid)))
+            return checkpoints.newest(keys, bucket, run.uid, attempt)
+
+        return await self._calls(look)
+
+    async def drop_checkpoints(self, run: TaskRun) -> None:
+        """Remove what a completed run has saved of its progress. What is missed here goes with the run."""
+        if not run.spec.checkpoints:
+            return
+        folder = self.bucket(run.namespace).checkpoints(run.uid)
+
+        def drop() -> None:
+            for info in list(self._store.list(folder)):
+                self._store.delete(info.key)
+
+        try:
+            await self._calls(drop)
+        except StoreUnavailable as error:
+            log.warning("%s/%s: its checkpoints stay as long as its result: %s", run.namespace, run.name, error)
 
     async def put_log_tail(self, run: TaskRun, attempt: int, chunk: bytes) -> None:
         """Write the last chunk of a log, once. Raises `StoreUnavailable`."""

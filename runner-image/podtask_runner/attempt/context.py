@@ -7,10 +7,18 @@ Set once by `podtask_runner.process.child`, before user code is loaded. The same
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podtask_runner.names import ENV_ATTEMPT, ENV_RUN_NAME
 from podtask_runner.protocol import Grants
+from podtask_runner.storage.client import Reload, Store
+from podtask_runner.storage.spool import temporary
+
+if TYPE_CHECKING:
+    from podtask_runner.attempt.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,12 @@ class RunInfo:
     tags: tuple[str, ...] = ()
     run_name: str = ""
     flow_name: str = ""
+    checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+    """None where the task does not ask for checkpoints."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """Elsewhere it tells of the attempt, and saves nothing."""
+        return {name: value for name, value in vars(self).items() if name != "checkpoint"}
 
 
 _current: RunInfo | None = None
@@ -35,8 +49,8 @@ def current() -> RunInfo | None:
     return _current
 
 
-def enter(grants: Grants) -> None:
-    """Make the attempt known to user code in this process and below it."""
+def enter(grants: Grants, reload: Reload | None = None, room: Callable[[], Path] = temporary) -> None:
+    """Make the attempt known to user code in this process and below it. `room`: names for its temporary files."""
     global _current  # noqa: PLW0603 - one process executes one attempt
     _current = RunInfo(
         grants.namespace,
@@ -47,9 +61,16 @@ def enter(grants: Grants) -> None:
         grants.tags,
         grants.run_name,
         grants.flow_name,
+        None if grants.checkpoints is None else _checkpoint(grants, reload, room),
     )
     os.environ[ENV_RUN_NAME] = grants.task_run
     os.environ[ENV_ATTEMPT] = str(grants.attempt)
+
+
+def _checkpoint(grants: Grants, reload: Reload | None, room: Callable[[], Path]) -> Checkpoint:
+    from podtask_runner.attempt.checkpoint import Checkpoint
+
+    return Checkpoint(grants.attempt, lambda: Store(grants, reload), room)
 
 
 def leave() -> None:

@@ -77,7 +77,7 @@ def _import_ahead() -> None:
 
 def _perform(grants: Grants, reload: Reload, desk: Handover, *, preloaded: bool = False) -> int:
     here = os.getpid()
-    context.enter(grants)
+    context.enter(grants, reload, desk.room)
     try:
         outcome = execute(grants, Store(grants, reload), desk)
     except RunnerError as error:

@@ -1,6 +1,7 @@
 """The attempt's own objects, read and written under its grants, with patience and with proof.
 
-Every read is checked against its digest before a byte is interpreted; every write happens once. A store that is
+Every read is checked against its digest before a byte is interpreted; every write happens once, but for those of
+checkpoints, which prove themselves (`podtask_runner.attempt.checkpoint`). A store that is
 away is waited for (up to `store_timeout_seconds`), a refusal (403, 400) makes us re-read the grants, because the
 operator refreshes them before they expire. Callers: `podtask_runner.attempt.execute` (reads),
 `podtask_runner.process.delivery` (writes). One exchange without patience: `podtask_runner.storage.http`.
@@ -18,13 +19,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from podtask_runner.errors import AlreadyStored, InputCorrupted, RunnerError, StoreUnavailable
-from podtask_runner.protocol import Blob, Grants, Slot
+from podtask_runner.protocol import Blob, Grants, Put, Slot
 from podtask_runner.storage.http import (
     FORBIDDEN,
     MAY_HAVE_EXPIRED,
     NOT_FOUND,
     PRECONDITION_FAILED,
     Body,
+    Consume,
     Endpoints,
     Unreachable,
     local_path,
@@ -130,6 +132,30 @@ class Store:
         Raises `AlreadyStored` when other bytes are there, `StoreUnavailable`.
         """
         self._patiently(lambda: self._upload(pick, body, digest, what))
+
+    def replace(self, pick: Callable[[Grants], Put], body: Body, what: str) -> None:
+        """Store an object in the place of what is there. Raises `StoreUnavailable`."""
+
+        def once() -> None:
+            put = pick(self.grants)
+            _accepted(self._endpoints.put(put.url, put.headers, body, once=False), None, f"storing {what}")
+
+        self._patiently(once)
+
+    def pass_on(self, pick: Callable[[Grants], str], begin: Callable[[], Consume], what: str) -> bool:
+        """Feed an object, unverified, to what `begin` makes anew for each try; False where there is none.
+
+        Raises `StoreUnavailable`, and whatever the consumer raises when it has enough.
+        """
+
+        def once() -> bool:
+            status = self._endpoints.get(pick(self.grants), begin())
+            if status == NOT_FOUND:
+                return False
+            _accepted(status, None, f"reading {what}")
+            return True
+
+        return self._patiently(once)
 
     def read_back(self, pick: PickSlot) -> bytes | None:
         """What stands in one of the attempt's own slots, or None when nothing does. Raises `StoreUnavailable`."""

@@ -1,4 +1,4 @@
-"""One exchange with the store: PUT once, GET, or POST of a log chunk; by http, https, or a `file://` URL.
+"""One exchange with the store: PUT, GET, or POST of a log chunk; by http, https, or a `file://` URL.
 
 `file://` gives the process backend the same semantics as the bucket: a second PUT answers 412. Retries, digests
 and grants are the business of `podtask_runner.storage.client`, one layer up; `podtask_runner.process.log_shipping`
@@ -55,10 +55,13 @@ class Endpoints:
         while self._open:
             self._open.popitem()[1].close()
 
-    def put(self, url: str, headers: Mapping[str, str], body: Body) -> int:
-        """Write one object if it does not exist; the status code. Raises `Unreachable`."""
+    def put(self, url: str, headers: Mapping[str, str], body: Body, *, once: bool = True) -> int:
+        """Write one object; the status code. Raises `Unreachable`.
+
+        `once`: only if it does not exist. Of a bucket's URL the signed `headers` say that.
+        """
         if url.startswith("file:"):
-            return _put_file(_path(url), body)
+            return _put_file(_path(url), body, once=once)
         return self._exchange("PUT", url, headers, body, None)
 
     def get(self, url: str, consume: Consume) -> int:
@@ -180,8 +183,8 @@ def _path(url: str) -> Path:
     return Path(unquote(urlsplit(url).path))
 
 
-def _put_file(path: Path, body: Body) -> int:
-    """Write beside and link into place: the object appears whole, and only if it was not there."""
+def _put_file(path: Path, body: Body, *, once: bool = True) -> int:
+    """Write beside and move into place: the object appears whole, and with `once` only if it was not there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +192,10 @@ def _put_file(path: Path, body: Body) -> int:
             with _opened(body) as source, beside.open("xb") as target:
                 while piece := source.read(_CHUNK):
                     target.write(piece)
-            os.link(beside, path)
+            if once:
+                os.link(beside, path)
+            else:
+                beside.replace(path)
         finally:
             with suppress(FileNotFoundError):
                 beside.unlink()

@@ -19,9 +19,11 @@ from podtask.backends.in_process.attempt import InProcess, Retries, broken
 from podtask.backends.in_process.clock import Clock, Timer, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.flow_records import LocalFlowRecords
+from podtask.backends.in_process.progress import checkpoint
 from podtask.backends.in_process.result_cache import Shelf
 from podtask.support import keyboard
 from podtask.support.thread_pool import Workers
+from podtask_runner.attempt.checkpoint import UNDECLARED
 from podtask_runner.names import FILE
 from podtask_runner.protocol import Error, Outcome, Verdict
 from podtask_runner.serialization.format import Word
@@ -77,7 +79,8 @@ class LocalBackend:
     def launch(self, tracked: Tracked, attempt: int) -> None:
         """Start the attempt on a thread or on a loop, as soon as there is one."""
         retries = Retries(tracked.retries_left, tracked.status.retries_used)
-        live = Live(tracked, attempt, InProcess(tracked.run, attempt, retries), self)
+        progress = checkpoint(self._shelf, tracked.uid, attempt) if tracked.run.task.options.checkpoints else UNDECLARED
+        live = Live(tracked, attempt, InProcess(tracked.run, attempt, retries, progress), self)
         self._live[tracked.uid] = live
         if tracked.run.task.isasync:
             loop = tracked.run.loop or self._background.get()

@@ -29,6 +29,7 @@ from podtask.backends.in_process.clock import Clock, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.output import follow
+from podtask.backends.in_process.progress import grant
 from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
 from podtask.engine.task_result import allowed_failure
 from podtask.errors import PodtaskError
@@ -259,6 +260,7 @@ def _grants(
         flow_name=run.flow.flow_name,
         timeout_seconds=tracked.policy.timeout_seconds,
         grace_seconds=_GRACE_SECONDS,
+        checkpoints=grant(shelf, tracked.uid, attempt) if run.task.options.checkpoints else None,
         v=protocol.version_of(code, upstream),
     )
 

@@ -61,7 +61,9 @@ _BLOB: Final = re.compile(r"blobs/(?P<digest>[0-9a-f]{64})")
 _POINTER: Final = re.compile(r"(?P<kind>cache|recent)/((?P<namespace_uid>[^/]+)/)?[0-9a-f]{64}\.json")
 _RUN: Final = re.compile(r"runs/(?P<uid>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/.*", re.DOTALL)
 _GRANTS: Final = re.compile(r"\.grants/[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]+/[0-9]+\Z")
-_OF_A_RUN: Final = re.compile(rf"/runs/[^/]+/([0-9]+/(result|error|outcome|log/.+)|{KEEP})\Z", re.DOTALL)
+_OF_A_RUN: Final = re.compile(
+    rf"/runs/[^/]+/([0-9]+/(result|error|outcome|log/.+)|checkpoints/[0-9]+/[0-9]+|{KEEP})\Z", re.DOTALL
+)
 """The layout of `podtask.core.storage.layout`. A bucket may hold other things; below `log/` a pod chooses the names
 (its policy grants the prefix), and no choice of them may keep the objects of its run for ever."""
 

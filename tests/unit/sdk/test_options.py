@@ -30,6 +30,8 @@ def test_the_typed_keywords_are_exactly_the_options() -> None:
         ({"timeout_seconds": 0}, "timeout_seconds"),
         ({"deadline_seconds": -1}, "deadline_seconds"),
         ({"cache_concurrent": "maybe"}, "cache_concurrent"),
+        ({"checkpoints": 5}, "checkpoints must be True or False, not 5"),
+        ({"checkpoints": "no"}, "checkpoints"),
         ({"timeout_seconds": 1e9}, r"timeout_seconds must be .* at most 2\.592e\+06 \(30 days\), not 1000000000\.0"),
         ({"timeout_seconds": 10**400}, "timeout_seconds"),
         ({"timeout_seconds": float("inf")}, "timeout_seconds"),

@@ -23,6 +23,7 @@ from podtask.core import clock
 from podtask.core.api.limits import KEY_LIMIT
 from podtask.states import open_returned
 from podtask.support.print_capture import prints_to
+from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
 from podtask_runner.attempt.execute import drained
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class InProcess:
     run_: TaskRun
     number: int
     retries: Retries
+    checkpoint: Checkpoint = UNDECLARED
 
     def run(self) -> tuple[Outcome, bytes | None]:
         """Call the sync function in a context of its own; nothing is raised."""
@@ -130,7 +132,7 @@ class InProcess:
         run = self.run_
         info = replace(run.info, run_count=self.number)
         parameters = named(run, args, kwargs)
-        token = TASK_RUN.set(TaskRunContext(run.task, info, clock.now(), parameters))
+        token = TASK_RUN.set(TaskRunContext(run.task, info, clock.now(), parameters, self.checkpoint))
         try:
             with prints_to(task_run_logger(info)) if run.task.options.log_prints else contextlib.nullcontext():
                 yield

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from podtask.backends.in_process.clock import Clock, Timer
 from podtask.backends.in_process.observer import log_failure, policy_of, upstreams_of
+from podtask.backends.in_process.progress import forget
 from podtask.backends.in_process.result_cache import CachePlan, Shelf
 from podtask.core.api.names import Reason, State
 from podtask.core.api.status import MESSAGE_LIMIT, ErrorInfo, Status
@@ -260,6 +261,8 @@ class LifecycleLoop:
         self._runs.pop(tracked.run.id, None)
         if tracked.timer is not None:
             tracked.timer.cancel()
+        if tracked.run.task.options.checkpoints:
+            forget(self._shelf, tracked.uid)
         if tracked.plan is not None and tracked.plan.key:
             for follower in self._shelf.leave(tracked.plan.key, tracked.run.id):
                 if waiting := self._runs.get(follower):

@@ -150,6 +150,7 @@ def _task(name: str, spec: TaskRunSpec) -> Task[..., Any]:
         timeout_seconds=spec.timeout_seconds,
         deadline_seconds=spec.deadline_seconds,
         max_disruptions=spec.max_disruptions,
+        checkpoints=spec.checkpoints,
         **options,
     )
 

@@ -267,6 +267,8 @@ class TaskRunSpec(Model):
     pending_timeout_seconds: Annotated[float, Field(gt=0, le=limits.TIMEOUT_LIMIT)] | None = None
     """How long a pod may stay without a running container; its expiry counts as a disruption; absent: the chart's
     default, which is 900."""
+    checkpoints: bool = False
+    """True: the task may save its progress (get_run_context().checkpoint), and the next attempt goes on from there."""
     cache: Cache | None = None
     """Reuse the result of an identical earlier run."""
     tags: Annotated[list[Annotated[str, Field(max_length=limits.TAG_LIMIT)]], Field(max_length=limits.TAGS_LIMIT)] = (

@@ -96,8 +96,8 @@ class Signer(Protocol):
         """A URL that reads `key`."""
         ...
 
-    def sign_put(self, key: str, seconds: float) -> Put:
-        """A URL that writes `key` once: with `If-None-Match: *` among the signed headers."""
+    def sign_put(self, key: str, seconds: float, *, once: bool = True) -> Put:
+        """A URL that writes `key`, and with `once` never again: with `If-None-Match: *` among the signed headers."""
         ...
 
     def sign_post(self, prefix: str, max_bytes: int, seconds: float) -> LogPost:

@@ -195,7 +195,8 @@ class DirectoryStore:
 class DirectorySigner:
     """`Signer` of `file://` URLs: nothing is signed, they only work for processes of the same user.
 
-    A Put has no headers; the runner treats a second write to an existing target as taken. Folders are made here.
+    A Put has no headers; the runner treats a second write to an existing target as taken, unless it means to replace.
+    Folders are made here.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -205,7 +206,8 @@ class DirectorySigner:
         del seconds  # a path does not expire
         return _path(self.root, key).as_uri()
 
-    def sign_put(self, key: str, seconds: float) -> Put:
+    def sign_put(self, key: str, seconds: float, *, once: bool = True) -> Put:
+        del once  # who writes says so
         _make_folder(self.root, _path(self.root, key).parent)
         return Put(self.sign_get(key, seconds))
 

@@ -52,6 +52,14 @@ class Bucket:
         """The objects of one attempt."""
         return AttemptKeys(f"{self.run(uid)}{attempt}/")
 
+    def checkpoints(self, uid: str) -> str:
+        """What the attempts of a run have saved of their progress; ends with a slash."""
+        return self.run(uid) + "checkpoints/"
+
+    def checkpoint(self, uid: str, attempt: int, slot: int) -> str:
+        """One of the objects that an attempt saves its progress in by turns."""
+        return f"{self.checkpoints(uid)}{attempt}/{slot}"
+
     def grants(self, uid: str, attempt: int) -> str:
         """Documents of grants that fit into no Secret, numbered from 1; ends with a slash.
 

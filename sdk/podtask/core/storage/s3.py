@@ -285,8 +285,8 @@ class S3Signer:
     def sign_get(self, key: str, seconds: float) -> str:
         return self._sign("GET", key, seconds, {})
 
-    def sign_put(self, key: str, seconds: float) -> Put:
-        headers = _IF_ABSENT if self._access.settings.conditional_writes else {}
+    def sign_put(self, key: str, seconds: float, *, once: bool = True) -> Put:
+        headers = _IF_ABSENT if once and self._access.settings.conditional_writes else {}
         return Put(self._sign("PUT", key, seconds, headers), dict(headers))
 
     def sign_post(self, prefix: str, max_bytes: int, seconds: float) -> LogPost:

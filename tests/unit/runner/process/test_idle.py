@@ -22,7 +22,7 @@ from tests.unit.runner.harness import RUNNER, Attempt, Ran
 from podtask_runner import protocol
 from podtask_runner.process import idle
 from podtask_runner.process.doorbell import message
-from podtask_runner.protocol import Code, Grants, Verdict
+from podtask_runner.protocol import Checkpoints, Code, Grants, Verdict
 
 POD = "pod-uid"
 SOURCE = "def main():\n    return 41 + 1\n"
@@ -103,6 +103,26 @@ def test_it_executes_the_attempt_whichever_of_the_two_comes_first(attempt: Attem
             put()
         ran = runner.end()
     assert (ran.exit_code, ran.outcome.outcome, ran.result.value) == (0, Verdict.COMPLETED, "42")
+
+
+def test_an_attempt_in_it_saves_and_loads_checkpoints(attempt: Attempt) -> None:
+    urls = [attempt.path(f"checkpoints/1/{slot}").as_uri() for slot in range(2)]
+    granted = Checkpoints(tuple(protocol.Slot(protocol.Put(url), url) for url in urls))
+    source = """
+def main():
+    from podtask import get_run_context
+    kept = get_run_context().checkpoint
+    kept.save(kept.load(40) + 1)
+    kept.save(kept.load() + 1)
+    return kept.load()
+"""
+    with waiting(attempt) as runner:
+        data = protocol.dump(attempt.grants(Code(source=source), checkpoints=granted))
+        runner.put_grants(data)
+        runner.put_claim(claim_of(data))
+        ran = runner.end()
+    assert ran.result.value == "42"
+    assert len(list(attempt.path("checkpoints/1").iterdir())) == 2
 
 
 @pytest.mark.parametrize(

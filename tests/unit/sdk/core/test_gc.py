@@ -47,6 +47,21 @@ def test_objects_of_a_run_that_exists_stay_and_those_of_one_that_is_gone_go(scen
     assert scene.held() == kept
 
 
+def test_checkpoints_stay_and_go_with_their_run(scene: Scene) -> None:
+    kept, gone = (
+        scene.attempt(number) | {scene.put(BUCKET.checkpoint(uid(number), attempt, slot)) for slot in (0, 1)}
+        for number, attempt in ((1, 1), (2, 12))
+    )
+    assert scene.swept(run(1)) == gone
+    assert scene.held() == kept
+
+
+def test_a_run_that_saved_a_checkpoint_a_moment_ago_is_under_way(scene: Scene) -> None:
+    kept = scene.attempt(1) | {scene.put(BUCKET.checkpoint(uid(1), 1, 0), age=YOUNG)}
+    assert scene.swept() == set()
+    assert scene.held() == kept
+
+
 def test_a_run_whose_result_another_one_has_from_the_cache_stays(scene: Scene) -> None:
     kept = scene.attempt(1)
     assert scene.swept(run(2, {"result": {"digest": digest("x"), "sourceUID": uid(1)}})) == set()

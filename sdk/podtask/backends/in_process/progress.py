@@ -1,0 +1,55 @@
+"""Checkpoints on this machine: files in the directory store, as long as their run is under way.
+
+The grants are those of a pod, with paths for URLs, and `podtask_runner.attempt.checkpoint` reads and writes under them;
+for `local` in the driver's own process. No later process knows the run, so its checkpoints go with its end. Used by:
+`podtask.backends.local`, `podtask.backends.process`, `podtask.backends.in_process.controller`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from podtask_runner.attempt.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from podtask.backends.in_process.result_cache import Shelf
+    from podtask_runner import protocol
+    from podtask_runner.storage.client import Store
+
+_PATIENCE_SECONDS = 5.0
+"""Of a folder that cannot be written now; it is no bucket that may be away for minutes."""
+
+
+def grant(shelf: Shelf, uid: str, attempt: int) -> protocol.Checkpoints:
+    """What an attempt may save and load."""
+    from podtask.core.storage import checkpoints
+
+    folder = shelf.root / shelf.bucket.checkpoints(uid)
+    keys = [path.relative_to(shelf.root).as_posix() for path in folder.glob("*/*")]
+    saved = checkpoints.newest(keys, shelf.bucket, uid, attempt)
+    return checkpoints.grant(shelf.bucket, uid, attempt, saved, shelf.signer, 0.0)
+
+
+def checkpoint(shelf: Shelf, uid: str, attempt: int) -> Checkpoint:
+    """The same for code in this process; nothing is looked for or made before the task asks."""
+
+    def store() -> Store:
+        from podtask_runner.protocol import Code, Grants, Put, Slot
+        from podtask_runner.storage.client import Store
+
+        none, granted, patience = Slot(Put(""), ""), grant(shelf, uid, attempt), _PATIENCE_SECONDS
+        only = Grants("", "", uid, attempt, Code(), none, none, none, store_timeout_seconds=patience)
+        return Store(replace(only, checkpoints=granted))
+
+    return Checkpoint(attempt, store)
+
+
+def forget(shelf: Shelf, uid: str) -> None:
+    """The run is over. What cannot be removed stays: it harms nobody."""
+    folder = shelf.root / shelf.bucket.checkpoints(uid)
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # the results of the run are there
+        folder.parent.rmdir()
