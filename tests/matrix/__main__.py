@@ -46,6 +46,10 @@ def try_one(entry: Entry) -> tried.Tried:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         environment = {**os.environ, **entry.environment, "PYTEST_ADDOPTS": f"--junitxml={report}"}
+        tools = subprocess.run(
+            ["dev/tools", "path"], cwd=TOP, env=environment, capture_output=True, text=True, check=True
+        )
+        environment["PATH"] = f"{tools.stdout.strip()}:{environment['PATH']}"
         done = subprocess.run(entry.command, cwd=TOP, env=environment, check=False)
         passed, failed = tried.counted(report, done.returncode)
     return tried.Tried(f"{clock.now():%Y-%m-%d}", commit(), passed, failed)
