@@ -139,7 +139,7 @@ def the_entry_is_true(world: World, store: Store, run: Object) -> None:
         return
     entry = CacheEntry.load(store.get(world.bucket.cache(key)))
     assert entry.key == key
-    _is_stored(store, world.bucket.attempt(entry.producer.uid, entry.producer.attempt).result, entry.digest)
+    _is_stored(store, world.bucket.attempt(entry.producer.uid, entry.producer.attempt).result, entry.result.digest)
 
 
 def nothing_is_left(world: World, name: str) -> None:

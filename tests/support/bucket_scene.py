@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
+from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Producer
 from podtask.core.gc import Part, remove, survey
 from podtask.core.storage import owner as owners
@@ -66,10 +67,8 @@ class Scene:
         """A cache pointer to the first attempt of a run."""
         entry = CacheEntry(
             key=key,
-            digest=digest(key),
-            size=4,
+            result=ResultInfo(digest(key), 4, "json"),
             etag="e",
-            serializer="json",
             producer=Producer("name", uid(number), 1),
             created_at=NOW - age,
             expires_at=None if expires is None else NOW + expires,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from tests.support.builders import SETTINGS
 from tests.support.fake_api import FakeApi
 from tests.support.operator_world import World
 
@@ -164,3 +166,39 @@ class WarmWorld(World):
     def pool(self) -> dict[str, Any]:
         found: dict[str, Any] = self.api.warm_pools["fast"]["status"]
         return found
+
+
+Test = Callable[[WarmWorld], Coroutine[Any, Any, None]]
+REFUSED = ApiError(403, "Forbidden", 'admission webhook "policy" denied the request')
+
+
+def warm(test: Test) -> Callable[[], None]:
+    """Run a test with a pool of one ready pod."""
+
+    def run() -> None:
+        asyncio.run(with_pool(test))
+
+    run.__name__ = test.__name__
+    return run
+
+
+async def with_pool(test: Test, size: int = 1) -> None:
+    """The same, with more pods, in a loop that is there already."""
+    world = WarmWorld(SETTINGS, size)
+    await world.keep(size)
+    assert len(world.idle()) == size
+    world.api.calls.clear()
+    world.api.started.clear()
+    world.api.writes = 0
+    await test(world)
+
+
+def attempts(world: WarmWorld, name: str = "hello") -> list[dict[str, Any]]:
+    """As the status has them."""
+    found: list[dict[str, Any]] = world.status(name)["attempts"]
+    return found
+
+
+def run_key() -> Key:
+    """Of the run that most tests are about."""
+    return Key("team", "hello")

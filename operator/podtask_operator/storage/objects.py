@@ -1,4 +1,4 @@
-"""The operator's own use of the bucket: stored outcomes and cache pointers. Blocking calls run in threads.
+"""The operator's own use of the bucket: stored outcomes, logs and the cache. Blocking calls run in threads.
 
 The operator derives every key itself and reads only JSON that the runner or it wrote; it never loads a payload.
 Who wrote an object chose its size: of each no more is read than one of ours can have.
@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from podtask.core.api.status import ResultInfo
-from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry, Producer
 from podtask.core.cache.explain import Compared
+from podtask.core.cache.repository import CacheRepository, Lookup
 from podtask.core.gc import keep_note
 from podtask.core.lifecycle.model import Publish
 from podtask.core.storage import AlreadyStored, NotStored, Store, StoreUnavailable, checkpoints
@@ -25,7 +23,6 @@ from podtask_operator.pods import outcome
 from podtask_operator.storage.calls import StoreCalls
 from podtask_operator.storage.grants import LOG_CHUNK_LIMIT
 from podtask_operator.storage.owners import Owners
-from podtask_operator.storage.recent import Recent
 from podtask_operator.task_runs.cache_key import Composed
 from podtask_operator.task_runs.parse import FOR_EVER, TaskRun
 from podtask_runner.protocol import Outcome
@@ -37,35 +34,8 @@ OUTCOME_LIMIT: Final = 64 * 1024
 CHUNKS_READ: Final = 200
 """Of a log that ends in crumbs; a pod may have stored as many and as small ones as it liked."""
 LAST_CHUNK: Final = 999_998
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """What the cache holds for a key: an entry with its result, or why not."""
-
-    entry: CacheEntry | None = None
-    miss_reason: str | None = None
-    absent: bool = False
-    """There is none, and none was dropped."""
-    dropped: bool = False
-    """There was one, and it was removed because nobody could have used it; `miss_reason` says why."""
-
-    @property
-    def result(self) -> ResultInfo | None:
-        """The entry's result as the status of a run that did not produce it."""
-        entry = self.entry
-        if entry is None:
-            return None
-        return ResultInfo(
-            digest=entry.digest,
-            size=entry.size,
-            serializer=entry.serializer,
-            content_hash=entry.content_hash,
-            value=entry.value,
-            inline=entry.inline,
-            attempt=entry.producer.attempt,
-            source_uid=entry.producer.uid,
-        )
+TASKS_HELD: Final = 1000
+"""Tasks whose last runs, which explain a miss, are kept in memory; those of others are read again."""
 
 
 class Objects:
@@ -78,7 +48,7 @@ class Objects:
         self._calls = calls or StoreCalls()
         self._prefix = prefix
         self._owners = owners
-        self._recent = Recent(store)
+        self._cache = CacheRepository(store, tasks_held=TASKS_HELD)
 
     def bucket(self, namespace: str) -> Bucket:
         """Keys of one namespace."""
@@ -193,92 +163,45 @@ class Objects:
 
     async def cache_off(self, namespace: str) -> str | None:
         """Why the namespace's cache is not used. Raises `ApiUnavailable`, `StoreUnavailable`."""
-        return (await self._cache(namespace))[1]
+        return (await self._cache_bucket(namespace))[1]
 
-    async def _cache(self, namespace: str) -> tuple[Bucket, str | None]:
+    async def _cache_bucket(self, namespace: str) -> tuple[Bucket, str | None]:
         if self._owners is None:
             return self.bucket(namespace), None
         return await self._owners.cache_bucket(namespace)
 
     async def lookup(self, namespace: str, cache_key: str, now: datetime) -> Lookup:
         """A live entry whose result is still what it was; a broken one is dropped. Raises as `cache_off`."""
-        bucket, off = await self._cache(namespace)
+        bucket, off = await self._cache_bucket(namespace)
         if off is not None:
             return Lookup(miss_reason=off)
-        return await self._calls(self._lookup, bucket, cache_key, now)
+        return await self._calls(self._cache.lookup, bucket, cache_key, now)
 
     async def why_missed(self, namespace: str, composed: Composed) -> Compared | None:
-        """What differs from the nearest earlier run of the task; None where nothing is known."""
-        bucket, off = await self._cache(namespace)
-        return None if off is not None else await self._calls(self._recent.why_missed, bucket, composed)
+        """What differs from the nearest earlier run of the task; None where nothing is known. Raises as `cache_off`."""
+        bucket, off = await self._cache_bucket(namespace)
+        if off is not None or composed.components is None:
+            return None
+        return await self._calls(self._cache.explain, bucket, composed.task, composed.components)
 
     async def publish(self, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
         """Write the pointer of a completed attempt. Raises as `cache_off`."""
-        bucket, off = await self._cache(run.namespace)
-        if off is not None:
-            log.warning("no cache entry for %s/%s: %s", run.namespace, run.name, off)
-            return
-        await self._calls(self._publish, bucket, run, effect, composed, now)
-
-    def _lookup(self, bucket: Bucket, cache_key: str, now: datetime) -> Lookup:
-        pointer = bucket.cache(cache_key)
-        try:
-            data = self._store.get(pointer, limit=POINTER_LIMIT + 1)
-        except NotStored:
-            return Lookup(miss_reason="There is no entry for this key.", absent=True)
-        try:
-            entry = CacheEntry.load(data)
-        except ValueError as error:
-            self._drop(pointer, data)
-            return Lookup(miss_reason=f"The entry was not readable and was dropped: {error}", dropped=True)
-        if entry.key != cache_key or not entry.live(now):
-            return Lookup(
-                miss_reason="The entry has expired." if entry.key == cache_key else "There is no entry for this key."
+        bucket, why_not = await self._cache_bucket(run.namespace)
+        if why_not is None:
+            why_not = await self._calls(
+                self._cache.publish,
+                bucket,
+                effect.key,
+                effect.result,
+                task_run=run.name,
+                uid=run.uid,
+                task=composed.task,
+                components=composed.components,
+                now=now,
+                expires_at=effect.expires_at,
             )
-        info = self._store.head(bucket.attempt(entry.producer.uid, entry.producer.attempt).result)
-        if info is None or info.size != entry.size or info.etag != entry.etag:
-            self._drop(pointer, data)
-            what = "is gone" if info is None else "was altered"
-            reason = f"The stored result of '{entry.producer.task_run}' {what}; the entry was dropped."
-            return Lookup(miss_reason=reason, dropped=True)
-        return Lookup(entry)
-
-    def _drop(self, pointer: str, data: bytes) -> None:
-        """Remove an entry that nobody can use, unless another one took its place meanwhile.
-
-        S3 servers differ in conditional deletes, so it is read again; what is written between that and the delete is
-        lost, which costs a miss.
-        """
-        try:
-            if self._store.get(pointer, limit=POINTER_LIMIT + 1) == data:
-                self._store.delete(pointer)
-        except NotStored:
-            return
-
-    def _publish(self, bucket: Bucket, run: TaskRun, effect: Publish, composed: Composed, now: datetime) -> None:
-        result = effect.result
-        if result.attempt is None:
-            raise ValueError("a published result names its attempt")
-        info = self._store.head(bucket.attempt(run.uid, result.attempt).result)
-        if info is None or info.size != result.size:
-            log.warning("no cache entry for %s/%s: its result object is missing", run.namespace, run.name)
-            return
-        entry = CacheEntry(
-            key=effect.key,
-            digest=result.digest,
-            size=result.size,
-            etag=info.etag,
-            serializer=result.serializer,
-            content_hash=result.content_hash,
-            value=result.value,
-            inline=result.inline,
-            producer=Producer(run.name, run.uid, result.attempt),
-            components=composed.components,
-            created_at=now,
-            expires_at=effect.expires_at,
-        )
-        self._store.put(bucket.cache(effect.key), entry.dump())
-        self._recent.add(bucket, composed, run.name)
+        if why_not is not None:
+            log.warning("no cache entry for %s/%s: %s", run.namespace, run.name, why_not)
 
 
 def last_number(exists: Callable[[int], bool]) -> int:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-from podtask.core.cache.entry import POINTER_LIMIT, CacheEntry
+from podtask.core.cache.repository import read_entry
 from podtask.core.storage import owner as owners
 from podtask.core.storage.base import NotStored, ObjectInfo, Store, checked_key
 from podtask.core.storage.layout import KEEP, Bucket
@@ -261,7 +261,7 @@ class _Judge:
     def _entry_over(self, info: ObjectInfo) -> str | None:
         """Why an entry is not needed. One that just expired may be in use."""
         try:
-            entry = CacheEntry.load(self.store.get(info.key, limit=POINTER_LIMIT + 1))
+            entry = read_entry(self.store, info.key)
         except NotStored:
             return None
         except ValueError:

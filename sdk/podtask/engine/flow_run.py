@@ -64,8 +64,8 @@ class FlowRun:
         self._timed_out = False
         self._ended_by: str | None = None
         self.runs: list[TaskRun] = []
-        self._taken: list[TaskRun] = []
-        """What a backend behind a network took, written down by the thread that sent it: no Ctrl-C comes in between."""
+        self._sending: list[Together] = []
+        """Submissions to a backend behind a network: a Ctrl-C may come before what it took is among `runs`."""
         self.subflow_states: list[State[Any]] = []
         self._by_id: dict[str, TaskRun] = {}
         self._calls: Counter[str] = Counter()
@@ -101,7 +101,8 @@ class FlowRun:
 
     def unfinished(self) -> list[TaskRun]:
         """The task runs that have not ended, those of subflows included."""
-        own = [run for run in dict.fromkeys((*self.runs, *self._taken)) if not run.finished]
+        sent = [run for together in list(self._sending) for run in together.submitted]
+        own = [run for run in dict.fromkeys((*self.runs, *sent)) if not run.finished]
         return own + [run for child in self.children for run in child.unfinished()]
 
     def time_out(self) -> None:
@@ -152,16 +153,14 @@ class FlowRun:
         return self._submit_together(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
 
     def _submit_together(self, runs: Iterable[TaskRun]) -> list[TaskRun]:
-        many = Together(self._sent, self.backend.submits_at_once)
+        many = Together(self.backend.submit, self.backend.submits_at_once)
+        self._sending.append(many)
         try:
             many.submit(runs)
         finally:
             self._keep(many.submitted)
+        self._sending.remove(many)  # not after an interrupt: what is on its way then may be taken later
         return many.submitted
-
-    def _sent(self, run: TaskRun) -> None:
-        self.backend.submit(run)
-        self._taken.append(run)
 
     def _made(self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
         if self.over:

@@ -240,10 +240,13 @@ class LifecycleLoop:
 
     def _publish(self, tracked: Tracked, effect: Publish) -> None:
         """A cache that cannot be written costs the next run its hit, and this one nothing."""
+        components = tracked.plan.components if tracked.plan else None
         try:
-            self._shelf.publish(effect, tracked.run, tracked.uid, tracked.plan.components if tracked.plan else None)
+            why_not = self._shelf.publish(effect, tracked.run, tracked.uid, components)
         except Exception as error:  # noqa: BLE001 - whatever it is
-            log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
+            why_not = str(error)
+        if why_not is not None:
+            log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, why_not)
 
     def _perform(self, tracked: Tracked, effect: Effect) -> None:
         if isinstance(effect, Launch):

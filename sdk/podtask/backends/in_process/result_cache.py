@@ -1,7 +1,7 @@
-"""The cache of this machine: who has a key, who goes first, and the pointers in the directory store.
+"""The cache of this machine: who has a key, who goes first, and the results in the directory store.
 
-The same pointer documents and object keys as in a bucket (`podtask.core.cache.entry`, `podtask.core.storage.layout`),
-below `PODTASK_HOME`. Runs with the same key go one after the other: those of this process in a queue, whose head asks
+Entries are read and written by `podtask.core.cache.repository`, as in the operator; here below `PODTASK_HOME`. Runs
+with the same key go one after the other: those of this process in a queue, whose head asks
 `podtask.backends.in_process.single_flight` whether another process is ahead. Asked by:
 `podtask.backends.in_process.controller`.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -27,7 +27,7 @@ from podtask_runner.storage.spool import file_digest
 
 if TYPE_CHECKING:
     from podtask.core.cache.entry import Components
-    from podtask.core.cache.explain import Earlier
+    from podtask.core.cache.repository import CacheRepository, Lookup
     from podtask.core.storage import Signer
     from podtask.core.storage.directory import DirectoryStore
     from podtask.model.task_run import TaskRun
@@ -38,7 +38,6 @@ T = TypeVar("T")
 NAMESPACE = "local"
 """Stands where a cluster has its namespace in object keys."""
 OFF = "cache_key_fn returned no key"
-NO_ENTRY = "There is no entry for this key."
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,13 @@ class Shelf:
         return self._opened
 
     @property
+    def _entries(self) -> CacheRepository:
+        """Made for each use: other processes write as well, so nothing is kept in memory."""
+        from podtask.core.cache.repository import CacheRepository
+
+        return CacheRepository(self.store)
+
+    @property
     def signer(self) -> Signer:
         """`file://` addresses in the store, for the runner."""
         from podtask.core.storage.directory import DirectorySigner
@@ -104,13 +110,20 @@ class Shelf:
         if not plan.key:
             return CacheView(None, off_reason=plan.off_reason)
         leader = self._follow(plan.key, run.id)
-        view = self._pointed_at(plan.key, now)
-        if view.hit is None and leader is None:
+        found = self._asked(plan.key, now)
+        if found.entry is None and leader is None:
             leader = self._ahead(plan.key, run.id)
-            view = self._pointed_at(plan.key, now) if leader is None else view  # it may have been stored just now
-        if view.miss_reason == NO_ENTRY and leader is None:
-            view = self._explained(view, run, plan)
-        return replace(view, leader=leader)
+            again = self._asked(plan.key, now) if leader is None else found  # it may have been stored just now
+            found = found if found.dropped and again.absent else again
+        if found.entry is not None:
+            made_by, expires = found.entry.producer, found.entry.expires_at
+            return CacheView(plan.key, leader=leader, hit=found.result, hit_run=made_by.task_run, expires_at=expires)
+        if found.absent and leader is None and plan.components is not None:
+            compared = self._entries.explain(self.bucket, run.key.task_key, plan.components)
+            if compared is not None:
+                reason = f"{found.miss_reason} {compared.text}"
+                return CacheView(plan.key, miss_reason=reason, compared_with=compared.task_run)
+        return CacheView(plan.key, leader=leader, miss_reason=found.miss_reason)
 
     def waits_abroad(self, run_id: str) -> bool:
         """Whether the run was found behind one of another process, of whose end nobody will tell."""
@@ -129,31 +142,19 @@ class Shelf:
                 return []
             return self._queues.pop(key).followers
 
-    def publish(self, effect: Publish, run: TaskRun, uid: str, components: Components | None) -> None:
-        """Write the pointer of a completed attempt; its result is stored already."""
-        from podtask.core.cache.entry import CacheEntry, Producer
-        from podtask.core.cache.explain import Earlier, dump_recent, remember
-
-        attempt = effect.result.attempt or 1
-        stored = self.store.head(self.bucket.attempt(uid, attempt).result)
-        if stored is None:
-            return  # somebody cleaned up in between; no pointer to nowhere
-        entry = CacheEntry(
-            key=effect.key,
-            digest=effect.result.digest,
-            size=effect.result.size,
-            etag=stored.etag,
-            serializer=effect.result.serializer,
-            producer=Producer(run.id, uid, attempt),
-            created_at=clock.now(),
-            content_hash=effect.result.content_hash,
+    def publish(self, effect: Publish, run: TaskRun, uid: str, components: Components | None) -> str | None:
+        """Write the entry of a completed attempt; its result is stored already. Returns why there is none, if so."""
+        return self._entries.publish(
+            self.bucket,
+            effect.key,
+            effect.result,
+            task_run=run.id,
+            uid=uid,
+            task=run.key.task_key,
             components=components,
+            now=clock.now(),
             expires_at=effect.expires_at,
         )
-        self.store.put(self.bucket.cache(effect.key), entry.dump())
-        if components is not None:
-            runs = remember(Earlier(run.id, components), self._recent(run))
-            self.store.put(self.bucket.recent(run.key.task_key), dump_recent(runs))
 
     def keep(self, uid: str, attempt: int, payload: bytes | Path) -> None:
         """Store the result of an attempt, or a copy of the file that is its result, so that a pointer can name it."""
@@ -209,48 +210,15 @@ class Shelf:
                 queue.followers.append(run_id)
             return queue.leader
 
-    def _explained(self, view: CacheView, run: TaskRun, plan: CachePlan) -> CacheView:
-        from podtask.core.cache.explain import why_missed
-
-        found = why_missed(plan.components, self._recent(run)) if plan.components is not None else None
-        if found is None:
-            return view
-        return replace(view, miss_reason=f"{NO_ENTRY} {found.text}", compared_with=found.task_run)
-
-    def _recent(self, run: TaskRun) -> tuple[Earlier, ...]:
-        from podtask.core.cache.explain import load_recent
+    def _asked(self, key: str, now: datetime) -> Lookup:
+        """What is stored under the key. A store that cannot be read is a miss: nobody waits for it to come back."""
+        from podtask.core.cache.repository import Lookup
         from podtask.core.storage import StoreError
 
         try:
-            return load_recent(self.store.get(self.bucket.recent(run.key.task_key)))
-        except StoreError:
-            return ()
-
-    def _pointed_at(self, key: str, now: datetime) -> CacheView:
-        from podtask.core.cache.entry import CacheEntry
-        from podtask.core.storage import NotStored, StoreError
-
-        try:
-            entry = CacheEntry.load(self.store.get(self.bucket.cache(key)))
-        except NotStored:
-            return CacheView(key, miss_reason=NO_ENTRY)
-        except (ValueError, StoreError) as error:
-            return CacheView(key, miss_reason=f"the entry cannot be read: {error}")
-        if not entry.live(now):
-            return CacheView(key, miss_reason=f"the entry expired at {entry.expires_at}")
-        made_by = entry.producer
-        stored = self.store.head(self.bucket.attempt(made_by.uid, made_by.attempt).result)
-        if stored is None or stored.size != entry.size or stored.etag != entry.etag:
-            return CacheView(key, miss_reason="the stored result is gone or was changed")
-        hit = ResultInfo(
-            entry.digest,
-            entry.size,
-            entry.serializer,
-            content_hash=entry.content_hash,
-            attempt=made_by.attempt,
-            source_uid=made_by.uid,
-        )
-        return CacheView(key, hit=hit, hit_run=made_by.task_run, expires_at=entry.expires_at)
+            return self._entries.lookup(self.bucket, key, now)
+        except StoreError as error:
+            return Lookup(miss_reason=f"The cache cannot be read: {error}")
 
 
 def _plan_or_why(run: TaskRun) -> CachePlan:

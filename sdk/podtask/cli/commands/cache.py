@@ -6,9 +6,8 @@ an attempt. Removing one removes no result: the next identical run starts a pod.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -19,8 +18,8 @@ from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.options import DURATION, latest, with_session
 from podtask.cli.common.session import Session, note
 from podtask.core.api.names import CacheOutcome
-from podtask.core.cache.entry import CacheEntry
 from podtask.core.cache.explain import Earlier, why_missed
+from podtask.core.cache.repository import read_entry
 from podtask.core.storage.base import NotStored
 from podtask.inspection.durations import age, span
 from podtask.inspection.task_run import Seen
@@ -29,6 +28,7 @@ from podtask.kube.bucket_access import human
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from podtask.core.cache.entry import CacheEntry
     from podtask.core.storage import Store
     from podtask.core.storage.layout import Bucket
 
@@ -36,19 +36,6 @@ READERS = 16
 """Entries that are read at the same time."""
 SHOWN = 24
 """Characters of a key in the table; `cache show` takes as many as are needed."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """One entry, and where it is."""
-
-    place: str
-    entry: CacheEntry
-
-    @property
-    def key(self) -> str:
-        """The cache key."""
-        return self.entry.key
 
 
 @click.group("cache", no_args_is_help=True)
@@ -70,8 +57,8 @@ def ls(
     held = [
         one
         for one in _entries(session)
-        if task_run in (None, one.entry.producer.task_run)
-        and (older_than is None or (now - one.entry.created_at).total_seconds() >= older_than)
+        if task_run in (None, one.producer.task_run)
+        and (older_than is None or (now - one.created_at).total_seconds() >= older_than)
     ]
     if output == "json":
         printers.out(printers.as_json([_document(one) for one in held]))
@@ -128,12 +115,12 @@ def rm(session: Session, keys: tuple[str, ...], *, everything: bool, expired: bo
         raise CommandFailed("Which entries? Give keys, --expired, or --all.", Exit.USAGE)
     now = session.now()
     if keys:
-        held = list({one.place: one for one in (_one(session, key) for key in keys)}.values())
+        held = list({one.key: one for one in (_one(session, key) for key in keys)}.values())
     else:
-        held = [one for one in _entries(session) if everything or not one.entry.live(now)]
-    store, _ = _open(session)
+        held = [one for one in _entries(session) if everything or not one.live(now)]
+    store, bucket = _open(session)
     for one in held:
-        store.delete(one.place)
+        store.delete(bucket.cache(one.key))
         printers.out(f"{one.key} removed")
     if not held:
         note("podtask: there was nothing to remove.")
@@ -141,7 +128,7 @@ def rm(session: Session, keys: tuple[str, ...], *, everything: bool, expired: bo
 
 def _compare(session: Session, key: str) -> None:
     """What is different from the entry that is most like it, where the operator did not say."""
-    entries = [one.entry for one in _entries(session)]
+    entries = _entries(session)
     own = next((one for one in entries if one.key == key), None)
     if own is None or own.components is None:
         note(
@@ -162,18 +149,18 @@ def _open(session: Session) -> tuple[Store, Bucket]:
     return store, replace(bucket, namespace_uid=session.cluster.namespace_uid(session.namespace))
 
 
-def _entries(session: Session) -> list[Held]:
+def _entries(session: Session) -> list[CacheEntry]:
     """All entries, newest first. What is no entry is told on stderr and left alone."""
     store, bucket = _open(session)
     places = [info.key for info in store.list(bucket.cache_prefix)]
     with ThreadPoolExecutor(READERS, thread_name_prefix="podtask-cache") as pool:
         found = [one for one in pool.map(lambda place: _read(store, place), places) if one is not None]
-    return sorted(found, key=lambda one: (one.entry.created_at, one.key), reverse=True)
+    return sorted(found, key=lambda one: (one.created_at, one.key), reverse=True)
 
 
-def _read(store: Store, place: str) -> Held | None:
+def _read(store: Store, place: str) -> CacheEntry | None:
     try:
-        return Held(place, CacheEntry.load(store.get(place)))
+        return read_entry(store, place)
     except NotStored:
         return None  # removed meanwhile
     except ValueError as odd:
@@ -181,7 +168,7 @@ def _read(store: Store, place: str) -> Held | None:
         return None
 
 
-def _one(session: Session, key: str) -> Held:
+def _one(session: Session, key: str) -> CacheEntry:
     if not key.strip():  # every key begins with it: a shell variable that nobody set
         raise CommandFailed("An empty key names no entry; podtask cache ls -o name has them all.", Exit.USAGE)
     store, bucket = _open(session)
@@ -189,7 +176,7 @@ def _one(session: Session, key: str) -> Held:
     if exact is not None:
         return exact
     found = [one for one in _entries(session) if one.key.startswith(key)]
-    found = found or list(_of_run(session, key))
+    found = found or _of_run(session, key)
     if len(found) == 1:
         return found[0]
     many = f"{len(found)} entries begin with '{key}'" if found else f"There is no entry '{key}'"
@@ -198,28 +185,26 @@ def _one(session: Session, key: str) -> Held:
     )
 
 
-def _of_run(session: Session, name: str) -> Iterator[Held]:
+def _of_run(session: Session, name: str) -> list[CacheEntry]:
     """The entry that a TaskRun uses or has made."""
     found = session.cluster.run(name)
     info = Seen(found).status.cache if found is not None else None
-    if info is not None and info.key is not None:
-        store, bucket = _open(session)
-        held = _read(store, bucket.cache(info.key))
-        if held is not None:
-            yield held
+    if info is None or info.key is None:
+        return []
+    store, bucket = _open(session)
+    return list(filter(None, [_read(store, bucket.cache(info.key))]))
 
 
-def _row(one: Held, now: datetime) -> tuple[str, ...]:
-    entry = one.entry
+def _row(entry: CacheEntry, now: datetime) -> tuple[str, ...]:
     key = entry.key if len(entry.key) <= SHOWN else f"{entry.key[: SHOWN - 1]}…"
     left = "never" if entry.expires_at is None else span((entry.expires_at - now).total_seconds())
     expires = left if entry.live(now) else "expired"
     made = entry.producer
-    return key, made.task_run, str(made.attempt), human(entry.size), age(entry.created_at, now), expires
+    return key, made.task_run, str(made.attempt), human(entry.result.size), age(entry.created_at, now), expires
 
 
-def _document(one: Held) -> object:
+def _document(entry: CacheEntry) -> object:
     """The entry as it is stored."""
     import json
 
-    return json.loads(one.entry.dump())
+    return json.loads(entry.dump())

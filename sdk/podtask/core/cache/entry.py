@@ -4,8 +4,8 @@
 
 A pointer names a result by producer, attempt and digest, never by object key: whoever reads it derives the key
 itself and checks size and ETag. Whatever is odd about a pointer is a miss.
-Users: the operator, the local backends' shelf. Beside: `podtask.core.cache.explain` (why there
-is no entry), `podtask_runner.hashing.encoder` (content hashes).
+Next: `podtask.core.cache.repository` (what is stored). Beside: `podtask.core.cache.explain` (why there is no entry),
+`podtask_runner.hashing.encoder` (content hashes).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from podtask.core.api.status import PAYLOAD_LIMIT, WORD_LIMIT
+from podtask.core.api.status import PAYLOAD_LIMIT, WORD_LIMIT, ResultInfo
 from podtask.core.cache.source import NotCacheable, source_identity
 from podtask.core.storage.layout import checked_digest
 
@@ -129,20 +129,14 @@ class Producer:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """The pointer stored under a cache key. Times are timezone-aware; `size` in bytes, `digest` a sha256 in hex."""
+    """The pointer stored under a cache key. Times are timezone-aware."""
 
     key: str
-    digest: str
-    size: int
+    result: ResultInfo
+    """As in the status of the producer, which alone says who made it."""
     etag: str
-    serializer: str
     producer: Producer
     created_at: datetime
-    content_hash: str | None = None
-    value: str | None = None
-    """The value as JSON text, when JSON carries it exactly and it is small."""
-    inline: str | None = None
-    """base64 of the object itself, when it is small."""
     components: Components | None = None
     expires_at: datetime | None = None
     """None: for ever."""
@@ -164,17 +158,17 @@ class CacheEntry:
     def dump(self) -> bytes:
         """The document as it is stored: JSON, camelCase, nothing empty."""
         producer = {"taskRun": self.producer.task_run, "uid": self.producer.uid, "attempt": self.producer.attempt}
-        parts = self.components
+        parts, result = self.components, self.result
         document = {
             "v": POINTER_VERSION,
             "key": self.key,
-            "digest": self.digest,
-            "size": self.size,
+            "digest": result.digest,
+            "size": result.size,
             "etag": self.etag,
-            "serializer": self.serializer,
-            "contentHash": self.content_hash,
-            "value": self.value,
-            "inline": self.inline,
+            "serializer": result.serializer,
+            "contentHash": result.content_hash,
+            "value": result.value,
+            "inline": result.inline,
             "producer": producer,
             "components": parts and document_of(parts),
             "createdAt": self.created_at.isoformat(),
@@ -257,15 +251,18 @@ def _entry(fields: Fields) -> CacheEntry:
     if not _UID.fullmatch(producer.uid):
         raise ValueError(f"not a UID: {producer.uid[:80]!r}")
     components = components_of(fields.part("components")) if fields.has("components") else None
-    return CacheEntry(
-        key=fields.text("key", _KEY_LIMIT),
+    result = ResultInfo(
         digest=checked_digest(fields.text("digest")),
         size=fields.number("size", 0, _MOST_BYTES),
-        etag=fields.text("etag", _KEY_LIMIT),
         serializer=fields.text("serializer"),
         content_hash=fields.maybe_text("contentHash"),
         value=fields.maybe_text("value", PAYLOAD_LIMIT),
         inline=fields.maybe_text("inline", PAYLOAD_LIMIT),
+    )
+    return CacheEntry(
+        key=fields.text("key", _KEY_LIMIT),
+        result=result,
+        etag=fields.text("etag", _KEY_LIMIT),
         producer=producer,
         components=components,
         created_at=fields.time("createdAt"),

@@ -3,8 +3,7 @@
     entry stored ──> remember ──> document per task ──> load_recent ──> why_missed ──> status.cache.missReason
 
 Entries are found by their keys alone, so what differs from them cannot be asked of them: the last runs of a task that
-stored one are remembered with their components. Users: the operator, the local backends' shelf.
-Before: `podtask.core.cache.entry`.
+stored one are remembered with their components. Before: `podtask.core.cache.entry`. Next: `repository`.
 """
 
 from __future__ import annotations

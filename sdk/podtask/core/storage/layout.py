@@ -74,8 +74,8 @@ class Bucket:
         return "/".join((*filter(None, (self.prefix.strip("/"),)), ".grants", ""))
 
     def cache(self, key: str) -> str:
-        """The pointer of a cache key; hashed, because users choose keys."""
-        return f"{self.cache_prefix}{hashlib.sha256(key.encode()).hexdigest()}.json"
+        """The pointer of a cache key."""
+        return self.cache_prefix + pointer_name(key)
 
     @property
     def cache_prefix(self) -> str:
@@ -83,8 +83,8 @@ class Bucket:
         return self._of_namespace("cache")
 
     def recent(self, task: str) -> str:
-        """The last runs of a task that stored entries: what a miss is explained with; hashed as cache keys are."""
-        return f"{self._of_namespace('recent')}{hashlib.sha256(task.encode()).hexdigest()}.json"
+        """The last runs of a task that stored entries: what a miss is explained with."""
+        return self._of_namespace("recent") + pointer_name(task)
 
     @property
     def owner(self) -> str:
@@ -135,6 +135,11 @@ class AttemptKeys:
     def log_tail(self) -> str:
         """The chunk that the operator writes where the runner could not: after all of the runner's, `log/000001` on."""
         return self.log + "999999"
+
+
+def pointer_name(text: str) -> str:
+    """The last part of a pointer's key; hashed, because users choose cache keys and names of tasks."""
+    return f"{hashlib.sha256(text.encode()).hexdigest()}.json"
 
 
 def secret_name(task_run: str, uid: str) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from tests.support.operator_world import CACHED, ENDED, NOW, World, reconciling
 
+from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Producer
+from podtask.core.cache.repository import Lookup
 from podtask_operator.controller.work_queue import Later
-from podtask_operator.storage.objects import Lookup
 from podtask_operator.task_runs.key import Key
 
 
@@ -219,7 +220,7 @@ async def test_an_entry_of_another_run_is_used_while_the_leader_is_still_under_w
         world.add(name, spec)
     for name in ("a", "refreshes", "c", "c"):
         await world.look(name)
-    entry = CacheEntry("k", "ab" * 32, 5, '"e"', "json", Producer("refreshes", "uid-refreshes", 1), NOW)
+    entry = CacheEntry("k", ResultInfo("ab" * 32, 5, "json"), '"e"', Producer("refreshes", "uid-refreshes", 1), NOW)
 
     async def there(*_: Any) -> Lookup:
         return Lookup(entry=entry)

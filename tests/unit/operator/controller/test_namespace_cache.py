@@ -6,6 +6,7 @@ import pytest
 from tests.support.bucket_scene import digest
 from tests.support.operator_world import CACHED, NOW, World, reconciling
 
+from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Producer
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.owner import dump
@@ -18,7 +19,8 @@ FIRST = Bucket("prefix", "team", namespace_uid="uid-of-team")
 def stored(world: World) -> None:
     """A run of the namespace, long gone, left an entry without an end."""
     etag = world.store.put(FIRST.attempt(PRODUCER, 1).result, b"old")
-    entry = CacheEntry("k", digest("old"), 3, etag, "cloudpickle", Producer("gone", PRODUCER, 1), NOW)
+    result = ResultInfo(digest("old"), 3, "cloudpickle")
+    entry = CacheEntry("k", result, etag, Producer("gone", PRODUCER, 1), NOW)
     world.store.put(FIRST.cache("k"), entry.dump())
 
 

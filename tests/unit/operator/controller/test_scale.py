@@ -14,12 +14,13 @@ from tests.support.operations import Lookups, counted
 from tests.support.operator_world import CACHED, ENDED, NOW, World
 from tests.unit.operator.controller.test_limits import end
 
+from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Producer
+from podtask.core.cache.repository import Lookup
 from podtask.core.lifecycle.concurrency import Limits
 from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events.resync import Resync
 from podtask_operator.settings import Settings
-from podtask_operator.storage.objects import Lookup
 from podtask_operator.task_runs.key import Key
 
 FEW, MANY = 20, 200
@@ -285,7 +286,7 @@ def test_identical_runs_go_one_after_the_other_until_one_stores_an_entry_and_the
         world = World()
         names = added(world, count, CACHED)
         producer = Producer("r0003", "uid-r0003", 1)
-        entry = CacheEntry("k", "ab" * 32, 5, '"e"', "json", producer, NOW)
+        entry = CacheEntry("k", ResultInfo("ab" * 32, 5, "json"), '"e"', producer, NOW)
 
         async def lookup(*_: Any) -> Lookup:
             if world.status("r0003").get("state") == "Completed":

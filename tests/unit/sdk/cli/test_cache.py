@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from tests.support.builders import DIGEST
+from tests.support.cache_cases import KEY, UNUSABLE, Stored
 from tests.unit.sdk.cli.conftest import NOW, Terminal
 from tests.unit.sdk.cli.runs import run
 
+from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Components, Producer
 from podtask.core.storage.layout import Bucket
 
@@ -22,10 +24,8 @@ def kept(podtask: Terminal, key: str, task_run: str, minutes: float, **more: Any
     """An entry of so many minutes ago."""
     entry = CacheEntry(
         key=key,
-        digest=DIGEST,
-        size=2048,
+        result=ResultInfo(DIGEST, 2048, "json"),
         etag="etag",
-        serializer="json",
         producer=Producer(task_run, f"uid-{task_run}", 1),
         created_at=NOW - timedelta(minutes=minutes),
         **more,
@@ -85,6 +85,28 @@ def test_what_is_no_entry_is_told_and_left_alone(some: Terminal) -> None:
     assert (said.status, said.out.count("removed")) == (0, 3)
     assert said.err.startswith(f"podtask: {place}: ")
     assert [info.key for info in some.store.list(BUCKET.cache_prefix)] == [place]
+
+
+@pytest.mark.parametrize("odd", UNUSABLE)
+def test_what_no_lookup_would_take_is_told_by_the_same_words(some: Terminal, odd: str) -> None:
+    stored = Stored(some.store, BUCKET)
+    UNUSABLE[odd].make(stored)
+    said = some(f"cache show {KEY}")
+    if "not readable" in UNUSABLE[odd].reason:
+        why = UNUSABLE[odd].reason.removeprefix("The entry is not readable (").removesuffix("); the entry was dropped.")
+        assert said.status == 3
+        assert f"podtask: {stored.place}: {why}\n" in said.err
+    else:  # the result itself is not looked at
+        assert json.loads(said.out)["key"] == KEY
+    assert some.store.head(stored.place) is not None
+
+
+def test_a_key_is_never_answered_by_the_entry_of_another_one(some: Terminal) -> None:
+    some.store.put(BUCKET.cache("copied"), some.store.get(BUCKET.cache("my-key")))
+    for line in ("show copied", "rm copied"):
+        said = some(f"cache {line}")
+        assert (said.status, said.out) == (3, "")
+    assert some("cache ls -o name").out.split().count("my-key") == 1
 
 
 @pytest.mark.parametrize("line", ["rm ''", "rm my-key ''", "show ' '"])

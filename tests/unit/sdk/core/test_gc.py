@@ -111,6 +111,14 @@ def test_an_entry_that_cannot_be_read_goes(scene: Scene) -> None:
     assert scene.swept() == {gone}
 
 
+def test_an_entry_that_lies_under_another_key_goes_and_keeps_no_run(scene: Scene) -> None:
+    kept, over = scene.attempt(1) | {scene.entry("a", 1)}, scene.attempt(2)
+    misplaced = scene.put(BUCKET.cache("b"), scene.store.get(scene.entry("c", 2)))
+    scene.store.delete(BUCKET.cache("c"))
+    assert scene.swept() == over | {misplaced}
+    assert scene.held() == kept
+
+
 def test_the_last_runs_of_a_task_are_remembered_for_a_month(scene: Scene) -> None:
     scene.put(BUCKET.recent("daily"), age=timedelta(days=29))
     forgotten = scene.put(BUCKET.recent("once"), age=timedelta(days=31))

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -21,10 +22,12 @@ from tests.support.interrupted import InterruptedAt
 from podtask import backends, flow, task
 from podtask.backends import local
 from podtask.backends.in_process import controller
+from podtask.context import FlowRunInfo
 from podtask.core import clock
 from podtask.core.api.names import State
 from podtask.engine import flow_run, interrupts, submission
 from podtask.support import keyboard
+from podtask.task_runners import ConcurrentTaskRunner
 
 TRACED = [flow_run, interrupts, submission, keyboard, controller, local, contextlib]
 press = partial(signal.raise_signal, signal.SIGINT)
@@ -184,3 +187,33 @@ def test_an_interrupt_at_any_bytecode_cancels_whatever_a_cluster_took(ours: Any,
         place, came = place + every, at.came
         far.taken.clear()
     assert place > 300
+
+
+def test_what_a_cluster_takes_after_a_second_interrupt_is_still_known_to_the_flow(ours: Any) -> None:
+    interrupts_due, left = [threading.Event(), threading.Event()], threading.Event()
+    coming = iter(interrupts_due)
+
+    def handler(*_: Any) -> None:
+        next(coming).set()
+        raise KeyboardInterrupt
+
+    class Slow(FarAway):
+        def submit(self, run: Any) -> None:
+            for came in interrupts_due:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                assert came.wait(30)
+            assert left.wait(30)
+            super().submit(run)
+
+    far: Any = Slow()
+    driving = flow_run.FlowRun(FlowRunInfo("11111111-flow", "flow-11111111", "flow"), far, ConcurrentTaskRunner())
+    signal.signal(signal.SIGINT, handler)
+    with pytest.raises(KeyboardInterrupt):
+        driving.submit(plain, (1,), {}, None)
+    assert driving.unfinished() == []
+    left.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("podtask-submit"):
+            thread.join(30)
+    assert len(far.taken) == 1
+    assert driving.unfinished() == far.taken

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from podtask import flow, register_hasher, task
-from podtask.backends.in_process.result_cache import Shelf
 from podtask.backends.in_process.single_flight import Flights
+from podtask.core.cache.repository import CacheRepository
+from podtask.core.storage.layout import Bucket
 from podtask.tasks import task_input_hash
 from podtask_runner.hashing.tokens import REGISTERED
 
@@ -58,8 +59,35 @@ def test_what_changed_is_named_with_the_run_it_is_compared_to(call: Any, monkeyp
 def test_a_hit_costs_no_lock_and_reads_nothing_but_its_entry(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     call([1])
     monkeypatch.delattr(Flights, "lead")
-    monkeypatch.delattr(Shelf, "_recent")
+    monkeypatch.delattr(CacheRepository, "explain")
     assert call([1])[0] == "Cached"
+
+
+@pytest.mark.parametrize("broken", ["cache/*", "runs/*/1/result"])
+def test_an_entry_that_nobody_can_use_is_told_and_replaced_by_what_the_run_returns(
+    call: Any, tmp_path: Path, broken: str
+) -> None:
+    _, first, _ = call([1])
+    (path,) = (tmp_path / "store" / "local").glob(broken)
+    path.write_bytes(path.read_bytes()[:-1])
+    name, again, cache = call([1])
+    assert (name, again != first) == ("Completed", True)
+    assert cache.miss_reason.endswith("; the entry was dropped.")
+    name, _, cache = call([1])
+    assert (name, cache.source_run) == ("Cached", again)
+
+
+def test_a_copied_entry_is_no_value_of_another_key(call: Any, tmp_path: Path) -> None:
+    """As somebody copies files, or restores a backup under other names."""
+    call([1])
+    (pointer,) = (tmp_path / "store" / "local" / "cache").iterdir()
+    _, _, cache = call([2])
+    pointer_of_two = tmp_path / "store" / Bucket("", "local").cache(cache.key)
+    pointer_of_two.write_bytes(pointer.read_bytes())
+    name, _, cache = call([2])
+    assert name == "Completed"
+    assert cache.miss_reason == "The entry is not readable (it is the entry of another key); the entry was dropped."
+    assert call([2])[0] == call([1])[0] == "Cached"
 
 
 class Moody:

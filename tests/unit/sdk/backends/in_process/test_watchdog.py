@@ -17,6 +17,7 @@ from podtask import backends, flow, task, task_input_hash
 from podtask.backends import local, process
 from podtask.backends.in_process import attempt, controller, result_cache, single_flight
 from podtask.backends.in_process.clock import WallClock
+from podtask.core.cache import repository
 from podtask.engine.hooks import HookQueue
 from podtask.support.thread_pool import Workers
 from podtask_runner.attempt import execute
@@ -27,8 +28,10 @@ SHARED = [
     (result_cache.Shelf, "waits_abroad"),
     (result_cache.Shelf, "leave"),
     (result_cache.Shelf, "publish"),
-    (result_cache.Shelf, "_pointed_at"),
-    (result_cache.Shelf, "_recent"),
+    (repository.CacheRepository, "lookup"),
+    (repository.CacheRepository, "explain"),
+    (repository.CacheRepository, "publish"),
+    (repository.CacheRepository, "remember"),
     (result_cache, "_plan"),
     (single_flight.Flights, "lead"),
     (single_flight.Flights, "land"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.lifecycle_builders import DIGEST, T0, at
 
+from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Components, Producer, compose, for_manifest
 from podtask.core.cache.explain import explain
 from podtask.core.cache.source import NotCacheable
@@ -18,15 +19,10 @@ from podtask.core.cache.source import NotCacheable
 BASE = Components("h1:code", {"rows": "h1:1", "path": "h1:2"}, "img")
 ENTRY = CacheEntry(
     key="k1:abc",
-    digest=DIGEST,
-    size=5,
+    result=ResultInfo(DIGEST, 5, "json", content_hash="h1:x", value="42", inline="NDI="),
     etag="e",
-    serializer="json",
     producer=Producer("run", "uid-1", 2),
     created_at=T0,
-    content_hash="h1:x",
-    value="42",
-    inline="NDI=",
     components=BASE,
     expires_at=at(60),
 )
@@ -154,7 +150,7 @@ def test_what_has_no_identity_is_a_reason_and_no_error() -> None:
 
 def test_a_pointer_survives_its_document() -> None:
     assert CacheEntry.load(ENTRY.dump()) == ENTRY
-    least = replace(ENTRY, content_hash=None, value=None, inline=None, components=None, expires_at=None)
+    least = replace(ENTRY, result=ResultInfo(DIGEST, 5, "json"), components=None, expires_at=None)
     assert CacheEntry.load(least.dump()) == least
     assert CacheEntry.load(replace(least, components=Components("c")).dump()).components == Components("c")
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.support.bucket_scene import BUCKET, NOW, OLD, YOUNG, Object, Scene, digest, run, uid
 
+from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Producer
 from podtask.core.gc import LEAST_SPARE, SETTLE, Part, Removal, keep_note, remove, survey
 from podtask.core.storage.marks import Marks, mark
@@ -202,10 +203,8 @@ class World(RuleBasedStateMachine):
     def _judge(self, number: int, expires: float | None) -> None:
         entry = CacheEntry(
             key=KEY,
-            digest=digest("x"),
-            size=4,
+            result=ResultInfo(digest("x"), 4, "json"),
             etag="e",
-            serializer="json",
             producer=Producer("name", uid(number), 1),
             created_at=NOW + self.time,
             expires_at=None if expires is None else NOW + self.time + timedelta(seconds=expires),

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.unit.sdk.core.storage.conftest import Bucket
+from tests.unit.sdk.core.conftest import Bucket
 
 from podtask.core.storage import AlreadyStored
 from podtask_operator import settings
