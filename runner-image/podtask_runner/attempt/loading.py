@@ -207,7 +207,7 @@ def _attribute(module: types.ModuleType, name: str, where: str, field: str) -> F
     if callable(found):
         function: Function = found
         return function
-    own = (key for key, value in vars(module).items() if not key.startswith("_") and _is_own(value, module))
+    own = (key for key, value in vars(module).copy().items() if not key.startswith("_") and _is_own(value, module))
     problem = f"defines no function {name!r}" if found is _MISSING else f"has {name!r}, but it is not callable"
     raise InvalidSpec(f"{where} {problem}; found: {', '.join(own) or 'no function at all'}.", f"Correct {field}.")
 

@@ -63,7 +63,7 @@ def _outline(value: Any, root: str, depth: int) -> Any:
     if kind is dict:
         return {content_hash(_outline(key, root, 1)): _outline(item, root, depth - 1) for key, item in value.items()}
     if isinstance(value, type) and code.is_written(value):
-        members = ((name, item) for name, item in vars(value).items() if not name.startswith("_"))
+        members = ((name, item) for name, item in vars(value).copy().items() if not name.startswith("_"))
         return {name: _outline(item, root, depth - 1) for name, item in members if _is_compared(item)}
     if code.is_written(kind) and not isinstance(value, _MADE_BY_TEXT):
         return code.full_name(kind), {name: _outline(item, root, depth - 1) for name, item in _attributes(value)}

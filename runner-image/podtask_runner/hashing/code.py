@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ def function_parts(fn: types.FunctionType) -> Parts:
         live["(defaults)"] = fn.__defaults__
     if fn.__kwdefaults__:
         live["(keyword defaults)"] = fn.__kwdefaults__
-    attributes = {name: value for name, value in vars(fn).items() if name != "__wrapped__"}
+    attributes = {name: value for name, value in vars(fn).copy().items() if name != "__wrapped__"}
     if attributes:
         live["(attributes)"] = attributes
     facts = []
@@ -98,21 +99,26 @@ def bytecode_parts(code: types.CodeType) -> Parts:
     return Parts(b"bytecode", facts, {"code": code.co_code, "names": names, "counts": counts, "constants": constants})
 
 
+def members_of(kind: type) -> dict[str, Any]:
+    """What is in a class, copied in one step: other threads write into classes, annotations and caches for example."""
+    return vars(kind).copy()
+
+
 _IS_FUNCTION: Final = 0x3  # CO_OPTIMIZED and CO_NEWLOCALS
 
 
 def class_parts(kind: type) -> Parts:
     """Of a class: its statement, bases, functions, plain data, and what else its body mentions; one of others by name
     and version."""
-    name = full_name(kind)
-    methods = {key: [fn for fn in _functions(member) if _written(fn)] for key, member in vars(kind).items()}
+    name, members = full_name(kind), members_of(kind)
+    methods = {key: [fn for fn in _functions(member) if _written(fn)] for key, member in members.items()}
     filename = _file_of(kind, methods)
     if not modules.is_own(kind.__module__, filename):
         return Parts(b"foreign", (name, modules.version(kind.__module__)))
     tree, stated = _statement(kind, filename)
     live: dict[str, object] = {f"(base {at})": base for at, base in enumerate(kind.__bases__) if base is not object}
     resolved = tree is not None and "<locals>" not in kind.__qualname__
-    for key, member in vars(kind).items():
+    for key, member in members.items():
         if methods[key]:
             live[key] = methods[key]
         elif not _is_machinery(kind, key, member) and (is_plain(member) or isinstance(member, type) or not resolved):
@@ -126,7 +132,7 @@ def class_parts(kind: type) -> Parts:
             live.setdefault(f"(uses {used})", value)
     else:
         live.update(_stated(kind))
-        copied = tuple(vars(kind)[key] for key in ("__annotations__", *_OF_FIELDS) if key in vars(kind))
+        copied = tuple(members[key] for key in ("__annotations__", *_OF_FIELDS) if key in members)
     return Parts(b"class", (name, stated), live, lookups, copied=copied)
 
 
@@ -145,7 +151,7 @@ def _statement(kind: type, filename: str) -> tuple[ast.AST | None, str]:
 
 def statement_of(kind: type) -> ast.AST | None:
     """The class statement, where it can be found and its functions are still those of the text."""
-    methods = {key: [fn for fn in _functions(member) if _written(fn)] for key, member in vars(kind).items()}
+    methods = {key: [fn for fn in _functions(member) if _written(fn)] for key, member in members_of(kind).items()}
     tree = sources.class_tree(_file_of(kind, methods), kind.__qualname__)
     own = [fn for found in methods.values() for fn in found if fn.__qualname__.startswith(f"{kind.__qualname__}.")]
     return tree if all(sources.tree_of(fn.__code__, fn.__globals__) is not None for fn in own) else None
@@ -226,15 +232,16 @@ def _stated(kind: type) -> dict[str, object]:
     stated: dict[str, object] = {"(annotations)": _annotated(kind)}
     if type(kind) is not type and isinstance(type(kind).__module__, str):  # that of Cython's functions is of no module
         stated["(metaclass)"] = type(kind)
-    for key in _OF_FIELDS & vars(kind).keys():
-        kept = vars(kind)[key]
+    members = members_of(kind)
+    for key in _OF_FIELDS & members.keys():
+        kept = members[key]
         stated[f"({key})"] = list(kept.items()) if isinstance(kept, dict) else kept
     return stated
 
 
 def _annotated(kind: type) -> list[tuple[str, object]]:
     try:
-        return list(kind.__annotations__.items())
+        return list(inspect.get_annotations(kind).items())  # the attribute would write into the class
     except Exception:  # noqa: BLE001 - lazily evaluated annotations run user code
         return []
 

@@ -19,7 +19,7 @@ from operator import attrgetter, is_, itemgetter
 from typing import Any, Final
 
 from podtask_runner.hashing import content_hash, modules, types
-from podtask_runner.hashing.code import Parts
+from podtask_runner.hashing.code import Parts, members_of
 from podtask_runner.hashing.encoder import SCALARS, Encoder
 from podtask_runner.hashing.tokens import REGISTERED, Unhashable, token
 from podtask_runner.hashing.usage import MISSING
@@ -266,7 +266,7 @@ def _same_class(kind: type, members: tuple[Any, ...], above: tuple[Any, ...]) ->
 
 
 def _members(kind: type) -> tuple[Any, ...]:
-    members = dict(vars(kind))
+    members = members_of(kind)
     members.pop("__slotnames__", None)  # `copyreg` puts it there when an object is taken apart
     return (*members, *members.values())
 

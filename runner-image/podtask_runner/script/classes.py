@@ -291,7 +291,11 @@ def _holding_members(kind: Any, body: dict[str, Any]) -> set[str]:
 
 def _body(kind: type) -> dict[str, Any]:
     """The class body as it is now, without what making the class puts there."""
-    body = {key: value for key, value in vars(kind).items() if key not in _OF_THE_CLASS or isinstance(value, property)}
+    body = {
+        key: value
+        for key, value in vars(kind).copy().items()
+        if key not in _OF_THE_CLASS or isinstance(value, property)
+    }
     slots = [key for key, value in body.items() if _is_slot(kind, value)]
     for key in slots:
         del body[key]
@@ -330,7 +334,7 @@ def _is_simple(value: object) -> bool:
 
 def _cell_of_class(kind: type) -> types.CellType | None:
     """What `super()` in the methods reads the class from."""
-    for value in vars(kind).values():
+    for value in vars(kind).copy().values():
         for fn in code.inside(value):
             if isinstance(fn, types.FunctionType) and "__class__" in fn.__code__.co_freevars:
                 cell = (fn.__closure__ or ())[fn.__code__.co_freevars.index("__class__")]

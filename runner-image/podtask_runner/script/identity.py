@@ -180,7 +180,7 @@ def _class_stamp(kind: type) -> str:
 def _outline(kind: type) -> Iterator[str]:
     """Of a class whose statement nobody has: what its functions do, members of enums, annotations. No other names: some
     come when the class is used."""
-    for key, member in sorted(vars(kind).items(), key=lambda item: item[0]):
+    for key, member in sorted(vars(kind).copy().items(), key=lambda item: item[0]):
         codes = [_bytecode(fn.__code__) for fn in code.inside(member) if isinstance(fn, types.FunctionType)]
         if codes:
             yield " ".join((key, *codes))

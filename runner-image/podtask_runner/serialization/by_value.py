@@ -110,7 +110,7 @@ class PackingPickler(Pickler):
         if self._packing.place(name) is not Travel.VALUE:
             self._packing.names(name)
             return super().reducer_override(module)
-        state = {key: value for key, value in vars(module).items() if key not in _STAYS}
+        state = {key: value for key, value in vars(module).copy().items() if key not in _STAYS}
         return pickled_names.new_module, (name,), state, None, None, pickled_names.filled
 
     def _named(self, obj: Any) -> Any:

@@ -29,7 +29,7 @@ def _mark(name: str, _: object) -> str:
 
 
 def _cached_property(obj: functools.cached_property[Any]) -> tuple[Any, ...]:
-    state = {name: value for name, value in vars(obj).items() if name != "lock"}
+    state = {name: value for name, value in vars(obj).copy().items() if name != "lock"}
     return functools.cached_property, (obj.func,), state
 
 

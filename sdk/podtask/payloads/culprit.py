@@ -61,7 +61,7 @@ def _functions(value: Any) -> Iterator[types.FunctionType]:
     if isinstance(value, types.FunctionType):
         yield value
     elif isinstance(value, type):
-        for member in vars(value).values():
+        for member in vars(value).copy().values():
             yield from (fn for fn in inside(member) if isinstance(fn, types.FunctionType))
     else:
         inner = getattr(value, "fn", None) or getattr(value, "__wrapped__", None) or getattr(value, "func", None)

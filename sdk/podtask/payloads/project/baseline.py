@@ -22,7 +22,7 @@ from podtask.payloads.project.text import Text
 def of(module: types.ModuleType, text: Text) -> Snapshot:
     """The snapshot that the text allows to make."""
     kept: dict[str, Kept] = {}
-    for name, value in vars(module).items():
+    for name, value in vars(module).copy().items():
         if name in text.literals:
             kept[name] = Kept.of(text.literals[name])
         elif name in text.functions:

@@ -230,7 +230,7 @@ def _changed_file(name: str, source: Source) -> str | None:
     if module is None or NOTES.of(module) is not None or type(module.__loader__) is not SourceFileLoader:
         return None
     file = str(module.__file__)
-    for value in vars(module).values():
+    for value in vars(module).copy().values():
         for fn in _functions(value, name):
             if fn.__code__.co_filename == file and not sources.says(source.data, file, fn.__code__):
                 return file
@@ -242,4 +242,4 @@ def _functions(value: Any, name: str) -> Iterator[types.FunctionType]:
         if value.__module__ == name:
             yield value
     elif isinstance(value, type) and value.__module__ == name:
-        yield from (item for item in vars(value).values() if isinstance(item, types.FunctionType))
+        yield from (item for item in vars(value).copy().values() if isinstance(item, types.FunctionType))

@@ -47,7 +47,7 @@ def _is_written_out(name: str, value: object, text: Text) -> bool:
     """Whether all data of a class stands in the text."""
     if not isinstance(value, type):
         return False
-    return all(f"{name}.{member}" in text.literals for member in _data(vars(value)))
+    return all(f"{name}.{member}" in text.literals for member in _data(vars(value).copy()))
 
 
 def _data(members: Mapping[str, Any]) -> Collection[str]:

@@ -96,14 +96,14 @@ def globals_of(module: types.ModuleType) -> list[tuple[str, Any]]:
     """Those that a statement of somebody's made; a submodule becomes one by being imported."""
     return [
         (name, value)
-        for name, value in list(vars(module).items())
+        for name, value in vars(module).copy().items()
         if not (name.startswith("__") and name.endswith("__")) and not isinstance(value, types.ModuleType)
     ]
 
 
 def attributes(value: Any) -> list[tuple[str, Any]]:
     """Of an object or a class, those that a statement of somebody's made."""
-    found = list(vars(value).items())
+    found = list(vars(value).copy().items())
     if isinstance(value, type):
         machinery = (types.GetSetDescriptorType, types.MemberDescriptorType)
         return [(name, item) for name, item in found if not name.startswith("__") and not isinstance(item, machinery)]
