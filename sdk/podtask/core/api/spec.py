@@ -102,7 +102,7 @@ class Upstream(Model):
     """Keyword parameter that gets the value."""
     ref: Annotated[str, Field(max_length=253)] | None = None
     """Placeholder in the pickled inputs that gets the value; set by the SDK."""
-    allow_failure: bool = False
+    allow_failure: bool | None = None
     """True: start also when it fails, and get its exception as the value; then the run is not cached. An upstream that
     is also named without it must complete."""
 
@@ -112,7 +112,7 @@ class WaitFor(Model):
 
     task_run: Name
     """Name of the TaskRun that must complete first."""
-    allow_failure: bool = False
+    allow_failure: bool | None = None
     """True: it must only end; if it fails, the run is not cached."""
 
 

@@ -68,6 +68,13 @@ def test_everything_is_bounded(path: str) -> None:
         assert node["maxProperties"] <= 256
 
 
+def test_no_field_of_a_list_has_a_default() -> None:
+    """The API server would write it into the object, and `kubectl apply`, which compares lists whole, see a change."""
+    assert [
+        path for path, node in NODES.items() if path.startswith(".spec") and "[]" in path and "default" in node
+    ] == []
+
+
 def test_no_status_field_has_a_default() -> None:
     assert [path for path, node in NODES.items() if path.startswith(".status") and "default" in node] == []
 
