@@ -105,6 +105,7 @@ FULL: dict[str, tuple[Any, Any]] = {
     "retryDelaySeconds": ([1], [1, 2]),
     "retryJitterFactor": (0.5, 0.6),
     "maxDisruptions": (1, 2),
+    "checkpoints": (True, False),
     "onOutOfMemory": ({"maxMemory": "1Gi"}, {"maxMemory": "2Gi"}),
     "timeoutSeconds": (1, 1.5),
     "deadlineSeconds": (60, 61),
