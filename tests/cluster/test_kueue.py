@@ -71,7 +71,7 @@ def kueue(served: World) -> Iterator[World]:
         served.until("the webhook of Kueue answers", lambda: sentence(apply) == "it was accepted", 60)
         yield served
     finally:
-        kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", given=made)
+        kubectl("delete", "priorityclass", LOW, HIGH, "--ignore-not-found")
         subprocess.run([ROOT / "dev" / "kueue", "down"], check=True, timeout=300)
 
 
