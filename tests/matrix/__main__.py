@@ -29,10 +29,10 @@ def main(arguments: list[str]) -> int:
     if not chosen:
         print(f"no entry is called {' or '.join(arguments)}; --list shows their names", file=sys.stderr)
         return 2
-    bad = 0
+    bad, tested = 0, commit()  # before the record of a run changes the checkout
     for entry in chosen:
         print(f"== {entry.name}: {' '.join(entry.command)}", flush=True)
-        result = try_one(entry)
+        result = try_one(entry, tested)
         tried.write(entry.name, result)
         bad += bool(result.failed)
         print(f"== {entry.name}: {result.passed} passed, {len(result.failed)} failed", *result.failed, sep="\n   ")
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     return 1 if bad else 0
 
 
-def try_one(entry: Entry) -> tried.Tried:
+def try_one(entry: Entry, tested: str) -> tried.Tried:
     """Run its command, in which pytest writes a report."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -52,7 +52,7 @@ def try_one(entry: Entry) -> tried.Tried:
         environment["PATH"] = f"{tools.stdout.strip()}:{environment['PATH']}"
         done = subprocess.run(entry.command, cwd=TOP, env=environment, check=False)
         passed, failed = tried.counted(report, done.returncode)
-    return tried.Tried(f"{clock.now():%Y-%m-%d}", commit(), passed, failed)
+    return tried.Tried(f"{clock.now():%Y-%m-%d}", tested, passed, failed)
 
 
 def commit() -> str:
