@@ -16,8 +16,8 @@ HEAD = """\
 
 podtask meets parts of other people: Kubernetes, an S3 server, Python, Helm. `make matrix` runs tests of podtask on each
 version below and writes this table. `make test` itself runs on the versions of `dev/versions.env`. "Not tried" means
-that no run is on record, not that it does not work. If you try another version, `python -m tests.matrix --list` shows the
-names, and a report is welcome.
+that no run is on record, not that it does not work. If you try another version, `python -m tests.matrix --list` shows
+the names, and a report is welcome.
 """
 MOST = 5
 """Failed tests that are named."""
