@@ -86,6 +86,14 @@ class _Reader:
         )
 
 
+def _passed_on(store: Store, place: PickUrl, begin: Callable[[], Callable[[bytes], object]]) -> bool:
+    """Whether there is an object; as much of it as its reader wants went to it."""
+    try:
+        return store.pass_on(place, begin, WHAT)
+    except _Enough:
+        return True
+
+
 def peeked(store: Store, place: PickUrl) -> Header | None:
     """What an object says of itself; None where there is none, or none of ours."""
     readers: list[_Reader] = []
@@ -94,10 +102,7 @@ def peeked(store: Store, place: PickUrl) -> Header | None:
         readers.append(_Reader(None))
         return readers[-1].consume
 
-    try:
-        there = store.pass_on(place, begin, WHAT)
-    except _Enough:
-        there = True
+    there = _passed_on(store, place, begin)
     if there and readers[-1].header is None:
         _warn()
     return readers[-1].header if there else None
@@ -115,9 +120,7 @@ def fetched(store: Store, place: PickUrl, path: Path) -> Header | None:
         return readers[-1].consume
 
     try:
-        there = store.pass_on(place, begin, WHAT)
-    except _Enough:
-        there = True
+        there = _passed_on(store, place, begin)
     finally:
         close(stream)
     if not there:

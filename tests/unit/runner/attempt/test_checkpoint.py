@@ -106,11 +106,12 @@ class TestTheNewest:
         assert life.attempt(2, 1).load() == value
 
     def test_an_array_comes_back_as_an_array(self, life: Life) -> None:
-        numpy = pytest.importorskip("numpy")
-        life.attempt(1).save(numpy.arange(100_000).reshape(100, 1000))
+        import numpy as np
+
+        life.attempt(1).save(np.arange(100_000).reshape(100, 1000))
         found = life.attempt(2, 1).load()
         assert found.shape == (100, 1000)
-        assert (found == numpy.arange(100_000).reshape(100, 1000)).all()
+        assert (found == np.arange(100_000).reshape(100, 1000)).all()
         found[0, 0] = 7  # as the task's own arrays
 
     def test_threads_save_one_after_the_other(self, life: Life) -> None:
