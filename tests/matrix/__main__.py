@@ -33,8 +33,11 @@ def main(arguments: list[str]) -> int:
     for entry in chosen:
         print(f"== {entry.name}: {' '.join(entry.command)}", flush=True)
         result = try_one(entry, tested)
-        tried.write(entry.name, result)
         bad += bool(result.failed)
+        if not result.began:
+            print(f"== {entry.name}: no test ran, so nothing is recorded; the lines above say why")
+            continue
+        tried.write(entry.name, result)
         print(f"== {entry.name}: {result.passed} passed, {len(result.failed)} failed", *result.failed, sep="\n   ")
     document.write()
     print(document.table())

@@ -8,6 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 FILE = Path(__file__).with_name("tried.json")
+COMMAND = "the command"
+"""Stands for a test's name where no test failed."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,11 @@ class Tried:
     passed: int
     failed: tuple[str, ...] = ()
     """Names of the tests; `the command` where it ended otherwise than by a test."""
+
+    @property
+    def began(self) -> bool:
+        """False where no test ran: that is a fault of this machine, and says nothing about the part."""
+        return bool(self.passed) or self.failed != (COMMAND,)
 
 
 def read() -> dict[str, Tried]:
@@ -48,5 +55,5 @@ def counted(report: Path, status: int) -> tuple[int, tuple[str, ...]]:
     ]
     passed = sum(case.find("skipped") is None for case in cases) - len(failed)
     if not failed and (status or not passed):
-        failed = ["the command"]
+        failed = [COMMAND]
     return passed, tuple(failed)

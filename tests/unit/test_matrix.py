@@ -62,6 +62,14 @@ def test_a_run_without_a_test_has_failed(tmp_path: Path) -> None:
     assert tried.counted(tmp_path / "absent.xml", 0) == (0, ("the command",))
 
 
+@pytest.mark.parametrize(
+    ("passed", "failed", "began"),
+    [(0, ("the command",), False), (1, ("the command",), True), (0, ("test_bad",), True), (1, (), True)],
+)
+def test_only_a_run_that_began_is_recorded(passed: int, failed: tuple[str, ...], began: bool) -> None:
+    assert tried.Tried("2026-12-01", "0123456789ab", passed, failed).began is began
+
+
 def test_a_command_that_fails_beside_its_tests_has_failed(tmp_path: Path) -> None:
     report, status = report_of(tmp_path, "-k", "good")
     assert (tried.counted(report, status), status) == ((1, ()), 0)
