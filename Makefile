@@ -10,7 +10,7 @@ FRESH_CLUSTER ?= dev/fresh-cluster
 IMAGES ?= 1
 
 .PHONY: help demo demo-down test test-local test-sdk test-cluster test-long differential coverage check lint types layers \
-	generate drift lock bench soak screenshots docs changelog dist matrix verify-dist release-check clean
+	generate drift lock bench bench-scale soak screenshots docs changelog dist matrix verify-dist release-check clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -93,6 +93,10 @@ matrix: $(VENV)/ready ## try other versions of Kubernetes, S3 servers, Python, H
 
 bench: $(VENV)/ready ## tables of measurements (needs the cluster)
 	dev/with-cluster python -m tests.bench
+
+MOST ?= 10000
+bench-scale: $(VENV)/ready ## how far one operator goes: sizes up to MOST (10000), a small tenant beside a big one, two releases, a restart (needs the cluster)
+	dev/with-cluster python -m tests.bench.bench_size --most $(MOST)
 
 MINUTES ?= 20
 soak: $(VENV)/ready ## MINUTES (20) of 5 TaskRuns a second with a warm pool; fails where something is left over or grows (needs the cluster)

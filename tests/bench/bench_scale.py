@@ -226,17 +226,17 @@ def restart(bench: Bench) -> None:
     show(f"Start with {FINISHED} finished TaskRuns", header, [row])
 
 
-def finish(api: Api, number: int) -> None:
+def finish(api: Api, number: int, namespace: str = NAMESPACE) -> None:
     """A TaskRun with an end that nobody worked for."""
     name, now = f"done-{number}", datetime.fromtimestamp(time.time(), timezone.utc).isoformat()
-    api.create_run(NAMESPACE, simulated(name))
+    api.create_run(namespace, simulated(name))
     attempt = {"number": 1, "podName": f"{name}-1", "cause": "First", "outcome": "Completed", "reason": "Completed"}
     attempt |= {"recordedAt": now, "finishedAt": now}
     result = {"digest": "0" * 64, "size": 1, "serializer": "json", "value": "1", "attempt": 1}
     status = {"state": "Completed", "reason": "Completed", "attempts": [attempt], "attemptsTotal": 1}
-    path = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}/{name}/status"
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}/status"
     body = {"status": {**status, "startedAt": now, "finishedAt": now, "result": result}}
-    api.ask(Asked("patch", PLURAL, NAMESPACE, name), "PATCH", path, body=body, content=MERGE_PATCH)
+    api.ask(Asked("patch", PLURAL, namespace, name), "PATCH", path, body=body, content=MERGE_PATCH)
 
 
 @contextmanager

@@ -46,8 +46,8 @@ def simulated(name: str, plays: str = COMPLETES, **spec: Any) -> Object:
 
 
 @contextmanager
-def nodes(folder: Path) -> Iterator[None]:
-    """While it lasts there are simulated nodes, and kwok plays them."""
+def nodes(folder: Path) -> Iterator[int]:
+    """While it lasts there are simulated nodes, and kwok, of this process id, plays them."""
     config, log = folder / "stages.yaml", folder / "kwok.log"
     config.write_text("\n---\n".join(json.dumps(part) for part in (OPTIONS, *stages())))
     given = "\n---\n".join(json.dumps(node(number)) for number in range(NODES))
@@ -65,7 +65,7 @@ def nodes(folder: Path) -> Iterator[None]:
         kubectl("apply", "-f", "-", given=given)
         for number in range(NODES):
             kubectl("wait", f"node/{name_of(number)}", "--for=condition=Ready", "--timeout=60s")
-        yield
+        yield process.pid
     finally:
         kubectl("delete", "nodes", "-l", ",".join(f"{k}={v}" for k, v in SELECTOR.items()), "--ignore-not-found")
         process.kill()
