@@ -8,7 +8,8 @@ if [ -n "$CONTAINERD_VERSION" ]; then
   COMPONENT_PATH=$(tool_dir containerd)/bin:$COMPONENT_PATH
 fi
 
-ctr_() { ctr -a "$SOCKET" -n k8s.io "$@"; }
+# containerd 2 warns at every call of a machine with cgroup v1.
+ctr_() { CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1 ctr -a "$SOCKET" -n k8s.io "$@"; }
 
 launch_containerd() {
   mkdir -p "$STATE/cni" "$STATE/containerd"
