@@ -25,7 +25,8 @@ from podtask.core.storage.marks import Marks
 from podtask.core.storage.owner import PROTECTED
 from podtask.core.storage.url import open_store, parse_store_url
 from podtask_operator import settings
-from podtask_operator.kube.client import FULL_PAGE, Api, ApiError, ApiUnavailable
+from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
+from podtask_operator.kube.pages import FULL_PAGE
 from podtask_operator.runtime import metrics
 from podtask_operator.storage.owners import Owners
 

@@ -48,7 +48,8 @@ class PodWatch:
         unseen = held.versions(self._namespace)
         version = ""
         async for page in self._api.pod_pages(self._namespace):
-            version = version or page["metadata"]["resourceVersion"]
+            # Of all pages the same, but where the list went on at a later one (`client`): the earlier is gone by then.
+            version = page["metadata"]["resourceVersion"]
             for pod in page.get("items") or ():
                 self._take({"type": ADDED, "object": pod})
                 unseen.pop(Key(pod["metadata"]["namespace"], pod["metadata"]["name"]), None)

@@ -24,13 +24,17 @@ TOO_LARGE = (b"request is too large", b"larger than max")
 
 
 class ApiError(Exception):
-    """The API server refused. `reason` is its CamelCase word, the text its sentence."""
+    """The API server refused. `reason` is its CamelCase word, the text its sentence.
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    `resume`: of a list whose token has expired (410), the token that goes on from there with what is there now.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, resume: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.resume = resume
 
 
 class ApiUnavailable(Exception):
@@ -92,4 +96,6 @@ def _refusal(status: int, data: bytes, what: str) -> ApiError:
     except ValueError:
         said = {"message": data[:300].decode(errors="replace")}
     told = said if isinstance(said, dict) else {}
-    return ApiError(status, told.get("reason") or "", told.get("message") or what)
+    meta = told.get("metadata")
+    resume = meta.get("continue") if isinstance(meta, dict) else ""
+    return ApiError(status, told.get("reason") or "", told.get("message") or what, resume or "")

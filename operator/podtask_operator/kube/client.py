@@ -32,8 +32,9 @@ from podtask.core.api.names import (
     WARM_POOL_PLURAL,
 )
 from podtask.core.api.url_path import NoSuchName, url_path
-from podtask_operator.kube import answers
+from podtask_operator.kube import answers, pages
 from podtask_operator.kube.answers import ApiError, ApiUnavailable
+from podtask_operator.kube.pages import PAGE
 from podtask_operator.runtime import metrics
 from podtask_operator.task_runs import held
 
@@ -41,14 +42,6 @@ Object = dict[str, Any]
 Body = dict[str, Any] | list[dict[str, Any]] | None
 
 FIELD_MANAGER = "podtask-operator"
-PAGE = 500
-"""Objects of a list of metadata, or of pods."""
-FULL_PAGE = 200
-"""TaskRuns with all their fields, where they fit: one may carry 256 KiB of inline code, modules and inputs."""
-PAGE_BYTES = 8 * 1024 * 1024
-PAGE_WEIGHT = 64 * 1024 * 1024
-"""Bytes of a page, and of the memory that it takes parsed (`task_runs.held.weight`). A page beyond that is given up and
-asked for with fewer objects, down to one: who creates objects chooses their size."""
 REQUEST_TIMEOUT = 30.0
 IN_FLIGHT = REQUEST_TIMEOUT + 5.0
 """Seconds after which a request that was sent has arrived or never will: in admission, in a queue of the API server."""
@@ -64,7 +57,7 @@ OURS = {"labelSelector": LABEL_TASK_RUN}
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-__all__ = ["FIELD_MANAGER", "FULL_PAGE", "PAGE", "Api", "ApiError", "ApiUnavailable"]
+__all__ = ["FIELD_MANAGER", "Api", "ApiError", "ApiUnavailable"]
 
 
 class Api:
@@ -261,21 +254,11 @@ class Api:
             for item in page.get("items") or ():
                 yield item
 
-    async def _pages(self, path: str, query: Mapping[str, str], accept: str | None, size: int) -> AsyncIterator[Object]:
-        token, fits = "", size
-        while True:
-            page = {**query, "limit": str(fits), **({"continue": token} if token else {})}
-            data = await self._send("GET", path, query=page, accept=accept, most=PAGE_BYTES if fits > 1 else None)
-            if fits > 1 and (len(data) > PAGE_BYTES or held.weight(data) > PAGE_WEIGHT):
-                fits = max(1, fits // 4)
-                continue
-            answer = dict(json.loads(data))
-            del data
-            token, fits = (answer.get("metadata") or {}).get("continue") or "", min(size, 2 * fits)
-            yield answer
-            del answer
-            if not token:
-                return
+    def _pages(self, path: str, query: Mapping[str, str], accept: str | None, size: int) -> AsyncIterator[Object]:
+        async def ask(page: Mapping[str, str], most: int | None) -> bytes:
+            return await self._send("GET", path, query={**query, **page}, accept=accept, most=most)
+
+        return pages.of(ask, size)
 
     async def _get(self, path: Callable[..., str], *where: str, seconds: float = REQUEST_TIMEOUT) -> Object | None:
         try:

@@ -19,7 +19,8 @@ from podtask.core.storage import owner as owners
 from podtask.core.storage.layout import Bucket
 from podtask.kube.bucket_access import FRESH_SECONDS
 from podtask_operator import settings, sweep
-from podtask_operator.kube.client import FULL_PAGE, ApiUnavailable
+from podtask_operator.kube.client import ApiUnavailable
+from podtask_operator.kube.pages import FULL_PAGE
 from podtask_operator.settings import Settings
 from podtask_operator.storage.owners import Owners
 from podtask_operator.sweep import Sweeper

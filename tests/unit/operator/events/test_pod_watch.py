@@ -48,6 +48,8 @@ class Server:
     """Of each watch to come: what it sends, or the status it refuses with."""
     silent: bool = False
     breaks: bool = False
+    late: int = 0
+    """Where it is set: the tokens of the first page have expired by then, and the list goes on at this version."""
     asked: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -55,6 +57,9 @@ class Server:
         if "watch" in request.query:
             return await self._watch(request)
         start = int(request.query.get("continue") or 0)
+        if start and self.late > self.version:
+            self.version = self.late
+            return web.json_response({"reason": "Expired", "metadata": {"continue": f"0{start}"}}, status=410)
         self.asked.append(f"list from {start}" if start else "list")
         shown = self.pods[start : start + 2]
         meta = {"resourceVersion": str(self.version)} | ({"continue": str(start + 2)} if self.pods[start + 2 :] else {})
@@ -137,6 +142,17 @@ def test_it_lists_page_by_page_and_watches_from_the_version_of_the_list_on() -> 
         await scene.served()
         assert server.asked[:3] == ["list", "list from 2", "watch after 10"]
         assert scene.taken == ["ADDED a", "ADDED b", "ADDED c", "MODIFIED a"]
+
+    played(server, test)
+
+
+def test_after_a_list_that_took_too_long_it_watches_from_the_version_that_is_still_there() -> None:
+    server = Server([pod("a", 1), pod("b", 2), pod("c", 3)], late=20)
+
+    async def test(scene: Scene) -> None:
+        await scene.served()
+        assert server.asked == ["list", "list from 2", "watch after 20"]
+        assert len(scene.cluster.pods) == 3
 
     played(server, test)
 
