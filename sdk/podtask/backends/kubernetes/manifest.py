@@ -119,6 +119,7 @@ def _attempts(options: TaskOptions) -> Object:
         "deadlineSeconds": options.deadline_seconds,
         "onOutOfMemory": options.on_out_of_memory and dict(options.on_out_of_memory),
         "maxDisruptions": options.max_disruptions,
+        "onDisruption": options.on_disruption and dict(options.on_disruption),
         "checkpoints": options.checkpoints or None,
     }
 

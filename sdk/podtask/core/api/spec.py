@@ -179,6 +179,48 @@ class OnOutOfMemory(Model):
     """Attempts with more memory, at most; they use no retries."""
 
 
+NodeSelector = Annotated[
+    dict[str, Annotated[str, Field(max_length=limits.LABEL_LIMIT)]], Field(max_length=limits.SELECTOR_LIMIT)
+]
+
+
+class Toleration(Model):
+    """As in a pod."""
+
+    key: Annotated[str, Field(max_length=limits.TAINT_LIMITS["key"])] | None = None
+    """Taint key."""
+    operator: Annotated[str, Field(max_length=limits.TAINT_LIMITS["operator"])] | None = None
+    """Exists or Equal."""
+    value: Annotated[str, Field(max_length=limits.TAINT_LIMITS["value"])] | None = None
+    """Taint value."""
+    effect: Annotated[str, Field(max_length=limits.TAINT_LIMITS["effect"])] | None = None
+    """NoSchedule, PreferNoSchedule or NoExecute."""
+    toleration_seconds: int | None = None
+    """How long a NoExecute taint is tolerated."""
+
+
+class LastAttempt(Model):
+    """Where the last attempt runs. Each field that is given takes the place of what the spec says elsewhere."""
+
+    node_selector: NodeSelector | None = None
+    """In place of spec.nodeSelector; {} asks for no labels."""
+    tolerations: Annotated[list[Toleration], Field(max_length=limits.TOLERATIONS_LIMIT)] | None = None
+    """In place of spec.tolerations; [] tolerates nothing."""
+    priority_class_name: Name | None = None
+    """In place of spec.podTemplate.priorityClassName."""
+
+
+class OnDisruption(Model):
+    """Where an attempt runs after a disruption. At least one of both."""
+
+    avoid_node: bool | None = None
+    """True: attempts prefer other nodes than those where an attempt was disrupted (preferred node affinity). Where no
+    other node takes the pod, it may run there again."""
+    last_attempt: LastAttempt | None = None
+    """For every attempt that starts after the last free re-creation of maxDisruptions is used: one more disruption
+    would end the run."""
+
+
 class KeyRef(Model):
     """One key of a Secret or ConfigMap of the same namespace."""
 
@@ -219,21 +261,6 @@ class EnvVar(Model):
     """Or where it comes from."""
 
 
-class Toleration(Model):
-    """As in a pod."""
-
-    key: Annotated[str, Field(max_length=limits.TAINT_LIMITS["key"])] | None = None
-    """Taint key."""
-    operator: Annotated[str, Field(max_length=limits.TAINT_LIMITS["operator"])] | None = None
-    """Exists or Equal."""
-    value: Annotated[str, Field(max_length=limits.TAINT_LIMITS["value"])] | None = None
-    """Taint value."""
-    effect: Annotated[str, Field(max_length=limits.TAINT_LIMITS["effect"])] | None = None
-    """NoSchedule, PreferNoSchedule or NoExecute."""
-    toleration_seconds: int | None = None
-    """How long a NoExecute taint is tolerated."""
-
-
 class TaskRunSpec(Model):
     """One call of one task: what to run, with which arguments, how hard to try. Immutable but for the last three."""
 
@@ -258,6 +285,9 @@ class TaskRunSpec(Model):
     max_disruptions: Annotated[int, Field(ge=0, le=limits.DISRUPTIONS_LIMIT)] | None = None
     """Free re-creations after evictions, lost nodes, deleted pods and the like; absent: the chart's default, which is
     5."""
+    on_disruption: OnDisruption | None = None
+    """Where attempts run after a disruption, for example the last one on a node that is no spot node; absent: like the
+    first one."""
     on_out_of_memory: OnOutOfMemory | None = None
     """More memory after an out-of-memory kill; absent: such a kill uses retries, with the same memory."""
     timeout_seconds: Annotated[float, Field(gt=0, le=limits.TIMEOUT_LIMIT)] | None = None
@@ -283,12 +313,7 @@ class TaskRunSpec(Model):
     """Environment variables."""
     service_account_name: Name | None = None
     """Service account of the pod; its token is never mounted."""
-    node_selector: (
-        Annotated[
-            dict[str, Annotated[str, Field(max_length=limits.LABEL_LIMIT)]], Field(max_length=limits.SELECTOR_LIMIT)
-        ]
-        | None
-    ) = None
+    node_selector: NodeSelector | None = None
     """Labels a node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=limits.TOLERATIONS_LIMIT)] = Field(default_factory=list)
     """Taints the pod tolerates."""

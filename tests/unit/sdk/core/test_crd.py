@@ -86,6 +86,7 @@ NAMES = {
     ".spec.env[].valueFrom.configMapKeyRef.name": "A",
     ".spec.env[].valueFrom.secretKeyRef.key": "a/b",
     ".spec.serviceAccountName": "..",
+    ".spec.onDisruption.lastAttempt.priorityClassName": "System/Node",
 }
 
 

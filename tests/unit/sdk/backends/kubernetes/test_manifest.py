@@ -32,6 +32,7 @@ EVERYTHING: dict[str, Any] = {
     "deadline_seconds": 60,
     "on_out_of_memory": {"maxMemory": "8Gi", "memoryFactor": 1.5},
     "max_disruptions": 0,
+    "on_disruption": {"avoidNode": True, "lastAttempt": {"nodeSelector": {}, "priorityClassName": "steady"}},
     "checkpoints": True,
     "cache_key_fn": todays_key,
     "cache_expiration": timedelta(hours=1),
