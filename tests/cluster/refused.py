@@ -111,7 +111,7 @@ FULL: dict[str, tuple[Any, Any]] = {
     "parameters": ({"x": 1}, {"x": 2}),
     "inputs": ({"digest": "0" * 64}, {"digest": "1" * 64}),
     "files": ([{"digest": "ab" * 32, "size": 1}], [{"digest": "cd" * 32, "size": 1}]),
-    "upstream": ([{"taskRun": "a", "parameter": "x"}], [{"taskRun": "b", "parameter": "x"}]),
+    "upstream": ([{"taskRun": "a", "parameter": "x", "uid": "u"}], [{"taskRun": "a", "parameter": "x", "uid": "v"}]),
     "waitFor": ([{"taskRun": "a"}], []),
     "retries": (1, 2),
     "retryDelaySeconds": ([1], [1, 2]),
@@ -134,6 +134,7 @@ FULL: dict[str, tuple[Any, Any]] = {
     "tolerations": ([{"key": "a"}], [{"key": "b"}]),
     "podTemplate": ({"labels": {"a": "1"}}, {"labels": {"a": "2"}}),
     "resultRetentionSeconds": (1, 2),
+    "client": ({"callDigest": "a"}, {"callDigest": "b"}),
 }
 
 NEVER_RUNS: dict[str, tuple[Object, str, str]] = {

@@ -22,6 +22,7 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)
 """Names of objects in Kubernetes (RFC 1123 subdomain). The API server refuses others; what is read here is judged by
 the operator, in a sentence about the run: a pattern of the model would make the object unreadable instead."""
 Name = Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": NAME_PATTERN})]
+Uid = Annotated[str, Field(max_length=64, min_length=1)]
 Text = Annotated[str, Field(max_length=1024)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
@@ -88,7 +89,8 @@ class Task(Model):
     overlay: Payload | None = None
     """What the driver changed in modules of the bundle since it imported them; set by the SDK."""
     key: Annotated[str, Field(max_length=253)] | None = None
-    """Stable identity of the task, set by the SDK."""
+    """What stays the same over all runs of the task: a cache miss is explained by earlier runs of the same key;
+    default: the name."""
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] | None = None
     """Python minor the code was made with, such as 3.11; chooses the runner image."""
 
@@ -98,13 +100,21 @@ class Upstream(Model):
 
     task_run: Name
     """Name of the TaskRun whose result is needed."""
+    uid: Uid | None = None
+    """Its UID. When given, another TaskRun that has the name by now is not taken for it: the upstream counts as
+    deleted."""
     parameter: Annotated[str, Field(max_length=253)] | None = None
     """Keyword parameter that gets the value."""
     ref: Annotated[str, Field(max_length=253)] | None = None
-    """Placeholder in the pickled inputs that gets the value; set by the SDK."""
+    """Placeholder in the pickled inputs that gets the value; default: the name of the TaskRun."""
     allow_failure: bool | None = None
     """True: start also when it fails, and get its exception as the value; then the run is not cached. An upstream that
     is also named without it must complete."""
+
+    @property
+    def placeholder(self) -> str | None:
+        """What stands for the value in pickled inputs; None where the value goes to a parameter alone."""
+        return self.ref or (self.task_run if self.parameter is None else None)
 
 
 class WaitFor(Model):
@@ -112,6 +122,8 @@ class WaitFor(Model):
 
     task_run: Name
     """Name of the TaskRun that must complete first."""
+    uid: Uid | None = None
+    """Its UID, as in upstream."""
     allow_failure: bool | None = None
     """True: it must only end; if it fails, the run is not cached."""
 
@@ -323,12 +335,26 @@ class TaskRunSpec(Model):
     """Pods to delete once their end is in the status; absent: the chart's default, which is KeepAll."""
     result_retention_seconds: Annotated[int, Field(ge=0)] | None = None
     """Earliest removal of its objects from the bucket."""
+    client: (
+        Annotated[
+            dict[str, Annotated[str, Field(max_length=limits.CLIENT_VALUE_LIMIT)]],
+            Field(max_length=limits.CLIENT_LIMIT),
+        ]
+        | None
+    ) = None
+    """Private to the SDK that wrote it, without any promise: the operator does not read it, and nothing depends on
+    it."""
     suspend: bool = False
     """True: start nothing; what runs already runs on."""
     cancel: bool = False
     """True, one way: stop the pod and end the run."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0)] | None = None
     """Delete the TaskRun this long after its end, unless an unfinished run names it."""
+
+    @property
+    def needs(self) -> list[Upstream | WaitFor]:
+        """Other TaskRuns that it names: those whose results it gets, then those that only come first."""
+        return [*self.upstream, *self.wait_for]
 
 
 MUTABLE = ("suspend", "cancel", "ttlSecondsAfterFinished")
