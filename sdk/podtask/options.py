@@ -144,7 +144,7 @@ class TaskOptions:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
         limits.whole("retries", self.retries, limits.RETRIES_LIMIT)
         if self.max_disruptions is not None:
-            limits.whole("max_disruptions", self.max_disruptions, limits.RETRIES_LIMIT)
+            limits.whole("max_disruptions", self.max_disruptions, limits.DISRUPTIONS_LIMIT)
         if not callable(self.retry_delay_seconds):
             object.__setattr__(self, "retry_delay_seconds", _delays(self.retry_delay_seconds))
         limits.number("retry_jitter_factor", self.retry_jitter_factor, most=limits.JITTER_LIMIT)

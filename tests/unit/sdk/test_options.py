@@ -23,6 +23,7 @@ def test_the_typed_keywords_are_exactly_the_options() -> None:
         ({"retries": True}, "retries"),
         ({"retries": 101}, "retries"),
         ({"max_disruptions": -1}, "max_disruptions"),
+        ({"max_disruptions": 1001}, "max_disruptions must be a whole number from 0 to 1000, not 1001"),
         (
             {"on_disruption": {"avoidNodes": True}},
             "on_disruption has no 'avoidNodes'; it may have avoidNode, lastAttempt",
@@ -110,6 +111,7 @@ def test_the_largest_values_that_the_schema_takes_are_taken() -> None:
     TaskOptions.of(
         {
             "retries": 100,
+            "max_disruptions": 1000,
             "retry_delay_seconds": [604800] * 100,
             "retry_jitter_factor": 10,
             "timeout_seconds": 2592000,
