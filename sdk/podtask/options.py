@@ -59,6 +59,7 @@ class TaskArgs(TypedDict, total=False):
     tolerations: Sequence[Mapping[str, Any]] | None
     pod_template: Mapping[str, Any] | None
     max_disruptions: int | None
+    on_disruption: Mapping[str, Any] | None
     on_out_of_memory: Mapping[str, Any] | None
 
 
@@ -127,6 +128,9 @@ class TaskOptions:
     """Further pod fields, merged through an allow-list."""
     max_disruptions: int | None = None
     """Free re-creations after infrastructure failures; None: the cluster's default."""
+    on_disruption: Mapping[str, Any] | None = None
+    """Where attempts run after a disruption: `{"avoidNode": True, "lastAttempt": {"nodeSelector": {...}, "tolerations":
+    [...], "priorityClassName": "..."}}`."""
     on_out_of_memory: Mapping[str, Any] | None = None
     """More memory after an out-of-memory kill: `{"maxMemory": "16Gi", "memoryFactor": 2, "maxAttempts": 3}`."""
 
@@ -140,7 +144,7 @@ class TaskOptions:
             object.__setattr__(self, name, checked(name, getattr(self, name)))
         limits.whole("retries", self.retries, limits.RETRIES_LIMIT)
         if self.max_disruptions is not None:
-            limits.whole("max_disruptions", self.max_disruptions, limits.RETRIES_LIMIT)
+            limits.whole("max_disruptions", self.max_disruptions, limits.DISRUPTIONS_LIMIT)
         if not callable(self.retry_delay_seconds):
             object.__setattr__(self, "retry_delay_seconds", _delays(self.retry_delay_seconds))
         limits.number("retry_jitter_factor", self.retry_jitter_factor, most=limits.JITTER_LIMIT)
@@ -159,6 +163,7 @@ class TaskOptions:
             resources=self.resources,
             service_account=self.service_account,
         )
+        call_limits.disruption(self.on_disruption)
         if self.cache_concurrent not in ("wait", "run"):
             raise ValueError(f"cache_concurrent must be 'wait' or 'run', not {self.cache_concurrent!r}")
 

@@ -51,6 +51,18 @@ AT_APPLY: dict[str, tuple[Object, str]] = {
         task_run("word", ONE, cache={"onConcurrent": "Maybe"}),
         'Unsupported value: "Maybe": supported values: "Wait", "Run"',
     ),
+    "a disruption that changes nothing": (
+        task_run("disrupted", ONE, onDisruption={}),
+        "give at least one of avoidNode and lastAttempt",
+    ),
+    "a last attempt that is like the others": (
+        task_run("last", ONE, onDisruption={"lastAttempt": {}}),
+        "give at least one of nodeSelector, tolerations and priorityClassName",
+    ),
+    "a priority class that is a path": (
+        task_run("class", ONE, onDisruption={"lastAttempt": {"priorityClassName": "../x"}}),
+        r"spec\.onDisruption\.lastAttempt\.priorityClassName in body should match",
+    ),
     "a name too long": (
         task_run("n" * 53, ONE),
         "metadata.name may have at most 52 characters, because pods are named <name>-<attempt>",
@@ -99,12 +111,13 @@ FULL: dict[str, tuple[Any, Any]] = {
     "parameters": ({"x": 1}, {"x": 2}),
     "inputs": ({"digest": "0" * 64}, {"digest": "1" * 64}),
     "files": ([{"digest": "ab" * 32, "size": 1}], [{"digest": "cd" * 32, "size": 1}]),
-    "upstream": ([{"taskRun": "a", "parameter": "x"}], [{"taskRun": "b", "parameter": "x"}]),
+    "upstream": ([{"taskRun": "a", "parameter": "x", "uid": "u"}], [{"taskRun": "a", "parameter": "x", "uid": "v"}]),
     "waitFor": ([{"taskRun": "a"}], []),
     "retries": (1, 2),
     "retryDelaySeconds": ([1], [1, 2]),
     "retryJitterFactor": (0.5, 0.6),
     "maxDisruptions": (1, 2),
+    "onDisruption": ({"avoidNode": True}, {"avoidNode": True, "lastAttempt": {"nodeSelector": {}}}),
     "checkpoints": (True, False),
     "onOutOfMemory": ({"maxMemory": "1Gi"}, {"maxMemory": "2Gi"}),
     "timeoutSeconds": (1, 1.5),
@@ -121,6 +134,7 @@ FULL: dict[str, tuple[Any, Any]] = {
     "tolerations": ([{"key": "a"}], [{"key": "b"}]),
     "podTemplate": ({"labels": {"a": "1"}}, {"labels": {"a": "2"}}),
     "resultRetentionSeconds": (1, 2),
+    "client": ({"callDigest": "a"}, {"callDigest": "b"}),
 }
 
 NEVER_RUNS: dict[str, tuple[Object, str, str]] = {

@@ -100,14 +100,54 @@ def disrupted(world: World, store: Store, name: str, reason: str) -> Object:
     return first
 
 
+def evict(world: World, pod: str) -> None:
+    """As a drain of its node does, once its container runs."""
+    container_runs(world, pod)
+    meta = {"name": pod, "namespace": world.namespace}
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
+    path = f"/api/v1/namespaces/{world.namespace}/pods/{pod}/eviction"
+    kubectl("create", "--raw", path, "-f", "-", given=json.dumps(body))
+
+
 def test_an_eviction_by_the_api_is_a_disruption_that_says_so(served: World, store: Store) -> None:
     served.apply(task_run("evicted", once(120), retries=1))
-    container_runs(served, "evicted-1")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction"}
-    path = f"/api/v1/namespaces/{served.namespace}/pods/evicted-1/eviction"
-    body = {**eviction, "metadata": {"name": "evicted-1", "namespace": served.namespace}}
-    kubectl("create", "--raw", path, "-f", "-", given=json.dumps(body))
+    evict(served, "evicted-1")
     assert "evict" in disrupted(served, store, "evicted", "Evicted")["message"].lower()
+
+
+def test_after_an_eviction_the_node_is_avoided_and_the_last_attempt_is_where_the_spec_says(
+    served: World, store: Store
+) -> None:
+    steady = {"kubernetes.io/os": "linux"}
+    asked = {"avoidNode": True, "lastAttempt": {"nodeSelector": steady}}
+    waits = once(120).replace('== "1"', 'in ("1", "2")')
+    served.apply(task_run("moved", waits, maxDisruptions=2, onDisruption=asked))
+    evict(served, "moved-1")
+    evict(served, "moved-2")
+    served.finished("moved", 180)
+    run = invariants.check(served, store, "moved")
+    assert invariants.outcomes(run) == [("Disruption", "Evicted"), ("Disruption", "Evicted"), COMPLETED]
+    first, second, third = (pod_spec(served, f"moved-{number}") for number in (1, 2, 3))
+    assert "nodeAffinity" not in first.get("affinity", {})
+    assert avoided(second) == [first["nodeName"]]
+    assert avoided(third) == list(dict.fromkeys((first["nodeName"], second["nodeName"])))
+    assert [pod.get("nodeSelector") == steady for pod in (first, second, third)] == [False, False, True]
+
+
+def pod_spec(world: World, name: str) -> Object:
+    """As the pod was seen last."""
+    spec: Object = next(
+        seen.object["spec"] for seen in reversed(world.history) if seen.object["metadata"]["name"] == name
+    )
+    return spec
+
+
+def avoided(pod: Object) -> list[str]:
+    """Nodes that its affinity prefers not to use."""
+    (term,) = pod["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    rules = term["preference"]["matchFields"]
+    assert {(rule["key"], rule["operator"]) for rule in rules} == {("metadata.name", "NotIn")}
+    return [node for rule in rules for node in rule["values"]]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ VALUES = {
     "hello.yaml": {"hello": '"hello ada"'},
     "pipeline.yaml": {"transform": "11.25", "publish": '"published"'},
     "pod_template.yaml": {"sized": "1000"},
+    "spot.yaml": {"spot": "328350"},
 }
 """Manifest -> TaskRun -> `status.result.value`."""
 

@@ -77,7 +77,8 @@ class ClusterCache:
             self._keys.add(key)
             return None
         self.malformed.pop(key, None)
-        if held is not None and held.uid != run.uid:
+        if held is not None and held.uid != run.uid:  # nobody was told that the old one is gone
+            self._unheard += self._needs.dependents(key)
             self._forget(key)
         self.runs[key] = run
         self._keys.add(key)

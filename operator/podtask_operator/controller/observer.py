@@ -104,7 +104,10 @@ class Observer:
         if wrong is not None:  # nobody is asked for what an invalid spec names
             return replace(seen, invalid=wrong), learned
         wanted = {up.task_run for up in run.spec.upstream}
-        upstreams = tuple([await self._upstream(run, name, now, wants=name in wanted) for name in run.needs])
+        uids = {need.task_run: need.uid for need in run.spec.needs if need.uid is not None}
+        upstreams = tuple(
+            [await self._upstream(run, name, uids.get(name), now, wants=name in wanted) for name in run.needs]
+        )
         ready = all(up.ready for up in upstreams)
         if not run.status.attempts_total and not ready:
             wrong = self._circles.invalid(key, run.created_at, now)
@@ -269,15 +272,19 @@ class Observer:
         pod = podstatus.read(live)
         return replace(_seen(live, pod, expectation), live=live)
 
-    async def _upstream(self, run: TaskRun, name: str, now: datetime, *, wants: bool) -> Upstream:
+    async def _upstream(self, run: TaskRun, name: str, uid: str | None, now: datetime, *, wants: bool) -> Upstream:
+        """The run of that name; with a `uid` only the one that has it."""
         key = Key(run.namespace, name)
-        if key not in self._cluster.runs and now >= run.created_at + UPSTREAM_GRACE:
-            live = await self._api.get_run(run.namespace, name)  # before "there is none" is said, ask
-            if live is not None and key not in self._cluster.malformed:
-                raise Later(f"the watch has not told of '{name}' yet")
         found = self._cluster.runs.get(key)
-        if found is None:
-            return Upstream(name, found=False, wants_data=wants)
+        replaced = found is not None and uid not in (None, found.uid)
+        if (found is None or replaced) and now >= run.created_at + UPSTREAM_GRACE:
+            live = await self._api.get_run(run.namespace, name)  # before "there is none" is said, ask
+            there = None if live is None or key in self._cluster.malformed else live["metadata"]["uid"]
+            if there is not None and uid in (None, there):
+                raise Later(f"the watch has not told of '{name}' yet")
+            replaced = there is not None
+        if found is None or replaced:
+            return Upstream(name, found=False, replaced=replaced, wants_data=wants)
         status, may_fail = found.status, name in run.may_fail
         done = status.finished and status.state.succeeded
         failed = failed_input(name, found.uid, status) if status.finished and not done and may_fail else None

@@ -134,7 +134,8 @@ class Reconciler:
             stock.needs_room(key.namespace, run.uid, run.status.attempts_total)
         if decision.status.attempts_total == run.status.attempts_total:
             return decision
-        offer = stock.offer(run, self._settings, now)
+        # As it will be recorded: the end of the attempt before may have changed the pod (memory, placement).
+        offer = stock.offer(replace(run, status=decision.status), self._settings, now)
         if offer is None:
             return decision
         if offer.claim is not None:

@@ -18,6 +18,7 @@ from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.model import Policy
 from podtask.core.storage import layout
 from podtask_operator.pod_template import template as podtemplate
+from podtask_operator.pod_template.placement import placement
 from podtask_operator.pod_template.template import Template
 from podtask_operator.pods import driver_token, memory, owner
 from podtask_operator.pods.waiting import KUEUE_QUEUE
@@ -87,10 +88,8 @@ def _spec(run: TaskRun, attempt: int, settings: Settings, template: Template) ->
     wished = {
         "activeDeadlineSeconds": _deadline(run, template, defaults),
         "serviceAccountName": spec.service_account_name,
-        "nodeSelector": {**(defaults.get("nodeSelector") or {}), **(spec.node_selector or {})},
-        "tolerations": [*(defaults.get("tolerations") or ()), *map(plain, spec.tolerations)],
-        "priorityClassName": defaults.get("priorityClassName"),
         **template.pod,
+        **placement(with_defaults(spec, defaults), run.status, defaults, template),
         "imagePullSecrets": [*(defaults.get("imagePullSecrets") or ()), *template.pod.get("imagePullSecrets", ())],
     }
     return {**fixed, **{name: value for name, value in wished.items() if value}}

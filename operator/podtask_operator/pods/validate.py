@@ -97,7 +97,9 @@ def parameters_come_once(run: TaskRun, _: Settings) -> Why | None:
 
 
 def upstreams_go_somewhere(run: TaskRun, _: Settings) -> Why | None:
-    """An upstream's value needs a parameter or a placeholder."""
+    """An upstream's value needs a parameter, or pickled inputs with a placeholder."""
+    if run.spec.inputs is not None:
+        return None
     for index, upstream in enumerate(run.spec.upstream):
         if upstream.parameter is None and upstream.ref is None:
             return _why(
@@ -122,10 +124,21 @@ def names_are_names(run: TaskRun, _: Settings) -> Why | None:
     return None
 
 
+def uids_agree(run: TaskRun, _: Settings) -> Why | None:
+    """A name stands for one TaskRun."""
+    seen: dict[str, str] = {}
+    for need in run.spec.needs:
+        if need.uid is not None and seen.setdefault(need.task_run, need.uid) != need.uid:
+            return _why(
+                f"TaskRun {need.task_run!r} is named with two UIDs in spec.upstream and spec.waitFor.",
+                "Give one of them, or none.",
+            )
+    return None
+
+
 def needs_others(run: TaskRun, _: Settings) -> Why | None:
     """The shortest circle; longer ones are seen where all runs are (`cycles`)."""
-    named = [u.task_run for u in run.spec.upstream] + [w.task_run for w in run.spec.wait_for]
-    if run.name not in named:
+    if run.name not in (need.task_run for need in run.spec.needs):
         return None
     return _why(f"The run waits for itself: {run.name!r} is among its own upstreams.", "Name another TaskRun.")
 
@@ -247,6 +260,7 @@ CHECKS: Final[tuple[Callable[[TaskRun, Settings], Why | None], ...]] = (
     parameters_come_once,
     upstreams_go_somewhere,
     names_are_names,
+    uids_agree,
     needs_others,
     python_has_an_image,
     template_is_allowed,

@@ -100,13 +100,13 @@ def build(
 
     def upstream(up: models.Upstream, of: ResolvedInput) -> protocol.Upstream:
         if of.failed_as is None:
-            return protocol.Upstream(result(of), parameter=up.parameter, ref=up.ref)
+            return protocol.Upstream(result(of), parameter=up.parameter, ref=up.placeholder)
         failure = protocol.Failure(str(of.failed_as), of.message or "")
         if not of.digest:
-            return protocol.Upstream(protocol.NOTHING, up.parameter, up.ref, failure)
+            return protocol.Upstream(protocol.NOTHING, up.parameter, up.placeholder, failure)
         url = signer.sign_get(bucket.attempt(of.uid, of.attempt).error, life)
         stored = protocol.Blob(of.digest, of.size, names.CLOUDPICKLE, url=url)
-        return protocol.Upstream(stored, up.parameter, up.ref, failure)
+        return protocol.Upstream(stored, up.parameter, up.placeholder, failure)
 
     def result(found: ResolvedInput) -> protocol.Blob:
         if found.digest in inlined:

@@ -82,7 +82,8 @@ def bounded(obj: Object) -> Object:
 
 
 def projected(obj: Object) -> Object:
-    """The object without what only a launch needs: annotations, payloads, and source that no cache key depends on.
+    """The object without what only a launch needs, or only the client: annotations, payloads, `spec.client`, and source
+    that no cache key depends on.
 
     Without what is too large, too. Whatever is not of the expected shape is left as it is, for `TaskRun.parse` to
     complain about.
@@ -95,9 +96,8 @@ def projected(obj: Object) -> Object:
         task = _without_inline(task, name)
     if "source" in task and "cache" not in spec:
         task = {**task, "source": "#"}
-    return sized(
-        {**obj, "metadata": _metadata(obj.get("metadata")), "spec": {**_without_inline(spec, "inputs"), "task": task}}
-    )
+    rest = {name: value for name, value in _without_inline(spec, "inputs").items() if name != "client"}
+    return sized({**obj, "metadata": _metadata(obj.get("metadata")), "spec": {**rest, "task": task}})
 
 
 def sized(obj: Object) -> Object:

@@ -84,7 +84,7 @@ class TaskRun:
         if not _aware(status):
             raise Malformed(f"{where} cannot be read: status has a time without a time zone.")
         spec: TaskRunSpec = _parse(_SPEC, obj.get("spec"), "spec", where)
-        needs: list[Upstream | WaitFor] = [*spec.upstream, *spec.wait_for]
+        needs = spec.needs
         return cls(
             name=meta.name,
             namespace=meta.namespace,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -96,6 +96,7 @@ def _root() -> Schema:
     task = spec["properties"]["task"]["properties"]
     for holder in (task["code"], task["bundle"], task["overlay"], spec["properties"]["inputs"]):
         holder["x-kubernetes-validations"] = [payload]
+    _one_of(spec["properties"]["onDisruption"])
     list_map(status["properties"]["conditions"], "type")
     list_map(status["properties"]["attempts"], "number")
     status["properties"]["attempts"]["maxItems"] = ATTEMPTS_KEPT
@@ -148,6 +149,20 @@ def _spec_rules(spec: Schema) -> list[Schema]:
     rules = immutable(KIND, spec, MUTABLE)
     rules.append(rule("!oldSelf.cancel || self.cancel", "spec.cancel is one way: a cancelled run stays cancelled"))
     return rules
+
+
+def _one_of(node: Schema) -> None:
+    """The object and the objects in it say something."""
+    given = " || ".join(f"has(self.{name})" for name in node["properties"])
+    node["x-kubernetes-validations"] = [rule(given, f"give at least one of {_listed(node['properties'])}")]
+    for child in node["properties"].values():
+        if "properties" in child:
+            _one_of(child)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}"
 
 
 def _open(node: Schema) -> bool:

@@ -23,6 +23,23 @@ def test_the_typed_keywords_are_exactly_the_options() -> None:
         ({"retries": True}, "retries"),
         ({"retries": 101}, "retries"),
         ({"max_disruptions": -1}, "max_disruptions"),
+        ({"max_disruptions": 1001}, "max_disruptions must be a whole number from 0 to 1000, not 1001"),
+        (
+            {"on_disruption": {"avoidNodes": True}},
+            "on_disruption has no 'avoidNodes'; it may have avoidNode, lastAttempt",
+        ),
+        ({"on_disruption": {"avoidNode": None}}, "on_disruption says nothing: give at least one of avoidNode, last"),
+        ({"on_disruption": {"lastAttempt": {}}}, r"on_disruption\['lastAttempt'\] says nothing"),
+        (
+            {"on_disruption": {"lastAttempt": {"affinity": {}}}},
+            r"on_disruption\['lastAttempt'\] has no 'affinity'; it may have nodeSelector, tolerations, priorityClass",
+        ),
+        (
+            {"on_disruption": {"lastAttempt": {"nodeSelector": {"a": "x" * 64}}}},
+            r"the label 'a' in on_disruption\['lastAttempt'\]\['nodeSelector'\] may have at most 63 characters",
+        ),
+        ({"on_disruption": {"lastAttempt": {"tolerations": [{}] * 33}}}, "at most 32 tolerations in on_disruption"),
+        ({"on_disruption": {"lastAttempt": {"priorityClassName": "x" * 254}}}, "priorityClassName.* at most 253"),
         ({"retry_delay_seconds": -1}, "retry_delay_seconds"),
         ({"retry_delay_seconds": [1, "2"]}, "retry_delay_seconds"),
         ({"retry_delay_seconds": float("nan")}, "retry_delay_seconds"),
@@ -55,6 +72,31 @@ def test_an_impossible_value_is_a_value_error_that_names_the_argument(given, nam
         TaskOptions.of(given)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("avoidNode", "on_disruption must be a mapping, not 'avoidNode'"),
+        ({"avoidNode": "yes"}, r"on_disruption\['avoidNode'\] must be True or False, not 'yes'"),
+        ({"lastAttempt": []}, r"on_disruption\['lastAttempt'\] must be a mapping, not \[\]"),
+        ({"lastAttempt": {"tolerations": {"key": "a"}}}, r"\['tolerations'\] must be a list"),
+        ({"lastAttempt": {"tolerations": ["spot"]}}, "a toleration in .* must be a mapping, not 'spot'"),
+        ({"lastAttempt": {"priorityClassName": 5}}, r"\['priorityClassName'\] must be a text, not 5"),
+    ],
+    ids=str,
+)
+def test_another_kind_of_value_for_on_disruption_is_a_type_error(asked: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        TaskOptions.of({"on_disruption": asked})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [None, {}, {"avoidNode": False}, {"lastAttempt": {"nodeSelector": {}}}, {"lastAttempt": {"tolerations": ()}}],
+)
+def test_what_on_disruption_may_say(asked: Any) -> None:
+    assert TaskOptions.of({"on_disruption": asked}).on_disruption == asked
+
+
 @pytest.mark.parametrize("seconds", [60, 60.0, timedelta(minutes=1)])
 def test_a_number_is_an_expiration_in_seconds(seconds) -> None:
     assert TaskOptions.of({"cache_expiration": seconds}).cache_expiration == timedelta(seconds=60)
@@ -69,6 +111,7 @@ def test_the_largest_values_that_the_schema_takes_are_taken() -> None:
     TaskOptions.of(
         {
             "retries": 100,
+            "max_disruptions": 1000,
             "retry_delay_seconds": [604800] * 100,
             "retry_jitter_factor": 10,
             "timeout_seconds": 2592000,

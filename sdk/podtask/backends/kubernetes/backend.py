@@ -27,7 +27,7 @@ from podtask.backends.kubernetes.module_check import ImageContents
 from podtask.backends.kubernetes.packed import Packed
 from podtask.backends.kubernetes.pod_logs import NoLogs, PodLogs
 from podtask.backends.kubernetes.watch import Watch, Watcher
-from podtask.core.api.names import ANNOTATION_CALL_DIGEST, CLIENT_CONFIG_MAP, PLURAL, State
+from podtask.core.api.names import CLIENT_CALL_DIGEST, CLIENT_CONFIG_MAP, PLURAL, State
 from podtask.core.api.status import ResultInfo
 from podtask.errors import FlowReplayMismatch, PodtaskError, ResultUnavailable, SettingsError
 from podtask.kube import status_json
@@ -229,6 +229,7 @@ class KubernetesBackend:
             files=[self._bucket.carry_file(file, f"{file!r} for task '{name}'") for file in files.values()],
             upstream=[up.id for up in run.upstreams if up.id not in elsewhere],
             wait_for=[up.id for up in run.wait_for if up.id not in elsewhere],
+            uids={up.id: uid for up in run.needs if (uid := self._uids.get(up)) is not None},
             cache=plan,
             owner=self.flow_runs.owner_of(run.key.flow_run_id),
         )
@@ -357,4 +358,4 @@ def check_same_call(run: TaskRun, found: Object, body: Object) -> None:
 
 
 def _digest(obj: dict[str, Any]) -> str:
-    return str((obj["metadata"].get("annotations") or {}).get(ANNOTATION_CALL_DIGEST, ""))
+    return str(((obj.get("spec") or {}).get("client") or {}).get(CLIENT_CALL_DIGEST, ""))

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from podtask.core.api.names import (
-    ANNOTATION_CALL_DIGEST,
     ANNOTATION_RUN_NAME,
     API_VERSION,
+    CLIENT_CALL_DIGEST,
     KIND,
     LABEL_FLOW,
     LABEL_FLOW_RUN,
@@ -48,12 +48,14 @@ def build(
     files: Sequence[Object] = (),
     upstream: Sequence[str],
     wait_for: Sequence[str],
+    uids: Mapping[str, str] | None = None,
     cache: Object | None = None,
     owner: Object | None = None,
 ) -> Object:
     """The TaskRun of a call. `upstream` and `wait_for`: names of TaskRuns; `code`: fields of `spec.task`;
     `inputs`: see `payloads`.
 
+    `uids`: of those of them whose TaskRuns are there already. A TaskRun that has the name later is not taken for one.
     `owner`: reference to the FlowRun of the flow run, where there is one.
     """
     options = run.task.options
@@ -61,10 +63,11 @@ def build(
         "task": {"name": run.title[:RUN_NAME_LIMIT], "key": run.task.task_key, "python": PYTHON, **code},
         "inputs": inputs,
         "files": _once(files),
-        "upstream": [{"taskRun": name, "ref": name, **_allowed(run, name)} for name in upstream],
-        "waitFor": [{"taskRun": name, **_allowed(run, name)} for name in wait_for],
+        "upstream": [_needed(run, name, uids or {}) for name in upstream],
+        "waitFor": [_needed(run, name, uids or {}) for name in wait_for],
         "tags": sorted(run.tags),
         "cache": cache,
+        "client": {CLIENT_CALL_DIGEST: digest},
         "ttlSecondsAfterFinished": TTL_SECONDS,
         **_attempts(options),
         **_pod(options),
@@ -80,15 +83,17 @@ def build(
                 LABEL_FLOW: label_value(run.flow.flow_name),
                 LABEL_TASK: label_value(run.task.name),
             },
-            "annotations": {ANNOTATION_CALL_DIGEST: digest, ANNOTATION_RUN_NAME: run.name[:RUN_NAME_LIMIT]},
+            "annotations": {ANNOTATION_RUN_NAME: run.name[:RUN_NAME_LIMIT]},
             **({"ownerReferences": [owner]} if owner else {}),
         },
         "spec": {name: value for name, value in spec.items() if value not in (None, [], {})},
     }
 
 
-def _allowed(run: TaskRun, name: str) -> Object:
-    return {"allowFailure": True} if name in run.may_fail else {}
+def _needed(run: TaskRun, name: str, uids: Mapping[str, str]) -> Object:
+    """Of an upstream the placeholder in the inputs is its name."""
+    uid = {"uid": uids[name]} if name in uids else {}
+    return {"taskRun": name, **uid, **({"allowFailure": True} if name in run.may_fail else {})}
 
 
 def _once(files: Sequence[Object]) -> list[Object]:
@@ -119,6 +124,7 @@ def _attempts(options: TaskOptions) -> Object:
         "deadlineSeconds": options.deadline_seconds,
         "onOutOfMemory": options.on_out_of_memory and dict(options.on_out_of_memory),
         "maxDisruptions": options.max_disruptions,
+        "onDisruption": options.on_disruption and dict(options.on_disruption),
         "checkpoints": options.checkpoints or None,
     }
 

@@ -35,6 +35,7 @@ CLUSTER_ONLY = (
     "nodeSelector",
     "tolerations",
     "podTemplate",
+    "onDisruption",
     "onOutOfMemory",
     "podCleanup",
     "suspend",

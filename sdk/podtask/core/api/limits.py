@@ -37,6 +37,9 @@ LABEL_LIMIT = 63
 TOLERATIONS_LIMIT = 32
 TAINT_LIMITS = {"key": 316, "operator": 16, "value": LABEL_LIMIT, "effect": 32}
 RESOURCES_LIMIT = 16
+CLIENT_LIMIT = 16
+CLIENT_VALUE_LIMIT = 1024
+"""Characters."""
 
 
 def few(what: str, count: int, most: int, cure: str = "") -> None:

@@ -59,7 +59,7 @@ SECRET_TYPE: Final = f"{GROUP}/grants"
 """Type of the Secrets with grants. A Secret's type is immutable, so the operator cannot take over anybody else's."""
 # On TaskRuns, set by the SDK: code + canonical arguments of the call.
 # A restarted driver never takes another call's run.
-ANNOTATION_CALL_DIGEST: Final = f"{GROUP}/call-digest"
+CLIENT_CALL_DIGEST: Final = "callDigest"
 ANNOTATION_RUN_NAME: Final = f"{GROUP}/run-name"
 """What the SDK calls the run: the code inside is told so, as on every backend."""
 RUN_NAME_LIMIT: Final = 253

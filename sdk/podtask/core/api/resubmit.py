@@ -18,6 +18,7 @@ Object = dict[str, Any]
 _COUNTED = re.compile(r"(.+)-r([1-9][0-9]*)")
 _OTHERS_LABELS: Final = frozenset({"app.kubernetes.io/instance", "app.kubernetes.io/managed-by"})
 """By these Argo CD, Helm and others know what they made; they would remove a copy that has them."""
+_NOT_ASKED_FOR: Final = frozenset({"cancel", "suspend", "client"})
 _FIRST: Final = 2
 
 
@@ -33,10 +34,12 @@ def repeat(
     `taken`: names that exist in the namespace already. `upstreams`: runs this one needs -> the repeats to take
     instead, by name; without it a run that ended NotReady waits for the very upstreams that failed, and ends so again.
 
-    Asked for anew: cancel and suspend are left out. A run that has a result ignores its own cache entry and writes it
-    anew (`cache.refresh`); one that failed has no entry, and if an identical run has completed since, its result is
-    what one wants. Labels stay, so that the repeat is listed with its flow run, and the FlowRun stays its
-    owner; annotations and other owners do not: they say who made the old object. Raises `NotFinished`.
+    Asked for anew: cancel and suspend are left out, and so are the UIDs of the runs it needs: it takes those that have
+    the names by now. What only the SDK knows that made the old run (`spec.client`) is left out, too. A run that has a
+    result ignores its own cache entry and writes it anew (`cache.refresh`); one that failed has no entry, and if an
+    identical run has completed since, its result is what one wants. Labels stay, so that the repeat is listed with its
+    flow run, and the FlowRun stays its owner; annotations and other owners do not: they say who made the old object.
+    Raises `NotFinished`.
     """
     meta, status = task_run["metadata"], task_run.get("status") or {}
     if not status.get("finishedAt"):
@@ -75,9 +78,13 @@ def _joined(stem: str, suffix: str) -> str:
 
 
 def _spec(old: Mapping[str, Any], upstreams: Mapping[str, str], *, refresh: bool) -> Object:
-    spec: Object = copy.deepcopy({name: value for name, value in old.items() if name not in ("cancel", "suspend")})
+    spec: Object = copy.deepcopy({name: value for name, value in old.items() if name not in _NOT_ASKED_FOR})
+    for needed in spec.get("upstream", ()):
+        if needed["taskRun"] in upstreams and not needed.get("parameter"):
+            needed.setdefault("ref", needed["taskRun"])  # the pickled inputs know the old name
     for needed in [*spec.get("upstream", ()), *spec.get("waitFor", ())]:
         needed["taskRun"] = upstreams.get(needed["taskRun"], needed["taskRun"])
+        needed.pop("uid", None)
     if refresh and spec.get("cache") is not None:
         spec["cache"]["refresh"] = True
     return spec

@@ -22,6 +22,7 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)
 """Names of objects in Kubernetes (RFC 1123 subdomain). The API server refuses others; what is read here is judged by
 the operator, in a sentence about the run: a pattern of the model would make the object unreadable instead."""
 Name = Annotated[str, Field(max_length=253, min_length=1, json_schema_extra={"pattern": NAME_PATTERN})]
+Uid = Annotated[str, Field(max_length=64, min_length=1)]
 Text = Annotated[str, Field(max_length=1024)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Inline = Annotated[str, Field(max_length=87384)]
@@ -88,7 +89,8 @@ class Task(Model):
     overlay: Payload | None = None
     """What the driver changed in modules of the bundle since it imported them; set by the SDK."""
     key: Annotated[str, Field(max_length=253)] | None = None
-    """Stable identity of the task, set by the SDK."""
+    """What stays the same over all runs of the task: a cache miss is explained by earlier runs of the same key;
+    default: the name."""
     python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")] | None = None
     """Python minor the code was made with, such as 3.11; chooses the runner image."""
 
@@ -98,13 +100,21 @@ class Upstream(Model):
 
     task_run: Name
     """Name of the TaskRun whose result is needed."""
+    uid: Uid | None = None
+    """Its UID. When given, another TaskRun that has the name by now is not taken for it: the upstream counts as
+    deleted."""
     parameter: Annotated[str, Field(max_length=253)] | None = None
     """Keyword parameter that gets the value."""
     ref: Annotated[str, Field(max_length=253)] | None = None
-    """Placeholder in the pickled inputs that gets the value; set by the SDK."""
+    """Placeholder in the pickled inputs that gets the value; default: the name of the TaskRun."""
     allow_failure: bool | None = None
     """True: start also when it fails, and get its exception as the value; then the run is not cached. An upstream that
     is also named without it must complete."""
+
+    @property
+    def placeholder(self) -> str | None:
+        """What stands for the value in pickled inputs; None where the value goes to a parameter alone."""
+        return self.ref or (self.task_run if self.parameter is None else None)
 
 
 class WaitFor(Model):
@@ -112,6 +122,8 @@ class WaitFor(Model):
 
     task_run: Name
     """Name of the TaskRun that must complete first."""
+    uid: Uid | None = None
+    """Its UID, as in upstream."""
     allow_failure: bool | None = None
     """True: it must only end; if it fails, the run is not cached."""
 
@@ -179,6 +191,48 @@ class OnOutOfMemory(Model):
     """Attempts with more memory, at most; they use no retries."""
 
 
+NodeSelector = Annotated[
+    dict[str, Annotated[str, Field(max_length=limits.LABEL_LIMIT)]], Field(max_length=limits.SELECTOR_LIMIT)
+]
+
+
+class Toleration(Model):
+    """As in a pod."""
+
+    key: Annotated[str, Field(max_length=limits.TAINT_LIMITS["key"])] | None = None
+    """Taint key."""
+    operator: Annotated[str, Field(max_length=limits.TAINT_LIMITS["operator"])] | None = None
+    """Exists or Equal."""
+    value: Annotated[str, Field(max_length=limits.TAINT_LIMITS["value"])] | None = None
+    """Taint value."""
+    effect: Annotated[str, Field(max_length=limits.TAINT_LIMITS["effect"])] | None = None
+    """NoSchedule, PreferNoSchedule or NoExecute."""
+    toleration_seconds: int | None = None
+    """How long a NoExecute taint is tolerated."""
+
+
+class LastAttempt(Model):
+    """Where the last attempt runs. Each field that is given takes the place of what the spec says elsewhere."""
+
+    node_selector: NodeSelector | None = None
+    """In place of spec.nodeSelector; {} asks for no labels."""
+    tolerations: Annotated[list[Toleration], Field(max_length=limits.TOLERATIONS_LIMIT)] | None = None
+    """In place of spec.tolerations; [] tolerates nothing."""
+    priority_class_name: Name | None = None
+    """In place of spec.podTemplate.priorityClassName."""
+
+
+class OnDisruption(Model):
+    """Where an attempt runs after a disruption. At least one of both."""
+
+    avoid_node: bool | None = None
+    """True: attempts prefer other nodes than those where an attempt was disrupted (preferred node affinity). Where no
+    other node takes the pod, it may run there again."""
+    last_attempt: LastAttempt | None = None
+    """For every attempt that starts after the last free re-creation of maxDisruptions is used: one more disruption
+    would end the run."""
+
+
 class KeyRef(Model):
     """One key of a Secret or ConfigMap of the same namespace."""
 
@@ -219,21 +273,6 @@ class EnvVar(Model):
     """Or where it comes from."""
 
 
-class Toleration(Model):
-    """As in a pod."""
-
-    key: Annotated[str, Field(max_length=limits.TAINT_LIMITS["key"])] | None = None
-    """Taint key."""
-    operator: Annotated[str, Field(max_length=limits.TAINT_LIMITS["operator"])] | None = None
-    """Exists or Equal."""
-    value: Annotated[str, Field(max_length=limits.TAINT_LIMITS["value"])] | None = None
-    """Taint value."""
-    effect: Annotated[str, Field(max_length=limits.TAINT_LIMITS["effect"])] | None = None
-    """NoSchedule, PreferNoSchedule or NoExecute."""
-    toleration_seconds: int | None = None
-    """How long a NoExecute taint is tolerated."""
-
-
 class TaskRunSpec(Model):
     """One call of one task: what to run, with which arguments, how hard to try. Immutable but for the last three."""
 
@@ -258,6 +297,9 @@ class TaskRunSpec(Model):
     max_disruptions: Annotated[int, Field(ge=0, le=limits.DISRUPTIONS_LIMIT)] | None = None
     """Free re-creations after evictions, lost nodes, deleted pods and the like; absent: the chart's default, which is
     5."""
+    on_disruption: OnDisruption | None = None
+    """Where attempts run after a disruption, for example the last one on a node that is no spot node; absent: like the
+    first one."""
     on_out_of_memory: OnOutOfMemory | None = None
     """More memory after an out-of-memory kill; absent: such a kill uses retries, with the same memory."""
     timeout_seconds: Annotated[float, Field(gt=0, le=limits.TIMEOUT_LIMIT)] | None = None
@@ -283,12 +325,7 @@ class TaskRunSpec(Model):
     """Environment variables."""
     service_account_name: Name | None = None
     """Service account of the pod; its token is never mounted."""
-    node_selector: (
-        Annotated[
-            dict[str, Annotated[str, Field(max_length=limits.LABEL_LIMIT)]], Field(max_length=limits.SELECTOR_LIMIT)
-        ]
-        | None
-    ) = None
+    node_selector: NodeSelector | None = None
     """Labels a node must have."""
     tolerations: Annotated[list[Toleration], Field(max_length=limits.TOLERATIONS_LIMIT)] = Field(default_factory=list)
     """Taints the pod tolerates."""
@@ -298,12 +335,26 @@ class TaskRunSpec(Model):
     """Pods to delete once their end is in the status; absent: the chart's default, which is KeepAll."""
     result_retention_seconds: Annotated[int, Field(ge=0)] | None = None
     """Earliest removal of its objects from the bucket."""
+    client: (
+        Annotated[
+            dict[str, Annotated[str, Field(max_length=limits.CLIENT_VALUE_LIMIT)]],
+            Field(max_length=limits.CLIENT_LIMIT),
+        ]
+        | None
+    ) = None
+    """Private to the SDK that wrote it, without any promise: the operator does not read it, and nothing depends on
+    it."""
     suspend: bool = False
     """True: start nothing; what runs already runs on."""
     cancel: bool = False
     """True, one way: stop the pod and end the run."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0)] | None = None
     """Delete the TaskRun this long after its end, unless an unfinished run names it."""
+
+    @property
+    def needs(self) -> list[Upstream | WaitFor]:
+        """Other TaskRuns that it names: those whose results it gets, then those that only come first."""
+        return [*self.upstream, *self.wait_for]
 
 
 MUTABLE = ("suspend", "cancel", "ttlSecondsAfterFinished")

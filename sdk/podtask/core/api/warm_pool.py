@@ -13,7 +13,7 @@ from pydantic import Field
 
 from podtask.core.api import limits
 from podtask.core.api.flow_run import Condition
-from podtask.core.api.spec import Model, OpenObject, Resources, Toleration
+from podtask.core.api.spec import Model, NodeSelector, OpenObject, Resources, Toleration
 
 SIZE_LIMIT = 50
 """Idle pods of one pool, at most: they hold quota, addresses and nodes."""
@@ -51,12 +51,7 @@ class WarmPoolSpec(Model):
     """CPU and memory, as the TaskRuns ask for them."""
     env: Annotated[list[PlainVar], Field(max_length=limits.ENV_LIMIT)] = Field(default_factory=list)
     """Environment variables, as the TaskRuns have them."""
-    node_selector: (
-        Annotated[
-            dict[str, Annotated[str, Field(max_length=limits.LABEL_LIMIT)]], Field(max_length=limits.SELECTOR_LIMIT)
-        ]
-        | None
-    ) = None
+    node_selector: NodeSelector | None = None
     """Labels a node must have, as the TaskRuns ask for them."""
     tolerations: Annotated[list[Toleration], Field(max_length=limits.TOLERATIONS_LIMIT)] = Field(default_factory=list)
     """Taints the pods tolerate, as the TaskRuns have them."""

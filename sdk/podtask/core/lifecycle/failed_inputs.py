@@ -1,4 +1,6 @@
-"""Upstreams that failed and may: what is recorded of them, and why such a run is not cached. Pure.
+"""Upstreams that failed and may, or that are gone: what is recorded or said of them, and what that means for the cache.
+
+Pure.
 
 Observed by: the operator and the local backends. Recorded by: `podtask.core.lifecycle.transitions`. The exception is
 made of it where the task runs: `podtask_runner.serialization.failures`.
@@ -9,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from podtask.core.api.names import State
+from podtask.core.api.names import Reason, State
 from podtask.core.api.status import MESSAGE_LIMIT, ResolvedInput, Status
-from podtask.core.lifecycle.model import Upstream
+from podtask.core.lifecycle.model import Upstream, Why
 
 TEXTS_LIMIT = 128 * 1024
 """Characters of all messages of one run together: its status goes through etcd."""
@@ -54,6 +56,21 @@ def uncached_by(upstreams: Iterable[Upstream]) -> str | None:
     if failed is None:
         return None
     return f"Upstream task run '{failed.task_run}' is {failed.state}; a run whose upstream failed is not cached."
+
+
+def no_upstream(missing: Upstream) -> Why:
+    """An upstream does not exist, or not any more."""
+    name = missing.task_run
+    if not missing.replaced:
+        text = f"There is no TaskRun '{name}' in this namespace."
+        return Why(
+            Reason.INVALID_SPEC, text, "Create the upstream run, or correct its name; then create this one again."
+        )
+    return Why(
+        Reason.INVALID_SPEC,
+        f"TaskRun '{name}' has another UID than the one that is needed: it was deleted and made anew.",
+        f"To use the new '{name}', repeat this run (podtask retry), or create it again without that uid.",
+    )
 
 
 def _text(name: str, status: Status) -> str:

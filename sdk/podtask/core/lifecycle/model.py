@@ -119,6 +119,8 @@ class Upstream:
     wants_data: bool = True
     result: ResolvedInput | None = None
     may_fail: bool = False
+    replaced: bool = False
+    """Not found, because another run has its name: it was deleted, and one was made anew."""
 
     @property
     def failed(self) -> bool:

@@ -16,6 +16,7 @@ from podtask.core.api.reasons import cure_of, meaning_of
 from podtask.core.api.status import CacheInfo, Status
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.delays import later
+from podtask.core.lifecycle.failed_inputs import no_upstream
 from podtask.core.lifecycle.judge import ended_idle, judge, judge_deleted, judge_refusal, judge_suspended
 from podtask.core.lifecycle.model import (
     Decision,
@@ -288,14 +289,9 @@ def upstream(seen: Observed, now: datetime) -> Decision | None:
         why = Why(Reason.UPSTREAM_FAILED, text, cure_of(Reason.UPSTREAM_FAILED))
         named = replace(seen, status=replace(seen.status, failed_upstream=failed[0].task_run))
         return end(named, now, State.NOT_READY, why, error_of(why))
-    missing = [up.task_run for up in seen.upstreams if not up.found]
+    missing = [up for up in seen.upstreams if not up.found]
     if missing and now >= seen.created_at + UPSTREAM_GRACE:
-        text = f"There is no TaskRun '{missing[0]}' in this namespace."
-        why = Why(
-            Reason.INVALID_SPEC,
-            text,
-            "Create the upstream run, or correct its name; then create this one again.",
-        )
+        why = no_upstream(missing[0])
         return end(seen, now, State.FAILED, why, error_of(why))
     waited = [up.task_run for up in seen.upstreams if not up.ready]
     if not waited:

@@ -43,7 +43,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         {"labels": {"app.kubernetes.io/managed-by": "me"}},
         "may not set app.kubernetes.io/managed-by",
     ),
-    "an annotation of ours": ({"annotations": {"podtask.dev/call-digest": "x"}}, "annotations may not set"),
+    "an annotation of ours": ({"annotations": {"podtask.dev/run-name": "x"}}, "annotations may not set"),
     "a label that YAML reads as a number": ({"labels": {"v": 1}}, "labels['v'] must be a text, not a number"),
     "labels as a list": ({"labels": ["a"]}, "spec.podTemplate.labels must be an object, not a list"),
     "affinity as a text": ({"affinity": "near"}, "affinity must be an object, not a text"),

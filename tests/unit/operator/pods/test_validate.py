@@ -28,6 +28,12 @@ FINE: dict[str, dict[str, Any]] = {
         "upstream": [{"taskRun": "other", "parameter": "a"}, {"taskRun": "other", "parameter": "b"}]
     },
     "an upstream by placeholder": {"inputs": SHIPPED, "upstream": [{"taskRun": "other", "ref": "r1"}]},
+    "an upstream whose placeholder is its name": {"inputs": SHIPPED, "upstream": [{"taskRun": "other"}]},
+    "a run that is named twice with one UID": {
+        "inputs": SHIPPED,
+        "upstream": [{"taskRun": "other", "uid": "u"}, {"taskRun": "other"}],
+        "waitFor": [{"taskRun": "other", "uid": "u"}, {"taskRun": "another", "uid": "v"}],
+    },
     "waiting for another run": {"waitFor": [{"taskRun": "other"}]},
     "a minor without runner image, with an image of one's own": {
         "task": {"source": "x", "python": "3.13"},
@@ -77,6 +83,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "by the upstream one and by the upstream two",
     ),
     "an upstream that goes nowhere": ({"upstream": [{"taskRun": "other"}]}, "would go nowhere"),
+    "one name for two runs": (
+        {
+            "upstream": [{"taskRun": "other", "uid": "u", "parameter": "a"}],
+            "waitFor": [{"taskRun": "other", "uid": "v"}],
+        },
+        "TaskRun 'other' is named with two UIDs in spec.upstream and spec.waitFor.",
+    ),
     "an upstream in another namespace": (
         {"upstream": [{"taskRun": "../../other/taskruns/run", "parameter": "a"}]},
         "spec.upstream[0].taskRun '../../other/taskruns/run' is not the name of a TaskRun",

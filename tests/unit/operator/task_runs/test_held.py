@@ -61,7 +61,7 @@ def obj(number: int, *, finished: bool) -> dict[str, Any]:
         "uid": f"0b9a1c1e-0000-4000-8000-0000000{number:05d}",
         "resourceVersion": str(1000 + number),
         "labels": {"podtask.dev/flow-run": "hello-097f473f", "podtask.dev/task": "greet"},
-        "annotations": {"podtask.dev/call-digest": "d" * 64, "other": "x" * 10_000},
+        "annotations": {"podtask.dev/run-name": "d" * 64, "other": "x" * 10_000},
         "managedFields": [{"manager": "x", "fieldsV1": {"f:spec": {}}}],
     }
     return run_object(SPEC, name=f"greet-{number:016d}", status=status, metadata=metadata)
@@ -110,7 +110,8 @@ def test_of_one_that_ended_is_kept_what_others_ask_for() -> None:
         **SPEC,
         "podCleanup": "Delete",
         "tags": ["gpu"],
-        "upstream": [{"taskRun": "up", "ref": "r"}],
+        "upstream": [{"taskRun": "up", "ref": "r", "uid": "u"}],
+        "client": {"callDigest": "d" * 64},
         "waitFor": [{"taskRun": "before"}, {"taskRun": "up"}],
         "podTemplate": {"terminationGracePeriodSeconds": 120, "annotations": {"a": "b"}},
     }
@@ -188,3 +189,12 @@ def test_the_weight_is_no_less_than_what_python_takes() -> None:
         taken = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         assert taken <= held.weight(raw), type(parsed)
+
+
+def test_of_one_under_way_the_uids_of_its_upstreams_are_kept_and_what_is_the_clients_is_not() -> None:
+    cluster, key = ClusterCache(), Key("team", "hello")
+    spec = {"upstream": [{"taskRun": "up", "parameter": "x", "uid": "u-1"}], "client": {"callDigest": "d" * 64}}
+    cluster.put_run(run_object({**SPEC, **spec}))
+    held = cluster.runs[key].spec
+    assert [need.uid for need in held.needs] == ["u-1"]
+    assert held.client is None

@@ -86,6 +86,7 @@ NAMES = {
     ".spec.env[].valueFrom.configMapKeyRef.name": "A",
     ".spec.env[].valueFrom.secretKeyRef.key": "a/b",
     ".spec.serviceAccountName": "..",
+    ".spec.onDisruption.lastAttempt.priorityClassName": "System/Node",
 }
 
 
@@ -177,3 +178,19 @@ def test_attempts_and_conditions_are_maps() -> None:
 def test_what_cannot_be_structural_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="structural"):
         structural(schema)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (".spec.onDisruption", "give at least one of avoidNode and lastAttempt"),
+        (
+            ".spec.onDisruption.lastAttempt",
+            "give at least one of nodeSelector, tolerations and priorityClassName",
+        ),
+    ],
+)
+def test_what_says_nothing_is_refused_with_what_it_may_say(path: str, message: str) -> None:
+    (found,) = NODES[path]["x-kubernetes-validations"]
+    given = " || ".join(f"has(self.{name})" for name in NODES[path]["properties"])
+    assert found == {"rule": given, "message": message}

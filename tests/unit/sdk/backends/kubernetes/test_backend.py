@@ -88,8 +88,8 @@ class TestSubmit:
         for run in (a, b, c, after):
             backend.submit(run)
         spec = specs(cluster)[-1]
-        assert spec["upstream"] == [{"taskRun": b.id, "ref": b.id}, {"taskRun": a.id, "ref": a.id}]
-        assert spec["waitFor"] == [{"taskRun": c.id}]
+        assert spec["upstream"] == [needed(cluster, b), needed(cluster, a)]
+        assert spec["waitFor"] == [needed(cluster, c)]
         assert "cache" not in spec
 
     def test_an_upstream_that_may_fail_is_posted_so(self, backend: KubernetesBackend, cluster: FakeCluster) -> None:
@@ -98,7 +98,7 @@ class TestSubmit:
         for run in (a, b, after):
             backend.submit(run)
         first, second = specs(cluster)[-1]["upstream"]
-        assert (first, "allowFailure" in second) == ({"taskRun": a.id, "ref": a.id, "allowFailure": True}, False)
+        assert (first, "allowFailure" in second) == ({**needed(cluster, a), "allowFailure": True}, False)
 
     def test_a_call_hashed_by_task_input_hash_is_submitted_at_once_with_futures_too(
         self, backend: KubernetesBackend, cluster: FakeCluster
@@ -204,7 +204,7 @@ class TestOtherBackends:
         elsewhere.report(Status(State.COMPLETED, **done(value="7")))
         assert run.wait(SECONDS)
         spec = specs(cluster)[-1]
-        assert spec["upstream"] == [{"taskRun": here.id, "ref": here.id}]
+        assert spec["upstream"] == [needed(cluster, here)]
         assert "waitFor" not in spec
         assert loads(decoded(spec["inputs"]), resolve=lambda ref: ref) == ((7, [here.id]), {})
 
@@ -351,6 +351,11 @@ def test_the_namespace_is_the_settings_or_the_contexts(cluster: FakeCluster) -> 
         made.submit(run_of(ONE, backend=made, number=namespace))
         made.close()
         assert cluster.posted[-1]["metadata"]["namespace"] == namespace
+
+
+def needed(cluster: FakeCluster, run: Any) -> dict[str, str]:
+    """How a TaskRun names another one whose TaskRun is there: the placeholder in the inputs is its name."""
+    return {"taskRun": run.id, "uid": cluster.runs[run.id]["metadata"]["uid"]}
 
 
 def done(value: str | None = None) -> dict[str, Any]:

@@ -184,7 +184,7 @@ class TestWithBucket:
                 backend.submit(run_of(changed, number, backend=backend, number=f"{at}-{number}"))
             assert counts["walked"] == 51
             assert counts["compared"] < 20
-        digests = {body["metadata"]["annotations"]["podtask.dev/call-digest"] for body in cluster.posted}
+        digests = {body["spec"]["client"]["callDigest"] for body in cluster.posted}
         codes = {body["spec"]["cache"]["components"]["code"] for body in cluster.posted}
         assert not any("overlay" in body["spec"]["task"] for body in cluster.posted[:10]), "nothing was changed"
         assert (len(digests), len(codes)) == (110, 2)

@@ -32,6 +32,7 @@ EVERYTHING: dict[str, Any] = {
     "deadline_seconds": 60,
     "on_out_of_memory": {"maxMemory": "8Gi", "memoryFactor": 1.5},
     "max_disruptions": 0,
+    "on_disruption": {"avoidNode": True, "lastAttempt": {"nodeSelector": {}, "priorityClassName": "steady"}},
     "checkpoints": True,
     "cache_key_fn": todays_key,
     "cache_expiration": timedelta(hours=1),
@@ -64,6 +65,10 @@ def everything() -> dict[str, Any]:
         inputs=INLINE,
         upstream=["first-0123456789abcdef", "second-0123456789abcdef"],
         wait_for=["third-0123456789abcdef"],
+        uids={
+            "first-0123456789abcdef": "0b9a1c1e-0000-4000-8000-000000000001",
+            "third-0123456789abcdef": "0b9a1c1e-0000-4000-8000-000000000003",
+        },
         cache=cache_spec.plan(run),
     )
 

@@ -14,7 +14,7 @@ from tests.unit.sdk.backends.kubernetes.harness import FakeCluster, run_of
 
 from podtask import Task, task_input_hash
 from podtask.backends.kubernetes.backend import KubernetesBackend
-from podtask.core.api.names import ANNOTATION_CALL_DIGEST, State
+from podtask.core.api.names import State
 from podtask.core.api.runner_image import PUBLISHED
 from podtask.core.api.status import Status
 from podtask.core.gc import Marks
@@ -108,5 +108,5 @@ def test_a_late_submission_sends_the_globals_of_the_call(
     assert late["spec"]["task"]["code"] == at_once["spec"]["task"]["code"]
     assert late["spec"]["cache"] == at_once["spec"]["cache"]
     assert late["spec"]["inputs"] == at_once["spec"]["inputs"]
-    digests = [body["metadata"]["annotations"][ANNOTATION_CALL_DIGEST] for body in cluster.posted]
+    digests = [body["spec"]["client"]["callDigest"] for body in cluster.posted]
     assert digests[0] == digests[1]

@@ -25,7 +25,7 @@ def task_run(state: str = "Failed", *, name: str = "hello", **spec: Any) -> dict
             "uid": "u1",
             "resourceVersion": "7",
             "labels": {LABEL_FLOW_RUN: "f1", "app.kubernetes.io/instance": "argo", "app": "etl"},
-            "annotations": {"podtask.dev/call-digest": "abc", "argocd.argoproj.io/tracking-id": "x"},
+            "annotations": {"podtask.dev/run-name": "abc", "argocd.argoproj.io/tracking-id": "x"},
             "ownerReferences": [{"uid": "u0"}],
         },
         "spec": {"task": {"source": "def main(): ..."}, "retries": 2, **spec},
@@ -54,7 +54,10 @@ def test_the_name_counts_on_and_fits(name: str, repeated: bool, taken: tuple[str
 
 
 def test_the_repeat_asks_for_the_same_and_names_the_old_run() -> None:
-    old = task_run(podTemplate={"labels": {"a": "b"}}, suspend=True, cancel=True, ttlSecondsAfterFinished=60)
+    client = {"callDigest": "abc"}
+    old = task_run(
+        podTemplate={"labels": {"a": "b"}}, suspend=True, cancel=True, ttlSecondsAfterFinished=60, client=client
+    )
     before = copy.deepcopy(old)
     new = repeat(old)
     assert new == {
@@ -106,10 +109,29 @@ def test_only_a_run_that_has_a_result_ignores_its_own_entry(state: str, cache: A
 
 
 def test_upstreams_that_were_repeated_are_taken_instead() -> None:
-    needs = {"upstream": [{"taskRun": "a", "ref": "a"}, {"taskRun": "b"}], "waitFor": [{"taskRun": "a"}]}
-    new = repeat(task_run("NotReady", **needs), upstreams={"a": "a-r2"})
-    assert new["spec"]["upstream"] == [{"taskRun": "a-r2", "ref": "a"}, {"taskRun": "b"}]
+    upstream = [{"taskRun": "a"}, {"taskRun": "b"}, {"taskRun": "a", "parameter": "x"}, {"taskRun": "c-r2", "ref": "c"}]
+    needs = {"upstream": upstream, "waitFor": [{"taskRun": "a"}]}
+    new = repeat(task_run("NotReady", **needs), upstreams={"a": "a-r2", "c-r2": "c-r3"})
+    assert new["spec"]["upstream"] == [
+        {"taskRun": "a-r2", "ref": "a"},  # the pickled inputs know the name of the first one
+        {"taskRun": "b"},
+        {"taskRun": "a-r2", "parameter": "x"},
+        {"taskRun": "c-r3", "ref": "c"},
+    ]
     assert new["spec"]["waitFor"] == [{"taskRun": "a-r2"}]
+
+
+def test_a_repeat_takes_the_runs_that_have_the_names_by_now() -> None:
+    needs = {
+        "upstream": [{"taskRun": "a", "uid": "u-a"}, {"taskRun": "b", "uid": "u-b"}],
+        "waitFor": [{"taskRun": "b", "uid": "u-b", "allowFailure": True}, {"taskRun": "a", "uid": "u-a"}],
+    }
+    old = task_run("NotReady", **needs)
+    before = copy.deepcopy(old)
+    new = repeat(old, upstreams={"a": "a-r2"})["spec"]
+    assert new["upstream"] == [{"taskRun": "a-r2", "ref": "a"}, {"taskRun": "b"}]
+    assert new["waitFor"] == [{"taskRun": "b", "allowFailure": True}, {"taskRun": "a-r2"}]
+    assert old == before
 
 
 @pytest.mark.parametrize(("state", "told"), [("Running", "Running"), ("", "Pending")])

@@ -82,6 +82,16 @@ CASES: dict[str, Case] = {
         Reason.INVALID_SPEC,
         has={"message": "There is no TaskRun 'typo' in this namespace."},
     ),
+    "an upstream that was made anew is gone": Case(
+        seen(upstreams=(replace(upstream("up", None), replaced=True),)),
+        60,
+        "upstream",
+        State.FAILED,
+        Reason.INVALID_SPEC,
+        has={
+            "message": "TaskRun 'up' has another UID than the one that is needed: it was deleted and made anew.",
+        },
+    ),
     "data is resolved at the first launch, order alone brings none": Case(
         seen(upstreams=(upstream("a"), upstream("b", wants_data=False))),
         0,
