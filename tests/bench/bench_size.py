@@ -29,10 +29,10 @@ from tests.bench.audit import Audit
 from tests.bench.bench_scale import MB, STEP, TICKS, finish, percentiles
 from tests.bench.kwok import nodes, simulated
 from tests.bench.tables import show
-from tests.cluster.kit import Object, eventually, kubectl
+from tests.cluster.kit import Object, Refused, eventually, kubectl
 from tests.cluster.operator_process import Operator, without_installed
 
-from podtask.core.api.names import GROUP, PLURAL
+from podtask.core.api.names import GROUP, PLURAL, VERSION
 from podtask.kube.client import Api, connect
 
 BIG, SMALL = "bench-big", "bench-small"
@@ -159,6 +159,15 @@ def copied(name: str, count: int) -> int:
     return len(one)
 
 
+def listed() -> bool:
+    """Until it has read all that etcd told it, it answers every list by 504."""
+    try:
+        kubectl("get", "--raw", f"/apis/{GROUP}/{VERSION}/namespaces/{BIG}/{PLURAL}?limit=1")
+    except Refused:
+        return False
+    return True
+
+
 def etcd(verb: str, body: object) -> Any:
     """Its gateway for JSON, on loopback."""
     request = urllib.request.Request(f"{ETCD}/v3/kv/{verb}", json.dumps(body).encode(), method="POST")
@@ -260,6 +269,7 @@ def restart(scene: Scene, most: int) -> None:
     scene.start()
     finish(scene.api, 0, BIG)
     size = copied("done-0", most)
+    eventually("the API server has them all in its cache", listed, END_SECONDS, STEP)
     since, began = time.time(), time.monotonic()
     ready = scene.serve([BIG])
     scene.api.create_run(BIG, simulated("first"))

@@ -83,8 +83,8 @@ def check(status: int, data: bytes, what: str) -> None:
     if status >= 500 and any(sign in data[:4096] for sign in TOO_LARGE):
         raise ApiError(413, "RequestEntityTooLarge", f"{what}: {data[:300].decode(errors='replace')}")
     if status in (401, 429) or status >= 500:  # 401: our token is being exchanged
-        answer = _refusal(status, data, what) if status >= 500 else None
-        raise ApiUnavailable(f"{what}: {status} {data[:300].decode(errors='replace')}", answer)
+        refusal = _refusal(status, data, what)
+        raise ApiUnavailable(f"{what}: {status} {refusal.message.strip()}", refusal if status >= 500 else None)
     if status >= 400:
         raise _refusal(status, data, what)
 

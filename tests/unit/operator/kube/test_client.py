@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from podtask_operator.kube.client import Api, ApiError
+from podtask_operator.kube import answers
+from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 
 NAMESPACES = 120
 
@@ -107,3 +108,17 @@ def test_a_pod_is_posted_strictly() -> None:
             assert asked == ["POST /api/v1/namespaces/team/pods?fieldValidation=Strict"]
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b'{"kind": "Status", "message": "Too large resource version: 9, current: 3", "code": 504}\n', "Too large res"),
+        (b"upstream connect error\r\n", "upstream connect error"),
+    ],
+)
+def test_an_answer_that_says_later_is_one_line_of_a_log(data: bytes, sentence: str) -> None:
+    with pytest.raises(ApiUnavailable) as later:
+        answers.check(504, data, "GET /x")
+    assert str(later.value).startswith(f"GET /x: 504 {sentence}")
+    assert str(later.value) == str(later.value).strip()
