@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from podtask.core.api.names import (
     ANNOTATION_CALL_DIGEST,
     ANNOTATION_RUN_NAME,
+    ANNOTATION_TRACEPARENT,
     API_VERSION,
     KIND,
     LABEL_FLOW,
@@ -80,7 +81,11 @@ def build(
                 LABEL_FLOW: label_value(run.flow.flow_name),
                 LABEL_TASK: label_value(run.task.name),
             },
-            "annotations": {ANNOTATION_CALL_DIGEST: digest, ANNOTATION_RUN_NAME: run.name[:RUN_NAME_LIMIT]},
+            "annotations": {
+                ANNOTATION_CALL_DIGEST: digest,
+                ANNOTATION_RUN_NAME: run.name[:RUN_NAME_LIMIT],
+                **({ANNOTATION_TRACEPARENT: run.traceparent} if run.traceparent is not None else {}),
+            },
             **({"ownerReferences": [owner]} if owner else {}),
         },
         "spec": {name: value for name, value in spec.items() if value not in (None, [], {})},
