@@ -30,8 +30,9 @@ ENV_TRACEPARENT: Final = "TRACEPARENT"
 """How a trace context travels to programs: OpenTelemetry's environment carrier."""
 SERVICE_OF_TASKS: Final = "podtask-task"
 """`service.name` of what a task exports, where `OTEL_SERVICE_NAME` gives no other."""
-FLUSH_SECONDS: Final = 2.0
-"""How long the end of an attempt waits for its last spans. A collector that does not answer costs no more."""
+FLUSH_SECONDS: Final = 5.0
+"""How long the end of an attempt waits for its last spans, where `OTEL_BSP_EXPORT_TIMEOUT` gives no other. A collector
+that does not answer costs no more."""
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _HTTP: Final = "http/protobuf"
@@ -41,9 +42,9 @@ _ours: TracerProvider | None = None
 
 def wanted(environ: Mapping[str, str]) -> bool:
     """Whether the standard variables ask for traces by OTLP."""
-    exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"
+    exporters = (environ.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp").split(",")
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    return any(environ.get(name) for name in _ENDPOINTS) and not disabled and "otlp" in exporters.split(",")
+    return any(environ.get(name) for name in _ENDPOINTS) and not disabled and "otlp" in map(str.strip, exporters)
 
 
 def refused_protocol(environ: Mapping[str, str]) -> str | None:
@@ -98,7 +99,8 @@ def begin(traceparent: str | None) -> None:
 def flush() -> None:
     """At the end of the attempt, once its report is written: the last spans leave, within a bound. Never raises."""
     if _ours is not None:
-        flush_within(_ours, FLUSH_SECONDS)
+        limit = os.environ.get("OTEL_BSP_EXPORT_TIMEOUT", "")
+        flush_within(_ours, int(limit) / 1000 if limit.isdecimal() and len(limit) < 9 else FLUSH_SECONDS)
 
 
 def flush_within(provider: TracerProvider, seconds: float) -> None:

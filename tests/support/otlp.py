@@ -91,12 +91,12 @@ def receiver(address: str = "127.0.0.1") -> Iterator[Receiver]:
             self.end_headers()
             self.wfile.write(answer)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             """Not into the tests' output."""
 
     server = ThreadingHTTPServer((address, 0), Handler)
     there = Receiver(f"http://{address}:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, name="otlp-receiver")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="otlp-receiver")
     thread.start()
     try:
         yield there

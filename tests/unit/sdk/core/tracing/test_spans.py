@@ -25,10 +25,8 @@ def at(seconds: float) -> datetime:
 
 def attempt(number: int, recorded: float, started: float | None, finished: float, **more: object) -> Attempt:
     began = None if started is None else at(started)
-    done = Attempt(
-        number, recorded_at=at(recorded), started_at=began, finished_at=at(finished), outcome=Ended.COMPLETED
-    )
-    return replace(done, **more)  # type: ignore[arg-type]
+    done = Attempt(number, recorded_at=at(recorded), started_at=began, finished_at=at(finished))
+    return replace(done, **{"outcome": Ended.COMPLETED, **more})  # type: ignore[arg-type]
 
 
 def ended(state: State, finished: float, *attempts: Attempt, **more: object) -> Status:
@@ -217,13 +215,9 @@ def test_what_a_tenant_wrote_is_one_bounded_line() -> None:
 
 
 MOMENTS = st.none() | st.integers(-10_000, 10_000).map(lambda tenth: at(tenth / 10))
+OUTCOMES = st.none() | st.sampled_from(Ended)
 ATTEMPTS = st.builds(
-    Attempt,
-    st.integers(1, 40),
-    recorded_at=MOMENTS,
-    started_at=MOMENTS,
-    finished_at=MOMENTS,
-    outcome=st.none() | st.sampled_from(Ended),
+    Attempt, st.integers(1, 40), recorded_at=MOMENTS, started_at=MOMENTS, finished_at=MOMENTS, outcome=OUTCOMES
 )
 
 
