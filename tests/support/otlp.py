@@ -42,6 +42,8 @@ class Receiver:
     batches: int = 0
     status: int = 200
     """What is answered."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What is served by GET, beside."""
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def take(self, body: bytes) -> None:
@@ -90,6 +92,13 @@ def receiver(address: str = "127.0.0.1") -> Iterator[Receiver]:
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
+
+        def do_GET(self) -> None:
+            content = there.files[self.path]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Not into the tests' output."""
