@@ -50,14 +50,14 @@ class PodLauncher:
         objects: Objects,
         signer: Signer,
         settings: Settings,
-        traces: Traces,
+        traces: Traces | None = None,
     ) -> None:
         self._api = api
         self._cluster = cluster
         self._objects = objects
         self._signer = signer
         self._settings = settings
-        self._traces = traces
+        self._traces = traces or Traces()
         self.claims = Claims(api, cluster, settings)
 
     async def launch(self, key: Key, attempt: int, expectations: RunExpectations, now: datetime) -> None:

@@ -61,7 +61,7 @@ class Reconciler:
         self._observer = Observer(api, cluster, objects, settings)
         self._lookup = CacheLookup(cluster, objects)
         self._writer = StatusWriter(api, cluster, recorder)
-        self._launcher = PodLauncher(api, cluster, objects, signer, settings, traces or Traces())
+        self._launcher = PodLauncher(api, cluster, objects, signer, settings, traces)
         self._janitor = Janitor(api, cluster, settings)
         log_tail = LogTail(api, cluster, objects)
         self._applier = Applier(self._writer, self._launcher, self._janitor, log_tail, objects, settings)
