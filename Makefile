@@ -76,10 +76,10 @@ COMPILE := $(BIN)/python -m uv pip compile --universal --generate-hashes --no-em
 lock: ## write requirements/ anew
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --python-version 3.10 -o requirements/runner.txt
-	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra ui -o requirements/operator.txt
-	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes --extra cli --group test --group build -o requirements/sdk.txt
+	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra otel --extra ui -o requirements/operator.txt
+	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes --extra cli --extra otel --group test --group build -o requirements/sdk.txt
 	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes -o requirements/driver.txt
-	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --extra ui --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --extra otel --extra ui --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt
 	for bound in lowest highest; do grep -oE 'cloudpickle>=[0-9.]+' pyproject.toml | $(COMPILE) - --upgrade --resolution $$bound \
 		--python-version 3.10 --no-annotate -o requirements/cloudpickle-$$bound.txt; done

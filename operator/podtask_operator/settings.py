@@ -42,6 +42,7 @@ IDENTITY: Final = "PODTASK_IDENTITY"
 POD_UID: Final = "PODTASK_POD_UID"
 DOORBELL_HOST: Final = "PODTASK_DOORBELL_HOST"
 DOORBELL_PORT: Final = "PODTASK_DOORBELL_PORT"
+TASK_OTLP_ENDPOINT: Final = "PODTASK_TASK_OTLP_ENDPOINT"
 SWEEP_HOURS: Final = "PODTASK_SWEEP_HOURS"
 SWEEP_SPARE_HOURS: Final = "PODTASK_SWEEP_SPARE_HOURS"
 
@@ -103,6 +104,8 @@ class Settings:
     """The operator's own address as pods see it, for the datagrams of `events.doorbell`; empty: none are sent."""
     doorbell_port: int = 8081
     """The UDP port for them; 0: none."""
+    task_otlp_endpoint: str = ""
+    """Where pods send their spans, as `OTEL_EXPORTER_OTLP_ENDPOINT` of those that have no other; empty: not set."""
     pod_uid: str | None = None
     """UID of the pod `identity`, which then owns the Lease: uninstalling leaves none behind."""
 
@@ -153,6 +156,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         identity=environment.get(IDENTITY) or _unique(),
         pod_uid=environment.get(POD_UID) or None,
         doorbell_host=environment.get(DOORBELL_HOST, ""),
+        task_otlp_endpoint=environment.get(TASK_OTLP_ENDPOINT, ""),
         doorbell_port=int(_number(environment, DOORBELL_PORT, Settings.doorbell_port)),
     )
 

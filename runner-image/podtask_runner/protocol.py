@@ -181,6 +181,8 @@ class Grants:
     """None where the task does not ask for them."""
     doorbell: str | None = None
     """`address:port` of the operator, for one datagram once the outcome is stored; see `process.doorbell`."""
+    traceparent: str | None = None
+    """The attempt's place in a trace (W3C trace context); None where nobody traces."""
     v: int = 1
     """What a reader must know; see `version_of`."""
 

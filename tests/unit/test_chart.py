@@ -131,6 +131,7 @@ def test_what_is_missing_is_said_in_a_sentence(values: dict[str, Any], sentence:
         ({"warmPool": {"size": 51}}, "at '/warmPool/size'", "maximum: got 51, want 50"),
         ({"warmPool": {"preload": ["a b"]}}, "at '/warmPool/preload/0'", "does not match pattern"),
         ({"warmPool": {"namespaces": ["Team"]}}, "at '/warmPool/namespaces/0'", "does not match pattern"),
+        ({"tracing": {"endpoint": "collector:4317"}}, "at '/tracing/endpoint'", "does not match pattern"),
         ({"operator": {"concurrency": 0}}, "at '/operator/concurrency'", "minimum: got 0, want 1"),
     ],
 )

@@ -39,6 +39,8 @@ def test_values_become_settings() -> None:
     assert (loaded.grant_seconds, loaded.store_timeout_seconds) == (604800, 60)
     assert (loaded.sweep_hours, loaded.sweep_spare_hours) == (24, 48)
     assert (loaded.concurrency, loaded.resync_seconds, loaded.health_port) == (64, 30, 9090)
+    assert loaded.task_otlp_endpoint == values["tracing"]["taskEndpoint"]
+    assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == values["tracing"]["endpoint"]
     assert (loaded.image_pull_policy, loaded.log_format, loaded.log_level) == ("Always", "text", "DEBUG")
 
 
@@ -50,6 +52,10 @@ def test_defaults_of_chart_and_operator_are_the_same() -> None:
     assert loaded == settings.Settings(
         store="s3://results/podtask", runner_images=images, lease_namespace=home, operator_namespace=home
     )
+
+
+def test_without_an_endpoint_the_operator_traces_nothing() -> None:
+    assert not [name for name in example("cluster").environment() if name.startswith("OTEL_")]
 
 
 def test_the_buckets_keys_come_from_the_named_secret() -> None:

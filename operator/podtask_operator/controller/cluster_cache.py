@@ -8,6 +8,7 @@ Read by `observe`. What this process itself did, and no watch has shown yet, is 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from podtask.core.api.names import Ended, Reason
@@ -48,6 +49,8 @@ class ClusterCache:
     flow_runs: FlowRuns = field(default_factory=FlowRuns)
     stock: Stock = field(default_factory=Stock)
     expectations: Expectations = field(default_factory=Expectations)
+    ended: Callable[[TaskRun, Object], None] = lambda run, obj: None  # noqa: ARG005
+    """Told of every end that is seen, once, while there is still all of it."""
     _gone: int = 0
     """TaskRuns that are gone by now."""
     _last_gone: dict[str, int] = field(default_factory=dict)
@@ -66,7 +69,8 @@ class ClusterCache:
             return None
         try:
             seen = projected(obj)
-            run = kept(TaskRun.parse(seen), seen)
+            whole = TaskRun.parse(seen)
+            run = kept(whole, seen)
         except Malformed as why:
             version = version_of(meta)
             if self.malformed.get(key) != version:  # a list tells of it again and again
@@ -90,6 +94,7 @@ class ClusterCache:
         before = held is not None and held.uid == run.uid and held.status.finished
         if not before and run.status.finished:
             self._needs.ended(key)
+            self.ended(whole, obj)
         return key
 
     def versions(self, namespace: str | None) -> dict[Key, Version]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from podtask.core.api.names import Reason
+from podtask.core.api.names import ANNOTATION_TRACEPARENT, Reason
 from podtask.core.api.status import Attempt, Status, own_pod_name, pod_name
 from podtask.core.lifecycle.model import PodPhase, Why
 from podtask.core.storage import Signer
@@ -26,6 +26,7 @@ from podtask_operator.pods import status as podstatus
 from podtask_operator.pods.refusal import GRANTS, by_admission, refusal
 from podtask_operator.pods.validate import invalid
 from podtask_operator.runtime import metrics
+from podtask_operator.runtime.tracing import Traces
 from podtask_operator.settings import Settings
 from podtask_operator.storage import grants
 from podtask_operator.storage.objects import Objects
@@ -42,12 +43,21 @@ LEAST_LIFE = 60.0
 class PodLauncher:
     """Creates Secrets and pods."""
 
-    def __init__(self, api: Api, cluster: ClusterCache, objects: Objects, signer: Signer, settings: Settings) -> None:
+    def __init__(
+        self,
+        api: Api,
+        cluster: ClusterCache,
+        objects: Objects,
+        signer: Signer,
+        settings: Settings,
+        traces: Traces | None = None,
+    ) -> None:
         self._api = api
         self._cluster = cluster
         self._objects = objects
         self._signer = signer
         self._settings = settings
+        self._traces = traces or Traces()
         self.claims = Claims(api, cluster, settings)
 
     async def launch(self, key: Key, attempt: int, expectations: RunExpectations, now: datetime) -> None:
@@ -194,11 +204,12 @@ class PodLauncher:
         bucket, saved = self._objects.bucket(run.namespace), await self._objects.saved(run, attempt)
 
         life = self._settings.grant_seconds
+        traceparent = self._traces.attempt(run.uid, attempt, run.annotations.get(ANNOTATION_TRACEPARENT))
 
         def signed() -> tuple[float | None, bytes]:
             # Asked before: what is signed afterwards lives as long at least.
             expires = self._signer.credentials_expire_at()
-            made = grants.build(run, attempt, inlined, bucket, self._signer, self._settings, saved)
+            made = grants.build(run, attempt, inlined, bucket, self._signer, self._settings, saved, traceparent)
             return expires, grants.packed(made)
 
         # signing needs no network, but credentials that are due may be fetched anew

@@ -30,6 +30,7 @@ from podtask_operator.controller.status_writer import StatusWriter
 from podtask_operator.controller.work_queue import Later, WorkQueue
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.runtime import logging as logs
+from podtask_operator.runtime.tracing import Traces
 from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.key import Key
@@ -54,12 +55,13 @@ class Reconciler:
         settings: Settings,
         clock: Callable[[], datetime],
         ended: Callable[[Key], None] = lambda _: None,
+        traces: Traces | None = None,
     ) -> None:
         self._cluster = cluster
         self._observer = Observer(api, cluster, objects, settings)
         self._lookup = CacheLookup(cluster, objects)
         self._writer = StatusWriter(api, cluster, recorder)
-        self._launcher = PodLauncher(api, cluster, objects, signer, settings)
+        self._launcher = PodLauncher(api, cluster, objects, signer, settings, traces)
         self._janitor = Janitor(api, cluster, settings)
         log_tail = LogTail(api, cluster, objects)
         self._applier = Applier(self._writer, self._launcher, self._janitor, log_tail, objects, settings)

@@ -38,6 +38,7 @@ TMP_VOLUME: Final = "podtask-tmp"
 USER: Final = "podtask"
 """Name of the user where the image has no entry for its number: libraries ask for it when they are imported."""
 GRANTS_VOLUME: Final = "podtask-grants"
+OTLP_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 RESERVED_ENV: Final = "PODTASK_"
 DEADLINE_MARGIN: Final = 60
 """Seconds that runner and operator get to act before the kubelet's deadline does."""
@@ -142,7 +143,7 @@ def _container(run: TaskRun, attempt: int, settings: Settings, template: Templat
         "name": names.POD_CONTAINER,
         "image": image,
         "imagePullPolicy": settings.image_pull_policy,
-        "env": _env(run, attempt),
+        "env": _env(run, attempt, settings),
         "resources": memory.grown(first, memory.growth(spec.on_out_of_memory, first), run.status.out_of_memory_used),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -167,7 +168,7 @@ def _container(run: TaskRun, attempt: int, settings: Settings, template: Templat
     return container
 
 
-def _env(run: TaskRun, attempt: int) -> list[Json]:
+def _env(run: TaskRun, attempt: int, settings: Settings) -> list[Json]:
     """Defaults, then the user's variables, then ours: of two with one name the kubelet takes the last.
 
     The paths are set although they are the runner's defaults, because envFrom could bring others.
@@ -181,6 +182,8 @@ def _env(run: TaskRun, attempt: int) -> list[Json]:
     users = [plain(variable) for variable in run.spec.env if not variable.name.startswith(RESERVED_ENV)]
     taken = {variable["name"] for variable in users}
     values = {"HOME": TMP, "TMPDIR": TMP, "USER": USER, "LOGNAME": USER}
+    if settings.task_otlp_endpoint:
+        values[OTLP_ENDPOINT] = settings.task_otlp_endpoint
     defaults = [{"name": name, "value": value} for name, value in values.items() if name not in taken]
     return [*defaults, *users, *({"name": name, "value": value} for name, value in ours.items())]
 

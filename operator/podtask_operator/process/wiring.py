@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -29,13 +30,14 @@ from podtask_operator.kube.client import Api
 from podtask_operator.pools.keeper import PoolKeeper
 from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
-from podtask_operator.runtime import health
+from podtask_operator.runtime import health, tracing
 from podtask_operator.runtime.supervise import forever
 from podtask_operator.storage.calls import StoreCalls
 from podtask_operator.storage.fenced import Fenced
 from podtask_operator.storage.objects import Objects
 from podtask_operator.storage.owners import Owners
 from podtask_operator.sweep import Sweeper
+from podtask_operator.task_runs.trace import subject_of
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,11 @@ class Parts:
         self._told, self._api = told, api
         self.drained = False
         """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
-        self.cluster, self.recorder = ClusterCache(slots=Slots(told.limits)), EventRecorder(api)
+        self.traces = traces = tracing.of_environment(os.environ)
+        self.cluster = ClusterCache(
+            slots=Slots(told.limits), ended=lambda run, obj: traces.ended(subject_of(run, obj), run.status)
+        )
+        self.recorder = EventRecorder(api)
         address = parse_store_url(told.store)
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
@@ -65,7 +71,7 @@ class Parts:
         self.flow_runs = FlowRunKeeper(api, self.cluster, clock.now)
         self.pools = PoolKeeper(api, self.cluster, told, clock.now)
         ended = self.flow_runs.task_run_ended
-        self.queue = Reconciler(api, self.cluster, objects, signer, self.recorder, told, clock.now, ended).queue
+        self.queue = Reconciler(api, self.cluster, objects, signer, self.recorder, told, clock.now, ended, traces).queue
         self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
         self.resync = Resync(api, self.cluster, told)
         self._intake = intake.Intake(self.cluster, self.queue.add, self.flow_runs.queue.add)
@@ -77,6 +83,7 @@ class Parts:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what is being worked on finishes its writes."""
+        self.traces.serving(clock.now())
         await forever("the first list", self._fill, stop, once=True)
 
         async def task_runs() -> None:
@@ -154,6 +161,7 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
     finally:
         await held.release(drained=parts.drained)
         await server.stop()
+        await parts.traces.stop()
         await api.close()
 
 

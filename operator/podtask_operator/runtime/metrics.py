@@ -97,6 +97,12 @@ SEEN_TO_POD = _histogram(
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 WATCHES_ENDED = _counter("podtask_watch_failures_total", "Times that a watch ended and was started again.")
+SPANS = _counter(
+    "podtask_spans_total",
+    "Spans of ended TaskRuns, where traces are on: `exported`; `failed`, the collector did not take them; `dropped`,"
+    " the queue was full.",
+    "outcome",
+)
 SWEPT = _counter("podtask_swept_objects_total", "Objects that the sweep removed from the bucket.")
 SWEPT_BYTES = _counter("podtask_swept_bytes_total", "Bytes of them.")
 SWEEP_REFUSED = _counter(

@@ -80,9 +80,10 @@ def build(
     signer: Signer,
     settings: Settings,
     saved: Sequence[checkpoints.Place] = (),
+    traceparent: str | None = None,
 ) -> protocol.Grants:
     """The grants of one attempt of a live TaskRun. `inlined`: small results of upstreams by digest. `saved`: where
-    earlier attempts have saved their progress."""
+    earlier attempts have saved their progress. `traceparent`: the span of the attempt."""
     spec, life = run.spec, settings.grant_seconds
     keys = bucket.attempt(run.uid, attempt)
 
@@ -156,6 +157,7 @@ def build(
         logs=signer.sign_post(keys.log, LOG_CHUNK_LIMIT, life),
         checkpoints=checkpoints.grant(bucket, run.uid, attempt, saved, signer, life) if spec.checkpoints else None,
         doorbell=settings.doorbell,
+        traceparent=traceparent,
         v=protocol.version_of(code, inputs),
     )
 

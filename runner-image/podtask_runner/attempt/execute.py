@@ -110,6 +110,10 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         args, kwargs = loading.load_arguments(grants, fetched)
         del fetched
         timings["load"] = round(time.monotonic() - started, 4)
+        if grants.traceparent is not None:
+            from podtask_runner import tracing
+
+            tracing.begin(grants.traceparent)  # behind the import of the task's modules, which may have a provider
         desk.enter(Phase.RUN)
         started = time.monotonic()
         value = _opened(_call(shipped.fn, args, kwargs, by_name=grants.inputs is None))

@@ -94,6 +94,10 @@ def _perform(grants: Grants, reload: Reload, desk: Handover, *, preloaded: bool 
         os._exit(0)
     _flush()
     desk.report(outcome)
+    if grants.traceparent is not None:
+        from podtask_runner import tracing
+
+        tracing.flush()  # no limit and no signal turns what is reported into something else any more
     return 0
 
 

@@ -31,6 +31,7 @@ from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.output import follow
 from podtask.backends.in_process.progress import grant
 from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
+from podtask.core.tracing.context import inside_attempt
 from podtask.engine.task_result import allowed_failure
 from podtask.errors import PodtaskError
 from podtask.payloads.code import Shipment, shipment
@@ -260,6 +261,7 @@ def _grants(
         flow_name=run.flow.flow_name,
         timeout_seconds=tracked.policy.timeout_seconds,
         grace_seconds=_GRACE_SECONDS,
+        traceparent=inside_attempt(tracked.uid, attempt, run.traceparent),
         checkpoints=grant(shelf, tracked.uid, attempt) if run.task.options.checkpoints else None,
         v=protocol.version_of(code, upstream),
     )

@@ -50,6 +50,7 @@ from podtask.states import State, StateType
 from podtask.support import notebook, run_logs
 from podtask.support.containers import leaves, listed
 from podtask.support.print_capture import prints_to
+from podtask.tracing import switch as tracing
 
 if TYPE_CHECKING:
     from podtask.model.definitions import FlowDefinition
@@ -100,7 +101,7 @@ def run_sync(call: Call) -> Any:
     """A sync flow, in the caller's thread; with a timeout in a thread of its own, which may be left behind."""
     for future in _futures_among(call):
         block_on(future.task_run)
-    with _shown(call), recorded(call) as record, ending(call.run):
+    with _traced(call), _shown(call), recorded(call) as record, ending(call.run):
         accepted = _accepts(call)
         record.begin()
         if accepted:
@@ -120,7 +121,7 @@ async def run_async(call: Call) -> Any:
     call.run.loop = asyncio.get_running_loop()
     for future in _futures_among(call):
         await future.task_run.wait_async()
-    with _shown(call), recorded(call) as record:
+    with _traced(call), _shown(call), recorded(call) as record:
         async with ending_async(call.run):
             accepted = _accepts(call)
             await asyncio.to_thread(record.begin)
@@ -189,6 +190,22 @@ def _next(place: str) -> str:
 def _own_pin() -> str:
     """An id for this process, where none was given; a forked child is another driver."""
     return _pins.setdefault(os.getpid(), str(uuid.uuid4()))
+
+
+@contextmanager
+def _traced(call: Call) -> Iterator[None]:
+    """Around the whole run: its spans, where somebody traces."""
+    trace = tracing.begin(call.run.info, call.parent.trace if call.parent is not None else None)
+    if trace is None:
+        yield
+        return
+    call.run.trace = trace
+    if not call.run.backend.remote:  # else the operator writes them
+        call.run.listeners.append(trace.news)
+    with trace.current():
+        yield
+        if call.state is not None:
+            trace.settled(call.state)
 
 
 @contextmanager

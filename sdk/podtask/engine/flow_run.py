@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
     from podtask.states import State
     from podtask.task_runners import TaskRunner
+    from podtask.tracing.flow_trace import FlowTrace
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -56,6 +57,8 @@ class FlowRun:
         self.loop = loop
         self.parent = parent
         self.progress: Tally | None = None
+        self.trace: FlowTrace | None = None
+        """Where somebody traces."""
         self.children: list[FlowRun] = []
         self.hooks = HookQueue()
         self.listeners: list[Listener] = [self.hooks.news]
@@ -142,7 +145,7 @@ class FlowRun:
         run = self._made(task, args, kwargs, wait_for)
         if self.backend.submits_at_once == 1:
             with keyboard.Deferred():
-                self.backend.submit(run)
+                self._handing_over(run)
                 self._keep([run])
         else:
             self._submit_together([run])
@@ -152,8 +155,13 @@ class FlowRun:
         """The same for many calls of one task, as many at a time as the backend takes."""
         return self._submit_together(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
 
+    @property
+    def _handing_over(self) -> Callable[[TaskRun], None]:
+        """How the backend gets a run."""
+        return self.backend.submit if self.trace is None else self.trace.submitting(self.backend.submit)
+
     def _submit_together(self, runs: Iterable[TaskRun]) -> list[TaskRun]:
-        many = Together(self.backend.submit, self.backend.submits_at_once)
+        many = Together(self._handing_over, self.backend.submits_at_once)
         self._sending.append(many)
         try:
             many.submit(runs)

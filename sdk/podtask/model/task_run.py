@@ -156,6 +156,8 @@ class TaskRun:
         """Told of every newer status, before those who wait for the run."""
         self.uid: str | None = None
         """Set by the backend: what its objects in the store are filed under."""
+        self.traceparent: str | None = None
+        """The span that submitted it (W3C trace context), where somebody traces."""
         self.shipment: Any = None
         """The pickled function with the project it belongs to, where the backend keeps them."""
         self.status = Status()

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from podtask.context import TASK_RUN, TaskRunContext, task_run_logger
 from podtask.core import clock
 from podtask.core.api.limits import KEY_LIMIT
+from podtask.core.tracing.context import inside_attempt
 from podtask.states import open_returned
 from podtask.support.print_capture import prints_to
 from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
 from podtask_runner.attempt.execute import drained
+from podtask_runner.tracing import inside
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -134,10 +136,18 @@ class InProcess:
         parameters = named(run, args, kwargs)
         token = TASK_RUN.set(TaskRunContext(run.task, info, clock.now(), parameters, self.checkpoint))
         try:
-            with prints_to(task_run_logger(info)) if run.task.options.log_prints else contextlib.nullcontext():
+            with (
+                prints_to(task_run_logger(info)) if run.task.options.log_prints else contextlib.nullcontext(),
+                contextlib.nullcontext() if run.traceparent is None else self._span(run.traceparent),
+            ):
                 yield
         finally:
             TASK_RUN.reset(token)
+
+    def _span(self, traceparent: str) -> contextlib.AbstractContextManager[None]:
+        """Spans of the user's are children of the attempt's."""
+        here = inside_attempt(self.run_.uid or "", self.number, traceparent)
+        return contextlib.nullcontext() if here is None else inside(here)
 
     def _returned(self, value: Any) -> tuple[Outcome, bytes | None]:
         from podtask_runner.attempt import execute

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from podtask.core.api.names import (
     ANNOTATION_RUN_NAME,
+    ANNOTATION_TRACEPARENT,
     API_VERSION,
     CLIENT_CALL_DIGEST,
     KIND,
@@ -83,7 +84,10 @@ def build(
                 LABEL_FLOW: label_value(run.flow.flow_name),
                 LABEL_TASK: label_value(run.task.name),
             },
-            "annotations": {ANNOTATION_RUN_NAME: run.name[:RUN_NAME_LIMIT]},
+            "annotations": {
+                ANNOTATION_RUN_NAME: run.name[:RUN_NAME_LIMIT],
+                **({ANNOTATION_TRACEPARENT: run.traceparent} if run.traceparent is not None else {}),
+            },
             **({"ownerReferences": [owner]} if owner else {}),
         },
         "spec": {name: value for name, value in spec.items() if value not in (None, [], {})},

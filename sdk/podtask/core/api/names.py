@@ -63,6 +63,8 @@ CLIENT_CALL_DIGEST: Final = "callDigest"
 ANNOTATION_RUN_NAME: Final = f"{GROUP}/run-name"
 """What the SDK calls the run: the code inside is told so, as on every backend."""
 RUN_NAME_LIMIT: Final = 253
+ANNOTATION_TRACEPARENT: Final = f"{GROUP}/traceparent"
+"""The span that made the TaskRun, as W3C trace context. It is part of no digest and of no cache key."""
 
 CLIENT_CONFIG_MAP: Final = "podtask-client"
 """Published by the chart: what a client needs to know (endpoint, bucket, prefix, runner minors); no credentials."""

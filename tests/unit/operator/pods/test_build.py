@@ -206,6 +206,18 @@ def test_what_validate_reports_is_refused_here_too() -> None:
         build(run({"task": {"source": "x", "python": "3.9"}}), 1, SETTINGS)
 
 
+def test_where_spans_go_is_a_default_that_the_task_may_change() -> None:
+    traced, name = replace(SETTINGS, task_otlp_endpoint="http://collector:4318"), "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+    def endpoints(settings: Settings, **spec: Any) -> list[str]:
+        return [each.get("value", "") for each in container(spec, settings)["env"] if each["name"] == name]
+
+    assert endpoints(SETTINGS) == []
+    assert endpoints(traced) == ["http://collector:4318"]
+    assert endpoints(traced, env=[{"name": name, "value": "http://own:4318"}]) == ["http://own:4318"]
+    assert endpoints(traced, env=[{"name": name, "value": ""}]) == [""]
+
+
 if __name__ == "__main__":
     for case in CASES:
         (GOLDEN / f"pod-{case}.yaml").write_text(as_yaml(case))

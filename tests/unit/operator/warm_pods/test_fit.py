@@ -114,6 +114,7 @@ def test_after_an_out_of_memory_kill_it_gets_more_than_the_pool_has() -> None:
         {"runner_images": {"3.11": "podtask-runner:new"}},
         {"image_pull_policy": "Always"},
         {"task_defaults": {"nodeSelector": {"pool": "tasks"}}},
+        {"task_otlp_endpoint": "http://collector:4318"},
     ],
     ids=str,
 )

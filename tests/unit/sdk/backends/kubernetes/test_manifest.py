@@ -12,6 +12,7 @@ from tests.unit.sdk.backends.kubernetes.harness import run_of
 
 from podtask import Task, task_input_hash
 from podtask.backends.kubernetes import cache_spec, manifest
+from podtask.backends.kubernetes.packed import Packed
 from podtask.core.api.spec import TaskRunSpec
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -128,6 +129,20 @@ def test_labels_are_valid_and_names_that_differ_stay_apart(text: str, value: str
 def test_a_negative_expiration_never_hits_and_is_still_a_valid_spec() -> None:
     run = run_of(Task(greet, cache_key_fn=task_input_hash, cache_expiration=timedelta(seconds=-1)), "ada")
     assert cache_spec.plan(run)["expirationSeconds"] == 0.0  # type: ignore[index]
+
+
+def test_a_trace_is_an_annotation_and_changes_nothing_else() -> None:
+    plain, traced = (run_of(Task(greet, cache_key_fn=task_input_hash), "ada") for _ in range(2))
+    traced.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    bodies = []
+    for run in (plain, traced):
+        packed = Packed.of(run)
+        more: dict[str, Any] = {"code": {"code": STORED}, "inputs": INLINE, "upstream": [], "wait_for": []}
+        bodies.append(manifest.build(run, namespace="team", digest=packed.digest, cache=packed.cache, **more))
+    before, after = bodies
+    assert after["metadata"]["annotations"].pop("podtask.dev/traceparent") == traced.traceparent
+    assert after == before
+    assert after["spec"]["cache"]
 
 
 if __name__ == "__main__":

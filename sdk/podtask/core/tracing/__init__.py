@@ -1,0 +1,1 @@
+"""Task runs as spans: what operator and in-process backends share."""
