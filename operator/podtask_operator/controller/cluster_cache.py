@@ -15,6 +15,7 @@ from podtask.core.api.status import pod_name
 from podtask.core.lifecycle.concurrency import Name, Slots
 from podtask.core.lifecycle.model import Limit, PodPhase
 from podtask_operator.controller.expectations import Expectations, RunExpectations
+from podtask_operator.ownership.served import Served
 from podtask_operator.pods import status
 from podtask_operator.pods.held import Pods
 from podtask_operator.pods.owner import owner_key
@@ -48,6 +49,8 @@ class ClusterCache:
     flow_runs: FlowRuns = field(default_factory=FlowRuns)
     stock: Stock = field(default_factory=Stock)
     expectations: Expectations = field(default_factory=Expectations)
+    served: Served = field(default_factory=Served)
+    """In which namespaces this process works."""
     _gone: int = 0
     """TaskRuns that are gone by now."""
     _last_gone: dict[str, int] = field(default_factory=dict)
@@ -130,6 +133,8 @@ class ClusterCache:
         run = self.runs.pop(key, None)
         self.malformed.pop(key, None)
         self._keys.discard(key)
+        if not self._keys.within(key.namespace):
+            self.served.emptied(key.namespace)
         self.unfinished.discard(key)
         self._needs.gone(key)
         self.flow_runs.disown(key)
@@ -219,7 +224,14 @@ class ClusterCache:
         return limits.over(run.namespace, run.spec.tags, resources)
 
     def _count(self, key: Key, run: TaskRun, expectations: RunExpectations) -> None:
-        """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
+        """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it.
+
+        Another release's limits are its own.
+        """
+        if self.served.of_another(key.namespace):
+            self.slots.release(key)
+            self.slots.leave(key)
+            return
         if not expectations.stored(run.resource_version):
             return
         if run.status.running is not None or self._lives_on(key, run):
@@ -230,6 +242,14 @@ class ClusterCache:
             self.slots.leave(key)
         elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
             self.decided(key, run, queues=True)
+
+    def owner_changed(self, namespace: str) -> list[Key]:
+        """Another one works in the namespace by now, or this process; the runs to look at because of that."""
+        within = list(self._keys.within(namespace))
+        for key in within:
+            if (run := self.runs.get(key)) is not None:
+                self._count(key, run, self.expectations.of(key, run.uid))
+        return [*within, *self.slots.next()]
 
     def recount(self, key: Key, run: TaskRun) -> None:
         """The pod of a run that ended by its stored result may have ended since: its slots are free then."""

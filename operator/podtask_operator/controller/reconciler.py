@@ -71,7 +71,7 @@ class Reconciler:
     async def reconcile(self, key: Key) -> None:
         """Bring one TaskRun one step further. Idempotent. Raises `Later` when something it needs is away."""
         run = self._cluster.runs.get(key)
-        if run is None or (run.deleting and run.status.finished):
+        if run is None or (run.deleting and run.status.finished) or not self._cluster.served.works_in(key.namespace):
             return
         self._cluster.recount(key, run)
         now = self._clock()

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.work_queue import WorkQueue
+from podtask_operator.ownership.mark import Standing
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.runtime import metrics
 from podtask_operator.runtime.health import Liveness
@@ -83,6 +84,8 @@ class Server:
             metrics.WATCH_AGE: self._liveness.age,
             metrics.LOOP_LAG: self._liveness.lag,
             metrics.HOLDS_LEASE: float(self._lease.valid()),
+            metrics.LEFT_ALONE: self._cluster.served.count(Standing.OTHERS),
+            metrics.UNMARKED: self._cluster.served.count(Standing.UNMARKED),
         }
 
     def _report(self) -> dict[str, object]:
@@ -94,4 +97,5 @@ class Server:
             "queueDepth": self._queue.depth,
             "taskRuns": len(self._cluster.runs),
             "malformed": len(self._cluster.malformed),
+            "namespacesLeftAlone": self._cluster.served.count(Standing.OTHERS),
         }

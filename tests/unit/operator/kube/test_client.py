@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from podtask_operator.kube.client import Api, ApiError
+from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 
 NAMESPACES = 120
 
@@ -95,6 +95,27 @@ def test_what_is_odd_in_a_name_stays_in_it() -> None:
         async with recorded() as (api, asked):
             assert await api.get_run("team", "asb?x=1#y") is None
             assert asked == ["GET /apis/podtask.dev/v1alpha1/namespaces/team/taskruns/asb%3Fx%3D1%23y"]
+
+    asyncio.run(test())
+
+
+def test_no_write_is_sent_into_a_namespace_whose_mark_is_not_held_and_reads_and_leases_are() -> None:
+    async def test() -> None:
+        async with recorded() as (api, asked):
+            api.fence_in = {"team"}.__contains__
+            for refused in (
+                api.create_pod("other", {}),
+                api.patch_status("other", "x", {}),
+                api.create_event("other", {}),
+            ):
+                with pytest.raises(ApiUnavailable, match="owner's mark of namespace other"):
+                    await refused
+            assert asked == []
+            assert await api.get_run("other", "x") is None
+            for sent in (api.create_pod("team", {}), api.update_lease("other", "podtask-owner", {})):
+                with pytest.raises(ApiError):
+                    await sent
+            assert len(asked) == 3
 
     asyncio.run(test())
 
