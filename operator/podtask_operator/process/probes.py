@@ -55,9 +55,11 @@ class Server:
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.json_response(self._report(), status=200 if self._liveness.alive else 503)
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _readyz(self, request: web.Request) -> web.Response:
+        """With `?standby=true` one that waits for the Lease of another is ready as well: ready to take over."""
         why = self._waiting()
-        return web.json_response({"ready": not why, "waitingFor": why}, status=503 if why else 200)
+        ready = not why or (self._lease.stands_by and request.query.get("standby") == "true")
+        return web.json_response({"ready": ready, "waitingFor": why}, status=200 if ready else 503)
 
     async def _scraped(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
