@@ -1,4 +1,4 @@
-"""Two releases whose sets of namespaces overlap: the second one leaves the namespace alone until the first one is gone."""
+"""Two releases with a namespace in common: the second one leaves it alone until the first one is gone."""
 
 from __future__ import annotations
 
