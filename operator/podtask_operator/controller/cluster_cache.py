@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from sys import intern
 
 from podtask.core.api.names import Ended, Reason
 from podtask.core.api.status import pod_name
@@ -82,6 +83,7 @@ class ClusterCache:
         self.malformed.pop(key, None)
         if held is not None and held.uid != run.uid:
             self._forget(key)
+        key = Key(run.namespace, run.name)  # equal, and of texts that are held anyway
         self.runs[key] = run
         self._keys.add(key)
         if run.flow_run is not None:
@@ -147,7 +149,7 @@ class ClusterCache:
     def put_pod(self, obj: Object) -> Key | None:
         """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
         meta = obj["metadata"]
-        key = Key(meta["namespace"], meta["name"])
+        key = Key(intern(meta["namespace"]), meta["name"])
         version = self.pods.version(key)
         if version is not None and not _newer(meta, version):
             return None

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 from podtask.core.api.names import FLOW_RUN_KIND
@@ -32,6 +33,8 @@ OPEN_LIMITS: Final = {"parameters": 32 * 1024, "podTemplate": 64 * 1024}
 """Bytes of the two fields that may hold any JSON, as JSON."""
 STUB: Final[Object] = {"task": {"source": "#"}}
 """The spec of a TaskRun that is not read."""
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+"""One object for all runs: an empty dict takes 64 bytes."""
 _STEERING: Final = ("suspend", "cancel", "ttlSecondsAfterFinished")
 _METADATA: Final = (
     "name",
@@ -119,7 +122,7 @@ def sized(obj: Object) -> Object:
 def kept(run: TaskRun, obj: Object) -> TaskRun:
     """The run as it is held: its spec as text, and of one that has ended only what others may ask for."""
     if not run.status.finished:
-        return replace(run, namespace=sys.intern(run.namespace), annotations={}, spec_held=_json(obj["spec"]))
+        return replace(run, namespace=sys.intern(run.namespace), annotations=NOTHING, spec_held=_json(obj["spec"]))
     template = run.spec.pod_template or {}
     grace = {name: template[name] for name in ("terminationGracePeriodSeconds",) if name in template}
     spec: Object = {
@@ -134,8 +137,8 @@ def kept(run: TaskRun, obj: Object) -> TaskRun:
     return replace(
         run,
         namespace=sys.intern(run.namespace),
-        labels={},
-        annotations={},
+        labels=NOTHING,
+        annotations=NOTHING,
         spec_held=_shared(few),
         status=_ended(run.status),
     )
