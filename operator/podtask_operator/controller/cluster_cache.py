@@ -88,7 +88,10 @@ class ClusterCache:
         self._keys.add(key)
         if run.flow_run is not None:
             self.flow_runs.own(key, run.flow_run.uid, finished=run.status.finished)
-        expectations = self.expectations.of(key, run.uid, run.created_at)  # from its first sight on
+        if run.status.finished:  # then nothing is expected of it, unless this process saw to its end
+            expectations = self.expectations.held(key, run.uid)
+        else:
+            expectations = self.expectations.of(key, run.uid, run.created_at)  # from its first sight on
         self.stock.recorded(key, run)
         self._index(key, run, expectations)
         before = held is not None and held.uid == run.uid and held.status.finished
@@ -225,7 +228,7 @@ class ClusterCache:
         resources = {**(asked.limits or {}), **(asked.requests or {})} if asked is not None else {}
         return limits.over(run.namespace, run.spec.tags, resources)
 
-    def _count(self, key: Key, run: TaskRun, expectations: RunExpectations) -> None:
+    def _count(self, key: Key, run: TaskRun, expectations: RunExpectations | None) -> None:
         """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it.
 
         Another release's limits are its own.
@@ -234,7 +237,7 @@ class ClusterCache:
             self.slots.release(key)
             self.slots.leave(key)
             return
-        if not expectations.stored(run.resource_version):
+        if expectations is not None and not expectations.stored(run.resource_version):
             return
         if run.status.running is not None or self._lives_on(key, run):
             self.slots.hold(key, self.slots_of(run), key.namespace)
@@ -250,13 +253,13 @@ class ClusterCache:
         within = list(self._keys.within(namespace))
         for key in within:
             if (run := self.runs.get(key)) is not None:
-                self._count(key, run, self.expectations.of(key, run.uid))
+                self._count(key, run, self.expectations.held(key, run.uid))
         return [*within, *self.slots.next()]
 
     def recount(self, key: Key, run: TaskRun) -> None:
         """The pod of a run that ended by its stored result may have ended since: its slots are free then."""
         if run.status.finished:
-            self._count(key, run, self.expectations.of(key, run.uid))
+            self._count(key, run, self.expectations.held(key, run.uid))
 
     def _lives_on(self, key: Key, run: TaskRun) -> bool:
         """Whether the run ended by its stored result and its pod still runs."""
@@ -266,9 +269,11 @@ class ClusterCache:
         pod = self.pods.get(Key(key.namespace, pod_name(key.name, latest)))
         return pod is not None and status.is_ours(pod, run.uid) and status.read(pod).phase is not PodPhase.ENDED
 
-    def _index(self, key: Key, run: TaskRun, expectations: RunExpectations) -> None:
+    def _index(self, key: Key, run: TaskRun, expectations: RunExpectations | None) -> None:
         self._count(key, run, expectations)
-        if run.status.finished or run.deleting or run.spec.suspend:
+        if expectations is None:
+            pass
+        elif run.status.finished or run.deleting or run.spec.suspend:
             expectations.stand_down()
         elif run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
             expectations.join(run.status.cache.key, recorded=True)

@@ -163,6 +163,7 @@ class Reconciler:
         run, others = self._cluster.runs.get(key), []
         if run is not None and run.status.finished:
             others = self._announced(key, run)
+            self._cluster.expectations.settle(key, run.uid)
         elif run is not None and (run.spec.suspend or run.deleting):
             self._cluster.expectations.of(key, run.uid).withdraw()
         for other in (*others, *self._cluster.unheard(), *self._cluster.slots.next()):

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, Final
 
 from podtask.core.api.names import FLOW_RUN_KIND
@@ -33,7 +32,7 @@ OPEN_LIMITS: Final = {"parameters": 32 * 1024, "podTemplate": 64 * 1024}
 """Bytes of the two fields that may hold any JSON, as JSON."""
 STUB: Final[Object] = {"task": {"source": "#"}}
 """The spec of a TaskRun that is not read."""
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+NOTHING: Final[Mapping[str, str]] = {}
 """One object for all runs: an empty dict takes 64 bytes."""
 _STEERING: Final = ("suspend", "cancel", "ttlSecondsAfterFinished")
 _METADATA: Final = (
