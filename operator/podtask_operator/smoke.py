@@ -22,7 +22,16 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from podtask.core.api.names import API_VERSION, CONDITION_FINISHED, CONDITION_SUCCEEDED, GROUP, KIND, PLURAL, VERSION
+from podtask.core.api.names import (
+    API_VERSION,
+    CONDITION_FINISHED,
+    CONDITION_SUCCEEDED,
+    GROUP,
+    KIND,
+    OWNER_LEASE,
+    PLURAL,
+    VERSION,
+)
 
 Object = dict[str, Any]
 
@@ -63,8 +72,21 @@ class Api:
             for line in response:
                 yield json.loads(line)
 
-    def _open(self, method: str, name: str, body: Object | None, query: Object, timeout: float) -> HTTPResponse:
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURAL}"
+    def owner(self) -> str | None:
+        """The release whose operator works in the namespace, by its mark; None without one. Raises `OSError`."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+        try:
+            with self._open("GET", OWNER_LEASE, None, {}, timeout=30, path=path) as response:
+                return str((json.load(response).get("spec") or {}).get("holderIdentity") or "") or None
+        except HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def _open(
+        self, method: str, name: str, body: Object | None, query: Object, timeout: float, path: str = ""
+    ) -> HTTPResponse:
+        path = path or f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURAL}"
         url = self.server + path + (f"/{name}" if name else "") + (f"?{urlencode(query)}" if query else "")
         # The token is read each time: the kubelet renews it.
         token = (self.account / "token").read_text().strip()
@@ -109,6 +131,20 @@ def run(api: Api, timeout_seconds: float) -> str:
             say(f"deleted {name}")
         except (OSError, HTTPException) as error:
             say(f"could not delete {name}: {sentence(error)}. Run: kubectl -n {api.namespace} delete ptr {name}")
+
+
+def check_owner(api: Api, expected: str | None) -> None:
+    """A TaskRun that another release has run says nothing about this one. Raises `SmokeError`."""
+    try:
+        owner = api.owner()
+    except (OSError, HTTPException, ValueError) as error:
+        say(f"which release works in namespace {api.namespace} could not be read: {sentence(error)}")
+        return
+    if expected is not None and owner not in (None, expected):
+        raise SmokeError(
+            f"another release works in namespace {api.namespace} ({str(owner)[:120]!r}), and this one ({expected})"
+            " leaves it alone. No two releases must serve one namespace: take it out of watchNamespaces of one of them"
+        )
 
 
 def wait(api: Api, run: Object, deadline: float) -> Object:
@@ -200,6 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the chart's test pod."""
     parser = argparse.ArgumentParser(prog="podtask_operator.smoke", description="Run one TaskRun and check its result.")
     parser.add_argument("--namespace", help="default: that of this pod")
+    parser.add_argument("--owner", help="the release as the owner's mark of the namespace is to name it")
     parser.add_argument("--timeout-seconds", type=float, default=240.0)
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped from outside"))  # so that `finally` deletes the run
@@ -212,6 +249,7 @@ def main(arguments: list[str] | None = None) -> int:
     begin = time.monotonic()
     try:
         value = run(api, options.timeout_seconds)
+        check_owner(api, options.owner)
     except SmokeError as error:
         say(f"FAILED after {time.monotonic() - begin:.1f} s: {error}")
         return 1

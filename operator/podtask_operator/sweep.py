@@ -21,12 +21,14 @@ from datetime import datetime, timedelta, timezone
 from podtask.core import clock
 from podtask.core.gc import SETTLE, Candidate, Part, Removal, dead_grants, remove, survey
 from podtask.core.storage import AlreadyStored, Store, StoreUnavailable
+from podtask.core.storage.layout import namespace_of
 from podtask.core.storage.marks import Marks
 from podtask.core.storage.owner import PROTECTED
 from podtask.core.storage.url import open_store, parse_store_url
 from podtask_operator import settings
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.kube.pages import FULL_PAGE
+from podtask_operator.ownership.served import Served
 from podtask_operator.runtime import metrics
 from podtask_operator.storage.owners import Owners
 
@@ -40,12 +42,21 @@ Tell = Callable[[Removal], None]
 class Sweeper:
     """Marks by the API, looks and removes in threads."""
 
-    def __init__(self, api: Api, store: Store, prefix: str, told: settings.Settings, owners: Owners) -> None:
+    def __init__(
+        self,
+        api: Api,
+        store: Store,
+        prefix: str,
+        told: settings.Settings,
+        owners: Owners,
+        served: Served | None = None,
+    ) -> None:
         self._api = api
         self._store = store
         self._prefix = prefix
         self._told = told
         self._owners = owners
+        self._served = served or Served()
 
     async def run(self) -> None:
         """Serve until cancelled; never where `sweep_hours` is 0."""
@@ -89,6 +100,8 @@ class Sweeper:
         for removal in dead_grants(self._store, self._prefix, self._told.namespaces or None, now):
             if not self._api.fence():
                 break
+            if self._served.of_another(namespace_of(self._prefix, removal.key)):
+                continue
             if not dry_run:
                 self._store.delete(removal.key)
                 metrics.SWEPT.inc()
@@ -120,6 +133,12 @@ class Sweeper:
     async def _cleared(self, part: Part, now: datetime, *, dry_run: bool, allow_most: bool) -> Part | None:
         """The part, if what nobody needs of it may go; where not, the log says why and what to do."""
         namespace = part.bucket.namespace
+        if not dry_run:
+            self._served.works_in(namespace)  # asked for: its mark is looked at during the wait
+        if self._served.of_another(namespace):
+            metrics.SWEEP_REFUSED.labels("release").inc()
+            log.warning("namespace %s is not swept: another release works there", namespace)
+            return None
         claim = await self._owners.claim(namespace, write=not dry_run)
         if claim.refusal is not None:
             metrics.SWEEP_REFUSED.labels("owner").inc()
@@ -168,6 +187,10 @@ class Sweeper:
     ) -> tuple[int, int]:
         """Objects and bytes that went: whose it is and what is named are asked anew."""
         namespace = part.bucket.namespace
+        if not dry_run and not self._served.works_in(namespace):
+            metrics.SWEEP_REFUSED.labels("release").inc()
+            log.warning("the sweep of namespace %s ends: its owner's mark is not this release's", namespace)
+            return 0, 0
         claim = await self._owners.claim(namespace, write=False)
         if claim.refusal is not None or claim.owner != part.owner:
             log.warning("the sweep of namespace %s ends: its folder has another owner now", namespace)

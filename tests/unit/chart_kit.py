@@ -33,6 +33,7 @@ OPERATOR_RULES = {
     ("", "secrets"): {"create", "patch", "delete"},
     ("", "events"): {"create", "list"},
     ("", "namespaces"): {"get"},
+    ("coordination.k8s.io", "leases"): {"get", "create", "update"},
 }
 LEASE_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "namespaces"): {"get"}}
 

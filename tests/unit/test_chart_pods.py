@@ -37,6 +37,26 @@ def test_pods_are_restricted_as_pod_security_wants_it(kind: str) -> None:
 def test_there_is_one_operator_and_never_two() -> None:
     deployment = example("cluster").all("Deployment")[0]["spec"]
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert example("cluster").all("PodDisruptionBudget") == []
+    assert "affinity" not in example("cluster").pod()
+
+
+def test_of_two_replicas_one_stands_by_on_another_node_and_neither_rollout_nor_drain_takes_both() -> None:
+    render = Render({**MINIMAL, "operator": {"replicas": 2}})
+    deployment = render.all("Deployment")[0]["spec"]
+    assert deployment["replicas"] == 2
+    assert deployment["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+    # A standby that counted as unavailable would hold up every rollout, and a drain of the other one's node.
+    assert render.container()["readinessProbe"]["httpGet"]["path"] == "/readyz?standby=true"
+    budget = render.one("PodDisruptionBudget", "podtask")["spec"]
+    assert budget == {"maxUnavailable": 1, "selector": deployment["selector"]}
+    (apart,) = render.pod()["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert apart["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    assert apart["podAffinityTerm"]["labelSelector"] == deployment["selector"]
+
+
+def test_an_affinity_of_ones_own_counts_alone() -> None:
+    assert list(example("everything").pod()["affinity"]) == ["nodeAffinity"]
 
 
 def test_the_operator_can_write_to_tmp_only() -> None:
@@ -48,7 +68,8 @@ def test_the_operator_can_write_to_tmp_only() -> None:
 def test_probes_ask_the_health_port() -> None:
     container = example("everything").container()
     assert container["ports"][0] == {"name": "health", "containerPort": 9090}
-    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+    ready = "/readyz?standby=true"
+    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", ready)):
         assert container[probe]["httpGet"] == {"path": path, "port": "health"}
 
 

@@ -11,6 +11,10 @@ from podtask import __version__
 from podtask.core.api import names
 from podtask_operator import settings
 from podtask_operator.process import leader_election as lease
+from podtask_operator.process.wiring import release_of
+from podtask_operator.settings import Settings
+
+WATCHED: dict[str, list[str]] = {"cluster": [], "namespaced": ["team-a", "team-b"]}
 
 
 def test_the_operator_may_do_what_the_design_lists_and_nothing_more() -> None:
@@ -28,6 +32,20 @@ def test_only_the_creation_of_a_lease_is_not_narrowed_to_its_name() -> None:
         (["get", "update"], ["podtask-operator"]),
         (["get"], ["podtask-system"]),  # its own namespace
     ]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("cluster", "ClusterRole"), ("namespaced", "Role")])
+def test_of_leases_in_served_namespaces_only_the_owners_mark_may_be_read_and_changed(name: str, kind: str) -> None:
+    for role in example(name).all(kind):
+        if role["metadata"]["name"] == "podtask":
+            leases = [rule for rule in role["rules"] if rule["resources"] == ["leases"]]
+            assert [(rule["verbs"], rule.get("resourceNames")) for rule in leases] == [
+                (["create"], None),
+                (["get", "update"], [names.OWNER_LEASE]),
+            ]
+            break
+    else:
+        pytest.fail(f"there is no {kind} podtask")
 
 
 @pytest.mark.parametrize("watched", [[], ["team-a"], ["team-b", "team-a"], ["team-a", "team-b"]])
@@ -111,10 +129,20 @@ def test_the_smoke_test_may_only_touch_taskruns_of_a_served_namespace() -> None:
     for name, namespace in (("cluster", "podtask-system"), ("namespaced", "team-a")):
         held = bound_to(example(name), "podtask-test")
         assert {key: rules(role) for key, role in held.items()} == {
-            f"Role/{namespace}/podtask-test": {("podtask.dev", "taskruns"): {"create", "get", "watch", "delete"}}
+            f"Role/{namespace}/podtask-test": {
+                ("podtask.dev", "taskruns"): {"create", "get", "watch", "delete"},
+                ("coordination.k8s.io", "leases"): {"get"},  # the owner's mark
+            }
         }
         (pod,) = example(name).all("Pod")
-        assert pod["spec"]["containers"][0]["args"] == ["--namespace", namespace, "--timeout-seconds", "240"]
+        told = Settings(store="s3://b/p", lease_namespace="podtask-system", namespaces=tuple(WATCHED[name]))
+        assert pod["spec"]["containers"][0]["args"] == [
+            f"--namespace={namespace}",
+            "--timeout-seconds=240",
+            f"--owner={release_of(told)}",
+        ]
+        published = example(name).one("ConfigMap", "podtask-client", "podtask-system")["data"]
+        assert published["owner"] == release_of(told)
 
 
 def test_everything_of_the_smoke_test_is_a_hook() -> None:

@@ -104,6 +104,7 @@ def test_clients_are_told_addresses_and_no_credentials() -> None:
         "pythons": "3.10,3.11,3.12,3.13",
         "defaultPython": "3.11",
         PUBLISHED: ",".join(MODULES),
+        "owner": "podtask-system/podtask-operator-183efbe2",
         "version": __version__,
     }
     assert {each["metadata"]["name"] for each in render.all("ConfigMap")} == {names.CLIENT_CONFIG_MAP}

@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 import pytest
 
 from podtask_operator import smoke
-from podtask_operator.smoke import EXPECTED, SmokeError, run
+from podtask_operator.smoke import EXPECTED, SmokeError, check_owner, run
 
 Object = dict[str, Any]
 
@@ -37,6 +37,12 @@ class Server:
     """Answers like the API server; `watches` holds what each watch delivers: statuses, whole events, or an error."""
 
     namespace = "podtask-system"
+    holder: str | Exception | None = None
+
+    def owner(self) -> str | None:
+        if isinstance(self.holder, Exception):
+            raise self.holder
+        return self.holder
 
     def __init__(self, *watches: list[Object] | Exception, create: Exception | None = None) -> None:
         self.watches = list(watches)
@@ -128,3 +134,21 @@ def test_outside_of_a_pod_it_says_how_to_run_it(
     monkeypatch.setattr(smoke.signal, "signal", lambda *_: None)
     assert smoke.main([]) == 2
     assert "run it by `helm test`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("holder", [None, "podtask-system/podtask-operator", refused(403, "leases is forbidden")])
+def test_the_release_itself_may_have_run_it(holder: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    server = Server()
+    server.holder = holder
+    check_owner(server, "podtask-system/podtask-operator")
+    assert ("leases is forbidden" in capsys.readouterr().out) == isinstance(holder, HTTPError)
+
+
+def test_a_run_of_another_release_says_nothing_about_this_one() -> None:
+    server = Server()
+    server.holder = "other/podtask-operator\x1b[31m" + "x" * 500
+    check_owner(server, None)
+    with pytest.raises(SmokeError, match="another release works in namespace podtask-system") as caught:
+        check_owner(server, "podtask-system/podtask-operator")
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 500

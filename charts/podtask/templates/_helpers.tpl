@@ -53,6 +53,11 @@ podtask-operator
 {{- with .Values.watchNamespaces }}-{{ uniq . | sortAlpha | join "," | sha256sum | trunc 8 }}{{ end }}
 {{- end }}
 
+{{/* The release as the owners' marks name it; the operator makes the same (process/wiring.py). */}}
+{{- define "podtask.owner" -}}
+{{ .Release.Namespace }}/{{ include "podtask.leaseName" . }}
+{{- end }}
+
 {{- define "podtask.storeSecretName" -}}
 {{- .Values.store.existingSecret | default (printf "%s-store" (include "podtask.fullname" .)) }}
 {{- end }}

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from sys import intern
 
 from podtask.core.api.names import Ended, Reason
 from podtask.core.api.status import pod_name
 from podtask.core.lifecycle.concurrency import Name, Slots
 from podtask.core.lifecycle.model import Limit, PodPhase
 from podtask_operator.controller.expectations import Expectations, RunExpectations
+from podtask_operator.ownership.served import Served
 from podtask_operator.pods import status
 from podtask_operator.pods.held import Pods
 from podtask_operator.pods.owner import owner_key
@@ -51,6 +53,8 @@ class ClusterCache:
     expectations: Expectations = field(default_factory=Expectations)
     ended: Callable[[TaskRun, Object], None] = lambda run, obj: None  # noqa: ARG005
     """Told of every end that is seen, once, while there is still all of it."""
+    served: Served = field(default_factory=Served)
+    """In which namespaces this process works."""
     _gone: int = 0
     """TaskRuns that are gone by now."""
     _last_gone: dict[str, int] = field(default_factory=dict)
@@ -84,11 +88,15 @@ class ClusterCache:
         if held is not None and held.uid != run.uid:  # nobody was told that the old one is gone
             self._unheard += self._needs.dependents(key)
             self._forget(key)
+        key = Key(run.namespace, run.name)  # equal, and of texts that are held anyway
         self.runs[key] = run
         self._keys.add(key)
         if run.flow_run is not None:
             self.flow_runs.own(key, run.flow_run.uid, finished=run.status.finished)
-        expectations = self.expectations.of(key, run.uid, run.created_at)  # from its first sight on
+        if run.status.finished:  # then nothing is expected of it, unless this process saw to its end
+            expectations = self.expectations.held(key, run.uid)
+        else:
+            expectations = self.expectations.of(key, run.uid, run.created_at)  # from its first sight on
         self.stock.recorded(key, run)
         self._index(key, run, expectations)
         before = held is not None and held.uid == run.uid and held.status.finished
@@ -136,6 +144,8 @@ class ClusterCache:
         run = self.runs.pop(key, None)
         self.malformed.pop(key, None)
         self._keys.discard(key)
+        if not self._keys.within(key.namespace):
+            self.served.emptied(key.namespace)
         self.unfinished.discard(key)
         self._needs.gone(key)
         self.flow_runs.disown(key)
@@ -148,7 +158,7 @@ class ClusterCache:
     def put_pod(self, obj: Object) -> Key | None:
         """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
         meta = obj["metadata"]
-        key = Key(meta["namespace"], meta["name"])
+        key = Key(intern(meta["namespace"]), meta["name"])
         version = self.pods.version(key)
         if version is not None and not _newer(meta, version):
             return None
@@ -224,9 +234,16 @@ class ClusterCache:
         resources = {**(asked.limits or {}), **(asked.requests or {})} if asked is not None else {}
         return limits.over(run.namespace, run.spec.tags, resources)
 
-    def _count(self, key: Key, run: TaskRun, expectations: RunExpectations) -> None:
-        """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it."""
-        if not expectations.stored(run.resource_version):
+    def _count(self, key: Key, run: TaskRun, expectations: RunExpectations | None) -> None:
+        """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it.
+
+        Another release's limits are its own.
+        """
+        if self.served.of_another(key.namespace):
+            self.slots.release(key)
+            self.slots.leave(key)
+            return
+        if expectations is not None and not expectations.stored(run.resource_version):
             return
         if run.status.running is not None or self._lives_on(key, run):
             self.slots.hold(key, self.slots_of(run), key.namespace)
@@ -237,10 +254,18 @@ class ClusterCache:
         elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
             self.decided(key, run, queues=True)
 
+    def owner_changed(self, namespace: str) -> list[Key]:
+        """Another one works in the namespace by now, or this process; the runs to look at because of that."""
+        within = list(self._keys.within(namespace))
+        for key in within:
+            if (run := self.runs.get(key)) is not None:
+                self._count(key, run, self.expectations.held(key, run.uid))
+        return [*within, *self.slots.next()]
+
     def recount(self, key: Key, run: TaskRun) -> None:
         """The pod of a run that ended by its stored result may have ended since: its slots are free then."""
         if run.status.finished:
-            self._count(key, run, self.expectations.of(key, run.uid))
+            self._count(key, run, self.expectations.held(key, run.uid))
 
     def _lives_on(self, key: Key, run: TaskRun) -> bool:
         """Whether the run ended by its stored result and its pod still runs."""
@@ -250,9 +275,11 @@ class ClusterCache:
         pod = self.pods.get(Key(key.namespace, pod_name(key.name, latest)))
         return pod is not None and status.is_ours(pod, run.uid) and status.read(pod).phase is not PodPhase.ENDED
 
-    def _index(self, key: Key, run: TaskRun, expectations: RunExpectations) -> None:
+    def _index(self, key: Key, run: TaskRun, expectations: RunExpectations | None) -> None:
         self._count(key, run, expectations)
-        if run.status.finished or run.deleting or run.spec.suspend:
+        if expectations is None:
+            pass
+        elif run.status.finished or run.deleting or run.spec.suspend:
             expectations.stand_down()
         elif run.status.attempts_total and run.status.cache is not None and run.status.cache.key is not None:
             expectations.join(run.status.cache.key, recorded=True)

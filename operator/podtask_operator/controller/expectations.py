@@ -295,6 +295,13 @@ class RunExpectations:
         self._set(announced=True)
         return first
 
+    @property
+    def settled(self) -> bool:
+        """Whether its end was told, and nothing is under way or to be done."""
+        expected = self._expected
+        doubtful = expected.sent_against is not None or expected.records or expected.rang is not None
+        return expected.announced and not doubtful and expected.renew_at is None and expected.cache_key is None
+
     def new_to_say(self, text: str) -> bool:
         """An Event is to say this; False when the last one did."""
         new = self._expected.repeated != text
@@ -330,18 +337,33 @@ class Expectations:
 
     def __init__(self) -> None:
         self.races = Races()
-        self._runs: dict[Key, RunExpectations] = {}
+        self._runs: dict[Key, RunExpectations | str] = {}
+        """Or the UID alone, of a TaskRun that has ended: its end was told, and nothing is expected any more."""
+
+    def held(self, key: Key, uid: str) -> RunExpectations | None:
+        """Of this very TaskRun, where anything is expected of it."""
+        run = self._runs.get(key)
+        return run if isinstance(run, RunExpectations) and run.expected.uid == uid else None
+
+    def settle(self, key: Key, uid: str) -> None:
+        """The TaskRun has ended. Once its end was told and nothing is to be done, only that is remembered."""
+        run = self.held(key, uid)
+        if run is not None and run.settled:
+            self._runs[key] = uid
 
     def of(self, key: Key, uid: str, created_at: datetime = EPOCH) -> RunExpectations:
         """Of this very TaskRun; a new object under an old name starts without any. Made at its first sight."""
-        run = self._runs.get(key)
-        if run is None or run.expected.uid != uid:
+        run = self.held(key, uid)
+        if run is None:
+            told = self._runs.get(key) == uid
             self.forget(key)
             run = self._runs[key] = RunExpectations(key, uid, self.races, created_at)
+            if told:
+                run.announce()
         return run
 
     def forget(self, key: Key, *, stored: bool = False) -> None:
         """The TaskRun is gone; `stored`: there is an entry of it."""
         run = self._runs.pop(key, None)
-        if run is not None:
+        if isinstance(run, RunExpectations):
             run.forget(stored=stored)

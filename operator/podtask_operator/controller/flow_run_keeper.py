@@ -60,7 +60,7 @@ class FlowRunKeeper:
     async def look(self, key: Key) -> None:
         """Bring one FlowRun's conditions up to date, or delete it. Raises `Later`."""
         run = self._cluster.flow_runs.get(key)
-        if run is None or run.deleting:
+        if run is None or run.deleting or not self._cluster.served.works_in(key.namespace):
             return
         if run.parent is not None:  # its driver is that of the run around it, and so is its time
             root = self._cluster.flow_runs.root(run)

@@ -197,7 +197,7 @@ class Observer:
         learned = replace(learned, pod=look.expectation, pods=pods, closer=closer)
         refusal, uid = look.expectation.refusal, look.expectation.uid
         seen = replace(seen, presence=presence, pod=pod, stored=stored, refusal=refusal, known_uid=uid)
-        late = self._api.late()
+        late = max(self._api.late(), self._cluster.served.late(run.namespace))
         if presence is Presence.ABSENT and late > 0 and not was_there(seen, attempt):
             seen = replace(seen, presence=Presence.LATE, late_until=now + timedelta(seconds=late))
         return seen, learned

@@ -73,7 +73,7 @@ class Reconciler:
     async def reconcile(self, key: Key) -> None:
         """Bring one TaskRun one step further. Idempotent. Raises `Later` when something it needs is away."""
         run = self._cluster.runs.get(key)
-        if run is None or (run.deleting and run.status.finished):
+        if run is None or (run.deleting and run.status.finished) or not self._cluster.served.works_in(key.namespace):
             return
         self._cluster.recount(key, run)
         now = self._clock()
@@ -166,6 +166,7 @@ class Reconciler:
         run, others = self._cluster.runs.get(key), []
         if run is not None and run.status.finished:
             others = self._announced(key, run)
+            self._cluster.expectations.settle(key, run.uid)
         elif run is not None and (run.spec.suspend or run.deleting):
             self._cluster.expectations.of(key, run.uid).withdraw()
         for other in (*others, *self._cluster.unheard(), *self._cluster.slots.next()):

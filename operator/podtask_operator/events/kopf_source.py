@@ -17,6 +17,7 @@ from typing import Any
 import kopf
 
 from podtask_operator.events.intake import Event, Intake, kopf_settings, registry
+from podtask_operator.events.kopf_memory import NoMemories
 from podtask_operator.kube.login import Heard, by_session
 from podtask_operator.settings import Settings
 
@@ -84,6 +85,7 @@ async def run(
             await kopf.operator(
                 registry=handlers,
                 settings=kopf_settings(),
+                memories=NoMemories(),
                 standalone=True,
                 clusterwide=not namespaces,
                 namespaces=list(namespaces),

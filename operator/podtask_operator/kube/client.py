@@ -32,7 +32,7 @@ from podtask.core.api.names import (
     WARM_POOL_PLURAL,
 )
 from podtask.core.api.url_path import NoSuchName, url_path
-from podtask_operator.kube import answers, pages
+from podtask_operator.kube import answers, fences, pages
 from podtask_operator.kube.answers import ApiError, ApiUnavailable
 from podtask_operator.kube.pages import PAGE
 from podtask_operator.runtime import metrics
@@ -77,6 +77,8 @@ class Api:
         """Asked before each write; False: this operator may not be the only one any more."""
         self.late: Callable[[], float] = lambda: 0.0
         """Seconds in which a write of the operator before this one may still take effect."""
+        self.fence_in: Callable[[str], bool] = lambda _: True
+        """Asked before each write into a namespace; False: another release may work there by now."""
         self._unanswered: float | None = None
         """When a write of ours had no answer last, by the process's clock."""
 
@@ -292,8 +294,8 @@ class Api:
         **how: Any,
     ) -> bytes:
         """The body of the answer; where it is more than `most` bytes, its beginning, and a little more than those."""
-        if fenced and method != "GET" and not self.fence():
-            raise ApiUnavailable(f"{method} {path}: not sent, because the operator's Lease is not renewed at present")
+        if fenced and method != "GET" and (why := fences.refusal(path, self.fence, self.fence_in)):
+            raise ApiUnavailable(f"{method} {path}: {why}")
         try:
             async with await self._open(method, path, aiohttp.ClientTimeout(seconds), body, **how) as answer:
                 data = await answer.read() if most is None else await answers.beginning(answer, most)

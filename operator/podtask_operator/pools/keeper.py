@@ -79,6 +79,8 @@ class PoolKeeper:
 
     async def look(self, key: Key) -> None:
         """Bring one pool one step further. Raises `Later`."""
+        if not self._cluster.served.works_in(key.namespace):
+            return
         pool = self._stock.pools.get(key)
         try:
             if pool is None:

@@ -40,7 +40,7 @@ counts as lost only when such a POST cannot arrive any more (`late`), or at once
 had finished (`DRAINED`)."""
 DRAINED: Final = f"{GROUP}/drained"
 """Annotation of a released Lease: the one that held it has no write under way any more."""
-LOOK: Final = 1.0
+LOOK: Final = 0.5
 """Seconds between two looks of one that waits, or two tries of one that could not renew."""
 
 Object = dict[str, Any]
@@ -85,6 +85,8 @@ class Lease:
         """Version of somebody else's Lease, and when it was first seen."""
         self.waits_for: str | None = "it was not asked for yet"
         """Why this operator does not serve, in words; None while it may."""
+        self.stands_by = False
+        """Another one holds the Lease, as the API server said last, and this one takes over when that ends."""
 
     def __str__(self) -> str:
         return f"Lease {self._namespace}/{self._name}"
@@ -127,8 +129,10 @@ class Lease:
 
     async def _tried(self, *, holding: bool = False) -> bool:
         """One try to take or renew; what is in the way is kept in `waits_for` and logged when it changes."""
+        stands_by = False
         try:
             why = await self._take(holding=holding)
+            stands_by = why is not None
         except ApiUnavailable as error:
             why = f"the API server did not answer: {error}"
         except ApiError as error:
@@ -137,7 +141,7 @@ class Lease:
             why = f"the API server refused ({error.status}): {error}"
         if why is not None and why != self.waits_for:
             log.log(logging.WARNING if holding else logging.INFO, "%s: %s", self, why)
-        self.waits_for = why
+        self.waits_for, self.stands_by = why, stands_by
         return why is None
 
     async def _take(self, *, holding: bool) -> str | None:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.work_queue import WorkQueue
+from podtask_operator.ownership.mark import Standing
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.runtime import metrics
 from podtask_operator.runtime.health import Liveness
@@ -54,9 +55,11 @@ class Server:
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.json_response(self._report(), status=200 if self._liveness.alive else 503)
 
-    async def _readyz(self, _: web.Request) -> web.Response:
+    async def _readyz(self, request: web.Request) -> web.Response:
+        """With `?standby=true` one that waits for the Lease of another is ready as well: ready to take over."""
         why = self._waiting()
-        return web.json_response({"ready": not why, "waitingFor": why}, status=503 if why else 200)
+        ready = not why or (self._lease.stands_by and request.query.get("standby") == "true")
+        return web.json_response({"ready": ready, "waitingFor": why}, status=200 if ready else 503)
 
     async def _scraped(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
@@ -83,6 +86,8 @@ class Server:
             metrics.WATCH_AGE: self._liveness.age,
             metrics.LOOP_LAG: self._liveness.lag,
             metrics.HOLDS_LEASE: float(self._lease.valid()),
+            metrics.LEFT_ALONE: self._cluster.served.count(Standing.OTHERS),
+            metrics.UNMARKED: self._cluster.served.count(Standing.UNMARKED),
         }
 
     def _report(self) -> dict[str, object]:
@@ -94,4 +99,5 @@ class Server:
             "queueDepth": self._queue.depth,
             "taskRuns": len(self._cluster.runs),
             "malformed": len(self._cluster.malformed),
+            "namespacesLeftAlone": self._cluster.served.count(Standing.OTHERS),
         }

@@ -11,11 +11,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from podtask.core import clock
 from podtask.core.lifecycle.concurrency import Slots
+from podtask.core.storage.layout import namespace_of
 from podtask.core.storage.url import open_signer, open_store, parse_store_url
 from podtask_operator import settings
 from podtask_operator.controller.cluster_cache import ClusterCache
@@ -27,6 +29,8 @@ from podtask_operator.events.doorbell import Doorbell
 from podtask_operator.events.pod_watch import PodWatch
 from podtask_operator.events.resync import Resync
 from podtask_operator.kube.client import Api
+from podtask_operator.ownership import keeper as ownership
+from podtask_operator.ownership.served import Served
 from podtask_operator.pools.keeper import PoolKeeper
 from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
@@ -45,6 +49,7 @@ DEAF_AT_MOST = 3.0
 """Seconds between two tries to watch pods: an API server that is back must not wait for us."""
 DRAIN_SECONDS = 20.0
 EVENTS_SECONDS = 2.0
+HAND_OVER_SECONDS = 5.0
 
 
 class Parts:
@@ -55,10 +60,14 @@ class Parts:
         self.drained = False
         """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
         self.traces = traces = tracing.of_environment(os.environ)
+        served = Served(everything=False)
         self.cluster = ClusterCache(
-            slots=Slots(told.limits), ended=lambda run, obj: traces.ended(subject_of(run, obj), run.status)
+            slots=Slots(told.limits),
+            served=served,
+            ended=lambda run, obj: traces.ended(subject_of(run, obj), run.status),
         )
         self.recorder = EventRecorder(api)
+        self.owner = ownership.Keeper(api, served, release_of(told), alive=self._alive, changed=self._owner_changed)
         address = parse_store_url(told.store)
         way = (told.store, told.endpoint_url, told.region)
         store = open_store(*way, conditional_writes=told.conditional_writes)
@@ -67,12 +76,13 @@ class Parts:
         gone = self.cluster.deletions
         self._owners = Owners(api, store, address.prefix, deletions=gone, home=told.lease_namespace, calls=calls)
         quick = open_store(*way, conditional_writes=told.conditional_writes, quick=True)
-        objects = Objects(Fenced(quick, api.fence), address.prefix, self._owners, calls)
+        fenced = Fenced(quick, api.fence, lambda key: served.may_write(namespace_of(address.prefix, key)))
+        objects = Objects(fenced, address.prefix, self._owners, calls)
         self.flow_runs = FlowRunKeeper(api, self.cluster, clock.now)
         self.pools = PoolKeeper(api, self.cluster, told, clock.now)
         ended = self.flow_runs.task_run_ended
         self.queue = Reconciler(api, self.cluster, objects, signer, self.recorder, told, clock.now, ended, traces).queue
-        self._sweeper = Sweeper(api, store, address.prefix, told, self._owners)
+        self._sweeper = Sweeper(api, store, address.prefix, told, self._owners, served)
         self.resync = Resync(api, self.cluster, told)
         self._intake = intake.Intake(self.cluster, self.queue.add, self.flow_runs.queue.add)
         spaces: tuple[str | None, ...] = told.namespaces or (None,)
@@ -103,6 +113,7 @@ class Parts:
             "events": self.recorder.run,
             "sweeps": self._sweeper.run,
             "owners": self._owners.run,
+            "the owner's marks": self.owner.run,
             "lists": lambda: self.resync.run(self.queue.add),
             **self._doorbell(stop),
         }
@@ -137,11 +148,30 @@ class Parts:
         self._task_runs.expected = kinds * self._spaces
         await self.resync.fill()
         log.info("%d TaskRuns and %d pods are known", len(self.cluster.runs), len(self.cluster.pods))
+        await self.owner.take({key.namespace for key in (*self.cluster.runs, *self.cluster.flow_runs.keys())})
         for key in self.cluster.runs:
             self.queue.add(key)
         for key in self.cluster.flow_runs.keys():  # noqa: SIM118 - not a dict
             self.flow_runs.queue.add(key)
         self.liveness.filled = True
+
+    def _alive(self, namespace: str) -> bool:
+        """Whether anything there is under way or waits."""
+        return bool(self.cluster.unfinished.within(namespace) or self.cluster.stock.named(namespace))
+
+    def _owner_changed(self, namespace: str) -> None:
+        """This process works there from now on, or another release does: everything of it is looked at."""
+        for key in self.cluster.owner_changed(namespace):
+            self.queue.add(key)
+        for key in self.cluster.flow_runs.versions(namespace):
+            self.flow_runs.queue.add(key)
+        for key in self.cluster.stock.named(namespace):
+            self.pools.queue.add(key)
+
+
+def release_of(told: settings.Settings) -> str:
+    """Who holds the owner's marks: the Lease of the release, which one process holds at a time."""
+    return f"{told.lease_namespace}/{leader_election.name_of(told.namespaces)}"
 
 
 async def run(told: settings.Settings, stop: asyncio.Event) -> None:
@@ -152,6 +182,7 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
     )
     api.fence, api.late = held.valid, held.late
     parts = Parts(told, api)
+    api.fence_in = parts.cluster.served.may_write
     server = probes.Server(told.health_port, parts.liveness, parts.queue, parts.cluster, held)
     try:
         await server.start()
@@ -160,6 +191,9 @@ async def run(told: settings.Settings, stop: asyncio.Event) -> None:
         await _first(held.keep(), parts.serve(stop))
     finally:
         await held.release(drained=parts.drained)
+        if parts.drained:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(parts.owner.hand_over(), HAND_OVER_SECONDS)
         await server.stop()
         await parts.traces.stop()
         await api.close()

@@ -107,8 +107,8 @@ SWEPT = _counter("podtask_swept_objects_total", "Objects that the sweep removed 
 SWEPT_BYTES = _counter("podtask_swept_bytes_total", "Bytes of them.")
 SWEEP_REFUSED = _counter(
     "podtask_sweep_refused_total",
-    "Namespaces that a sweep left alone: `owner`, their folder in the bucket is not this cluster's; `many`, most of"
-    " their runs would have gone. The log says what to do.",
+    "Namespaces that a sweep left alone: `owner`, their folder in the bucket is not this cluster's; `release`, another"
+    " release works there; `many`, most of their runs would have gone. The log says what to do.",
     "why",
 )
 
@@ -123,6 +123,14 @@ WATCH_AGE = _gauge(
 )
 LOOP_LAG = _gauge("podtask_loop_lag_seconds", "Seconds that the event loop was late at the last look.")
 HOLDS_LEASE = _gauge("podtask_holds_lease", "1 while this operator holds the Lease and may write, else 0.")
+LEFT_ALONE = _gauge(
+    "podtask_namespaces_left_alone",
+    "Namespaces in which this operator does nothing because another release works there; the log names each.",
+)
+UNMARKED = _gauge(
+    "podtask_namespaces_unmarked",
+    "Namespaces that are served without an owner's mark: its Lease may not be written. Overlap would go unnoticed.",
+)
 
 
 def wrote(method: str, path: str, code: int | None) -> None:

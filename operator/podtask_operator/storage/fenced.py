@@ -26,11 +26,17 @@ class WriteFenced(StoreUnavailable):
 
 
 class Fenced:
-    """A store that writes only while `may_write` says so. Raises `WriteFenced` otherwise: try again later."""
+    """A store that writes only while `may_write` says so. Raises `WriteFenced` otherwise: try again later.
 
-    def __init__(self, store: Store, may_write: Callable[[], bool]) -> None:
+    `may_write_key`: the same for one key, by the namespace that it belongs to.
+    """
+
+    def __init__(
+        self, store: Store, may_write: Callable[[], bool], may_write_key: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self._store = store
         self._may_write = may_write
+        self._may_write_key = may_write_key
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         """Read an object."""
@@ -38,11 +44,11 @@ class Fenced:
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
         """Write an object."""
-        return self._write(f"PUT {key}", lambda: self._store.put(key, data, if_absent=if_absent))
+        return self._write("PUT", key, lambda: self._store.put(key, data, if_absent=if_absent))
 
     def put_file(self, key: str, path: Path, *, if_absent: bool = False) -> str:
         """Write an object from a file."""
-        return self._write(f"PUT {key}", lambda: self._store.put_file(key, path, if_absent=if_absent))
+        return self._write("PUT", key, lambda: self._store.put_file(key, path, if_absent=if_absent))
 
     def download(self, key: str, path: Path) -> str:
         """Read an object into a file."""
@@ -54,16 +60,18 @@ class Fenced:
 
     def delete(self, key: str) -> None:
         """Remove an object."""
-        self._write(f"DELETE {key}", lambda: self._store.delete(key))
+        self._write("DELETE", key, lambda: self._store.delete(key))
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Objects below a prefix."""
         return self._store.list(prefix)
 
-    def _write(self, what: str, send: Callable[[], T]) -> T:
+    def _write(self, method: str, key: str, send: Callable[[], T]) -> T:
         def allowed() -> T:
             if not self._may_write():
-                raise WriteFenced(f"{what}: not sent, because the operator's Lease is not renewed at present")
+                raise WriteFenced(f"{method} {key}: not sent, because the operator's Lease is not renewed at present")
+            if not self._may_write_key(key):
+                raise WriteFenced(f"{method} {key}: not sent, because another release may work in its namespace by now")
             return send()
 
         return _once_more(allowed)

@@ -132,6 +132,10 @@ class Stock:
             dict(self.pools) if namespace is None else {key: self.pools[key] for key in self._names.get(namespace, ())}
         )
 
+    def named(self, namespace: str) -> set[Key]:
+        """The pools of a namespace, and those that are gone and whose idle pods are still there."""
+        return {*self._names.get(namespace, ()), *(key for key in self._idle if key.namespace == namespace)}
+
     def _remove(self, key: Key) -> None:
         held = self.pools.pop(key, None)
         if held is not None:

@@ -21,6 +21,8 @@ from podtask.kube.bucket_access import FRESH_SECONDS
 from podtask_operator import settings, sweep
 from podtask_operator.kube.client import ApiUnavailable
 from podtask_operator.kube.pages import FULL_PAGE
+from podtask_operator.ownership.mark import Mark, Standing
+from podtask_operator.ownership.served import Served
 from podtask_operator.settings import Settings
 from podtask_operator.storage.owners import Owners
 from podtask_operator.sweep import Sweeper
@@ -38,6 +40,7 @@ class World:
         self.cut_off = 0
         """The list that is cut off after its first page."""
         self.fence: Callable[[], bool] = lambda: True
+        self.served = Served()
         self.meanwhile: Callable[[], object] = lambda: None
         """What happens during the wait."""
         sleep = asyncio.sleep
@@ -67,7 +70,7 @@ class World:
         asked = Settings("s3://bucket/clusters/one", namespaces=namespaces)
         known = Owners(api, store, BUCKET.prefix, deletions=lambda _: 0, home="podtask-system")
         self.scene.at = NOW
-        return asyncio.run(Sweeper(api, store, BUCKET.prefix, asked, known).once(**how))
+        return asyncio.run(Sweeper(api, store, BUCKET.prefix, asked, known, self.served).once(**how))
 
 
 @pytest.fixture
@@ -124,6 +127,26 @@ def test_an_operator_that_lost_its_lease_removes_and_writes_nothing(world: World
     world.fence = lambda: False
     assert world.once() == (0, 0)
     assert world.scene.held() == before
+
+
+def test_a_namespace_that_another_release_works_in_is_left_alone(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys, before = world.scene.attempt(1), refused("release")
+    world.served = Served(everything=False)
+    world.served.put("team", Mark(Standing.OTHERS, "b/other"))
+    assert world.once("team") == (0, 0)
+    assert (world.scene.held(), refused("release")) == (keys, before + 1)
+    assert "namespace team is not swept: another release works there" in caplog.messages
+
+
+def test_the_mark_of_a_namespace_is_taken_during_the_wait_or_nothing_goes(world: World) -> None:
+    keys = world.scene.attempt(1)
+    world.served = Served(everything=False)
+    assert world.once("team") == (0, 0), "nobody took it"
+    assert world.scene.held() == keys
+    world.meanwhile = lambda: world.served.put("team", Mark(Standing.OURS, until=float("inf")))
+    assert world.once("team") == (4, 16)
 
 
 def test_a_folder_of_another_cluster_is_left_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:

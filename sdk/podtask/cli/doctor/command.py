@@ -11,6 +11,7 @@ from podtask.cli.common.exits import Ended, Exit, sentence
 from podtask.cli.common.options import DURATION, debug, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.doctor import cluster as of_cluster
+from podtask.cli.doctor import owner as of_owner
 from podtask.cli.doctor import parameters as of_parameters
 from podtask.cli.doctor import store as of_store
 from podtask.cli.doctor import trial as of_trial
@@ -59,6 +60,7 @@ def _examined(session: Session, *, no_trial: bool, image: str | None, seconds: f
         ("CRD", lambda: of_cluster.crds(cluster)),
         ("rights", lambda: of_cluster.rights(cluster)),
         ("operator", lambda: of_cluster.operator(cluster)),
+        ("owner's mark", lambda: of_owner.owner(cluster)),
         ("bucket from here", lambda: of_store.bucket(session)),
         ("parameters", lambda: of_parameters.parameters(cluster)),
     ]

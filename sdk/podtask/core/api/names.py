@@ -72,6 +72,9 @@ CLIENT_CONFIG_MAP: Final = "podtask-client"
 OPERATOR_NAMESPACE: Final = "podtask-system"
 """Where the documentation installs the operator."""
 
+OWNER_LEASE: Final = "podtask-owner"
+"""Lease in each namespace with something alive: which release's operator works there (`podtask_operator.ownership`)."""
+
 DRIVER_ACCOUNT: Final = "podtask-driver"
 """Service account of drivers of flows inside the cluster, made by the chart (`driver.enabled`)."""
 

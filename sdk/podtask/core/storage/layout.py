@@ -17,6 +17,12 @@ KEEP = "keep"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+def namespace_of(prefix: str, key: str) -> str:
+    """The namespace that an object belongs to, of any key that a `Bucket` of this prefix makes."""
+    folder = "/".join((*filter(None, (prefix.strip("/"),)), ""))
+    return key.removeprefix(folder).removeprefix(".grants/").partition("/")[0]
+
+
 @dataclass(frozen=True)
 class Bucket:
     """The part of the bucket that belongs to one namespace: `<prefix>/<namespace>/…`.

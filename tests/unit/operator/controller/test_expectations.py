@@ -161,3 +161,39 @@ async def test_a_datagram_is_followed_once_although_the_store_is_away(world: Wor
     world.cluster.put_run(world.api.touch("hello", cancel=True))
     await world.look("hello")
     assert "stop hello-1" in world.api.calls
+
+
+@reconciling
+async def test_of_a_run_whose_end_was_told_only_that_is_remembered(world: World) -> None:
+    ended = {"state": "Completed", "finishedAt": "2026-01-02T03:30:00Z"}
+    world.add("a", status=ended)
+    world.add("b", {"upstream": [{"taskRun": "a"}]})
+    expectations = world.cluster.expectations
+    assert expectations.held(A, "uid-a") is None, "it had ended when it was seen first"
+    await world.look("a")
+    assert "b" in world.woken()
+    assert expectations.held(A, "uid-a") is None
+    world.cluster.put_run(world.api.touch("a", note="x"))
+    await world.look("a")
+    assert "b" not in world.woken(), "its end is told once"
+    assert expectations.held(A, "uid-a") is None
+    world.cluster.forget_run(A)
+    world.add("a", status=ended, uid="another")
+    await world.look("a")
+    assert "b" in world.woken(), "another run of the name"
+
+
+@reconciling
+async def test_grants_that_are_to_be_revoked_keep_the_expectations_of_an_ended_run(world: World) -> None:
+    world.add("a")
+    await world.look("a")
+    expectations = world.cluster.expectations
+    run = expectations.held(A, "uid-a")
+    assert run is not None
+    run.announce()
+    run.renew_at(NOW)
+    expectations.settle(A, "uid-a")
+    assert expectations.held(A, "uid-a") is run
+    run.revoked()
+    expectations.settle(A, "uid-a")
+    assert expectations.held(A, "uid-a") is None

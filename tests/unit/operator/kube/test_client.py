@@ -100,6 +100,27 @@ def test_what_is_odd_in_a_name_stays_in_it() -> None:
     asyncio.run(test())
 
 
+def test_no_write_is_sent_into_a_namespace_whose_mark_is_not_held_and_reads_and_leases_are() -> None:
+    async def test() -> None:
+        async with recorded() as (api, asked):
+            api.fence_in = {"team"}.__contains__
+            for refused in (
+                api.create_pod("other", {}),
+                api.patch_status("other", "x", {}),
+                api.create_event("other", {}),
+            ):
+                with pytest.raises(ApiUnavailable, match="owner's mark of namespace other"):
+                    await refused
+            assert asked == []
+            assert await api.get_run("other", "x") is None
+            for sent in (api.create_pod("team", {}), api.update_lease("other", "podtask-owner", {})):
+                with pytest.raises(ApiError):
+                    await sent
+            assert len(asked) == 3
+
+    asyncio.run(test())
+
+
 def test_a_pod_is_posted_strictly() -> None:
     async def test() -> None:
         async with recorded() as (api, asked):

@@ -86,6 +86,10 @@ def test_the_second_one_waits_and_says_for_whom() -> None:
         keeping, waiting = asyncio.create_task(first.keep()), asyncio.create_task(second.acquire())
         await asyncio.sleep(600)
         assert (second.valid(), second.waits_for, waiting.done()) == (False, "it is held by first", False)
+        assert (first.stands_by, second.stands_by) == (False, True)
+        api.away = True
+        await asyncio.sleep(LOOK)
+        assert not second.stands_by, "it could not take over now"
         keeping.cancel()
         waiting.cancel()
 

@@ -20,6 +20,7 @@ class Held:
     """A Lease as far as the probes ask it."""
 
     waits_for: str | None = None
+    stands_by = False
 
     def __str__(self) -> str:
         return "Lease system/podtask-operator"
@@ -126,6 +127,14 @@ def test_one_that_waits_is_alive_but_not_ready_and_says_for_what() -> None:
             status, text = await ask(port, "/readyz")
             assert status == 503
             assert "Lease system/podtask-operator: it is held by another" in text
+            assert (await ask(port, "/readyz?standby=true"))[0] == 503, "whether it could take over nobody knows yet"
+            lease.stands_by = True
+            assert [(await ask(port, f"/readyz{query}"))[0] for query in ("", "?standby=true", "?standby=x")] == [
+                503,
+                200,
+                503,
+            ]
+            lease.stands_by = False
             assert "podtask_holds_lease 0.0" in (await ask(port, "/metrics"))[1]
             lease.waits_for, liveness.filled = None, True
             watches.watching(up=True)

@@ -99,7 +99,7 @@ def bytes_held(count: int, *, finished: bool) -> float:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("finished", "most"), [(True, 3072), (False, 6144)])
+@pytest.mark.parametrize(("finished", "most"), [(True, 2048), (False, 6144)])
 def test_a_task_run_with_its_pod_takes_few_bytes(finished: bool, most: int) -> None:
     assert bytes_held(300, finished=finished) < most
 

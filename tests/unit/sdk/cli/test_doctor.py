@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -28,7 +29,14 @@ VALUE = json.dumps({"python": HERE, "time": NOW.timestamp() - 540})
 """Nine minutes ago: when the runs of `STATES` ended."""
 
 MARK = "team/owner.json"
+OWNER = "/apis/coordination.k8s.io/v1/namespaces/team/leases/podtask-owner"
 Change = Callable[[Terminal, pytest.MonkeyPatch], None]
+
+
+def mark(holder: str) -> dict[str, Any]:
+    """The owner's mark of namespace team, renewed a minute ago."""
+    renewed = (NOW - timedelta(minutes=1)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {"spec": {"holderIdentity": holder, "renewTime": renewed}}
 
 
 def ends(state: str, **status: Any) -> Change:
@@ -68,11 +76,12 @@ def healthy(podtask: Terminal) -> Terminal:
         FLOW_RUN_CRD: lambda _: flow_run_crd(),
         WARM_POOL_CRD: lambda _: warm_pool_crd(),
         REVIEWS: may,
+        OWNER: lambda _: mark("podtask-system/podtask-operator"),
         DEPLOYMENTS: lambda _: {"items": [{"metadata": {"name": "podtask"}, "status": {"readyReplicas": 1}}]},
     }
     podtask.cluster.other.update(others)
     podtask.cluster.date = format_datetime(NOW, usegmt=True)
-    published = {"version": __version__, "pythons": HERE}
+    published = {"version": __version__, "pythons": HERE, "owner": "podtask-system/podtask-operator"}
     podtask.cluster.config_maps["podtask-system", "podtask-client"] = {"data": published}
     result = {**STATES["Completed"]["result"], "value": VALUE}
     podtask.cluster.news = [("MODIFIED", run("podtask-doctor-x7k2p", "Completed", status={"result": result}))]
@@ -94,6 +103,7 @@ def test_a_healthy_set_up(healthy: Terminal) -> None:
         "rights",
         "operator",
         "operator's pod",
+        "owner's mark",
         "bucket from here",
         "bucket's owner",
         "conditional writes",
@@ -208,6 +218,19 @@ BROKEN: dict[str, tuple[Change, str, str, str]] = {
         "operator's pod",
         "warning",
         "deployment podtask-system/podtask has no ready pod kubectl -n podtask-system get pods",
+    ),
+    "another release works in the namespace": (
+        answers(OWNER, lambda _: mark("b/other")),
+        "owner's mark",
+        "warning",
+        "release 'b/other' works in namespace 'team', and clients read what podtask-system/podtask-operator publishes, "
+        "which leaves it alone no two releases must serve one namespace",
+    ),
+    "the mark may not be read": (
+        answers(OWNER, FORBIDDEN),
+        "owner's mark",
+        "skipped",
+        "Leases of namespace 'team' may not be read by you",
     ),
     "there is no operator": (
         answers(DEPLOYMENTS, {"items": []}),
@@ -327,6 +350,23 @@ def test_when(healthy: Terminal, case: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert (one["verdict"], told in f"{one['told']} {one.get('cure', '')}") == (verdict, True), one
     assert said.status == (1 if verdict == "FAILED" else 0)
     assert not any(name.startswith("podtask-doctor") for _, name in healthy.cluster.runs)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Refuse(404, "NotFound", 'leases.coordination.k8s.io "podtask-owner" not found'),
+        {"metadata": {"name": "podtask-owner"}},
+        {"spec": {"holderIdentity": "b/gone", "renewTime": "2026-01-02T01:00:00.000000Z"}},
+        {"spec": {"holderIdentity": "b/odd", "renewTime": 7}},
+    ],
+)
+def test_a_mark_that_holds_nobody_up_is_no_finding(
+    healthy: Terminal, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(OWNER, answer)(healthy, monkeypatch)
+    said = healthy("doctor --no-trial")
+    assert (said.status, "owner's mark" in said.out) == (0, False), said.out
 
 
 def test_a_crd_that_may_not_be_read_is_discovered(healthy: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
