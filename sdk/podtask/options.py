@@ -44,6 +44,7 @@ class TaskArgs(TypedDict, total=False):
     timeout_seconds: float | None
     deadline_seconds: float | None
     checkpoints: bool
+    batch_size: int | None
     log_prints: bool
     task_run_name: str | Callable[[Mapping[str, Any]], str] | None
     include: Sequence[str]
@@ -99,6 +100,9 @@ class TaskOptions:
     checkpoints: bool = False
     """The task saves its progress by `get_run_context().checkpoint`, and the next attempt of the run goes on from
     there."""
+    batch_size: int | None = None
+    """Elements of a `.map` that one run takes, each with a future of its own; `.map(..., batch_size=n)` says it per
+    call. None: a run per element."""
     log_prints: bool = False
     """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
     task_run_name: str | Callable[[Mapping[str, Any]], str] | None = None
@@ -151,6 +155,7 @@ class TaskOptions:
         if self.checkpoints not in (True, False, None):
             raise ValueError(f"checkpoints must be True or False, not {self.checkpoints!r}")
         object.__setattr__(self, "checkpoints", bool(self.checkpoints))
+        limits.batch_size(self.batch_size)
         call_limits.pod(
             image=self.image,
             env=self.env,

@@ -22,7 +22,7 @@ from podtask_runner.attempt import loading, retry
 from podtask_runner.attempt.report import Handover, Phase
 from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.names import FILE_LIMIT, INLINE_LIMIT, JSON, VALUE_LIMIT
-from podtask_runner.pickled_names import Shipped
+from podtask_runner.pickled_names import Batch, Shipped
 from podtask_runner.protocol import Error, Grants, Outcome, Result, Verdict
 from podtask_runner.serialization.format import Word, file_word
 from podtask_runner.serialization.header import check_python, encode_json_exact
@@ -112,7 +112,7 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         timings["load"] = round(time.monotonic() - started, 4)
         desk.enter(Phase.RUN)
         started = time.monotonic()
-        value = _opened(_call(shipped.fn, args, kwargs, by_name=grants.inputs is None))
+        value = _opened(_call(_function(shipped, grants, desk), args, kwargs, by_name=grants.inputs is None))
         if os.getpid() != here:
             sys.exit()
         timings["run"] = round(time.monotonic() - started, 4)
@@ -142,6 +142,34 @@ def _as_shipped(code: object) -> Shipped:
     if not callable(code):
         raise InvalidSpec(f"The task's code is a {type(code).__name__}, not a function.")
     return Shipped(code)
+
+
+def _function(shipped: Shipped, grants: Grants, desk: Desk) -> Callable[..., Any]:
+    if not isinstance(shipped, Batch):
+        return shipped.fn
+    from podtask_runner.attempt import batch, context
+
+    here = context.current()
+    checkpoint = here.checkpoint if here is not None else None
+    return batch.Running(shipped, Ends(), grants, checkpoint, grants.attempt, desk.tell)
+
+
+class Ends:
+    """How the call of one item ends, by the rules for any call (`podtask_runner.attempt.batch.Rules`)."""
+
+    def value(self, returned: Any) -> Any:
+        """What a call's return value stands for. Raises what a returned state says."""
+        return _opened(drained(returned))
+
+    def completed(self, value: Any, desk: Desk) -> Outcome:
+        """See `completed`."""
+        return completed(value, desk)
+
+    def raised(
+        self, error: BaseException, shipped: Shipped, budget: Budget, desk: Desk, timings: dict[str, float]
+    ) -> Outcome:
+        """See `raised`."""
+        return raised(error, shipped, budget, desk, timings)
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, by_name: bool) -> Any:

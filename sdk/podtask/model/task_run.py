@@ -135,6 +135,7 @@ class TaskRun:
         loop: asyncio.AbstractEventLoop | None = None,
         listeners: Sequence[Listener] = (),
         name: str | None = None,
+        in_batch: bool = False,
     ) -> None:
         self.key = key
         self.id = key.name(task.name)
@@ -156,6 +157,8 @@ class TaskRun:
         """Told of every newer status, before those who wait for the run."""
         self.uid: str | None = None
         """Set by the backend: what its objects in the store are filed under."""
+        self.in_batch = in_batch
+        """Whether it is an item of a batch (`podtask.engine.batches`): no backend has a run of this id."""
         self.shipment: Any = None
         """The pickled function with the project it belongs to, where the backend keeps them."""
         self.status = Status()
@@ -236,6 +239,11 @@ class TaskRun:
             self._done.set_result(None)
             for bell in list(self._bells):
                 bell.release()
+
+    def arrived(self, result: ResultInfo | None, payload: bytes | None) -> None:
+        """The value of a completed run whose end was reported without it."""
+        with self._lock:
+            self.status, self.payload = replace(self.status, result=result), payload
 
     def load(self) -> Any:
         """The value, read and unpickled anew; raises what `State.result` promises."""

@@ -23,13 +23,16 @@ class _Reference:
     run_id: str
 
 
-def _value(needed: TaskRun) -> Any:
+def _value(needed: TaskRun, *, batched: bool) -> Any:
     """As in `podtask.backends.in_process.attempt.value_or_failure`; an exception pickles with its causes."""
     from podtask.backends.in_process.attempt import value_or_failure
     from podtask_runner.serialization.exceptions import carried
+    from podtask_runner.serialization.failures import Marked
 
     value = value_or_failure(needed)
-    return value if needed.status.state.succeeded else carried(value)
+    if needed.status.state.succeeded:
+        return value
+    return Marked(value) if batched else carried(value)
 
 
 def with_values(run: TaskRun, elsewhere: set[str], packing: Packing) -> tuple[Payload, dict[str, File]]:
@@ -42,7 +45,7 @@ def with_values(run: TaskRun, elsewhere: set[str], packing: Packing) -> tuple[Pa
 
     def resolve(ref: str) -> Any:
         if ref not in found:
-            found[ref] = _value(by_id[ref]) if ref in elsewhere else _Reference(ref)
+            found[ref] = _value(by_id[ref], batched=run.task.batched is not None) if ref in elsewhere else _Reference(ref)
         return found[ref]
 
     def refer(obj: object) -> str | None:
