@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from podtask_runner import pickled_names
@@ -29,11 +29,16 @@ if TYPE_CHECKING:
 
 Entry = tuple[bytes, "bytes | None"]
 """The outcome of an item as JSON, and its payload."""
-Call = tuple[int, str, str, str, Sequence[object], tuple[Any, ...], dict[str, Any]]
-"""Number, id, name and count of an item, the upstreams that it cannot do without, and its arguments."""
+Call = tuple[int, Sequence[object], tuple[Any, ...], dict[str, Any]]
+"""Number of an item, the upstreams that it cannot do without, and its arguments."""
+Name = tuple[str, str, str]
+"""Id, name and count of an item."""
 LEAST_SECONDS: Final = 1.0
+MOST_SECONDS: Final = 30.0
 SHARE: Final = 10
-"""Between two saves passes at least a second, and ten times as long as the last one took."""
+AGE: Final = 20
+"""Between two saves passes a second, ten times as long as the last one took, and a twentieth of the time so far up to
+half a minute, whichever is longest. All outcomes are written each time."""
 _FILE_CURE: Final = "Map the task without batch_size, or return the content."
 
 
@@ -51,22 +56,14 @@ class Budget(Protocol):
         ...
 
 
-class Rules(Protocol):
-    """How a call ends: those of `podtask_runner.attempt.execute`."""
+@dataclass(frozen=True)
+class Rules:
+    """How a call ends: the functions of `podtask_runner.attempt.execute`."""
 
-    def value(self, returned: Any) -> Any:
-        """What the return value stands for."""
-        ...
-
-    def completed(self, value: Any, desk: Desk) -> Outcome:
-        """The outcome of a call that returned."""
-        ...
-
-    def raised(
-        self, error: BaseException, shipped: Shipped, budget: Budget, desk: Desk, timings: dict[str, float]
-    ) -> Outcome:
-        """The outcome of a call that raised."""
-        ...
+    value: Callable[[Any], Any]
+    """What a return value stands for."""
+    completed: Callable[[Any, Desk], Outcome]
+    raised: Callable[[BaseException, Shipped, Budget, Desk, dict[str, float]], Outcome]
 
 
 class Progress:
@@ -75,7 +72,8 @@ class Progress:
     def __init__(self, checkpoint: Checkpoint | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._checkpoint = checkpoint
         self._clock = clock
-        self._due_at = clock() + LEAST_SECONDS
+        self._began = clock()
+        self._due_at = self._began + LEAST_SECONDS
         self._saved = 0
         self.entries: dict[int, Entry] = {}
 
@@ -87,7 +85,7 @@ class Progress:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to save. All is written each time, so rarely enough to be a small part of the time."""
+        """Whether it is time to save."""
         return len(self.entries) > self._saved and self._clock() >= self._due_at
 
     def save(self) -> None:
@@ -101,7 +99,8 @@ class Progress:
         except Exception as error:  # noqa: BLE001 - whatever it is
             sys.stderr.write(f"podtask: the progress of the batch was not saved: {error}\n")
         ended = self._clock()
-        self._due_at = ended + max(LEAST_SECONDS, SHARE * (ended - began))
+        so_far = min((ended - self._began) / AGE, MOST_SECONDS)
+        self._due_at = ended + max(LEAST_SECONDS, so_far, SHARE * (ended - began))
 
 
 class Running:
@@ -122,11 +121,13 @@ class Running:
         self._attempt = attempt
         self._tell = tell
         self._progress = Progress(checkpoint)
+        self._names: dict[int, Name] = {}
         self._failed: dict[int, tuple[Entry, str, float | None]] = {}
         """Those that are to be tried again: outcome, words, the delay that the task computed."""
 
-    def __call__(self, calls: Sequence[Call]) -> Any:
+    def __call__(self, calls: Sequence[Call], names: Sequence[Name]) -> Any:
         """The entries. Raises `BatchFailed`. A coroutine where the task is async."""
+        self._names = {call[0]: name for call, name in zip(calls, names, strict=True)}
         if self._attempt > 1:
             self._progress.load()
         return self._together(calls) if self._batch.is_async else self._one_by_one(calls)
@@ -171,14 +172,14 @@ class Running:
         left = [
             call
             for call in calls
-            if call[0] not in self._progress.entries and not any(map(pickled_names.stands_for_failure, call[4]))
+            if call[0] not in self._progress.entries and not any(map(pickled_names.stands_for_failure, call[1]))
         ]
         return left if self._attempt % 2 else left[::-1]
 
     @contextmanager
     def _item(self, call: Call) -> Iterator[None]:
-        _, run_id, name, number, _, args, kwargs = call
-        token = ITEM.set(Item(run_id, name, number, args, kwargs))
+        number, _, args, kwargs = call
+        token = ITEM.set(Item(*self._names[number], args, kwargs))
         try:
             yield
         finally:
@@ -187,7 +188,7 @@ class Running:
     def _outcome(self, call: Call) -> tuple[Outcome, bytes | None]:
         desk = Desk(self._tell, files=False)
         try:
-            returned = self._batch.fn(*call[5], **call[6])
+            returned = self._batch.fn(*call[2], **call[3])
             if isinstance(returned, Coroutine):  # a callable that turned out to be async
                 import asyncio
 
@@ -202,7 +203,7 @@ class Running:
     async def _outcome_async(self, call: Call) -> tuple[Outcome, bytes | None]:
         desk = Desk(self._tell, files=False)
         try:
-            value = self._rules.value(await self._batch.fn(*call[5], **call[6]))
+            value = self._rules.value(await self._batch.fn(*call[2], **call[3]))
         except ToldToStop:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - the outcome of this item
@@ -225,7 +226,7 @@ class Running:
 
     def _note(self, call: Call, ended: tuple[Outcome, bytes | None]) -> None:
         outcome, payload = ended
-        number, name, error = call[0], call[2], outcome.error
+        number, name, error = call[0], self._names[call[0]][1], outcome.error
         if error is None:
             self._progress.entries[number] = dump(outcome), payload
             return

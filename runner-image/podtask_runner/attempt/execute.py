@@ -151,25 +151,8 @@ def _function(shipped: Shipped, grants: Grants, desk: Desk) -> Callable[..., Any
 
     here = context.current()
     checkpoint = here.checkpoint if here is not None else None
-    return batch.Running(shipped, Ends(), grants, checkpoint, grants.attempt, desk.tell)
-
-
-class Ends:
-    """How the call of one item ends, by the rules for any call (`podtask_runner.attempt.batch.Rules`)."""
-
-    def value(self, returned: Any) -> Any:
-        """What a call's return value stands for. Raises what a returned state says."""
-        return _opened(drained(returned))
-
-    def completed(self, value: Any, desk: Desk) -> Outcome:
-        """See `completed`."""
-        return completed(value, desk)
-
-    def raised(
-        self, error: BaseException, shipped: Shipped, budget: Budget, desk: Desk, timings: dict[str, float]
-    ) -> Outcome:
-        """See `raised`."""
-        return raised(error, shipped, budget, desk, timings)
+    rules = batch.Rules(value_of, completed, raised)
+    return batch.Running(shipped, rules, grants, checkpoint, grants.attempt, desk.tell)
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, by_name: bool) -> Any:
@@ -194,6 +177,11 @@ def drained(value: Any) -> Any:
     Part of the call: what a generator raises is raised by the task.
     """
     return list(value) if isinstance(value, Iterator) and not isinstance(value, io.IOBase) else value
+
+
+def value_of(returned: Any) -> Any:
+    """What the return value of an item's call stands for."""
+    return _opened(drained(returned))
 
 
 def _opened(value: Any) -> Any:

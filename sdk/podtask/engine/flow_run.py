@@ -113,7 +113,7 @@ class FlowRun:
     def unfinished(self) -> list[TaskRun]:
         """The task runs that have not ended, those of subflows included."""
         sent = [run for together in list(self._sending) for run in together.submitted]
-        known = (*self._batches, *(run for run in self.runs if not run.in_batch), *sent)
+        known = (*self._batches, *(run for run in self.runs if run.part_of is None), *sent)
         own = [run for run in dict.fromkeys(known) if not run.finished]
         return own + [run for child in self.children for run in child.unfinished()]
 
@@ -261,7 +261,6 @@ class FlowRun:
             loop=self.loop,
             listeners=self.listeners,
             name=name,
-            in_batch=batch is not None,
         )
 
     def _keep(self, runs: list[TaskRun]) -> None:
@@ -332,7 +331,7 @@ def _handle(flow: FlowRun, run: TaskRun) -> Any:
 
 def _with_task_runs(runs: Iterable[TaskRun]) -> int:
     """How many of them a call names: what an item of a batch gave comes by value."""
-    return sum(not run.in_batch for run in runs)
+    return sum(run.part_of is None for run in runs)
 
 
 def _on(loop: object) -> bool:

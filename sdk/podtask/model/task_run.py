@@ -135,7 +135,6 @@ class TaskRun:
         loop: asyncio.AbstractEventLoop | None = None,
         listeners: Sequence[Listener] = (),
         name: str | None = None,
-        in_batch: bool = False,
     ) -> None:
         self.key = key
         self.id = key.name(task.name)
@@ -157,8 +156,8 @@ class TaskRun:
         """Told of every newer status, before those who wait for the run."""
         self.uid: str | None = None
         """Set by the backend: what its objects in the store are filed under."""
-        self.in_batch = in_batch
-        """Whether it is an item of a batch (`podtask.engine.batches`): no backend has a run of this id."""
+        self.part_of: TaskRun | None = None
+        """Of an item of a batch (`podtask.engine.batches`): the batch's run, which is the one that a backend has."""
         self.shipment: Any = None
         """The pickled function with the project it belongs to, where the backend keeps them."""
         self.status = Status()

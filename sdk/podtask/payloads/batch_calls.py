@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
-def _of_batch(calls: Any) -> Any:
+def _of_batch(calls: Any, names: Any) -> Any:
     """What a batch is called with."""
 
 
@@ -42,7 +42,6 @@ class BatchCalls:
         self._find = find
         self._looked: dict[int, tuple[Any, Any, Met]] = {}
         """By identity: a value, what stands for it, what was met in it."""
-        self._calls: list[tuple[Any, ...]] = []
         self._bound: list[tuple[inspect.BoundArguments, TaskRun]] = []
 
     def seen(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[inspect.BoundArguments, Inputs]:
@@ -60,9 +59,7 @@ class BatchCalls:
             ids[name], blocked_by = tuple(met.runs), blocked_by or met.blocked_by
             runs.update(met.runs)
             must |= met.must_complete
-        inputs = Inputs(
-            bound.arguments, b"", tuple(runs.values()), blocked_by, ids, must_complete=frozenset(must)
-        )
+        inputs = Inputs(bound.arguments, b"", tuple(runs.values()), blocked_by, ids, must_complete=frozenset(must))
         return bound, inputs
 
     def _look(self, value: Any) -> tuple[Any, Met]:
@@ -79,19 +76,17 @@ class BatchCalls:
     def pickled(self, packing: Packing | None, *, remote: bool) -> Inputs:
         """The inputs of the batch. Raises `UnpicklableArgument` that names the parameter of the task."""
         everybody = self.needed_by_all()
-        calls = [
+        calls: list[Any] = [
             (
                 number,
-                item.id,
-                item.name,
-                item.key.dynamic_key,
                 [TaskFuture(run) for run in item.upstreams if run.id in item.inputs.must_complete - everybody],
                 bound.args,
                 bound.kwargs,
             )
             for number, (bound, item) in enumerate(self._bound)
         ]
-        batch = bind(SIGNATURE, (calls,), {})
+        names = [(item.id, item.name, item.key.dynamic_key) for _, item in self._bound]
+        batch = bind(SIGNATURE, (calls, names), {})
         try:
             inputs = prepare(self._task.name, batch, self._find, packing, remote=remote)
         except UnpicklableArgument:

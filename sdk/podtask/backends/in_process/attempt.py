@@ -91,11 +91,11 @@ class InProcess:
         if not task.batched:
             return task.fn
         from podtask.payloads.code import batch
-        from podtask_runner.attempt.batch import Running
-        from podtask_runner.attempt.execute import Ends
+        from podtask_runner.attempt.batch import Rules, Running
+        from podtask_runner.attempt.execute import completed, raised, value_of
 
-        desk = Desk()
-        return Running(batch(task), Ends(), self.retries, self.checkpoint, self.number, desk.tell)
+        rules = Rules(value_of, completed, raised)
+        return Running(batch(task), rules, self.retries, self.checkpoint, self.number, Desk().tell)
 
     @contextlib.contextmanager
     def _inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -39,13 +39,14 @@ def with_values(run: TaskRun, elsewhere: set[str], packing: Packing) -> tuple[Pa
     """The pickled arguments with these upstreams loaded, and the files in them. Raises what `State.result` raises."""
     from podtask_runner.serialization.pickling import dump_payload, loads
 
+    batched = run.task.batched is not None
     by_id = {upstream.id: upstream for upstream in run.upstreams}
     found: dict[str, Any] = dict(run.inputs.files)
     files: dict[str, File] = {}
 
     def resolve(ref: str) -> Any:
         if ref not in found:
-            found[ref] = _value(by_id[ref], batched=run.task.batched is not None) if ref in elsewhere else _Reference(ref)
+            found[ref] = _value(by_id[ref], batched=batched) if ref in elsewhere else _Reference(ref)
         return found[ref]
 
     def refer(obj: object) -> str | None:

@@ -54,6 +54,8 @@ class Batch:
         """From now on the items follow the run."""
         self.run, self.items = run, items
         self._numbers = {item: number for number, item in enumerate(items)}
+        for item in items:
+            item.part_of = run
         run.on_finished(self._finished)
 
     @property
@@ -69,10 +71,10 @@ class Batch:
         for item in self.items:
             item.report(ends.running(after))
 
-    def cancel(self, item: TaskRun) -> None:
+    def cancel(self, run: TaskRun) -> None:
         """The item ends at once, and the batch goes on for the others, as long as there are any."""
         text = "The item was cancelled; the other items of its batch go on."
-        item.report(Status(State.CANCELLED, Reason.CANCELLED, text, finished_at=clock.now()))
+        run.report(Status(State.CANCELLED, Reason.CANCELLED, text, finished_at=clock.now()))
         if self.run is not None and all(each.finished for each in self.items):
             self.run.cancel()
 

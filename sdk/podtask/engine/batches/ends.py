@@ -27,7 +27,9 @@ def running(batch: Status) -> Status:
 
 def completed(batch: Status) -> Status:
     """Of an item whose value is read when it is asked for."""
-    return replace(_ended(batch, State.COMPLETED), reason=Reason.COMPLETED, message="The task completed.")
+    cached = batch.state is State.CACHED
+    state, reason = (State.CACHED, batch.reason) if cached else (State.COMPLETED, Reason.COMPLETED)
+    return replace(_ended(batch, state), reason=reason, message=batch.message if cached else "The task completed.")
 
 
 def of_entry(batch: Status, entry: Entry) -> Status:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from podtask.core.api import limits
+from podtask.engine.batches.cache_key import BatchKey
 from podtask.payloads.batch_calls import SIGNATURE
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 def check(task: TaskDefinition) -> None:
     """Raises `ValueError` for a task whose runs promise what an item of a batch cannot have."""
-    if task.options.cache_key_fn is not None:
-        raise ValueError(
-            f"task '{task.name}' is cached (cache_key_fn), and the items of a batch have no cache entries. Leave "
-            f"batch_size out, or map {task.name}.with_options(cache_key_fn=None)."
-        )
     if task.options.checkpoints:
         raise ValueError(
             f"task '{task.name}' keeps checkpoints, and in a batch the checkpoint is that of the batch. Leave "
@@ -37,16 +33,18 @@ def of(task: TaskDefinition, count: int) -> TaskDefinition:
     kind.__dict__.update(task.__dict__)
     kind.batched = task
     kind.signature = SIGNATURE
-    kind.options = _options(task.options, count)
+    kind.options = _options(task, count)
     kind.task_key = hashlib.sha256(f"batch {task.task_key}".encode()).hexdigest()
     return kind  # type: ignore[no-any-return]
 
 
-def _options(options: TaskOptions, count: int) -> TaskOptions:
+def _options(task: TaskDefinition, count: int) -> TaskOptions:
     """Its times are those of all items together. Each item has an end to be told of; only the batch is retried."""
+    options = task.options
     return replace(
         options,
         checkpoints=True,
+        cache_key_fn=None if options.cache_key_fn is None else BatchKey(task, options.cache_key_fn),
         task_run_name=None,
         on_completion=(),
         on_failure=(),
