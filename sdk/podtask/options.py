@@ -196,12 +196,12 @@ def _known(args: Mapping[str, Any]) -> Mapping[str, Any]:
     return args
 
 
-_TIMES = frozenset({"timeout_seconds", "deadline_seconds"})
+_NEVER_ZERO = frozenset({"timeout_seconds", "deadline_seconds", "batch_size"})
 
 
 def _reset(args: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with None for a time of 0, which an option cannot have: where something is changed, 0 resets."""
-    return {name: None if name in _TIMES and value == 0 else value for name, value in args.items()}
+    """The same with None for a 0 that an option cannot have: where something is changed, 0 resets."""
+    return {name: None if name in _NEVER_ZERO and value == 0 else value for name, value in args.items()}
 
 
 class FlowArgs(TypedDict, total=False):

@@ -43,13 +43,18 @@ class TestWhatIsRefused:
         with pytest.raises(ValueError, match="batch_size must be a whole number, 1 or more, not"):
             in_flow(lambda: ADD.map([1], batch_size=size))
         with pytest.raises(ValueError, match="batch_size must be a whole number, 1 or more, not"):
-            ADD.with_options(batch_size=size)
+            Task(add, batch_size=size)
 
     @pytest.mark.parametrize("size", [1, None])
     def test_no_batches_leave_a_map_as_it_is(self, size: int | None, submitted: list[TaskRun]) -> None:
         cached = ADD.with_options(cache_key_fn=task_input_hash, batch_size=5)
         assert in_flow(lambda: [future.result() for future in cached.map([1, 2], batch_size=size)]) == [1, 2]
         assert [run.task for run in submitted] == [cached, cached]
+
+    def test_an_option_is_reset_as_options_are(self) -> None:
+        batched = ADD.with_options(batch_size=5)
+        sizes = [batched.with_options(batch_size=size).options.batch_size for size in (0, None, 7)]
+        assert sizes == [None, None, 7]
 
     def test_a_task_with_checkpoints_of_its_own(self) -> None:
         with pytest.raises(ValueError, match=r"add\.with_options\(checkpoints=False\)"):
