@@ -158,14 +158,18 @@ def test_an_attempt_that_is_ended_saves_what_it_has(end: BaseException) -> None:
 
 
 def test_an_async_attempt_that_is_ended_saves_what_it_has() -> None:
-    async def step(x: int) -> int:
-        if x == 1:
-            await asyncio.Event().wait()
-        return x
-
     async def ended(kept: Kept) -> None:
+        last = asyncio.Event()
+
+        async def step(x: int) -> int:
+            if x == 1:
+                await asyncio.Event().wait()
+            if x == 2:
+                last.set()
+            return x
+
         attempt = asyncio.ensure_future(running(step, kept, is_async=True)(*calls(0, 1, 2)))
-        await asyncio.sleep(0.01)
+        await last.wait()
         attempt.cancel()
         await attempt
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import queue
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,21 +123,24 @@ def test_the_upstream_of_an_item_may_fail_without_the_batch(flow_run: FlowRun, c
     assert [(call[1], call[2]) for call in calls] == [(["a"], ("a",)), (["b"], ("b",))]
 
 
-def test_what_an_item_gave_goes_to_the_next_task_by_value(flow_run: FlowRun, cluster: FakeCluster) -> None:
+def test_what_an_item_gave_goes_to_the_next_task_by_value(
+    flow_run: FlowRun, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     items = mapped(flow_run, INVERSE, 2, 0)
     futures = [TaskFuture(item) for item in items]
     one = flow_run.submit(Task(lambda x: x, name="one"), (futures[0],), {}, None)
     lost = flow_run.submit(Task(lambda x: x, name="lost"), (futures[1],), {}, None)
     both = mapped(flow_run, Task(lambda x: x, name="both"), *futures, allow_failure(futures[1]))
     assert len(cluster.posted) == 1  # they wait in the driver
-    body = cluster.posted[0]
+    body, create = cluster.posted[0], cluster.create_run
+    monkeypatch.setattr(cluster, "create_run", lambda space, body: (create(space, body), posted.put(body))[0])
     cluster.tell(body["metadata"]["name"], attempt(INVERSE, arguments(body)))
     assert ends([lost]) == ["NotReady"]
     assert both[0].part_of is not None
-    bodies = {}
-    for name in (one.id, both[0].part_of.id):
-        bodies[name] = _posted(cluster, name)
-        assert "upstream" not in bodies[name]["spec"]
+    late = [posted.get(timeout=SECONDS) for _ in range(2)]
+    bodies = {body["metadata"]["name"]: body for body in late}
+    assert all("upstream" not in body["spec"] for body in late)
     (value,), _ = loads(base64.b64decode(bodies[one.id]["spec"]["inputs"]["inline"]))
     assert value == 0.5
     calls, _ = arguments(bodies[both[0].part_of.id])
@@ -192,16 +196,3 @@ def test_cancelling_the_flow_cancels_batches(flow_run: FlowRun, cluster: FakeClu
     assert cluster.cancelled == [name]
     cluster.tell(name, {**ENDED, "state": "Cancelled", "reason": "Cancelled", "message": "Cancelled by spec.cancel."})
     assert ends(items) == ["Cancelled"] * 2
-
-
-def _posted(cluster: FakeCluster, name: str) -> dict[str, Any]:
-    """Once another thread has done it."""
-    import time
-
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        found = [body for body in cluster.posted if body["metadata"]["name"] == name]
-        if found:
-            return found[0]
-        time.sleep(0.01)
-    raise AssertionError(f"{name} was not posted")
