@@ -34,6 +34,24 @@ class Shipped:
     retry_delay: Callable[[BaseException, int], float | None] | None = None
 
 
+@dataclass(frozen=True)
+class Batch(Shipped):
+    """The same, to be called once for each item of a batch (`podtask_runner.attempt.batch`)."""
+
+    is_async: bool = False
+
+
+class BatchFailed(Exception):
+    """Some items of a batch failed. `entries`: what became of each that ended, by its number."""
+
+    def __init__(self, message: str, entries: dict[int, tuple[bytes, bytes | None]]) -> None:
+        super().__init__(message, entries)
+        self.entries = entries
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class RemoteError(Exception):
     """Stands in for an exception that could not travel: its type name, message and traceback text did."""
 
@@ -63,6 +81,27 @@ def exception(
             except Exception:  # noqa: BLE001, S112 - a class may refuse attributes; then only this is lost
                 continue
     return exc
+
+
+class _InThisProcess:
+    """A mark that no pickle carries on."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
+
+
+_MARK = "__podtask_stands_for_failure__"
+
+
+def failed(exc: BaseException) -> BaseException:
+    """The exception, marked as what stands for an upstream that failed. A task that returns it returns a value."""
+    BaseException.__setattr__(exc, _MARK, _InThisProcess())  # past a class that refuses attributes
+    return exc
+
+
+def stands_for_failure(value: object) -> bool:
+    """Whether `failed` marked it."""
+    return isinstance(value, BaseException) and isinstance(vars(value).get(_MARK), _InThisProcess)
 
 
 def code(parts: tuple[Any, ...], filename: str, first: int, lines: tuple[str, ...], called: str = "") -> types.CodeType:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -167,7 +167,8 @@ def tags(*names: str) -> Iterator[frozenset[str]]:
 
 def current_task_run() -> TaskRunContext | None:
     """The task run around this code, here or inside a runner's child; None outside."""
-    return TASK_RUN.get() or _from_runner()
+    found = TASK_RUN.get() or _from_runner()
+    return found and _of_item(found)
 
 
 def get_run_context() -> TaskRunContext | FlowRunContext:
@@ -239,3 +240,18 @@ def _from_runner() -> TaskRunContext | None:
         flow_run_name=flow_run_name(found.flow_name, found.flow_run),
     )
     return TaskRunContext(None, run, clock.now(), checkpoint=found.checkpoint or UNDECLARED)
+
+
+def _of_item(found: TaskRunContext) -> TaskRunContext:
+    """In a batch: the context of the item that is being executed. It has no checkpoint: that is the batch's."""
+    runner = sys.modules.get("podtask_runner.attempt.context")
+    item = runner.ITEM.get() if runner is not None else None
+    if item is None:
+        return found
+    run, parameters = replace(found.task_run, id=item.id, name=item.name), found.parameters
+    if found.task is not None:
+        run = replace(run, task_key=found.task.task_key, dynamic_key=item.number)
+        bound = found.task.signature.bind(*item.args, **item.kwargs)
+        bound.apply_defaults()
+        parameters = dict(bound.arguments)
+    return replace(found, task_run=run, parameters=parameters, checkpoint=UNDECLARED)

@@ -254,7 +254,8 @@ def _refuse_deadlock(run: TaskRun, loop: object) -> None:
             continue
         if current.loop is loop and current.task.isasync:
             raise BlockingCall(run.name)
-        fresh = [needed for needed in current.needs if needed.id not in seen]
+        whole = (current.part_of,) if current.part_of is not None else ()
+        fresh = [needed for needed in (*current.needs, *whole) if needed.id not in seen]
         seen.update(needed.id for needed in fresh)
         pending += fresh
 

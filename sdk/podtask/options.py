@@ -44,6 +44,7 @@ class TaskArgs(TypedDict, total=False):
     timeout_seconds: float | None
     deadline_seconds: float | None
     checkpoints: bool
+    batch_size: int | None
     log_prints: bool
     task_run_name: str | Callable[[Mapping[str, Any]], str] | None
     include: Sequence[str]
@@ -100,6 +101,9 @@ class TaskOptions:
     checkpoints: bool = False
     """The task saves its progress by `get_run_context().checkpoint`, and the next attempt of the run goes on from
     there."""
+    batch_size: int | None = None
+    """Elements of a `.map` that one run takes, each with a future of its own; `.map(..., batch_size=n)` says it per
+    call. None: a run per element."""
     log_prints: bool = False
     """`print` inside the task goes to the run's logger; in a pod or subprocess it is in the run's log as it is."""
     task_run_name: str | Callable[[Mapping[str, Any]], str] | None = None
@@ -155,6 +159,7 @@ class TaskOptions:
         if self.checkpoints not in (True, False, None):
             raise ValueError(f"checkpoints must be True or False, not {self.checkpoints!r}")
         object.__setattr__(self, "checkpoints", bool(self.checkpoints))
+        limits.batch_size(self.batch_size)
         call_limits.pod(
             image=self.image,
             env=self.env,
@@ -196,12 +201,12 @@ def _known(args: Mapping[str, Any]) -> Mapping[str, Any]:
     return args
 
 
-_TIMES = frozenset({"timeout_seconds", "deadline_seconds"})
+_NEVER_ZERO = frozenset({"timeout_seconds", "deadline_seconds", "batch_size"})
 
 
 def _reset(args: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with None for a time of 0, which an option cannot have: where something is changed, 0 resets."""
-    return {name: None if name in _TIMES and value == 0 else value for name, value in args.items()}
+    """The same with None for a 0 that an option cannot have: where something is changed, 0 resets."""
+    return {name: None if name in _NEVER_ZERO and value == 0 else value for name, value in args.items()}
 
 
 class FlowArgs(TypedDict, total=False):

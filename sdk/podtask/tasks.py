@@ -113,22 +113,33 @@ class Task(TaskDefinition, Generic[P, R_co]):
 
     @overload
     def map(  # pyright: ignore[reportOverlappingOverload]
-        self: Task[..., Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
+        self: Task[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        wait_for: Iterable[Any] | None = None,
+        batch_size: int | Iterable[Any] | unmapped[Any] | None = None,
+        **kwargs: Any,
     ) -> list[Coroutine[Any, Any, AsyncTaskFuture[T]]]: ...
     @overload
     def map(
-        self: Task[..., T], *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any
+        self: Task[..., T],
+        *args: Any,
+        wait_for: Iterable[Any] | None = None,
+        batch_size: int | Iterable[Any] | unmapped[Any] | None = None,
+        **kwargs: Any,
     ) -> list[TaskFuture[T]]: ...
     def map(self, *args: Any, wait_for: Iterable[Any] | None = None, **kwargs: Any) -> Any:
         """One run per element: iterable arguments advance together, `unmapped(x)` and plain values stay.
 
         Gives a list of what calls give. Texts, bytes and dicts are plain values. A future of a collection is waited
-        for. Raises `MappingError` where there is nothing to iterate over or lengths differ.
+        for. `batch_size=100` runs up to 100 elements in one pod; each has its future all the same. A task that has a
+        parameter of this name takes it as an option: `with_options(batch_size=100).map(...)`. Raises `MappingError`
+        where there is nothing to iterate over or lengths differ, `ValueError` where there can be no batches.
         """
         from podtask.engine.flow_run import call_each
-        from podtask.engine.mapping import elements
+        from podtask.engine.mapping import batch_size_of, elements
 
-        return call_each(self, list(elements(self, args, kwargs)), wait_for)
+        size = batch_size_of(self, kwargs)
+        return call_each(self, list(elements(self, args, kwargs)), wait_for, size)
 
     def with_options(self, **changes: Unpack[TaskArgs]) -> Task[P, R_co]:
         """A copy with these options changed. What is not given stays; 0, [] and "" reset. `tags` replace."""

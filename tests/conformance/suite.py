@@ -68,6 +68,8 @@ STRAIGHT = frozenset(
         "test_enforce_ordering_between_tasks_that_do_not_exchange_data",
         "test_define_a_task_that_retries_3_times_with_a_5_second_delay_between_attempts",
         "test_the_next_attempt_goes_on_where_the_last_one_was",
+        "test_a_retry_of_a_batch_repeats_what_failed",
+        "test_the_result_of_an_item_goes_on_to_the_next_task",
         "test_define_a_task_that_is_cached_for_a_day_based_on_its_inputs",
     }
 )

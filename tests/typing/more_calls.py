@@ -105,12 +105,17 @@ def of_maps() -> None:
     assert_type(add.map([1, 2], y=unmapped(3)), list[TaskFuture[int]])
     assert_type(split.map(add.map([1])), list[TaskFuture[list[str]]])
     assert_type([future.result() for future in split.map(["a"])], list[list[str]])
+    assert_type(add.map([1, 2], batch_size=2), list[TaskFuture[int]])
+    assert_type(add.with_options(batch_size=2).map([1, 2]), list[TaskFuture[int]])
+    assert_type(add.map([1], batch_size=[1, 2]), list[TaskFuture[int]])  # of a task with such a parameter
+    add.map([1], batch_size=1.5)  # type: ignore[arg-type]
+    add.with_options(batch_size="2")  # type: ignore[arg-type]
     assert_type(unmapped(3).value, int)
     assert_type(quote(split("a")).value, TaskFuture[list[str]])
 
 
 async def of_async_maps() -> None:
-    for submitted in fetch.map(["a"]):
+    for submitted in (*fetch.map(["a"]), *fetch.map(["a"], batch_size=2)):
         future = await submitted
         assert_type(future, AsyncTaskFuture[bytes])
         assert_type(await future.result(), bytes)

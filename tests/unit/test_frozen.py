@@ -34,7 +34,7 @@ from podtask_runner import pickled_names, protocol
 from podtask_runner.hashing.content_hash import content_hash
 from podtask_runner.process import supervisor
 from podtask_runner.script import definitions, identity, lending
-from podtask_runner.serialization import exceptions, log_levels, pickling
+from podtask_runner.serialization import exceptions, failures, log_levels, pickling
 from podtask_runner.serialization.by_value import Packing, Travel
 from podtask_runner.serialization.registry import Equipped
 from podtask_runner.serializers import Serializer
@@ -42,6 +42,8 @@ from podtask_runner.serializers import Serializer
 GOLDEN = Path(__file__).parent / "golden" / "frozen.txt"
 PICKLED = {
     # the runner's: `podtask_runner.pickled_names`
+    "podtask_runner.pickled_names Batch",
+    "podtask_runner.pickled_names BatchFailed",
     "podtask_runner.pickled_names RemoteError",
     "podtask_runner.pickled_names Shipped",
     "podtask_runner.pickled_names at_home",
@@ -53,6 +55,7 @@ PICKLED = {
     "podtask_runner.pickled_names empty_cell",
     "podtask_runner.pickled_names equipped",
     "podtask_runner.pickled_names exception",
+    "podtask_runner.pickled_names failed",
     "podtask_runner.files File",
     "podtask_runner.pickled_names filled",
     "podtask_runner.pickled_names filled_class",
@@ -168,6 +171,9 @@ def nested(count: int) -> typing.Any:
 def travellers() -> Iterator[object]:
     """Something of every kind that is pickled with a name of ours in it."""
     yield pickled_names.Shipped(len)
+    yield pickled_names.Batch(len)
+    yield pickled_names.BatchFailed("x", {})
+    yield failures.Marked(ValueError("x"))
     yield Equipped((Serializer("frozen", bytes, bytes, bytes),), 1)
     yield podtask.TaskCrashed("x")
     yield states.Completed(1)

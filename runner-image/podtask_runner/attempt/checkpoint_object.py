@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -129,6 +131,19 @@ def fetched(store: Store, place: PickUrl, path: Path) -> Header | None:
         _warn()
         return None
     return readers[-1].header
+
+
+def opened(data: bytes) -> tuple[int, Callable[[], object]] | None:
+    """Number and content of a whole object that is at hand, proved; None for what is damaged, or none of ours."""
+    from podtask_runner.serialization import pickling
+
+    reader = _Reader(BytesIO())
+    with suppress(_Enough):
+        reader.consume(data)
+    header = reader.header
+    if header is None or not reader.whole:
+        return None
+    return header.number, lambda: pickling.deserialize(data[HEADER:], header.serializer)
 
 
 def written(value: object, path: Path, number: int) -> int:

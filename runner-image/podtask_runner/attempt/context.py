@@ -7,10 +7,11 @@ Set once by `podtask_runner.process.child`, before user code is loaded. The same
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podtask_runner.names import ENV_ATTEMPT, ENV_RUN_NAME
 from podtask_runner.protocol import Grants
@@ -40,6 +41,20 @@ class RunInfo:
         """Elsewhere it tells of the attempt, and saves nothing."""
         return {name: value for name, value in vars(self).items() if name != "checkpoint"}
 
+
+@dataclass(frozen=True)
+class Item:
+    """The item of a batch that is being executed: a call with a name of its own."""
+
+    id: str
+    name: str
+    number: str
+    """Of the call, as it would be without a batch."""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+ITEM: ContextVar[Item | None] = ContextVar("podtask_item", default=None)
 
 _current: RunInfo | None = None
 

@@ -22,7 +22,7 @@ from podtask_runner.attempt import loading, retry
 from podtask_runner.attempt.report import Handover, Phase
 from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.names import FILE_LIMIT, INLINE_LIMIT, JSON, VALUE_LIMIT
-from podtask_runner.pickled_names import Shipped
+from podtask_runner.pickled_names import Batch, Shipped
 from podtask_runner.protocol import Error, Grants, Outcome, Result, Verdict
 from podtask_runner.serialization.format import Word, file_word
 from podtask_runner.serialization.header import check_python, encode_json_exact
@@ -116,7 +116,7 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
             tracing.begin(grants.traceparent)  # behind the import of the task's modules, which may have a provider
         desk.enter(Phase.RUN)
         started = time.monotonic()
-        value = _opened(_call(shipped.fn, args, kwargs, by_name=grants.inputs is None))
+        value = _opened(_call(_function(shipped, grants, desk), args, kwargs, by_name=grants.inputs is None))
         if os.getpid() != here:
             sys.exit()
         timings["run"] = round(time.monotonic() - started, 4)
@@ -148,6 +148,17 @@ def _as_shipped(code: object) -> Shipped:
     return Shipped(code)
 
 
+def _function(shipped: Shipped, grants: Grants, desk: Desk) -> Callable[..., Any]:
+    if not isinstance(shipped, Batch):
+        return shipped.fn
+    from podtask_runner.attempt import batch, context
+
+    here = context.current()
+    checkpoint = here.checkpoint if here is not None else None
+    rules = batch.Rules(value_of, completed, raised)
+    return batch.Running(shipped, rules, grants, checkpoint, grants.attempt, desk.tell)
+
+
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, by_name: bool) -> Any:
     """The value; coroutines are awaited. `by_name`: from the YAML door, where a wrong name is the manifest's fault."""
     try:
@@ -170,6 +181,11 @@ def drained(value: Any) -> Any:
     Part of the call: what a generator raises is raised by the task.
     """
     return list(value) if isinstance(value, Iterator) and not isinstance(value, io.IOBase) else value
+
+
+def value_of(returned: Any) -> Any:
+    """What the return value of an item's call stands for."""
+    return _opened(drained(returned))
 
 
 def _opened(value: Any) -> Any:

@@ -18,6 +18,9 @@ LONGEST_REASON: Final = 300
 
 def asked(shipped: Shipped, error: BaseException, attempt: int) -> tuple[bool, float | None, str | None]:
     """Whether to retry; the delay in seconds where the task computes its own; why not, where its functions failed."""
+    of_batch: tuple[bool, float | None, str | None] | None = getattr(error, "__podtask_batch_retry__", None)
+    if of_batch is not None:  # its items were asked about one by one
+        return of_batch
     if getattr(error, "__podtask_never_retried__", False):
         return False, None, None
     option = "retry_condition_fn"

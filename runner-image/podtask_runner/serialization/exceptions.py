@@ -34,6 +34,8 @@ def carried(exc: BaseException) -> object:
 
 def traceback_text(exc: BaseException) -> str:
     """The formatted traceback with its causes, without the runner's own frames at the top; paths as in the project."""
+    if isinstance(exc, pickled_names.BatchFailed):  # each item has told of itself
+        return f"{exc}\n"
     frame = exc.__traceback__
     while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("podtask_runner."):
         frame = frame.tb_next

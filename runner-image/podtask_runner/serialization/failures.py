@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from podtask_runner import pickled_names
 from podtask_runner.protocol import Failure
+from podtask_runner.serialization.exceptions import carried
 from podtask_runner.storage.spool import Buffer
 
 _FAILED: Final = "Failed"
@@ -29,10 +30,20 @@ def exception_of(failure: Failure, stored: Buffer | os.PathLike[str] | None) -> 
     """`stored`: the verified, pickled exception; None where there is none. Nothing is raised."""
     own = None if stored is None else _opened(stored)
     if own is not None and failure.state == _FAILED:
-        return own
+        return pickled_names.failed(own)
     error: BaseException = _kind(_KINDS.get(failure.state, "RunError"))(failure.text)
     error.__cause__ = own
-    return error
+    return pickled_names.failed(error)
+
+
+class Marked:
+    """An exception that `exception_of` gave, on its way to a batch: it is marked there as well."""
+
+    def __init__(self, exc: BaseException) -> None:
+        self._content = carried(exc)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pickled_names.failed, (self._content,)
 
 
 def _opened(stored: Buffer | os.PathLike[str]) -> BaseException | None:

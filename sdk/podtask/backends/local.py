@@ -13,13 +13,13 @@ from contextvars import Context
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podtask.backends.in_process.attempt import InProcess, Retries, broken
 from podtask.backends.in_process.clock import Clock, Timer, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.flow_records import LocalFlowRecords
-from podtask.backends.in_process.progress import checkpoint
+from podtask.backends.in_process.progress import checkpoint, last
 from podtask.backends.in_process.result_cache import Shelf
 from podtask.support import keyboard
 from podtask.support.thread_pool import Workers
@@ -71,6 +71,9 @@ class LocalBackend:
     def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
         del path  # it lies on this machine already
         return self._shelf.file_of(run, what)
+
+    def saved(self, run: TaskRun) -> Any:
+        return last(self._shelf, run)
 
     def close(self) -> None:
         self._workers.close()

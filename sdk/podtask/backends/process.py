@@ -22,14 +22,14 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podtask.backends.in_process.attempt import broken
 from podtask.backends.in_process.clock import Clock, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.output import follow
-from podtask.backends.in_process.progress import grant
+from podtask.backends.in_process.progress import grant, last
 from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
 from podtask.core.tracing.context import inside_attempt
 from podtask.engine.task_result import allowed_failure
@@ -100,6 +100,9 @@ class ProcessBackend:
     def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
         del path  # it lies on this machine already
         return self._shelf.file_of(run, what)
+
+    def saved(self, run: TaskRun) -> Any:
+        return last(self._shelf, run)
 
     def close(self) -> None:
         self._workers.close()

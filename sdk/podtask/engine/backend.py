@@ -10,7 +10,7 @@ below, in `podtask.core.lifecycle`. Implementations: `local`, `process`, and `ku
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podtask.model.task_run import Executor
 
@@ -60,6 +60,13 @@ class Backend(Executor, Protocol):
         """As `read`, for what is large: where the bytes are as a file, and their sha256 as they were read.
 
         They are written to `path`, or lie elsewhere on this machine and are only to be read. Raises as `read`.
+        """
+        ...
+
+    def saved(self, run: TaskRun) -> Any:
+        """The newest checkpoint of a run that has just ended otherwise than completed; may block.
+
+        None where there is none, or none that can be read from here.
         """
         ...
 

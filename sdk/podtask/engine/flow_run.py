@@ -10,20 +10,24 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from podtask.context import FLOW_RUN, TAGS, FlowRunInfo, current_task_run
 from podtask.core.api import call_limits, limits
 from podtask.engine import run_names
+from podtask.engine.batches import kind
+from podtask.engine.batches.batch import Batch
 from podtask.engine.hooks import HookQueue
 from podtask.engine.submission import Together, cancel_each
 from podtask.engine.task_result import load
 from podtask.errors import FlowCancelled, FlowTimedOut, InsideTask, OutsideFlow
 from podtask.futures import Submitted, TaskFuture, block_on
+from podtask.model.not_ready import not_ready
 from podtask.model.task_run import Executor, Listener, RunKey, TaskRun
 from podtask.payloads.arguments import awaited, bind, prepare
+from podtask.payloads.batch_calls import BatchCalls
 from podtask.payloads.module_policy import policy_of
 from podtask.support import containers, keyboard
 
@@ -33,9 +37,12 @@ if TYPE_CHECKING:
     from podtask.display.tally import Tally
     from podtask.engine.backend import Backend
     from podtask.model.definitions import TaskDefinition
+    from podtask.model.task_run import Inputs
+    from podtask.payloads.arguments import Awaited
     from podtask.states import State
     from podtask.task_runners import TaskRunner
     from podtask.tracing.flow_trace import FlowTrace
+    from podtask_runner.serialization.by_value import Packing
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -67,6 +74,10 @@ class FlowRun:
         self._timed_out = False
         self._ended_by: str | None = None
         self.runs: list[TaskRun] = []
+        self._batches: list[TaskRun] = []
+        """What backends execute of batches; their items are among `runs`."""
+        self._items: dict[TaskRun, list[TaskRun]] = {}
+        """Of batches that are on their way to a backend."""
         self._sending: list[Together] = []
         """Submissions to a backend behind a network: a Ctrl-C may come before what it took is among `runs`."""
         self.subflow_states: list[State[Any]] = []
@@ -105,7 +116,8 @@ class FlowRun:
     def unfinished(self) -> list[TaskRun]:
         """The task runs that have not ended, those of subflows included."""
         sent = [run for together in list(self._sending) for run in together.submitted]
-        own = [run for run in dict.fromkeys((*self.runs, *sent)) if not run.finished]
+        known = (*self._batches, *(run for run in self.runs if run.part_of is None), *sent)
+        own = [run for run in dict.fromkeys(known) if not run.finished]
         return own + [run for child in self.children for run in child.unfinished()]
 
     def time_out(self) -> None:
@@ -160,6 +172,28 @@ class FlowRun:
         """How the backend gets a run."""
         return self.backend.submit if self.trace is None else self.trace.submitting(self.backend.submit)
 
+    def submit_batches(self, task: TaskDefinition, parts: Iterable[list[Arguments]], wait_for: Any) -> list[TaskRun]:
+        """The same in batches: each part is one run of the backend. Gives a run per call."""
+        made: list[TaskRun] = []
+
+        def each() -> Iterator[TaskRun]:
+            for part in parts:
+                batch, items = self._batch(task, part, wait_for)
+                made.extend(items)
+                if batch is None:
+                    self._keep(items)
+                else:
+                    yield batch
+
+        if self.backend.submits_at_once == 1:
+            for batch in each():
+                with keyboard.Deferred():
+                    self._handing_over(batch)
+                    self._keep([batch])
+        else:
+            self._submit_together(each())
+        return made
+
     def _submit_together(self, runs: Iterable[TaskRun]) -> list[TaskRun]:
         many = Together(self._handing_over, self.backend.submits_at_once)
         self._sending.append(many)
@@ -171,27 +205,64 @@ class FlowRun:
         return many.submitted
 
     def _made(self, task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any) -> TaskRun:
+        self._refuse_late(task)
+        bound = bind(task.signature, args, kwargs)
+        inputs = prepare(task.name, bound, self.find, self._packing(task), remote=self.backend.remote)
+        first = awaited(wait_for, self.find)
+        return self._run(task, inputs, first, run_names.of_call(task, bound.arguments))
+
+    def _batch(
+        self, task: TaskDefinition, calls: list[Arguments], wait_for: Any
+    ) -> tuple[TaskRun | None, list[TaskRun]]:
+        """A run for the backend, and one per call. None: a state among the arguments keeps all of them back."""
+        self._refuse_late(task)
+        first, together, batch = awaited(wait_for, self.find), BatchCalls(task, self.find), Batch(self.backend)
+        items: list[TaskRun] = []
+        for args, kwargs in calls:
+            bound, seen = together.seen(args, kwargs)
+            item = self._run(task, seen, first, run_names.of_call(task, bound.arguments), batch)
+            items.append(item)
+            if item.inputs.blocked_by is None:
+                together.add(bound, item)
+            else:
+                item.report(not_ready("given state", item.inputs.blocked_by.name))
+        left = [item for item in items if not item.finished]
+        if not left:
+            return None, items
+        inputs = together.pickled(self._packing(task), remote=self.backend.remote)
+        span = dict.fromkeys((left[0].key.dynamic_key, left[-1].key.dynamic_key))
+        name = f"{task.name}-{task.task_key[:8]}-{'..'.join(span)}"
+        run = self._run(kind.of(task, len(left)), inputs, first, name)
+        run.listeners = [batch.news, self.hooks.news]
+        batch.attach(run, left)
+        self._items[run] = items
+        return run, items
+
+    def _refuse_late(self, task: TaskDefinition) -> None:
         if self.over:
             raise FlowTimedOut(f"Flow run timed out: '{self.info.name}' makes no further calls, '{task.name}' was one.")
         if self.ended_by is not None:
             raise FlowCancelled(f"{self.ended_by} '{task.name}' is not called any more.")
-        bound = bind(task.signature, args, kwargs)
-        remote = self.backend.remote
-        packing = policy_of(task).packing(at_home=not remote) if self.backend.own_interpreter else None
-        inputs = prepare(task.name, bound, self.find, packing, remote=remote)
-        first = awaited(wait_for, self.find)
+
+    def _packing(self, task: TaskDefinition) -> Packing | None:
+        return policy_of(task).packing(at_home=not self.backend.remote) if self.backend.own_interpreter else None
+
+    def _run(
+        self, task: TaskDefinition, inputs: Inputs, first: Awaited, name: str | None, batch: Batch | None = None
+    ) -> TaskRun:
+        """`batch`: which one it is an item of."""
         if inputs.blocked_by is None and first.blocked_by is not None:
             inputs = replace(inputs, blocked_by=first.blocked_by)
         needed = {run.id for run in (*inputs.upstreams, *first.runs)}
-        name = run_names.of_call(task, bound.arguments)
-        call_limits.call(task.name, upstreams=len(inputs.upstreams), wait_for=len(first.runs), files=inputs.files_met)
+        upstreams, waits = _with_task_runs(inputs.upstreams), _with_task_runs(first.runs)
+        call_limits.call(task.name, upstreams=upstreams, wait_for=waits, files=inputs.files_met)
         return TaskRun(
             RunKey(self.info.id, task.task_key, self.count(task.task_key)),
             task,
             inputs,
             flow=self.info,
-            backend=self.backend,
-            load=load,
+            backend=batch or self.backend,
+            load=batch.load if batch else load,
             wait_for=first.runs,
             may_fail=frozenset(needed - inputs.must_complete - first.must_complete),
             tags=limits.tags(TAGS.get() | task.tags),
@@ -201,8 +272,10 @@ class FlowRun:
         )
 
     def _keep(self, runs: list[TaskRun]) -> None:
-        self.runs.extend(runs)  # first, and all at once: whoever is interrupted after it finds each of them to cancel
-        for run in runs:
+        self._batches.extend(run for run in runs if run in self._items)
+        shown = [each for run in runs for each in self._items.pop(run, [run])]
+        self.runs.extend(shown)  # first, and all at once: whoever is interrupted after it finds each of them to cancel
+        for run in shown:
             self._by_id[run.id] = run
             if self.progress is not None:
                 self.progress.added(run)
@@ -216,13 +289,24 @@ def call(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wa
     return _handle(flow, flow.submit(task, args, kwargs, wait_for))
 
 
-def call_each(task: TaskDefinition, calls: list[Arguments], wait_for: Any) -> list[Any]:
+def call_each(task: TaskDefinition, calls: list[Arguments], wait_for: Any, batch_size: int | None = None) -> list[Any]:
     """What `.map` does: as many calls, but on their way to a cluster several at a time."""
     flow = _around(task, *calls[0]) if calls else None
     wait_for = containers.listed(wait_for)  # every one of them waits, also for what can be gone through once
+    if flow is not None and batch_size is not None:
+        return _call_in_batches(flow, task, calls, wait_for, batch_size)
     if flow is None or flow.backend.submits_at_once == 1 or flow.task_runner.sequential:
         return [call(task, args, kwargs, wait_for) for args, kwargs in calls]
     return [_handle(flow, run) for run in flow.submit_each(task, calls, wait_for)]
+
+
+def _call_in_batches(
+    flow: FlowRun, task: TaskDefinition, calls: list[Arguments], wait_for: Any, size: int
+) -> list[Any]:
+    parts = [calls[start : start + size] for start in range(0, len(calls), size)]
+    if not flow.task_runner.sequential:
+        return [_handle(flow, run) for run in flow.submit_batches(task, parts, wait_for)]
+    return [_handle(flow, run) for part in parts for run in flow.submit_batches(task, [part], wait_for)]
 
 
 def current() -> FlowRun | None:
@@ -251,6 +335,11 @@ def _handle(flow: FlowRun, run: TaskRun) -> Any:
     if sequential:
         block_on(run)
     return TaskFuture(run)
+
+
+def _with_task_runs(runs: Iterable[TaskRun]) -> int:
+    """How many of them a call names: what an item of a batch gave comes by value."""
+    return sum(run.part_of is None for run in runs)
 
 
 def _on(loop: object) -> bool:

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from podtask.annotations import allow_failure, quote, unmapped
+from podtask.core.api import limits
+from podtask.engine.batches import kind
 from podtask.errors import MappingError
 from podtask.futures import AsyncTaskFuture, BaseFuture, TaskFuture
 
 if TYPE_CHECKING:
     from podtask.model.definitions import TaskDefinition
 
+BATCH_SIZE = "batch_size"
 _WHOLE = (str, bytes, bytearray, dict, unmapped, quote, allow_failure)
 
 
@@ -36,6 +39,21 @@ def elements(
     for index in range(next(iter(lengths.values()))):
         row = {place: mapped[place][index] if place in mapped else same[place] for place in places}
         yield tuple(row[place] for place in range(len(args))), {name: row[name] for name in kwargs}
+
+
+def batch_size_of(task: TaskDefinition, kwargs: dict[str, Any]) -> int | None:
+    """Elements per run, out of the keywords of `.map`, else out of the options; None: no batches. Raises `ValueError`.
+
+    The keyword is the task's own where it has such a parameter.
+    """
+    size = task.options.batch_size
+    if BATCH_SIZE in kwargs and BATCH_SIZE not in task.signature.parameters:
+        size = kwargs.pop(BATCH_SIZE)
+        limits.batch_size(size)
+    if size is None or size == 1:
+        return None
+    kind.check(task)
+    return size
 
 
 def _turned(value: Any) -> Any:

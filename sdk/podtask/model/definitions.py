@@ -31,6 +31,8 @@ class TaskDefinition:
     """Identifies the task in run ids: digest of name, qualified name of the function, tags."""
     memory: dict[str, Any]
     """What was worked out of the function (`podtask.payloads.hashing`); copies with other options share it."""
+    batched: TaskDefinition | None = None
+    """Of what `podtask.engine.batches` makes: the task that is called once for each item."""
 
     def define(self, decorated: Any, options: TaskOptions) -> None:
         """Take function and options. Raises `TypeError` for something that is not callable."""

@@ -158,6 +158,8 @@ class TaskRun:
         """Set by the backend: what its objects in the store are filed under."""
         self.traceparent: str | None = None
         """The span that submitted it (W3C trace context), where somebody traces."""
+        self.part_of: TaskRun | None = None
+        """Of an item of a batch (`podtask.engine.batches`): the batch's run, which is the one that a backend has."""
         self.shipment: Any = None
         """The pickled function with the project it belongs to, where the backend keeps them."""
         self.status = Status()
@@ -238,6 +240,11 @@ class TaskRun:
             self._done.set_result(None)
             for bell in list(self._bells):
                 bell.release()
+
+    def arrived(self, result: ResultInfo | None, payload: bytes | None) -> None:
+        """The value of a completed run whose end was reported without it."""
+        with self._lock:
+            self.status, self.payload = replace(self.status, result=result), payload
 
     def load(self) -> Any:
         """The value, read and unpickled anew; raises what `State.result` promises."""

@@ -63,7 +63,7 @@ def prepare(
 
     `packing`: for a task in another interpreter. `remote`: on another machine; default: where there is a packing.
     """
-    seen = _Met(find, remote=packing is not None if remote is None else remote)
+    seen = Met(find, remote=packing is not None if remote is None else remote)
     ids: dict[str, tuple[str, ...]] = {}
     for name, value in bound.arguments.items():
         before, seen.runs = seen.runs, {}
@@ -93,7 +93,7 @@ def prepare(
     )
 
 
-def _pickled(arguments: Any, seen: _Met, packing: Packing | None) -> tuple[Payload, bytes, tuple[object, ...]]:
+def _pickled(arguments: Any, seen: Met, packing: Packing | None) -> tuple[Payload, bytes, tuple[object, ...]]:
     """The payload, and beside it the definitions of the script that it only names: alike for all calls of a map.
 
     A definition that holds a future or a file belongs to this call alone, and stands in the payload.
@@ -116,7 +116,7 @@ def _met_by_pickling(value: Any, find: Find) -> tuple[str, ...]:
     """Run ids of the futures in one parameter, also of those in objects that only the pickler looks into."""
     from podtask_runner.serialization.pickling import dumps
 
-    seen = _Met(find)
+    seen = Met(find)
     dumps(value, reference=seen.reference)
     return tuple(seen.runs)
 
@@ -125,7 +125,7 @@ def largest(parameters: Mapping[str, Any]) -> str:
     """The parameter that takes most of a call's payload."""
     from podtask_runner.serialization.pickling import dumps
 
-    short = _Met(lambda _: None).reference
+    short = Met(lambda _: None).reference
     return max(parameters, key=lambda name: len(dumps(parameters[name], reference=short)))
 
 
@@ -142,7 +142,7 @@ class Awaited:
 
 def awaited(wait_for: Any, find: Find) -> Awaited:
     """The runs that a call waits for. Raises `TypeError`."""
-    seen = _Met(find)
+    seen = Met(find)
     for item in in_order(wait_for):
         if seen.noted(item) is None:  # a state that belongs to no run here
             seen.opened(item)
@@ -150,7 +150,7 @@ def awaited(wait_for: Any, find: Find) -> Awaited:
 
 
 @dataclass
-class _Met:
+class Met:
     """What one walk over the arguments met."""
 
     find: Find
@@ -236,7 +236,7 @@ class _Met:
         return failure
 
 
-def _culprit(task_name: str, bound: inspect.BoundArguments, seen: _Met, error: Exception) -> UnpicklableArgument:
+def _culprit(task_name: str, bound: inspect.BoundArguments, seen: Met, error: Exception) -> UnpicklableArgument:
     from podtask_runner.serialization.pickling import dumps
 
     for name, value in bound.arguments.items():

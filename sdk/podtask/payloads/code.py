@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from podtask.payloads.project.changes import Changes
     from podtask.payloads.project.reach import Reach
     from podtask.payloads.project.state import Bundle, Project
-    from podtask_runner.pickled_names import Shipped
+    from podtask_runner.pickled_names import Batch, Shipped
     from podtask_runner.serialization.by_value import Packing
 
 log = logging.getLogger("podtask.backends")
@@ -107,6 +107,14 @@ def shipped(task: TaskDefinition) -> Shipped:
     return Shipped(task.fn, options.retry_condition_fn, delay if callable(delay) else None)
 
 
+def batch(task: TaskDefinition) -> Batch:
+    """The same of a task that is called once for each item of a batch."""
+    from podtask_runner.pickled_names import Batch
+
+    code = shipped(task)
+    return Batch(code.fn, code.retry_condition, code.retry_delay, task.isasync)
+
+
 def pickled_code(task: TaskDefinition, packing: Packing | None = None, definitions: bytes = b"") -> bytes:
     """The payload for `Grants.code.shipped`; `packing` says which modules travel how. Raises `UnpicklableTask`.
 
@@ -114,8 +122,8 @@ def pickled_code(task: TaskDefinition, packing: Packing | None = None, definitio
     """
     from podtask_runner.serialization.pickling import dumps
 
-    code = shipped(task)
-    plain = code.retry_condition is None and code.retry_delay is None
+    code = batch(task) if task.batched else shipped(task)
+    plain = not task.batched and code.retry_condition is None and code.retry_delay is None
     content: object = task.fn if plain else code
     if REGISTERED:
         content = Equipped(tuple(REGISTERED.values()), content)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from podtask.backends.in_process.attempt import _Desk as Desk
 from podtask.backends.in_process.clock import Timer
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.result_cache import Shelf
@@ -18,6 +17,7 @@ from podtask.payloads.arguments import bind, prepare
 from podtask.support.thread_pool import Workers
 from podtask.tasks import Task
 from podtask_runner.attempt.execute import completed
+from podtask_runner.attempt.in_memory import Desk
 from podtask_runner.protocol import Error, Outcome, Verdict
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)

@@ -10,13 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
-import io
-import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from podtask.context import TASK_RUN, TaskRunContext, task_run_logger
 from podtask.core import clock
@@ -26,51 +23,12 @@ from podtask.states import open_returned
 from podtask.support.print_capture import prints_to
 from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
 from podtask_runner.attempt.execute import drained
+from podtask_runner.attempt.in_memory import Desk
 from podtask_runner.tracing import inside
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
     from podtask_runner.protocol import Outcome
-
-
-@dataclass
-class _Page:
-    """Where the runner's code leaves a payload: here in memory instead of in a file."""
-
-    data: bytes | None = None
-
-    def write_bytes(self, data: bytes) -> None:
-        self.data = bytes(data)
-
-    def open(self, mode: Literal["wb"]) -> BinaryIO:  # noqa: ARG002 - of a Path
-        return _Kept(self)
-
-
-class _Kept(io.BytesIO):
-    """Leaves on its page what was written."""
-
-    def __init__(self, page: _Page) -> None:
-        super().__init__()
-        self._page = page
-
-    def close(self) -> None:
-        if not self.closed:
-            self._page.data = self.getvalue()
-        super().close()
-
-
-@dataclass
-class _Desk:
-    result: _Page = field(default_factory=_Page)
-    error: _Page = field(default_factory=_Page)
-    far: bool = False
-
-    def take(self, file: Path) -> None:
-        """A file stays where it is; its path is what there is to know."""
-        self.result.data = os.fsencode(file)
-
-    def tell(self, text: str) -> None:
-        """The driver raises the exception with its traceback; printing it here as well would be noise."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +66,7 @@ class InProcess:
         try:
             args, kwargs = arguments(self.run_)
             with self._inside(args, kwargs):
-                value = drained(await self.run_.task.fn(*args, **kwargs))
+                value = drained(await self._function()(*args, **kwargs))
             value = open_returned(value)
         except BaseException as error:  # noqa: BLE001 - every end has a verdict
             return self._raised(error)
@@ -118,7 +76,7 @@ class InProcess:
         try:
             args, kwargs = arguments(self.run_)
             with self._inside(args, kwargs):
-                value = self.run_.task.fn(*args, **kwargs)
+                value = self._function()(*args, **kwargs)
                 if isinstance(value, Coroutine):  # a callable that turned out to be async
                     import asyncio
 
@@ -129,12 +87,25 @@ class InProcess:
             return self._raised(error)
         return self._returned(value)
 
+    def _function(self) -> Callable[..., Any]:
+        """What is called with the arguments of the run."""
+        task = self.run_.task
+        if not task.batched:
+            return task.fn
+        from podtask.payloads.code import batch
+        from podtask_runner.attempt.batch import Rules, Running
+        from podtask_runner.attempt.execute import completed, raised, value_of
+
+        rules = Rules(value_of, completed, raised)
+        return Running(batch(task), rules, self.retries, self.checkpoint, self.number, Desk().tell)
+
     @contextlib.contextmanager
     def _inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         run = self.run_
         info = replace(run.info, run_count=self.number)
         parameters = named(run, args, kwargs)
-        token = TASK_RUN.set(TaskRunContext(run.task, info, clock.now(), parameters, self.checkpoint))
+        about = run.task.batched or run.task
+        token = TASK_RUN.set(TaskRunContext(about, info, clock.now(), parameters, self.checkpoint))
         try:
             with (
                 prints_to(task_run_logger(info)) if run.task.options.log_prints else contextlib.nullcontext(),
@@ -152,7 +123,7 @@ class InProcess:
     def _returned(self, value: Any) -> tuple[Outcome, bytes | None]:
         from podtask_runner.attempt import execute
 
-        desk = _Desk()
+        desk = Desk()
         outcome = execute.completed(value, desk)
         return outcome, desk.result.data if outcome.result else desk.error.data
 
@@ -161,7 +132,7 @@ class InProcess:
         from podtask_runner.attempt import execute
 
         _forget_own_frames(error)
-        desk = _Desk()
+        desk = Desk()
         timings: dict[str, float] = {}
         outcome = execute.raised(error, shipped(self.run_.task), self.retries, desk, timings)
         return replace(outcome, timings=timings), desk.error.data

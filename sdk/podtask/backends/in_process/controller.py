@@ -220,6 +220,7 @@ class LifecycleLoop:
         log_failure(tracked.run, before, tracked.status)
         if tracked.status != before:
             tracked.run.report(tracked.status, tracked.payload if tracked.status.finished else None)
+            self._forget_progress(tracked)
         for effect in decision.effects:
             self._perform(tracked, effect)
         again_at = self._next_look(tracked, decision.again_at)
@@ -264,12 +265,15 @@ class LifecycleLoop:
         self._runs.pop(tracked.run.id, None)
         if tracked.timer is not None:
             tracked.timer.cancel()
-        if tracked.run.task.options.checkpoints:
-            forget(self._shelf, tracked.uid)
         if tracked.plan is not None and tracked.plan.key:
             for follower in self._shelf.leave(tracked.plan.key, tracked.run.id):
                 if waiting := self._runs.get(follower):
                     tracked.run.on_finished(partial(self.poke, waiting))
+
+    def _forget_progress(self, tracked: Tracked) -> None:
+        """After the end was reported: a batch looks what its items came to (`saved`)."""
+        if tracked.status.finished and tracked.run.task.options.checkpoints:
+            forget(self._shelf, tracked.uid)
 
     def _crash(self, tracked: Tracked, error: BaseException, now: datetime) -> None:
         """The end of a run whose cache key function, or podtask itself, failed: never retried (as in Prefect 2.0b5).
@@ -291,6 +295,7 @@ class LifecycleLoop:
         with suppress(Exception):  # its words are in the status
             tracked.payload = dump_exception(error)
         tracked.run.report(tracked.status, tracked.payload)
+        self._forget_progress(tracked)
 
     def _stop_attempt(self, tracked: Tracked) -> None:
         running = tracked.status.running

@@ -7,18 +7,21 @@ for `local` in the driver's own process. No later process knows the run, so its 
 
 from __future__ import annotations
 
+import logging
 import shutil
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from podtask_runner.attempt.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from podtask.backends.in_process.result_cache import Shelf
+    from podtask.model.task_run import TaskRun
     from podtask_runner import protocol
     from podtask_runner.storage.client import Store
 
+log = logging.getLogger("podtask.backends")
 _PATIENCE_SECONDS = 5.0
 """Of a folder that cannot be written now; it is no bucket that may be away for minutes."""
 
@@ -45,6 +48,17 @@ def checkpoint(shelf: Shelf, uid: str, attempt: int) -> Checkpoint:
         return Store(replace(only, checkpoints=granted))
 
     return Checkpoint(attempt, store)
+
+
+def last(shelf: Shelf, run: TaskRun) -> Any:
+    """The newest value that any attempt of the run saved; None where there is none, or none that can be read."""
+    if run.uid is None:
+        return None
+    try:
+        return checkpoint(shelf, run.uid, run.status.attempts_total + 1).load()
+    except Exception as error:  # noqa: BLE001 - unpickling may raise anything
+        log.warning("What task run '%s' saved cannot be read: %s", run.name, error)
+        return None
 
 
 def forget(shelf: Shelf, uid: str) -> None:

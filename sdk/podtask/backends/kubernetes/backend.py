@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from podtask.backends.kubernetes import cache_spec, local_statuses, manifest
+from podtask.backends.kubernetes import cache_spec, local_statuses, manifest, progress
 from podtask.backends.kubernetes.code_fields import CodeFields
 from podtask.backends.kubernetes.flow_records import FlowRecords, of_another_flow_run
 from podtask.backends.kubernetes.foreign_inputs import with_values
@@ -143,6 +143,9 @@ class KubernetesBackend:
         """See `logs.LogTail`. A log is worth no error: without the bucket it ends without them."""
         uid = self._uids.get(run)
         return b"" if uid is None else self._bucket.log_tail(uid, attempt)
+
+    def saved(self, run: TaskRun) -> Any:
+        return progress.last(self._bucket, run, self._uids.get(run))
 
     def close(self) -> None:
         for watcher in list(self._watchers.values()):

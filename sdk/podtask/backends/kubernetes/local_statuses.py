@@ -10,22 +10,15 @@ from typing import TYPE_CHECKING
 
 from podtask.core import clock
 from podtask.core.api.names import Reason, State
-from podtask.core.api.reasons import cure_of
 from podtask.core.api.status import MESSAGE_LIMIT, ErrorInfo, Status
+from podtask.model.not_ready import not_ready
+
+__all__ = ["after_the_cause", "cancelled", "crash", "not_ready"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from podtask.model.task_run import TaskRun
-
-
-def not_ready(upstream: str, state: str) -> Status:
-    """An upstream did not complete."""
-    text = f"Upstream task run '{upstream}' did not reach a 'COMPLETED' state (it is {state})."
-    reason = Reason.UPSTREAM_FAILED
-    error = ErrorInfo(str(reason), text, cure=cure_of(reason))
-    ended = clock.now()
-    return Status(State.NOT_READY, reason, text, error=error, failed_upstream=upstream, finished_at=ended)
 
 
 def after_the_cause(run: TaskRun, report: Callable[[], None]) -> None:

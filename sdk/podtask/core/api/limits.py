@@ -86,6 +86,12 @@ def whole(name: str, value: Any, most: int) -> None:
         raise ValueError(f"{name} must be a whole number from 0 to {most}, not {value!r}")
 
 
+def batch_size(value: Any) -> None:
+    """Raises `ValueError` unless the value is a whole number from 1, or None."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError(f"batch_size must be a whole number, 1 or more, not {value!r}")
+
+
 def number(name: str, value: Any, *, most: float, positive: bool = False) -> None:
     """Raises `ValueError` unless the value is a number from 0 (`positive`: above 0) to `most`."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
