@@ -12,7 +12,7 @@ import heapq
 import itertools
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from podtask_operator.runtime import logging as logs
 from podtask_operator.runtime import metrics
@@ -25,6 +25,8 @@ FIRST_BACKOFF = 0.2
 LAST_BACKOFF = 30.0
 RESERVED = 4
 """Workers that one namespace leaves to the others: a bucket or a webhook that hangs holds all it gets."""
+AT_ONCE, AT_ONCE_SECONDS = 50, 0.25
+"""Keys that nobody waits for: so many in so many seconds."""
 STALE_TIMERS = 1000
 """Timers that were overtaken are dropped when there are more of them than this: some would lie there for a day."""
 
@@ -113,6 +115,13 @@ class WorkQueue:
             heapq.heapify(self._timers)
         if self._timers[0][0] == due:  # the next one; all others are found when it is their turn
             self._changed.set()
+
+    async def add_slowly(self, keys: Iterable[Key]) -> None:
+        """Look at keys that nobody waits for, a few at a time: what comes meanwhile does not stand behind them all."""
+        for number, key in enumerate(keys, 1):
+            self.add(key)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(AT_ONCE_SECONDS)
 
     @property
     def depth(self) -> int:

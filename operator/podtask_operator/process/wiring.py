@@ -118,6 +118,7 @@ class Parts:
             **self._doorbell(stop),
         }
         tasks = [
+            asyncio.create_task(self.queue.add_slowly([*self.cluster.runs])),  # those that have ended
             *(asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()),
             *(
                 asyncio.create_task(forever(str(pods), partial(pods.serve, stop), stop, last=DEAF_AT_MOST))
@@ -149,7 +150,7 @@ class Parts:
         await self.resync.fill()
         log.info("%d TaskRuns and %d pods are known", len(self.cluster.runs), len(self.cluster.pods))
         await self.owner.take({key.namespace for key in (*self.cluster.runs, *self.cluster.flow_runs.keys())})
-        for key in self.cluster.runs:
+        for key in self.cluster.unfinished.within(None):
             self.queue.add(key)
         for key in self.cluster.flow_runs.keys():  # noqa: SIM118 - not a dict
             self.flow_runs.queue.add(key)

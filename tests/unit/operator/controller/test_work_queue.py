@@ -8,7 +8,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support.virtual_time import run
 
-from podtask_operator.controller.work_queue import LAST_BACKOFF, RESERVED, STALE_TIMERS, FairQueue, Later, WorkQueue
+from podtask_operator.controller.work_queue import (
+    AT_ONCE_SECONDS,
+    LAST_BACKOFF,
+    RESERVED,
+    STALE_TIMERS,
+    FairQueue,
+    Later,
+    WorkQueue,
+)
 from podtask_operator.task_runs.key import Key
 
 KEY, OTHER = Key("team", "hello"), Key("team", "other")
@@ -68,6 +76,20 @@ def test_a_key_that_is_added_while_it_is_worked_on_is_looked_at_once_more_and_ne
         worker.queue.add(KEY)
         await worker.serve(100)
         assert worker.times == [0, 3]
+
+    run(test(Worker()))
+
+
+def test_what_comes_meanwhile_does_not_stand_behind_keys_that_nobody_waits_for() -> None:
+    async def test(worker: Worker) -> None:
+        ended = [Key("team", f"ended-{n}") for n in range(500)]
+        adding = asyncio.create_task(worker.queue.add_slowly(ended))
+        asyncio.get_running_loop().call_later(1, worker.queue.add, KEY)
+        await worker.serve(10)
+        assert [at for at, key in worker.looks if key == KEY] == [1]
+        assert [key for _, key in worker.looks if key != KEY] == ended
+        assert worker.times[-1] == 9 * AT_ONCE_SECONDS
+        assert adding.done()
 
     run(test(Worker()))
 
