@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 from podtask.errors import PodtaskError
 from podtask.kube.client import Object
 from podtask.kube.errors import Busy, ClusterRefused, ClusterUnreachable
-from podtask.ui.live.feed import Feed
+from podtask.kube.lister_watcher import ListerWatcher
 
 T = TypeVar("T")
 WATCH_SECONDS = 120
@@ -52,7 +52,7 @@ class Progress:
 class Reflector(Generic[T]):
     """Of one feed. Thread-safe."""
 
-    def __init__(self, feed: Feed, digest: Callable[[Object], T]) -> None:
+    def __init__(self, feed: ListerWatcher, digest: Callable[[Object], T]) -> None:
         self._feed = feed
         self._digest = digest
         self._lock = threading.Lock()

@@ -1,6 +1,6 @@
 """Where a reflector has its objects from: a list in pages, and then what changes.
 
-Implemented by `source` (the API server) and `folder` (records of this machine). Asked by: `reflector`.
+Implemented by `list_watch` (the API server) and `podtask.ui.live.folder` (records of this machine).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Protocol
 from podtask.kube.client import Object
 
 
-class Feed(Protocol):
+class ListerWatcher(Protocol):
     """Objects of one kind. Raises as `podtask.kube.client.Api` does."""
 
     @property

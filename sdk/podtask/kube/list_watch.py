@@ -20,8 +20,8 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
 @dataclass(frozen=True)
-class Source:
-    """What is asked for: a `podtask.ui.live.feed.Feed`."""
+class ListWatch:
+    """What is asked for: a `podtask.kube.lister_watcher.ListerWatcher`."""
 
     api: Api = field(compare=False)
     namespace: str
