@@ -15,7 +15,8 @@ from pathlib import Path
 
 from podtask.backends.in_process import flow_records
 from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL, FlowState
-from podtask.kube.client import PAGE, Object
+from podtask.kube.client import Object
+from podtask.kube.list_watch import PAGE
 from podtask.ui.view.briefs import brief
 from podtask.ui.view.flow_runs import flow_run_brief
 
