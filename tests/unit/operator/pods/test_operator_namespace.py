@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.support.builders import SETTINGS, run
 
-from podtask_operator import settings, smoke
+from podtask.inspection import smoke
+from podtask_operator import settings
 from podtask_operator.pods.validate import invalid
 
 HERE = replace(SETTINGS, operator_namespace="team", driver_account="podtask-driver")

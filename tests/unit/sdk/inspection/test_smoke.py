@@ -10,8 +10,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from podtask_operator import smoke
-from podtask_operator.smoke import EXPECTED, SmokeError, run
+from podtask.inspection import smoke
+from podtask.inspection.smoke import EXPECTED, SmokeError, run
 
 Object = dict[str, Any]
 

@@ -198,7 +198,9 @@ def say(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the chart's test pod."""
-    parser = argparse.ArgumentParser(prog="podtask_operator.smoke", description="Run one TaskRun and check its result.")
+    parser = argparse.ArgumentParser(
+        prog="podtask.inspection.smoke", description="Run one TaskRun and check its result."
+    )
     parser.add_argument("--namespace", help="default: that of this pod")
     parser.add_argument("--timeout-seconds", type=float, default=240.0)
     options = parser.parse_args(arguments)
