@@ -111,7 +111,9 @@ def test_the_smoke_test_may_only_touch_taskruns_of_a_served_namespace() -> None:
     for name, namespace in (("cluster", "podtask-system"), ("namespaced", "team-a")):
         held = bound_to(example(name), "podtask-test")
         assert {key: rules(role) for key, role in held.items()} == {
-            f"Role/{namespace}/podtask-test": {("podtask.dev", "taskruns"): {"create", "get", "watch", "delete"}}
+            f"Role/{namespace}/podtask-test": {
+                ("podtask.dev", "taskruns"): {"create", "get", "list", "watch", "delete"}
+            }
         }
         (pod,) = example(name).all("Pod")
         assert pod["spec"]["containers"][0]["args"] == ["--namespace", namespace, "--timeout-seconds", "240"]

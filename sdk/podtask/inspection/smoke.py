@@ -1,80 +1,37 @@
-"""`helm test`: one real TaskRun, from its creation to its stored result, with nothing but the standard library.
+"""`helm test`: one real TaskRun, from its creation to its stored result, by the client of the SDK.
 
-Runs in a pod of its own with a service account that may create, get, watch and delete TaskRuns. Exit code 0: the
+Runs in a pod of its own with a service account that may create, get, list, watch and delete TaskRuns. Exit code 0: the
 TaskRun succeeded and its value is the right one. Everything it made is gone afterwards, whatever happened.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import signal
-import ssl
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from os import environ
-from pathlib import Path
 from typing import Any, Final
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
-from podtask.core.api.names import API_VERSION, CONDITION_FINISHED, CONDITION_SUCCEEDED, GROUP, KIND, PLURAL, VERSION
+from podtask.core.api.names import API_VERSION, CONDITION_FINISHED, CONDITION_SUCCEEDED, GROUP, KIND, PLURAL
+from podtask.inspection.cluster import Cluster
+from podtask.kube.client import connect
+from podtask.kube.errors import ClusterRefused, ClusterUnreachable
+from podtask.kube.list_watch import ListWatch
+from podtask.kube.resumable_watch import Change, Listed, ResumableWatch
 
 Object = dict[str, Any]
 
-ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 SOURCE: Final = 'def main(name):\n    return f"hello {name}"\n'
 EXPECTED: Final = '"hello ada"'
 PAUSE: Final = 2.0
 """Seconds between two tries while the API server is away."""
+FINAL: Final = frozenset({401, 403, 404})
+"""Refusals that waiting does not change."""
 
 
 class SmokeError(Exception):
     """The test failed; the text says how far it came and where to look."""
-
-
-@dataclass(frozen=True)
-class Api:
-    """TaskRuns of one namespace, by the pod's own service account."""
-
-    server: str
-    namespace: str
-    account: Path = ACCOUNT
-
-    def call(self, method: str, name: str = "", body: Object | None = None, **query: str) -> Object:
-        """One request, at most 30 s. Raises `OSError` (HTTPError included)."""
-        with self._open(method, name, body, query, timeout=30) as response:
-            answer: Object = json.load(response)
-            return answer
-
-    def watch(self, name: str, version: str, seconds: int) -> Iterator[Object]:
-        """Events of one TaskRun after `version`, until the server ends the watch after `seconds`."""
-        query = {
-            "watch": "true",
-            "fieldSelector": f"metadata.name={name}",
-            "resourceVersion": version,
-            "timeoutSeconds": str(seconds),
-        }
-        with self._open("GET", "", None, query, timeout=seconds + 10) as response:
-            for line in response:
-                yield json.loads(line)
-
-    def _open(self, method: str, name: str, body: Object | None, query: Object, timeout: float) -> HTTPResponse:
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURAL}"
-        url = self.server + path + (f"/{name}" if name else "") + (f"?{urlencode(query)}" if query else "")
-        # The token is read each time: the kubelet renews it.
-        token = (self.account / "token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        data = json.dumps(body).encode() if body is not None else None
-        context = ssl.create_default_context(cafile=str(self.account / "ca.crt"))
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as kubectl verifies: see `podtask.kube.tls`
-        request = Request(url, data=data, headers=headers, method=method)  # noqa: S310 - https, from the kubelet
-        opened: HTTPResponse = urlopen(request, timeout=timeout, context=context)  # noqa: S310
-        return opened
 
 
 def task_run(timeout_seconds: float) -> Object:
@@ -92,53 +49,48 @@ def task_run(timeout_seconds: float) -> Object:
     }
 
 
-def run(api: Api, timeout_seconds: float) -> str:
+def run(cluster: Cluster, timeout_seconds: float) -> str:
     """Create, wait, judge, delete. Returns the value as JSON text. Raises `SmokeError`."""
-    deadline = time.monotonic() + timeout_seconds
+    deadline, namespace = time.monotonic() + timeout_seconds, cluster.namespace
     try:
-        created = api.call("POST", body=task_run(timeout_seconds))
-    except (OSError, HTTPException) as error:
-        raise SmokeError(f"creating a TaskRun in namespace {api.namespace} was refused: {sentence(error)}") from None
+        created = cluster.create(task_run(timeout_seconds), namespace)
+    except (ClusterRefused, ClusterUnreachable) as error:
+        raise SmokeError(f"creating a TaskRun in namespace {namespace} was refused: {sentence(error)}") from None
     name = created["metadata"]["name"]
-    say(f"created {PLURAL}.{GROUP}/{name} in namespace {api.namespace}")
+    say(f"created {PLURAL}.{GROUP}/{name} in namespace {namespace}")
     try:
-        return judge(wait(api, created, deadline))
+        return judge(wait(cluster, created, deadline))
     finally:
         try:
-            api.call("DELETE", name, propagationPolicy="Background")
+            cluster.remove(namespace, name)
             say(f"deleted {name}")
-        except (OSError, HTTPException) as error:
-            say(f"could not delete {name}: {sentence(error)}. Run: kubectl -n {api.namespace} delete ptr {name}")
+        except (ClusterRefused, ClusterUnreachable) as error:
+            say(f"could not delete {name}: {sentence(error)}. Run: kubectl -n {namespace} delete ptr {name}")
 
 
-def wait(api: Api, run: Object, deadline: float) -> Object:
-    """Follow the TaskRun until it finished, over ended watches and short outages. Raises `SmokeError`."""
-    name, told = run["metadata"]["name"], ""
-    trouble = ""
-    while True:
-        told = tell(run, told)
-        left = deadline - time.monotonic()
-        if condition(run, CONDITION_FINISHED).get("status") == "True":
-            return run
-        if left <= 0:
-            raise SmokeError(stuck(run, trouble))
-        try:
-            for event in api.watch(name, run["metadata"]["resourceVersion"], max(1, int(left))):
-                trouble = ""
-                if event["type"] == "DELETED":
-                    raise SmokeError(f"{name} was deleted by somebody else before it finished")
-                if event["type"] == "ERROR":  # 410: the version is too old
-                    break
-                run = event["object"]
-                told = tell(run, told)
+def wait(cluster: Cluster, run: Object, deadline: float) -> Object:
+    """Follow the TaskRun until it finished, over ended watches and outages. Raises `SmokeError`."""
+    name, state, trouble = run["metadata"]["name"], "", ""
+
+    def failed(error: ClusterRefused | ClusterUnreachable, _: int) -> float:
+        nonlocal trouble
+        trouble = sentence(error)
+        if isinstance(error, ClusterRefused) and error.status in FINAL:
+            raise SmokeError(f"{name} cannot be followed: {trouble}") from None
+        return PAUSE
+
+    source = ListWatch(cluster.api, cluster.namespace, fields=f"metadata.name={name}")
+    watch = ResumableWatch(source, run["metadata"]["resourceVersion"])
+    for step in watch.follow(lambda: deadline - time.monotonic(), failed, time.sleep):
+        match step:
+            case Listed([]) | Change("DELETED", _):
+                raise SmokeError(f"{name} was deleted by somebody else before it finished")
+            case Listed([seen]) | Change("ADDED" | "MODIFIED", seen):
+                run, trouble = seen, ""
+                state = tell(run, state)
                 if condition(run, CONDITION_FINISHED).get("status") == "True":
                     return run
-            run = api.call("GET", name)
-        except (OSError, HTTPException, ValueError) as error:
-            if isinstance(error, HTTPError) and error.code in (401, 403, 404):
-                raise SmokeError(f"{name} cannot be followed: {sentence(error)}") from None
-            trouble = sentence(error)
-            time.sleep(PAUSE)
+    raise SmokeError(stuck(run, trouble))
 
 
 def judge(run: Object) -> str:
@@ -181,14 +133,9 @@ def stuck(run: Object, trouble: str) -> str:
     return f"it is still {status.get('state')} ({status.get('reason')}). {message}".rstrip()
 
 
-def sentence(error: Exception) -> str:
+def sentence(error: ClusterRefused | ClusterUnreachable) -> str:
     """The API server's own sentence, where there is one."""
-    if isinstance(error, HTTPError):
-        try:
-            return str(json.load(error)["message"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return f"{error.code} {error.reason}"
-    return str(error) or type(error).__name__
+    return (error.message if isinstance(error, ClusterRefused) else "") or str(error)
 
 
 def say(text: str) -> None:
@@ -205,16 +152,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--timeout-seconds", type=float, default=240.0)
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped from outside"))  # so that `finally` deletes the run
-    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host:
+    if not environ.get("KUBERNETES_SERVICE_HOST"):
         say("podtask smoke test needs a pod with a service account: run it by `helm test`")
         return 2
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    api = Api(server, options.namespace or (ACCOUNT / "namespace").read_text().strip())
     begin = time.monotonic()
     try:
-        value = run(api, options.timeout_seconds)
-    except SmokeError as error:
+        api = connect()
+        value = run(Cluster(api, options.namespace or api.namespace), options.timeout_seconds)
+    except (SmokeError, ClusterUnreachable) as error:
         say(f"FAILED after {time.monotonic() - begin:.1f} s: {error}")
         return 1
     say(f"PASSED in {time.monotonic() - begin:.1f} s: the task returned {value}")

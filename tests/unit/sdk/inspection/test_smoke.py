@@ -1,23 +1,21 @@
-"""The program behind `helm test`, against an API server of one TaskRun: it says why, and leaves nothing behind."""
+"""The program behind `helm test`, against a server that follows a script: it says why, and leaves nothing behind."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
-from urllib.error import HTTPError
 
 import pytest
+from tests.unit.sdk.kube.scripted_server import Answer, Scene, hangs_up, says, serving, streams
 
 from podtask.inspection import smoke
+from podtask.inspection.cluster import Cluster
 from podtask.inspection.smoke import EXPECTED, SmokeError, run
 
 Object = dict[str, Any]
-
-
-def refused(code: int, message: str) -> HTTPError:
-    return HTTPError("https://server", code, "Refused", {}, io.BytesIO(json.dumps({"message": message}).encode()))
+NAME = "podtask-smoke-x"
 
 
 def status(state: str, succeeded: str, *, message: str = "", value: str | None = EXPECTED, **more: Any) -> Object:
@@ -33,52 +31,60 @@ PENDING = status("Pending", "Unknown", reason="Unschedulable", message="0/1 node
 COMPLETED = status("Completed", "True")
 
 
+def run_with(*statuses: Object, version: str = "1") -> Object:
+    meta = {"name": NAME, "uid": "u", "resourceVersion": version}
+    return {"metadata": meta, **({"status": statuses[0]} if statuses else {})}
+
+
+def refused(code: int, message: str) -> Answer:
+    return says(code, {"reason": "Refused", "message": message})
+
+
+def watches(*events: Object) -> Answer:
+    """What a watch brings: statuses, or whole events."""
+    whole = [one if "type" in one else {"type": "MODIFIED", "object": run_with(one)} for one in events]
+    return streams(*(json.dumps(one).encode() + b"\n" for one in whole))
+
+
+GONE: Object = {"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}
+
+
+def or_deletes(answer: Answer) -> Answer:
+    return lambda handler: (says(200, {}) if handler.command == "DELETE" else answer)(handler)
+
+
 class Server:
-    """Answers like the API server; `watches` holds what each watch delivers: statuses, whole events, or an error."""
+    """A cluster that accepts the TaskRun and then answers by the script; the deletion is always accepted."""
 
-    namespace = "podtask-system"
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.cluster = Cluster(scene.api, "podtask-system")
 
-    def __init__(self, *watches: list[Object] | Exception, create: Exception | None = None) -> None:
-        self.watches = list(watches)
-        self.create = create
-        self.object: Object = {}
-        self.deleted: list[str] = []
+    def answers(self, *script: Answer, create: Answer | None = None) -> Cluster:
+        self.scene.script[:] = [create or says(201, run_with()), *map(or_deletes, (*script, *[watches()] * 50))]
+        return self.cluster
 
-    def call(self, method: str, name: str = "", body: Object | None = None, **query: str) -> Object:
-        if method == "POST":
-            if self.create:
-                raise self.create
-            assert body is not None
-            self.object = {**body, "metadata": {"name": "podtask-smoke-x", "resourceVersion": "1"}}
-        if method == "DELETE":
-            self.deleted.append(name)
-        return self.object
+    @property
+    def deleted(self) -> list[str]:
+        return [path.rpartition("/")[2] for verb, path, _, _ in self.scene.asked if verb == "DELETE"]
 
-    def watch(self, name: str, version: str, seconds: int) -> Iterator[Object]:
-        assert seconds >= 1
-        events = self.watches.pop(0) if self.watches else []
-        if isinstance(events, Exception):
-            raise events
-        for event in events:
-            if "type" in event:
-                yield event
-            else:
-                self.object = {**self.object, "status": event}
-                yield {"type": "MODIFIED", "object": self.object}
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as scene:
+        yield Server(scene)
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at the clock costs ten seconds, and pauses cost nothing."""
     now = iter(range(0, 100_000, 10))
-    monkeypatch.setattr(smoke.time, "monotonic", lambda: float(next(now)))
-    monkeypatch.setattr(smoke.time, "sleep", lambda _: None)
+    monkeypatch.setattr(smoke, "time", SimpleNamespace(monotonic=lambda: float(next(now)), sleep=lambda _: None))
 
 
-def test_a_run_that_completes_passes_and_is_deleted(capsys: pytest.CaptureFixture[str]) -> None:
-    server = Server([PENDING, COMPLETED])
-    assert run(server, 240) == EXPECTED
-    assert server.deleted == ["podtask-smoke-x"]
+def test_a_run_that_completes_passes_and_is_deleted(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(server.answers(watches(PENDING, COMPLETED)), 240) == EXPECTED
+    assert server.deleted == [NAME]
     assert "Pending Unschedulable\nCompleted\n" in capsys.readouterr().out
 
 
@@ -86,38 +92,54 @@ def test_the_run_expires_by_itself_when_this_process_is_killed() -> None:
     assert smoke.task_run(60)["spec"]["ttlSecondsAfterFinished"] == 300
 
 
-@pytest.mark.parametrize(
-    "trouble", [[PENDING], [{"type": "ERROR", "object": {"code": 410}}], TimeoutError("slow"), refused(503, "later")]
-)
-def test_an_ended_watch_and_a_short_outage_are_survived(trouble: list[Object] | Exception) -> None:
-    assert run(Server(trouble, [COMPLETED]), 240) == EXPECTED
+LISTS = says(200, {"items": [run_with(PENDING, version="9")], "metadata": {"resourceVersion": "9"}})
+OUTAGES = {
+    "an ended watch": [watches(PENDING)],
+    "a version that is too old": [watches(GONE), LISTS],
+    "a broken connection": [hangs_up],
+    "a server that is busy": [refused(503, "later"), LISTS],
+}
+
+
+@pytest.mark.parametrize("trouble", OUTAGES.values(), ids=OUTAGES)
+def test_an_ended_watch_and_a_short_outage_are_survived(server: Server, trouble: list[Answer]) -> None:
+    assert run(server.answers(*trouble, watches(COMPLETED)), 480) == EXPECTED
+
+
+def test_what_ended_while_nobody_watched_is_seen_by_the_list(server: Server) -> None:
+    ended = {"items": [run_with(COMPLETED, version="9")], "metadata": {"resourceVersion": "9"}}
+    assert run(server.answers(watches(GONE), says(200, ended)), 240) == EXPECTED
 
 
 FAILED = status("Failed", "False", message="ValueError: no", attempts=[{"cure": "Fix the task."}])
+EMPTY = says(200, {"items": [], "metadata": {"resourceVersion": "9"}})
 
 
 @pytest.mark.parametrize(
-    ("server", "sentence"),
+    ("script", "sentence"),
     [
-        (Server([FAILED]), r"it ended as Failed \(Failed\): ValueError: no Fix the task\."),
-        (Server([status("Completed", "True", value="1")]), 'with the value 1 instead of "hello ada"'),
-        (Server(), "is the operator's pod running, and does it serve this namespace"),
-        (Server([PENDING]), r"it is still Pending \(Unschedulable\)\. 0/1 nodes are available\."),
-        (Server([{"type": "DELETED", "object": {}}]), "was deleted by somebody else"),
-        (Server(refused(403, "taskruns is forbidden")), "cannot be followed: taskruns is forbidden"),
-        (Server(*[OSError("no route")] * 30), "the API server does not answer: no route"),
+        ([watches(FAILED)], r"it ended as Failed \(Failed\): ValueError: no Fix the task\."),
+        ([watches(status("Completed", "True", value="1"))], 'with the value 1 instead of "hello ada"'),
+        ([], "is the operator's pod running, and does it serve this namespace"),
+        ([watches(PENDING)], r"it is still Pending \(Unschedulable\)\. 0/1 nodes are available\."),
+        ([watches({"type": "DELETED", "object": run_with()})], "was deleted by somebody else"),
+        ([watches(GONE), EMPTY], "was deleted by somebody else"),
+        ([refused(403, "taskruns is forbidden")], "cannot be followed: taskruns is forbidden"),
+        ([hangs_up] * 50, "the API server does not answer: The API server http://127.0.0.1:.* does not answer"),
     ],
 )
-def test_what_went_wrong_is_a_sentence_and_the_run_is_deleted(server: Server, sentence: str) -> None:
+def test_what_went_wrong_is_a_sentence_and_the_run_is_deleted(
+    server: Server, script: list[Answer], sentence: str
+) -> None:
     with pytest.raises(SmokeError, match=sentence):
-        run(server, 240)
-    assert server.deleted == ["podtask-smoke-x"]
+        run(server.answers(*script), 240)
+    assert server.deleted == [NAME]
 
 
-def test_a_refused_creation_gives_the_servers_sentence() -> None:
-    server = Server(create=refused(404, "the server could not find the requested resource"))
+def test_a_refused_creation_gives_the_servers_sentence(server: Server) -> None:
+    no = refused(404, "the server could not find the requested resource")
     with pytest.raises(SmokeError, match="in namespace podtask-system was refused: the server could"):
-        run(server, 240)
+        run(server.answers(create=no), 240)
     assert server.deleted == []
 
 

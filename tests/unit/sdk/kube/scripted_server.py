@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,6 +30,9 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_PATCH(self) -> None:
+        self.do_GET()
+
+    def do_DELETE(self) -> None:
         self.do_GET()
 
     @property
@@ -78,3 +83,20 @@ class Scene:
         self.api = Api(client.ApiClient(settings), "team", Patience(first=5, later=60), self.pauses.append)
         self.script: list[Answer] = []
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+
+
+@contextmanager
+def serving() -> Iterator[Scene]:
+    """A server and its client."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made = Scene(server.server_address[1])
+    server.script, server.asked = made.script, made.asked  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.api.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
