@@ -23,7 +23,7 @@ from podtask.core.gc import SETTLE, Candidate, Part, Removal, dead_grants, remov
 from podtask.core.storage import AlreadyStored, Store, StoreUnavailable
 from podtask.core.storage.marks import Marks
 from podtask.core.storage.owner import PROTECTED
-from podtask.core.storage.url import open_store, parse_store_url
+from podtask.core.storage.url import store_address
 from podtask_operator.kube.client import FULL_PAGE, Api, ApiError, ApiUnavailable
 from podtask_operator.runtime import metrics
 from podtask_operator.settings import Settings, SettingsError, load
@@ -194,9 +194,8 @@ def _at(seconds: float) -> datetime:
 async def _once(settings: Settings, *, dry_run: bool, allow_most: bool) -> None:
     api = await Api.connect()
     try:
-        way = (settings.store, settings.endpoint_url, settings.region)
-        store = open_store(*way, conditional_writes=settings.conditional_writes)
-        prefix = parse_store_url(settings.store).prefix
+        address = store_address(settings.store, settings.endpoint_url, settings.region)
+        store, prefix = address.store(conditional_writes=settings.conditional_writes), address.prefix
         owners = Owners(api, store, prefix, deletions=lambda _: 0, home=settings.lease_namespace)
         sweeper = Sweeper(api, store, prefix, settings, owners)
         objects, size = await sweeper.once(dry_run=dry_run, allow_most=allow_most, tell=_print)

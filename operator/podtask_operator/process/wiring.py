@@ -15,7 +15,7 @@ from typing import Any
 
 from podtask.core import clock
 from podtask.core.lifecycle.concurrency import Slots
-from podtask.core.storage.url import open_signer, open_store, parse_store_url
+from podtask.core.storage.url import store_address
 from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.event_recorder import EventRecorder
 from podtask_operator.controller.flow_run_keeper import FlowRunKeeper
@@ -53,14 +53,13 @@ class Parts:
         self.drained = False
         """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
         self.cluster, self.recorder = ClusterCache(slots=Slots(settings.limits)), EventRecorder(api)
-        address = parse_store_url(settings.store)
-        way = (settings.store, settings.endpoint_url, settings.region)
-        store = open_store(*way, conditional_writes=settings.conditional_writes)
-        signer = open_signer(*way, conditional_writes=settings.conditional_writes)
+        address = store_address(settings.store, settings.endpoint_url, settings.region)
+        store = address.store(conditional_writes=settings.conditional_writes)
+        signer = address.signer(conditional_writes=settings.conditional_writes)
         calls = StoreCalls()
         gone = self.cluster.deletions
         self._owners = Owners(api, store, address.prefix, deletions=gone, home=settings.lease_namespace, calls=calls)
-        quick = open_store(*way, conditional_writes=settings.conditional_writes, quick=True)
+        quick = address.store(conditional_writes=settings.conditional_writes, quick=True)
         objects = Objects(Fenced(quick, api.fence), address.prefix, self._owners, calls)
         self.flow_runs = FlowRunKeeper(api, self.cluster, clock.now)
         self.pools = PoolKeeper(api, self.cluster, settings, clock.now)

@@ -76,7 +76,7 @@ def test_the_smoke_test_runs_there() -> None:
 
 
 def test_only_the_chart_says_which_namespace_is_the_operators() -> None:
-    environment = {settings.STORE: "s3://b", settings.RUNNER_IMAGES: '{"3.11": "x"}'}
+    environment = {settings.STORE: "s3://bucket", settings.RUNNER_IMAGES: '{"3.11": "x"}'}
     assert settings.load(environment).operator_namespace is None
     assert settings.load({**environment, settings.LEASE_NAMESPACE: "podtask-system"}).operator_namespace is None
     told = settings.load({**environment, settings.OPERATOR_NAMESPACE: "podtask-system"})
