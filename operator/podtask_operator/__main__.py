@@ -13,20 +13,20 @@ from podtask_operator.process import leader_election, probes, wiring
 from podtask_operator.runtime.logging import configure
 
 
-async def operate(told: settings.Settings) -> None:
+async def operate(configuration: settings.Settings) -> None:
     """Serve until SIGTERM or SIGINT; then finish the writes in flight."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await wiring.run(told, stop)
+    await wiring.run(configuration, stop)
 
 
 def main() -> int:
     """Exit status 2 for a setting that is missing or wrong."""
     try:
-        told = settings.load(os.environ)
-        configure(told)
-        asyncio.run(operate(told))
+        configuration = settings.load(os.environ)
+        configure(configuration)
+        asyncio.run(operate(configuration))
     except (settings.SettingsError, probes.PortTaken) as error:
         return _said(error, 2)
     except leader_election.Lost as error:

@@ -16,6 +16,7 @@ from podtask.core.api.limits import DISRUPTIONS_LIMIT, TIMEOUT_LIMIT
 from podtask.core.api.names import PodCleanup
 from podtask.core.gc import LEAST_SPARE
 from podtask.core.lifecycle.concurrency import Limits
+from podtask.core.storage.url import store_address
 
 STORE: Final = "PODTASK_STORE"
 S3_ENDPOINT_URL: Final = "PODTASK_S3_ENDPOINT_URL"
@@ -125,6 +126,10 @@ def load(environment: Mapping[str, str]) -> Settings:
         raise SettingsError(
             f"{STORE} must be s3://bucket/prefix, not {store!r}: set store.bucket in the chart's values"
         )
+    try:
+        store_address(store, environment.get(S3_ENDPOINT_URL))
+    except ValueError as error:
+        raise SettingsError(f"{error}: set store.bucket, prefix and endpoint in the chart's values") from None
     images = _json(environment, RUNNER_IMAGES)
     if not images:
         raise SettingsError(f"{RUNNER_IMAGES} is empty: set runner.images in the chart's values")

@@ -24,12 +24,12 @@ from podtask.core.storage import AlreadyStored, Store, StoreUnavailable
 from podtask.core.storage.layout import namespace_of
 from podtask.core.storage.marks import Marks
 from podtask.core.storage.owner import PROTECTED
-from podtask.core.storage.url import open_store, parse_store_url
-from podtask_operator import settings
+from podtask.core.storage.url import store_address
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.kube.pages import FULL_PAGE
 from podtask_operator.ownership.served import Served
 from podtask_operator.runtime import metrics
+from podtask_operator.settings import Settings, SettingsError, load
 from podtask_operator.storage.owners import Owners
 
 log = logging.getLogger(__name__)
@@ -47,20 +47,20 @@ class Sweeper:
         api: Api,
         store: Store,
         prefix: str,
-        told: settings.Settings,
+        settings: Settings,
         owners: Owners,
         served: Served | None = None,
     ) -> None:
         self._api = api
         self._store = store
         self._prefix = prefix
-        self._told = told
+        self._settings = settings
         self._owners = owners
         self._served = served or Served()
 
     async def run(self) -> None:
         """Serve until cancelled; never where `sweep_hours` is 0."""
-        every = self._told.sweep_hours * 3600
+        every = self._settings.sweep_hours * 3600
         wait = min(every, AFTER_START) if every else None
         while wait is not None:
             await asyncio.sleep(wait)
@@ -76,7 +76,7 @@ class Sweeper:
     ) -> tuple[int, int]:
         """Objects and bytes that were removed, or would be. `allow_most`: also where most runs of a namespace go."""
         now = clock.now()  # before the list: what is made meanwhile is young
-        parts = await self._survey(now, self._told.namespaces or None)
+        parts = await self._survey(now, self._settings.namespaces or None)
         cleared = [
             clear
             for part in parts
@@ -97,7 +97,7 @@ class Sweeper:
 
     def _dead_grants(self, now: datetime, tell: Tell, *, dry_run: bool) -> tuple[int, int]:
         objects = size = 0
-        for removal in dead_grants(self._store, self._prefix, self._told.namespaces or None, now):
+        for removal in dead_grants(self._store, self._prefix, self._settings.namespaces or None, now):
             if not self._api.fence():
                 break
             if self._served.of_another(namespace_of(self._prefix, removal.key)):
@@ -128,7 +128,7 @@ class Sweeper:
 
     @property
     def _spare(self) -> timedelta:
-        return timedelta(hours=self._told.sweep_spare_hours)
+        return timedelta(hours=self._settings.sweep_spare_hours)
 
     async def _cleared(self, part: Part, now: datetime, *, dry_run: bool, allow_most: bool) -> Part | None:
         """The part, if what nobody needs of it may go; where not, the log says why and what to do."""
@@ -215,14 +215,13 @@ def _at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-async def _once(told: settings.Settings, *, dry_run: bool, allow_most: bool) -> None:
+async def _once(settings: Settings, *, dry_run: bool, allow_most: bool) -> None:
     api = await Api.connect()
     try:
-        way = (told.store, told.endpoint_url, told.region)
-        store = open_store(*way, conditional_writes=told.conditional_writes)
-        prefix = parse_store_url(told.store).prefix
-        owners = Owners(api, store, prefix, deletions=lambda _: 0, home=told.lease_namespace)
-        sweeper = Sweeper(api, store, prefix, told, owners)
+        address = store_address(settings.store, settings.endpoint_url, settings.region)
+        store, prefix = address.store(conditional_writes=settings.conditional_writes), address.prefix
+        owners = Owners(api, store, prefix, deletions=lambda _: 0, home=settings.lease_namespace)
+        sweeper = Sweeper(api, store, prefix, settings, owners)
         objects, size = await sweeper.once(dry_run=dry_run, allow_most=allow_most, tell=_print)
         sys.stdout.write(f"{objects} objects, {size} bytes {'would be' if dry_run else 'were'} removed\n")
     finally:
@@ -240,8 +239,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--allow-most", action="store_true", help="go on where most runs of a namespace would go")
     asked = parser.parse_args(arguments)
     try:
-        asyncio.run(_once(settings.load(os.environ), dry_run=asked.dry_run, allow_most=asked.allow_most))
-    except settings.SettingsError as error:
+        asyncio.run(_once(load(os.environ), dry_run=asked.dry_run, allow_most=asked.allow_most))
+    except SettingsError as error:
         sys.stderr.write(f"podtask-operator: {error}\n")
         return 2
     except (ApiError, ApiUnavailable, StoreUnavailable) as error:

@@ -28,6 +28,7 @@ from tests.cluster.operator_process import Operator, without_installed
 from podtask.core.api.names import GROUP, PLURAL, VERSION
 from podtask.kube.client import MERGE_PATCH, Api, connect
 from podtask.kube.errors import Asked
+from podtask.kube.list_watch import ListWatch
 
 NAMESPACE = "bench-scale"
 RATE = 5.0
@@ -81,7 +82,7 @@ class Bench:
 
     def runs(self) -> list[Object]:
         """All that are there."""
-        return self.api.list_runs(NAMESPACE, "")[0]
+        return ListWatch(self.api, NAMESPACE).all()[0]
 
     def ended(self, name: str, count: int) -> list[Object]:
         """The runs whose names begin so, once that many have ended."""

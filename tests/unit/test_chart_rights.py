@@ -130,7 +130,7 @@ def test_the_smoke_test_may_only_touch_taskruns_of_a_served_namespace() -> None:
         held = bound_to(example(name), "podtask-test")
         assert {key: rules(role) for key, role in held.items()} == {
             f"Role/{namespace}/podtask-test": {
-                ("podtask.dev", "taskruns"): {"create", "get", "watch", "delete"},
+                ("podtask.dev", "taskruns"): {"create", "get", "list", "watch", "delete"},
                 ("coordination.k8s.io", "leases"): {"get"},  # the owner's mark
             }
         }

@@ -38,9 +38,9 @@ class EventRecorder:
         self._last = 0
         self._dropped = self._left = 0
 
-    def tell(self, run: TaskRun, told: Iterable[Event]) -> None:
+    def tell(self, run: TaskRun, events: Iterable[Event]) -> None:
         """Queue the Events of one transition."""
-        for event in told:
+        for event in events:
             now = clock.now()
             # Named as client-go does: an Event's times are whole seconds, the order within one is in the names alone.
             self._last = max(self._last + 1, (now - EPOCH) // timedelta(microseconds=1) * 1000)

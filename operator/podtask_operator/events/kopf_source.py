@@ -26,7 +26,7 @@ LEAVE_SECONDS = 2.0
 
 
 async def serve(
-    told: Settings,
+    settings: Settings,
     intake: Intake,
     stop: asyncio.Event,
     heard: Heard,
@@ -47,7 +47,7 @@ async def serve(
         (lambda event: _tell(loop, intake.flow_run, event)) if flow_runs else None,
         (lambda event: _tell(loop, intake.warm_pool, event)) if warm_pools else None,
     )
-    await run(handlers, told.namespaces, stop, heard, listed)
+    await run(handlers, settings.namespaces, stop, heard, listed)
 
 
 async def run(

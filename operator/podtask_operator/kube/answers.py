@@ -73,8 +73,8 @@ async def events(stream: aiohttp.StreamReader) -> AsyncIterator[Object]:
         for line in lines:
             event: Object = json.loads(line)
             if event["type"] == "ERROR":
-                told = event["object"]
-                raise ApiError(told.get("code") or 0, told.get("reason") or "", told.get("message") or "")
+                status = event["object"]
+                raise ApiError(status.get("code") or 0, status.get("reason") or "", status.get("message") or "")
             yield event
 
 

@@ -31,9 +31,9 @@ def by_session(heard: Heard, failed: Failed, listed: Callable[[], None] = lambda
     """A login handler for one start of kopf. `listed` is called for each list that kopf makes."""
     used: list[kopf.ConnectionInfo] = []
 
-    async def login(**told: Any) -> kopf.AiohttpSession:
+    async def login(**kwargs: Any) -> kopf.AiohttpSession:
         try:
-            info = kopf.login_with_service_account(**told) or kopf.login_with_kubeconfig(**told)
+            info = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
             if info is None:
                 raise Refused("there is neither a service account nor a kubeconfig to log in with")
             if info in used:  # kopf asks again when the server has answered 401
@@ -51,9 +51,9 @@ def _session(info: kopf.ConnectionInfo, heard: Heard, listed: Callable[[], None]
     """What kopf makes of its credentials (`kopf._cogs.clients.auth.APIContext`), with a trace."""
     trace = aiohttp.TraceConfig()
 
-    async def answered(_session: object, _context: SimpleNamespace, told: aiohttp.TraceRequestEndParams) -> None:
-        if told.response.status == 200 and "watch" in told.url.query:
-            heard(told.url.path)
+    async def answered(_session: object, _context: SimpleNamespace, end: aiohttp.TraceRequestEndParams) -> None:
+        if end.response.status == 200 and "watch" in end.url.query:
+            heard(end.url.path)
 
     trace.on_request_end.append(answered)
     context = info.as_ssl_context()

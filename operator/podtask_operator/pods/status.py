@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from podtask.core.api import names
+from podtask.core.api.status import MESSAGE_LIMIT
 from podtask.core.lifecycle.model import Pod, PodPhase
 from podtask_operator.pods import disruption, outcome, waiting
 from podtask_operator.pods.fields import at, condition, container, mapping, mappings, number, of_type, text, when
@@ -118,7 +119,7 @@ def _said(ended: Mapping[str, Any] | None) -> Outcome | None:
     reason = text(mapping(ended).get("reason"))
     if reason in START_ERRORS:
         cure = "Check that the image has python3 and the podtask runner, and that it is built for the node's processor."
-        return Outcome(Verdict.CRASHED, error=Error(reason, message[: outcome.SHORT], retryable=False, cure=cure))
+        return Outcome(Verdict.CRASHED, error=Error(reason, message[:MESSAGE_LIMIT], retryable=False, cure=cure))
     return outcome.parse(message.encode("utf-8", "replace"))
 
 

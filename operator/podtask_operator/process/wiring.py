@@ -18,8 +18,7 @@ from typing import Any
 from podtask.core import clock
 from podtask.core.lifecycle.concurrency import Slots
 from podtask.core.storage.layout import namespace_of
-from podtask.core.storage.url import open_signer, open_store, parse_store_url
-from podtask_operator import settings
+from podtask.core.storage.url import store_address
 from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.event_recorder import EventRecorder
 from podtask_operator.controller.flow_run_keeper import FlowRunKeeper
@@ -36,6 +35,7 @@ from podtask_operator.process import leader_election, probes
 from podtask_operator.process.leader_election import Lease
 from podtask_operator.runtime import health, tracing
 from podtask_operator.runtime.supervise import forever
+from podtask_operator.settings import Settings
 from podtask_operator.storage.calls import StoreCalls
 from podtask_operator.storage.fenced import Fenced
 from podtask_operator.storage.objects import Objects
@@ -55,37 +55,38 @@ HAND_OVER_SECONDS = 5.0
 class Parts:
     """Everything that serves, wired; nothing of it runs yet."""
 
-    def __init__(self, told: settings.Settings, api: Api) -> None:
-        self._told, self._api = told, api
+    def __init__(self, settings: Settings, api: Api) -> None:
+        self._settings, self._api = settings, api
         self.drained = False
         """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
         self.traces = traces = tracing.of_environment(os.environ)
         served = Served(everything=False)
         self.cluster = ClusterCache(
-            slots=Slots(told.limits),
+            slots=Slots(settings.limits),
             served=served,
             ended=lambda run, obj: traces.ended(subject_of(run, obj), run.status),
         )
         self.recorder = EventRecorder(api)
-        self.owner = ownership.Keeper(api, served, release_of(told), alive=self._alive, changed=self._owner_changed)
-        address = parse_store_url(told.store)
-        way = (told.store, told.endpoint_url, told.region)
-        store = open_store(*way, conditional_writes=told.conditional_writes)
-        signer = open_signer(*way, conditional_writes=told.conditional_writes)
+        self.owner = ownership.Keeper(api, served, release_of(settings), alive=self._alive, changed=self._owner_changed)
+        address = store_address(settings.store, settings.endpoint_url, settings.region)
+        store = address.store(conditional_writes=settings.conditional_writes)
+        signer = address.signer(conditional_writes=settings.conditional_writes)
         calls = StoreCalls()
         gone = self.cluster.deletions
-        self._owners = Owners(api, store, address.prefix, deletions=gone, home=told.lease_namespace, calls=calls)
-        quick = open_store(*way, conditional_writes=told.conditional_writes, quick=True)
+        self._owners = Owners(api, store, address.prefix, deletions=gone, home=settings.lease_namespace, calls=calls)
+        quick = address.store(conditional_writes=settings.conditional_writes, quick=True)
         fenced = Fenced(quick, api.fence, lambda key: served.may_write(namespace_of(address.prefix, key)))
         objects = Objects(fenced, address.prefix, self._owners, calls)
         self.flow_runs = FlowRunKeeper(api, self.cluster, clock.now)
-        self.pools = PoolKeeper(api, self.cluster, told, clock.now)
+        self.pools = PoolKeeper(api, self.cluster, settings, clock.now)
         ended = self.flow_runs.task_run_ended
-        self.queue = Reconciler(api, self.cluster, objects, signer, self.recorder, told, clock.now, ended, traces).queue
-        self._sweeper = Sweeper(api, store, address.prefix, told, self._owners, served)
-        self.resync = Resync(api, self.cluster, told)
+        self.queue = Reconciler(
+            api, self.cluster, objects, signer, self.recorder, settings, clock.now, ended, traces
+        ).queue
+        self._sweeper = Sweeper(api, store, address.prefix, settings, self._owners, served)
+        self.resync = Resync(api, self.cluster, settings)
         self._intake = intake.Intake(self.cluster, self.queue.add, self.flow_runs.queue.add)
-        spaces: tuple[str | None, ...] = told.namespaces or (None,)
+        spaces: tuple[str | None, ...] = settings.namespaces or (None,)
         self._spaces = len(spaces)
         self._task_runs = health.Watches(expected=self._spaces)
         self._pods = [PodWatch(api, self.cluster, space, self._intake.pod) for space in spaces]
@@ -102,7 +103,7 @@ class Parts:
                 pools = self.cluster.stock.readable
                 heard, listed = self._task_runs.heard, self.resync.soon
                 await kopf_source.serve(
-                    self._told, self._intake, stop, heard, listed=listed, flow_runs=known, warm_pools=pools
+                    self._settings, self._intake, stop, heard, listed=listed, flow_runs=known, warm_pools=pools
                 )
 
         services = {
@@ -125,7 +126,7 @@ class Parts:
                 for pods in self._pods
             ),
         ]
-        log.info("serving %s", ", ".join(self._told.namespaces) or "all namespaces")
+        log.info("serving %s", ", ".join(self._settings.namespaces) or "all namespaces")
         try:
             await stop.wait()
             queues = (self.queue, self.flow_runs.queue, self.pools.queue)
@@ -137,10 +138,11 @@ class Parts:
 
     def _doorbell(self, stop: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
         """The receiver of runners' datagrams, where the settings name a port."""
-        if self._told.doorbell is None:
+        if self._settings.doorbell is None:
             return {}
-        anywhere, bell = "::" if ":" in self._told.doorbell_host else "0.0.0.0", Doorbell(self.cluster, self.queue.add)  # noqa: S104
-        return {"the doorbell": lambda: bell.serve(anywhere, self._told.doorbell_port, stop)}
+        bell = Doorbell(self.cluster, self.queue.add)
+        anywhere = "::" if ":" in self._settings.doorbell_host else "0.0.0.0"  # noqa: S104
+        return {"the doorbell": lambda: bell.serve(anywhere, self._settings.doorbell_port, stop)}
 
     async def _fill(self) -> None:
         for pods in self._pods:
@@ -170,21 +172,25 @@ class Parts:
             self.pools.queue.add(key)
 
 
-def release_of(told: settings.Settings) -> str:
+def release_of(settings: Settings) -> str:
     """Who holds the owner's marks: the Lease of the release, which one process holds at a time."""
-    return f"{told.lease_namespace}/{leader_election.name_of(told.namespaces)}"
+    return f"{settings.lease_namespace}/{leader_election.name_of(settings.namespaces)}"
 
 
-async def run(told: settings.Settings, stop: asyncio.Event) -> None:
+async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop`. Raises `lease.Lost` and `probes.PortTaken`."""
     api = await Api.connect()
     held = Lease(
-        api, told.lease_namespace, leader_election.name_of(told.namespaces), told.identity, pod_uid=told.pod_uid
+        api,
+        settings.lease_namespace,
+        leader_election.name_of(settings.namespaces),
+        settings.identity,
+        pod_uid=settings.pod_uid,
     )
     api.fence, api.late = held.valid, held.late
-    parts = Parts(told, api)
+    parts = Parts(settings, api)
     api.fence_in = parts.cluster.served.may_write
-    server = probes.Server(told.health_port, parts.liveness, parts.queue, parts.cluster, held)
+    server = probes.Server(settings.health_port, parts.liveness, parts.queue, parts.cluster, held)
     try:
         await server.start()
         if await _first(held.acquire(), stop.wait()):

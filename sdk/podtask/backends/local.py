@@ -20,7 +20,7 @@ from podtask.backends.in_process.clock import Clock, Timer, WallClock
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.progress import checkpoint, last
-from podtask.backends.in_process.result_cache import Shelf
+from podtask.backends.in_process.result_cache import ResultCache
 from podtask.support import keyboard
 from podtask.support.thread_pool import Workers
 from podtask_runner.attempt.checkpoint import UNDECLARED
@@ -52,10 +52,10 @@ class LocalBackend:
     def __init__(self, home: Path, clock: Clock | None = None, threads: int = THREADS) -> None:
         self._clock = clock or WallClock()
         self._workers = Workers(threads)
-        self._shelf = Shelf(home, self._workers)
+        self._results = ResultCache(home, self._workers)
         self.flow_runs = LocalFlowRecords(home)
         """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
-        self._loop = LifecycleLoop(self, self._shelf, self._clock)
+        self._loop = LifecycleLoop(self, self._results, self._clock)
         self._background = BackgroundLoop()
         self._live: dict[str, Live] = {}
 
@@ -66,14 +66,14 @@ class LocalBackend:
         self._loop.cancel(run)
 
     def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
-        return self._shelf.read_of(run, what)
+        return self._results.read_of(run, what)
 
     def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
         del path  # it lies on this machine already
-        return self._shelf.file_of(run, what)
+        return self._results.file_of(run, what)
 
     def saved(self, run: TaskRun) -> Any:
-        return last(self._shelf, run)
+        return last(self._results, run)
 
     def close(self) -> None:
         self._workers.close()
@@ -82,7 +82,9 @@ class LocalBackend:
     def launch(self, tracked: Tracked, attempt: int) -> None:
         """Start the attempt on a thread or on a loop, as soon as there is one."""
         retries = Retries(tracked.retries_left, tracked.status.retries_used)
-        progress = checkpoint(self._shelf, tracked.uid, attempt) if tracked.run.task.options.checkpoints else UNDECLARED
+        progress = (
+            checkpoint(self._results, tracked.uid, attempt) if tracked.run.task.options.checkpoints else UNDECLARED
+        )
         live = Live(tracked, attempt, InProcess(tracked.run, attempt, retries, progress), self)
         self._live[tracked.uid] = live
         if tracked.run.task.isasync:
@@ -139,7 +141,7 @@ class LocalBackend:
         if outcome.result is not None and payload is not None and tracked.plan is not None and tracked.plan.key:
             try:
                 is_file = Word.read(outcome.result.serializer).format == FILE
-                self._shelf.keep(tracked.uid, live.number, Path(os.fsdecode(payload)) if is_file else payload)
+                self._results.keep(tracked.uid, live.number, Path(os.fsdecode(payload)) if is_file else payload)
             except Exception as error:  # noqa: BLE001 - a cache that cannot be written costs the next run its hit
                 log.warning("The result of task run '%s' was not cached: %s", tracked.run.name, error)
         self._loop.ended(tracked, live.number, outcome, payload)

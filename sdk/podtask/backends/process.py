@@ -30,7 +30,7 @@ from podtask.backends.in_process.controller import LifecycleLoop, Tracked
 from podtask.backends.in_process.flow_records import LocalFlowRecords
 from podtask.backends.in_process.output import follow
 from podtask.backends.in_process.progress import grant, last
-from podtask.backends.in_process.result_cache import NAMESPACE, Shelf
+from podtask.backends.in_process.result_cache import NAMESPACE, ResultCache
 from podtask.core.tracing.context import inside_attempt
 from podtask.engine.task_result import allowed_failure
 from podtask.errors import PodtaskError
@@ -77,10 +77,10 @@ class ProcessBackend:
     def __init__(self, home: Path, clock: Clock | None = None, processes: int = PROCESSES) -> None:
         self._workers = Workers(processes, "podtask-process")
         self._helpers = Workers(4, "podtask-keys")
-        self._shelf = Shelf(home, self._helpers)
+        self._results = ResultCache(home, self._helpers)
         self.flow_runs = LocalFlowRecords(home)
         """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
-        self._loop = LifecycleLoop(self, self._shelf, clock or WallClock())
+        self._loop = LifecycleLoop(self, self._results, clock or WallClock())
         self._live: dict[str, Live] = {}
         self._bundles: dict[str, Payload] = {}
         """Projects by their digest, in files that go with this backend."""
@@ -95,14 +95,14 @@ class ProcessBackend:
         self._loop.cancel(run)
 
     def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
-        return self._shelf.read_of(run, what)
+        return self._results.read_of(run, what)
 
     def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
         del path  # it lies on this machine already
-        return self._shelf.file_of(run, what)
+        return self._results.file_of(run, what)
 
     def saved(self, run: TaskRun) -> Any:
-        return last(self._shelf, run)
+        return last(self._results, run)
 
     def close(self) -> None:
         self._workers.close()
@@ -149,7 +149,7 @@ class ProcessBackend:
             if not self._loop.began(tracked, live.number):
                 outcome = protocol.Outcome(protocol.Verdict.INTERRUPTED)
                 return
-            grants = _grants(self._shelf, tracked, live.number, self, self._code(tracked.run))
+            grants = _grants(self._results, tracked, live.number, self, self._code(tracked.run))
             outcome = live.run(folder, protocol.dump(grants))
         except PodtaskError as error:  # an upstream's result is gone
             outcome = protocol.Outcome(
@@ -235,14 +235,14 @@ def _path() -> list[str]:
 
 
 def _grants(
-    shelf: Shelf, tracked: Tracked, attempt: int, owner: ProcessBackend, code: protocol.Code
+    results: ResultCache, tracked: Tracked, attempt: int, owner: ProcessBackend, code: protocol.Code
 ) -> protocol.Grants:
     """Everything the attempt may touch: its own three objects, its code and arguments, its upstreams' results."""
-    run, keys = tracked.run, shelf.bucket.attempt(tracked.uid, attempt)
-    upstream = tuple(_upstream(shelf, needed, owner) for needed in run.upstreams)
+    run, keys = tracked.run, results.bucket.attempt(tracked.uid, attempt)
+    upstream = tuple(_upstream(results, needed, owner) for needed in run.upstreams)
 
     def slot(key: str) -> protocol.Slot:
-        return protocol.Slot(shelf.signer.sign_put(key, _NO_EXPIRY), shelf.signer.sign_get(key, _NO_EXPIRY))
+        return protocol.Slot(results.signer.sign_put(key, _NO_EXPIRY), results.signer.sign_get(key, _NO_EXPIRY))
 
     return protocol.Grants(
         namespace=NAMESPACE,
@@ -265,7 +265,7 @@ def _grants(
         timeout_seconds=tracked.policy.timeout_seconds,
         grace_seconds=_GRACE_SECONDS,
         traceparent=inside_attempt(tracked.uid, attempt, run.traceparent),
-        checkpoints=grant(shelf, tracked.uid, attempt) if run.task.options.checkpoints else None,
+        checkpoints=grant(results, tracked.uid, attempt) if run.task.options.checkpoints else None,
         v=protocol.version_of(code, upstream),
     )
 
@@ -277,7 +277,7 @@ def _inline(data: Payload) -> protocol.Blob:
     return protocol.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())
 
 
-def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> protocol.Upstream:
+def _upstream(results: ResultCache, needed: TaskRun, owner: ProcessBackend) -> protocol.Upstream:
     """The result of an upstream where it lies; that of another backend's run travels inside the grants, and so does
     what one failed with that may fail."""
     from podtask_runner.serialization.pickling import serialize_result
@@ -289,7 +289,7 @@ def _upstream(shelf: Shelf, needed: TaskRun, owner: ProcessBackend) -> protocol.
 
     info = needed.status.result
     if needed.backend is owner and info is not None:
-        url = shelf.signer.sign_get(shelf.place(needed, info), _NO_EXPIRY)
+        url = results.signer.sign_get(results.place(needed, info), _NO_EXPIRY)
         return protocol.Upstream(protocol.Blob(info.digest, info.size, info.serializer, url=url), ref=needed.id)
     value = needed.load()
     if isinstance(value, File):

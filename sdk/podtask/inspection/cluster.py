@@ -6,8 +6,9 @@ Below: `podtask.kube.client` (requests, refusals as sentences). Asked by: every 
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from podtask.core.api.names import PLURAL, POD_CONTAINER
@@ -16,9 +17,10 @@ from podtask.inspection.log_lines import Line, cut
 from podtask.inspection.without_payloads import without_payloads
 from podtask.kube.client import MERGE_PATCH, Api, Object, core_path, runs_path, utc
 from podtask.kube.errors import Asked, Busy, ClusterRefused, ClusterUnreachable
+from podtask.kube.list_watch import ONLY_METADATA, ListWatch
+from podtask.kube.resumable_watch import BOOKMARK, GONE, Change, Listed, ResumableWatch
 
 WATCH_SECONDS = 300
-GONE = 410
 QUIET_SECONDS = 60.0
 """A log that says nothing so long is asked for again: the connection may be dead."""
 PAUSE_SECONDS = 1.0
@@ -41,15 +43,15 @@ class Cluster:
         self, namespace: str, selector: str = "", fields: str = "", *, plural: str = PLURAL
     ) -> tuple[list[Object], str]:
         """TaskRuns, or FlowRuns, in a namespace ("": in all), and the version to watch from."""
-        return self.api.list_runs(namespace, selector, fields, plural=plural)
+        return ListWatch(self.api, namespace, plural, selector, fields).all()
 
     def runs_without_payloads(self, namespace: str, selector: str = "", fields: str = "") -> tuple[list[Object], str]:
         """As `runs`, where nobody asks for code and arguments."""
-        return self.api.list_runs(namespace, selector, fields, keep=without_payloads)
+        return ListWatch(self.api, namespace, PLURAL, selector, fields).all(without_payloads)
 
     def metadata_of_runs(self, namespace: str) -> list[Object]:
         """Names and times of all TaskRuns of a namespace."""
-        return self.api.list_runs(namespace, "", only_metadata=True)[0]
+        return ListWatch(self.api, namespace, form=ONLY_METADATA).all()[0]
 
     def changes(
         self,
@@ -67,36 +69,22 @@ class Cluster:
         After a gap every TaskRun that is there comes as ADDED, and what is gone of `known`, and of what came since, as
         DELETED.
         """
-        keep = without_payloads if plural == PLURAL else dict
-        latest: dict[str, Mapping[str, Any]] = {one["metadata"]["uid"]: keep(one) for one in known}
-        failures, deadline, gap = 0, None if seconds is None else time.monotonic() + seconds, False
-        while deadline is None or deadline > time.monotonic():
-            left = WATCH_SECONDS if deadline is None else min(WATCH_SECONDS, int(deadline - time.monotonic()) + 1)
-            try:
-                if gap:
-                    items, version = self.runs(namespace, selector, fields, plural=plural)
-                    failures, gap = 0, False
-                    before = latest
-                    latest = {item["metadata"]["uid"]: keep(item) for item in items}
+        keep = _kept(plural)
+        latest = {one["metadata"]["uid"]: keep(dict(one)) for one in known}
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        watch = ResumableWatch(ListWatch(self.api, namespace, plural, selector, fields), version)
+        for step in watch.follow(lambda: min(WATCH_SECONDS, deadline - time.monotonic()), _pause_after):
+            match step:
+                case Listed(items):
+                    before, latest = latest, {item["metadata"]["uid"]: keep(item) for item in items}
                     gone = [before[uid] for uid in before.keys() - latest.keys()]
                     yield from ({"type": "DELETED", "object": one} for one in gone)
                     yield from ({"type": "ADDED", "object": item} for item in items)
-                for event in self.api.watch_runs(namespace, selector, version, left, fields, plural=plural):
-                    version, failures = str(event["object"]["metadata"]["resourceVersion"]), 0
-                    if event["type"] != "BOOKMARK":
-                        latest[event["object"]["metadata"]["uid"]] = keep(event["object"])
-                        if event["type"] == "DELETED":
-                            del latest[event["object"]["metadata"]["uid"]]
-                        yield event
-            except (ClusterRefused, ClusterUnreachable) as error:  # ended in the middle of an event, or away
-                if isinstance(error, ClusterRefused):
-                    if error.status != GONE and not isinstance(error, Busy):
-                        raise
-                    gap = True
-                failures += 1
-                if failures > PATIENCE:
-                    raise
-                time.sleep(PAUSE_SECONDS)
+                case Change(kind, obj) if kind != BOOKMARK:
+                    latest[obj["metadata"]["uid"]] = keep(obj)
+                    if kind == "DELETED":
+                        del latest[obj["metadata"]["uid"]]
+                    yield {"type": kind, "object": obj}
 
     def create(self, obj: Object, namespace: str) -> Object:
         """POST a TaskRun. Raises `ClusterRefused`."""
@@ -179,6 +167,19 @@ class Cluster:
             if rest:
                 when, line = _timed(rest, when) if begins else (when, rest)
                 yield when, line + b"\n"
+
+
+def _kept(plural: str) -> Callable[[Object], Object]:
+    """What of an object is kept until it is gone."""
+    return without_payloads if plural == PLURAL else dict
+
+
+def _pause_after(error: ClusterRefused | ClusterUnreachable, failures: int) -> float:
+    """The connection ended in the middle of an event, or nobody answers. Raises the error where it stays."""
+    final = isinstance(error, ClusterRefused) and error.status != GONE and not isinstance(error, Busy)
+    if final or failures > PATIENCE:
+        raise error
+    return PAUSE_SECONDS
 
 
 def _timed(text: bytes, before: bytes) -> Line:

@@ -2,7 +2,7 @@
 
 The official client finds the cluster and authenticates (kubeconfig, exec plugins, service account); its typed
 bodies are not used. It is imported by `connect`, so that nobody pays for it before the first flow on a cluster.
-Users: `backend` (create, get, cancel), `watch` (list, watch), `logs`, `bucket` (ConfigMap).
+Users: `backend` (create, get, cancel), `list_watch` (lists and watches), `pod_logs`, `bucket_access` (ConfigMap).
 """
 
 from __future__ import annotations
@@ -29,9 +29,6 @@ T = TypeVar("T")
 
 USER_AGENT = "podtask-sdk"
 MERGE_PATCH = "application/merge-patch+json"
-ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-PAGE = 500
-"""Objects per answer of a list."""
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 POOL = 16
@@ -97,56 +94,6 @@ class Api:
         except ClusterRefused as no:
             if no.reason != "NotFound":
                 raise
-
-    def list_runs(
-        self,
-        namespace: str,
-        selector: str,
-        fields: str = "",
-        *,
-        plural: str = PLURAL,
-        keep: Callable[[Object], Object] = dict,
-        only_metadata: bool = False,
-    ) -> tuple[list[Object], str]:
-        """All TaskRuns with these labels (and `fields`), in pages, and the version to watch from. Not repeated.
-
-        Namespace "": all of them. `plural`: of another resource of podtask.dev. `keep`: what is kept of each.
-        """
-        items: list[Object] = []
-        accept = ONLY_METADATA if only_metadata else "application/json"
-        query = {"labelSelector": selector, "limit": str(PAGE), **({"fieldSelector": fields} if fields else {})}
-        while True:
-            asked = Asked("list", plural, namespace)
-            answer = self.ask(asked, "GET", runs_path(namespace, plural=plural), query, accept=accept)
-            items += map(keep, answer.get("items") or ())  # null in an empty list of metadata
-            meta = answer.get("metadata", {})
-            if not meta.get("continue"):
-                return items, str(meta.get("resourceVersion", ""))
-            query["continue"] = meta["continue"]
-
-    def watch_runs(
-        self, namespace: str, selector: str, version: str, seconds: int, fields: str = "", *, plural: str = PLURAL
-    ) -> Iterator[Object]:
-        """Watch events as they come, for at most `seconds`; an `ERROR` event is raised as a refusal."""
-        asked = Asked("watch", plural, namespace)
-        query = {
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "labelSelector": selector,
-            "resourceVersion": version,
-            "timeoutSeconds": str(seconds),
-            **({"fieldSelector": fields} if fields else {}),
-        }
-        # A connection that died without a word is noticed when the server's own end is overdue.
-        with self.asking(
-            asked, "GET", runs_path(namespace, plural=plural), query, read_seconds=seconds + 10.0
-        ) as answer:
-            for line in lines(answer):
-                event = json.loads(line)
-                if event.get("type") == "ERROR":
-                    status = event.get("object") or {}
-                    raise refused(asked, int(status.get("code") or 500), json.dumps(status).encode())
-                yield event
 
     def pod_log(self, namespace: str, pod: str, since: str | None, limit_bytes: int, seconds: float) -> str:
         """Lines of the task's container, each after its time (see `utc`); `since` to the second. Not repeated."""
@@ -352,11 +299,3 @@ def utc(when: str) -> str | None:
         return when
     moment = datetime.strptime(when[:19] + when[-6:], "%Y-%m-%dT%H:%M:%S%z")
     return f"{moment.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%S}{when[19:-6]}Z"
-
-
-def lines(answer: Any) -> Iterator[bytes]:
-    """Complete lines of a chunked answer, as soon as they are there."""
-    rest = b""
-    for chunk in answer.stream(2**16, decode_content=True):
-        *complete, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in complete if line.strip())

@@ -7,12 +7,13 @@ driver), `podtask.cli` (the command).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from podtask.core.api.names import FLOW_RUN_PLURAL
 from podtask.kube.client import ANSWER_SECONDS, MERGE_PATCH, Api, Object, runs_path
 from podtask.kube.errors import Asked
+from podtask.kube.list_watch import ListWatch
 
 
 class FlowRunApi:
@@ -46,13 +47,9 @@ class FlowRunApi:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         self._api.ask(asked, "DELETE", _path(namespace, name), {}, body)
 
-    def list(self, namespace: str, selector: str = "", fields: str = "") -> tuple[list[Object], str]:
-        """All FlowRuns with these labels, and the version to watch from. Namespace "": of all."""
-        return self._api.list_runs(namespace, selector, fields, plural=FLOW_RUN_PLURAL)
-
-    def watch(self, namespace: str, selector: str, version: str, seconds: int, fields: str = "") -> Iterator[Object]:
-        """Watch events as they come, for at most `seconds`; a refusal is raised."""
-        return self._api.watch_runs(namespace, selector, version, seconds, fields, plural=FLOW_RUN_PLURAL)
+    def listed(self, namespace: str, selector: str = "", fields: str = "") -> ListWatch:
+        """FlowRuns with these labels, as a list and as a watch. Namespace "": of all."""
+        return ListWatch(self._api, namespace, FLOW_RUN_PLURAL, selector, fields)
 
     def _write(self, asked: Asked, method: str, path: str, body: Mapping[str, Any], seconds: float) -> Object:
         content = MERGE_PATCH if method == "PATCH" else "application/json"

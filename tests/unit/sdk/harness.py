@@ -9,7 +9,7 @@ from typing import Any
 
 from podtask.backends.in_process.clock import Timer
 from podtask.backends.in_process.controller import LifecycleLoop, Tracked
-from podtask.backends.in_process.result_cache import Shelf
+from podtask.backends.in_process.result_cache import ResultCache
 from podtask.context import FlowRunInfo
 from podtask.engine.task_result import load
 from podtask.model.task_run import RunKey, TaskRun
@@ -100,7 +100,7 @@ class Stage:
     def __init__(self, home: Any) -> None:
         self.clock = ManualClock()
         self.paper = Paper()
-        self.loop = self.paper.loop = LifecycleLoop(self.paper, Shelf(home, Now()), self.clock)
+        self.loop = self.paper.loop = LifecycleLoop(self.paper, ResultCache(home, Now()), self.clock)
         self._count = itertools.count()
 
     def run(self, task: Task[..., Any], *args: Any, wait_for: Iterable[TaskRun] = (), **kwargs: Any) -> TaskRun:

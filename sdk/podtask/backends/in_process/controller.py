@@ -22,7 +22,7 @@ from typing import Protocol
 from podtask.backends.in_process.clock import Clock, Timer
 from podtask.backends.in_process.observer import log_failure, policy_of, upstreams_of
 from podtask.backends.in_process.progress import forget
-from podtask.backends.in_process.result_cache import CachePlan, Shelf
+from podtask.backends.in_process.result_cache import CachePlan, ResultCache
 from podtask.core.api.names import Reason, State
 from podtask.core.api.status import MESSAGE_LIMIT, ErrorInfo, Status
 from podtask.core.lifecycle import decide
@@ -89,9 +89,9 @@ class Launcher(Protocol):
 class LifecycleLoop:
     """All unfinished runs of one backend."""
 
-    def __init__(self, launcher: Launcher, shelf: Shelf, clock: Clock) -> None:
+    def __init__(self, launcher: Launcher, results: ResultCache, clock: Clock) -> None:
         self._launcher = launcher
-        self._shelf = shelf
+        self._results = results
         self._clock = clock
         self._runs: dict[str, Tracked] = {}
         self._bringing = threading.local()
@@ -164,7 +164,7 @@ class LifecycleLoop:
             now = self._clock.now()
             try:
                 if self._key_missing(tracked):
-                    self._shelf.plan(tracked.run, lambda plan: self._planned(tracked, plan))
+                    self._results.plan(tracked.run, lambda plan: self._planned(tracked, plan))
                     return
                 if tracked.plan is not None and tracked.plan.error is not None:
                     self._crash(tracked, tracked.plan.error, now)
@@ -185,7 +185,7 @@ class LifecycleLoop:
             presence=Presence.SEEN if tracked.pod else Presence.ABSENT,
             pod=tracked.pod,
             upstreams=upstreams_of(tracked.run) if before_first else (),
-            cache=self._shelf.look_up(tracked.run, plan, self._clock.now()) if plan and before_first else None,
+            cache=self._results.look_up(tracked.run, plan, self._clock.now()) if plan and before_first else None,
             reports_at_once=True,
             worker_queue=_QUEUED,
         )
@@ -233,7 +233,7 @@ class LifecycleLoop:
 
     def _next_look(self, tracked: Tracked, again_at: datetime | None) -> datetime | None:
         """Behind another process there is nobody to tell of a leader's end: ask, the less often the longer it takes."""
-        if tracked.status.attempts_total or not self._shelf.waits_abroad(tracked.run.id):
+        if tracked.status.attempts_total or not self._results.waits_abroad(tracked.run.id):
             return again_at
         now = self._clock.now()
         soon = now + min(max((now - tracked.created_at) / 10, _ASK_LEAST), _ASK_MOST)
@@ -243,7 +243,7 @@ class LifecycleLoop:
         """A cache that cannot be written costs the next run its hit, and this one nothing."""
         components = tracked.plan.components if tracked.plan else None
         try:
-            why_not = self._shelf.publish(effect, tracked.run, tracked.uid, components)
+            why_not = self._results.publish(effect, tracked.run, tracked.uid, components)
         except Exception as error:  # noqa: BLE001 - whatever it is
             why_not = str(error)
         if why_not is not None:
@@ -266,14 +266,14 @@ class LifecycleLoop:
         if tracked.timer is not None:
             tracked.timer.cancel()
         if tracked.plan is not None and tracked.plan.key:
-            for follower in self._shelf.leave(tracked.plan.key, tracked.run.id):
+            for follower in self._results.leave(tracked.plan.key, tracked.run.id):
                 if waiting := self._runs.get(follower):
                     tracked.run.on_finished(partial(self.poke, waiting))
 
     def _forget_progress(self, tracked: Tracked) -> None:
         """After the end was reported: a batch looks what its items came to (`saved`)."""
         if tracked.status.finished and tracked.run.task.options.checkpoints:
-            forget(self._shelf, tracked.uid)
+            forget(self._results, tracked.uid)
 
     def _crash(self, tracked: Tracked, error: BaseException, now: datetime) -> None:
         """The end of a run whose cache key function, or podtask itself, failed: never retried (as in Prefect 2.0b5).

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from podtask_runner.attempt.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from podtask.backends.in_process.result_cache import Shelf
+    from podtask.backends.in_process.result_cache import ResultCache
     from podtask.model.task_run import TaskRun
     from podtask_runner import protocol
     from podtask_runner.storage.client import Store
@@ -26,44 +26,44 @@ _PATIENCE_SECONDS = 5.0
 """Of a folder that cannot be written now; it is no bucket that may be away for minutes."""
 
 
-def grant(shelf: Shelf, uid: str, attempt: int) -> protocol.Checkpoints:
+def grant(results: ResultCache, uid: str, attempt: int) -> protocol.Checkpoints:
     """What an attempt may save and load."""
     from podtask.core.storage import checkpoints
 
-    folder = shelf.root / shelf.bucket.checkpoints(uid)
-    keys = [path.relative_to(shelf.root).as_posix() for path in folder.glob("*/*")]
-    saved = checkpoints.newest(keys, shelf.bucket, uid, attempt)
-    return checkpoints.grant(shelf.bucket, uid, attempt, saved, shelf.signer, 0.0)
+    folder = results.root / results.bucket.checkpoints(uid)
+    keys = [path.relative_to(results.root).as_posix() for path in folder.glob("*/*")]
+    saved = checkpoints.newest(keys, results.bucket, uid, attempt)
+    return checkpoints.grant(results.bucket, uid, attempt, saved, results.signer, 0.0)
 
 
-def checkpoint(shelf: Shelf, uid: str, attempt: int) -> Checkpoint:
+def checkpoint(results: ResultCache, uid: str, attempt: int) -> Checkpoint:
     """The same for code in this process; nothing is looked for or made before the task asks."""
 
     def store() -> Store:
         from podtask_runner.protocol import Code, Grants, Put, Slot
         from podtask_runner.storage.client import Store
 
-        none, granted, patience = Slot(Put(""), ""), grant(shelf, uid, attempt), _PATIENCE_SECONDS
+        none, granted, patience = Slot(Put(""), ""), grant(results, uid, attempt), _PATIENCE_SECONDS
         only = Grants("", "", uid, attempt, Code(), none, none, none, store_timeout_seconds=patience)
         return Store(replace(only, checkpoints=granted))
 
     return Checkpoint(attempt, store)
 
 
-def last(shelf: Shelf, run: TaskRun) -> Any:
+def last(results: ResultCache, run: TaskRun) -> Any:
     """The newest value that any attempt of the run saved; None where there is none, or none that can be read."""
     if run.uid is None:
         return None
     try:
-        return checkpoint(shelf, run.uid, run.status.attempts_total + 1).load()
+        return checkpoint(results, run.uid, run.status.attempts_total + 1).load()
     except Exception as error:  # noqa: BLE001 - unpickling may raise anything
         log.warning("What task run '%s' saved cannot be read: %s", run.name, error)
         return None
 
 
-def forget(shelf: Shelf, uid: str) -> None:
+def forget(results: ResultCache, uid: str) -> None:
     """The run is over. What cannot be removed stays: it harms nobody."""
-    folder = shelf.root / shelf.bucket.checkpoints(uid)
+    folder = results.root / results.bucket.checkpoints(uid)
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):  # the results of the run are there
         folder.parent.rmdir()

@@ -60,7 +60,7 @@ class _Queue:
     followers: list[str] = field(default_factory=list)
 
 
-class Shelf:
+class ResultCache:
     """Keys, pointers and results below one folder."""
 
     def __init__(self, home: Path, workers: Workers) -> None:

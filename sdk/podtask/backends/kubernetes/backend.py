@@ -35,14 +35,13 @@ from podtask.kube.bucket_access import BucketAccess, NoBucket
 from podtask.kube.client import Api, Object, connect
 from podtask.kube.errors import ClusterRefused
 from podtask.kube.flow_runs import FlowRunApi
+from podtask.kube.list_watch import ListWatch
 from podtask.payloads.arguments import largest
 from podtask.payloads.code import reaching
 from podtask.payloads.module_policy import policy_of
 from podtask.support.thread_pool import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from podtask.core.api.status import ErrorInfo, Status
     from podtask.model.task_run import TaskRun
     from podtask.settings import Settings
@@ -287,7 +286,7 @@ class KubernetesBackend:
             if flow_run_id not in self._watchers:
                 for key in [key for key, old in self._watchers.items() if old.watch.idle]:
                     del self._watchers[key]
-                source = Selected(self._api, self.namespace, manifest.selector(flow_run_id))
+                source = ListWatch(self._api, self.namespace, selector=manifest.selector(flow_run_id))
                 watch = Watch(source, self._news, time.monotonic)
                 self._watchers[flow_run_id] = Watcher(watch, f"podtask-watch-{flow_run_id[:8]}")
             return self._watchers[flow_run_id]
@@ -301,22 +300,6 @@ class KubernetesBackend:
             except Exception:  # what it printed is not worth a run without an end
                 log.exception("What task run '%s' printed cannot be shown", run.name)
                 run.report(status)
-
-
-class Selected:
-    """`watch.Source` of one namespace and one selector."""
-
-    def __init__(self, api: Api, namespace: str, selector: str) -> None:
-        self._api = api
-        self._where = (namespace, selector)
-
-    def list(self) -> tuple[list[Object], str]:
-        """See `watch.Source`."""
-        return self._api.list_runs(*self._where)
-
-    def watch(self, version: str, seconds: int) -> Iterator[Object]:
-        """See `watch.Source`."""
-        return self._api.watch_runs(*self._where, version, seconds)
 
 
 class _Latch:

@@ -31,6 +31,7 @@ from podtask.core.api.names import (
 )
 from podtask.errors import PodtaskError
 from podtask.kube.errors import ClusterRefused, ClusterUnreachable
+from podtask.kube.resumable_watch import BOOKMARK, GONE, Change, Listed, Listing, ResumableWatch
 from podtask.recording import document
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ BEAT_SPREAD = 0.2
 """Heartbeats of many drivers that started together drift apart."""
 SHORT_WATCH = 1.0
 TRIES = 3
-GONE = 410
 NEVER = frozenset({401, 403, 404})
 
 
@@ -273,48 +273,42 @@ class Watched:
         self._keeper = keeper
         self._root = root
         self._closed = closed
-        self._version = version
-        self._selector = f"{LABEL_ROOT_FLOW_RUN}={root.name}"
+        source = keeper.api.listed(keeper.namespace, f"{LABEL_ROOT_FLOW_RUN}={root.name}")
+        self._watch = ResumableWatch(source, version)
 
     def follow(self, until: float) -> None:
         """Take news until then, or until the flow ends. Raises nothing that a cluster can answer."""
-        while not self._closed.is_set() and (left := until - self._keeper.monotonic()) > 0:
-            try:
-                if not self._round(left):
-                    self._closed.wait(min(left, SHORT_WATCH))
-            except ClusterRefused as no:
-                self._version = ""
-                self._closed.wait(min(left, SHORT_WATCH) if no.status == GONE else left)
-            except PodtaskError:
-                self._closed.wait(min(left, WRITE_SECONDS))
 
-    def _round(self, left: float) -> bool:
-        """One connection; whether it brought anything."""
-        if not self._version:
-            self._list()
-        any_news = False
-        events = self._keeper.api.watch(self._keeper.namespace, self._selector, self._version, int(left) + 1)
-        for event in events:
-            any_news = True
-            self._event(event)
+        def left() -> float:
+            return 0.0 if self._closed.is_set() else until - self._keeper.monotonic()
+
+        def pause_after(error: ClusterRefused | ClusterUnreachable, _: int) -> float:
+            if not isinstance(error, ClusterRefused):
+                return WRITE_SECONDS
+            return SHORT_WATCH if error.status == GONE else BEAT_SECONDS
+
+        there: list[Recorded] = []
+        for step in self._watch.follow(left, pause_after, self._closed.wait):
             if self._closed.is_set():
-                break
-        return any_news
+                return
+            match step:
+                case Listing():
+                    there = self._keeper.tree(self._root)
+                case Listed(items):
+                    self._list(there, items)
+                case Change(kind, obj) if kind != BOOKMARK:
+                    self._event(kind, obj)
 
-    def _event(self, event: Object) -> None:
-        obj = event["object"]
-        self._version = str(obj["metadata"]["resourceVersion"])
+    def _event(self, kind: str, obj: Object) -> None:
         record = self._keeper.named(obj["metadata"].get("name", ""))
-        if record is None or event["type"] == "BOOKMARK":
+        if record is None:
             return
-        if event["type"] == "DELETED":
+        if kind == "DELETED":
             record.gone(obj["metadata"]["uid"])
         else:
             record.news(obj)
 
-    def _list(self) -> None:
-        before = self._keeper.tree(self._root)
-        items, self._version = self._keeper.api.list(self._keeper.namespace, self._selector)
+    def _list(self, before: list[Recorded], items: list[Object]) -> None:
         there = {obj["metadata"]["name"]: obj for obj in items}
         for record in before:
             if record.name in there:

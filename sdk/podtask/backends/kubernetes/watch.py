@@ -1,19 +1,20 @@
 """One watch per flow run: status changes of its TaskRuns, as long as any of them is in flight.
 
-    client.watch_runs ──event──> Watch.round ──tell(run, status)──> backend ──> run.report
+    ResumableWatch ──step──> Watch.round ──tell(run, status)──> backend ──> run.report
 
-It starts at the version of the first POST, so nothing is listed; after a gap too long for the server (410 Gone) it
-lists once, which also shows what was deleted meanwhile. `round` holds all of the logic and waits for nothing but
-the source; the thread that calls it is `Watcher`'s.
+It starts at the version of the first POST, so nothing is listed; after a gap too long for the server (410 Gone) a list
+also shows what was deleted meanwhile. `round` holds all of the logic and waits for nothing but the source; the thread
+that calls it is `Watcher`'s.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from podtask.backends.kubernetes.patience import Patience
 from podtask.core import clock
@@ -21,6 +22,8 @@ from podtask.core.api.names import Reason, State
 from podtask.core.api.status import ErrorInfo, Status
 from podtask.kube import status_json
 from podtask.kube.errors import INSTALL, ClusterRefused, ClusterUnreachable
+from podtask.kube.lister_watcher import ListerWatcher
+from podtask.kube.resumable_watch import GONE, Change, Listed, Listing, ResumableWatch
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -35,20 +38,7 @@ SILENCE_SECONDS = 15
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 REFUSALS = 6
 """Refusals in a row after which nothing can be known any more; a missing right does not come back by waiting."""
-GONE = 410
 REFUSED_FOR_GOOD = frozenset({401, 403, 404})
-
-
-class Source(Protocol):
-    """Where events come from: `client.Api`, bound to one namespace and one selector."""
-
-    def list(self) -> tuple[list[Object], str]:
-        """All objects, and the version to watch from."""
-        ...
-
-    def watch(self, version: str, seconds: int) -> Iterator[Object]:
-        """Events after `version`, for at most `seconds`. Raises `ClusterRefused`, `ClusterUnreachable`."""
-        ...
 
 
 @dataclass
@@ -72,12 +62,11 @@ Tell = Callable[["TaskRun", Status], None]
 class Watch:
     """The runs of one flow run that are in flight, and what is known of them."""
 
-    def __init__(self, source: Source, tell: Tell, monotonic: Callable[[], float]) -> None:
-        self._source = source
+    def __init__(self, source: ListerWatcher, tell: Tell, monotonic: Callable[[], float]) -> None:
+        self._watch = ResumableWatch(source, monotonic=monotonic)
         self._tell = tell
         self._monotonic = monotonic
         self._open: dict[str, Followed] = {}
-        self._version: str | None = None
         self._pause = SHORTEST_PAUSE
         self._refusals = 0
         self._patience = Patience(monotonic)
@@ -99,8 +88,8 @@ class Watch:
                 return
             followed.uid, followed.since = meta["uid"], self._monotonic()
             # With another POST under way its object may be the older one; then the first round lists.
-            if self._version is None and all(other.uid is not None for other in self._open.values()):
-                self._version = str(meta["resourceVersion"])
+            if not self._watch.version and all(other.uid is not None for other in self._open.values()):
+                self._watch.version = str(meta["resourceVersion"])
         self.take(obj)
         if followed.early is not None and followed.early["metadata"]["uid"] == followed.uid:
             self.take(followed.early)
@@ -120,7 +109,6 @@ class Watch:
         try:
             self._follow()
         except ClusterRefused as no:
-            self._version = None  # whatever it was: the same question would have the same answer
             if no.status == GONE:
                 return None if self.idle else 0.0
             return self._refused(no)
@@ -128,11 +116,11 @@ class Watch:
             return self._later(error)
         except Exception as error:
             log.exception("podtask could not read the cluster's news; trying on")
-            self._version = None  # what could not be read is not asked for again
+            self._watch.version = ""  # what could not be read is not asked for again
             return self._lose(self._patience.over_by_unforeseen(error), error, LONGEST_PAUSE)
         self._patience.ended_well()
         self._warn_of_silence()
-        return None if self.idle else 0.0
+        return None if self.idle else self._watch.pause
 
     def take(self, obj: Object) -> None:
         """News of one object."""
@@ -158,41 +146,37 @@ class Watch:
             self._tell(followed.run, status)
 
     def _follow(self) -> None:
-        if self._version is None:
-            self._list()
-        seconds = SILENCE_SECONDS if self._unheard() and not self._warned else ROUND_SECONDS
-        events = self._source.watch(self._version or "", seconds)
-        try:
-            for event in events:
-                self._recovered()
-                self._event(event)
-                if self.idle:
-                    return
-        finally:
-            close = getattr(events, "close", None)
-            if close is not None:
-                close()
+        known: list[str] = []
+        with closing(self._watch.connection(self._seconds)) as steps:
+            for step in steps:
+                match step:
+                    case Listing():
+                        known = self._posted()
+                    case Listed(items):
+                        for obj in items:
+                            self.take(obj)
+                        there = {obj["metadata"]["name"] for obj in items}
+                        self._deleted([name for name in known if name not in there])
+                    case Change(kind, obj):
+                        self._recovered()
+                        self._event(kind, obj)
+                        if self.idle:
+                            return
         self._recovered()
 
-    def _event(self, event: Object) -> None:
-        obj = event["object"]
-        self._version = str(obj["metadata"]["resourceVersion"])
-        kind = event["type"]
+    def _event(self, kind: str, obj: Object) -> None:
         if kind in ("ADDED", "MODIFIED"):
             self.take(obj)
         elif kind == "DELETED":
             self.take(obj)  # its last status may be an end
             self._deleted([obj["metadata"]["name"]])
 
-    def _list(self) -> None:
+    def _seconds(self) -> float:
+        return SILENCE_SECONDS if self._unheard() and not self._warned else ROUND_SECONDS
+
+    def _posted(self) -> list[str]:
         with self.lock:
-            known = [name for name, followed in self._open.items() if followed.uid is not None]
-        items, version = self._source.list()
-        for obj in items:
-            self.take(obj)
-        there = {obj["metadata"]["name"] for obj in items}
-        self._deleted([name for name in known if name not in there])
-        self._version = version
+            return [name for name, followed in self._open.items() if followed.uid is not None]
 
     def _deleted(self, names: list[str]) -> None:
         for name in names:

@@ -8,29 +8,27 @@ from functools import partial
 from typing import Any
 
 from podtask.cli.doctor.findings import Finding, ok, skipped, warning
-from podtask.core.api.names import CLIENT_CONFIG_MAP, OWNER_LEASE
+from podtask.core.api.names import CLIENT_CONFIG_MAP
 from podtask.inspection.cluster import Cluster
+from podtask.inspection.owner_mark import owner_mark, shown
 from podtask.kube.client_config import client_config
-from podtask.kube.errors import Asked, ClusterRefused
+from podtask.kube.errors import ClusterRefused
 
 CHECK = "owner's mark"
 OLD = timedelta(minutes=10)
 """A mark that was not renewed for so long holds nobody up."""
-SHOWN = 120
 
 
 def owner(cluster: Cluster) -> Iterator[Finding]:
     """Says nothing where there is no mark: nothing is alive in the namespace, or its operator is older."""
     published = client_config(cluster.namespace, partial(cluster.api.config_map, name=CLIENT_CONFIG_MAP)) or {}
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{cluster.namespace}/leases/{OWNER_LEASE}"
     try:
-        mark = cluster.api.found(Asked("get", "leases", cluster.namespace, OWNER_LEASE), path)
+        spec = owner_mark(cluster)
     except ClusterRefused as no:
         if no.status != 403:
             raise
         yield skipped(CHECK, f"Leases of namespace '{cluster.namespace}' may not be read by you")
         return
-    spec = (mark or {}).get("spec") or {}
     holder, expected = str(spec.get("holderIdentity") or ""), published.get("owner")
     if not holder or not expected or _old(spec.get("renewTime")):
         return
@@ -39,7 +37,7 @@ def owner(cluster: Cluster) -> Iterator[Finding]:
         return
     yield warning(
         CHECK,
-        f"release {holder[:SHOWN]!r} works in namespace '{cluster.namespace}', and clients read what {expected}"
+        f"release {shown(holder)} works in namespace '{cluster.namespace}', and clients read what {expected}"
         " publishes, which leaves it alone",
         "no two releases must serve one namespace: take it out of watchNamespaces of one of them",
     )

@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from podtask.cli.common.session import Session
 from podtask.core.api.names import LABEL_FLOW_RUN
 from podtask.kube.client import Object
+from podtask.kube.list_watch import TABLE, ListWatch
 from podtask.recording.document import as_time
-from podtask.ui.live.source import Source
 from podtask.ui.view.briefs import Brief, brief_of_row
 from podtask.ui.view.flow_runs import unrecorded
 
@@ -22,7 +22,7 @@ def flow_runs(session: Session, namespace: str, recorded: Iterable[Object]) -> l
     """Those that no FlowRun is there for, as FlowRuns without a driver. Namespace "": of all."""
     known = {(one["metadata"].get("namespace"), one["metadata"]["name"]) for one in recorded}
     members: dict[tuple[str, str], list[Brief]] = {}
-    source = Source(session.cluster.api, namespace, selector=LABEL_FLOW_RUN, table=True)
+    source = ListWatch(session.cluster.api, namespace, selector=LABEL_FLOW_RUN, form=TABLE)
     for rows, _ in source.pages():
         for row in rows:
             one = brief_of_row(row)

@@ -115,7 +115,7 @@ def list_flows(
 def _listed(session: Session, namespace: str, selector: str, *, watch: bool) -> tuple[list[Object], str]:
     """FlowRuns. A cluster that does not know them has those of labels."""
     try:
-        return api(session).list(namespace, selector)
+        return api(session).listed(namespace, selector).all()
     except ClusterRefused as no:
         if no.status != 404 or selector or watch:
             raise

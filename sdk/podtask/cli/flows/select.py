@@ -40,7 +40,7 @@ def one(session: Session, name: str) -> SeenFlow:
         found = flow_runs.get(session.namespace, wanted)
         if found is not None:
             return SeenFlow(found)
-    listed = [SeenFlow(item) for item in flow_runs.list(session.namespace)[0]]
+    listed = [SeenFlow(item) for item in flow_runs.listed(session.namespace).all()[0]]
     return chosen(listed, wanted, f"namespace '{session.namespace}'", f"podtask flows{session.where}")
 
 

@@ -85,7 +85,7 @@ def wait(session: Session, name: str, *, timeout: float | None, quiet: bool) -> 
     deadline = None if timeout is None else time.monotonic() + timeout
     fields, said = f"metadata.name={flow.name}", False
     while not flow.finished:
-        items, version = select.api(session).list(flow.namespace, "", fields)
+        items, version = select.api(session).listed(flow.namespace, "", fields).all()
         flow = _same(flow, items)
         if flow.lost is not None and not said:
             said = True
@@ -129,7 +129,7 @@ def watch(session: Session, name: str, *, plain: bool) -> Exit:
                 if run.flow_run in names and event["type"] != "DELETED":
                     runs[run.uid] = run
                     shown.show(list(runs.values()), session.now())
-            listed = [SeenFlow(item) for item in select.api(session).list(flow.namespace, selector(flow))[0]]
+            listed = [SeenFlow(item) for item in select.api(session).listed(flow.namespace, selector(flow)).all()[0]]
             flow = _same(flow, [one.obj for one in listed])
             tree = replace(tree, flows=tuple(inside(flow, listed)))
             names = {one.name for one in tree.flows}

@@ -42,7 +42,7 @@ class Tree:
 
 def gathered(session: Session, top: SeenFlow) -> Tree:
     """The tree as the cluster has it now."""
-    flow_runs = [SeenFlow(item) for item in api(session).list(top.namespace, selector(top))[0]]
+    flow_runs = [SeenFlow(item) for item in api(session).listed(top.namespace, selector(top)).all()[0]]
     flows = inside(top, flow_runs)
     runs = [Seen(item) for part in selectors(flows) for item in session.cluster.runs(top.namespace, part)[0]]
     return Tree(top, tuple(flows), tuple(sorted(runs, key=lambda run: (run.created_at, run.name))))

@@ -17,7 +17,7 @@ from podtask.core.api.reasons import Budget, budget_of, cure_of, meaning_of
 from podtask.core.api.status import MESSAGE_LIMIT, Attempt, ErrorInfo, ResultInfo
 from podtask.core.lifecycle import deadline
 from podtask.core.lifecycle.model import Observed, Presence, Why
-from podtask.core.lifecycle.sanitize import own_delay, plausible
+from podtask.core.lifecycle.sanitize import plausible
 from podtask_runner.names import OUT_OF_MEMORY
 from podtask_runner.protocol import Outcome, Verdict
 
@@ -216,7 +216,7 @@ def failed(e: Evidence) -> Judgement | None:
     retryable = e.said.error is None or e.said.error.retryable
     budget = budget_of(Reason.EXCEPTION) if retryable else Budget.NONE
     why = e.why(Reason.EXCEPTION, meaning_of(Reason.EXCEPTION))
-    return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=own_delay(e.said))
+    return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=e.said.timings.get("delay"))
 
 
 def refused_by_runner(e: Evidence) -> Judgement | None:

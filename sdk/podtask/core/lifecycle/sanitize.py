@@ -1,35 +1,46 @@
 """What a pod claims about its own end, made harmless. Pure.
 
 Termination messages and stored outcomes are written by whoever runs in the pod: nothing in them may make a decision
-raise, or make a status that the API server refuses, because then the run would never end.
-Asked by: `podtask.core.lifecycle.judge`.
+raise, or make a status that the API server refuses, because then the run would never end. Here are all bounds of it.
+Asked by: `judge` and `transitions` for every backend, and by the operator where it reads what a pod wrote
+(`podtask_operator.pods.outcome`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from podtask.core.api.status import MESSAGE_LIMIT, PAYLOAD_LIMIT, WORD_LIMIT
 from podtask.core.storage.layout import checked_digest
 from podtask_runner.protocol import Error, Outcome, Result
 
-_CENTURIES = 1e10
+LONGEST_DELAY: Final = 604800.0
+"""Seconds; the bound of retryDelaySeconds holds for delays that a task computes, too."""
+_CENTURIES: Final = 1e10
 """Seconds; compared before anything is converted, because JSON has integers that no float can hold."""
 
 
 def plausible(said: Outcome) -> Outcome:
     """The outcome with everything left out that cannot be so, and every text short enough for a status."""
-    return replace(said, result=_result(said.result), error=_error(said.error))
+    return replace(said, result=_result(said.result), error=_error(said.error), timings=timings(said))
 
 
-def own_delay(said: Outcome) -> float | None:
-    """Seconds before the retry, where the task computed its own and they are seconds."""
-    delay: Any = said.timings.get("delay") if isinstance(said.timings, Mapping) else None
-    if type(delay) not in (int, float) or delay != delay:  # no number, or NaN
-        return None
-    return float(max(0, min(delay, _CENTURIES)))
+def timings(said: Outcome) -> dict[str, float]:
+    """Seconds of a phase, or before the retry (`delay`), that one can calculate with: no NaN, nothing negative."""
+    claims: Any = said.timings
+    if not isinstance(claims, Mapping):
+        return {}
+    seconds = {
+        str(name): float(min(value, _CENTURIES))
+        for name, value in claims.items()
+        if type(value) in (int, float) and value >= 0 and value != math.inf
+    }
+    if "delay" in seconds:
+        seconds["delay"] = min(seconds["delay"], LONGEST_DELAY)
+    return seconds
 
 
 def _result(result: Result | None) -> Result | None:
@@ -50,16 +61,16 @@ def _result(result: Result | None) -> Result | None:
 def _error(error: Error | None) -> Error | None:
     if error is None:
         return None
-    traceback = error.traceback
+    traceback, named = error.traceback, error.digest is None or _is_digest(error.digest)
     return Error(
         type=str(error.type)[:WORD_LIMIT],
         message=str(error.message)[:MESSAGE_LIMIT],
         traceback=traceback[-PAYLOAD_LIMIT:] if isinstance(traceback, str) else None,
-        digest=error.digest if _is_digest(error.digest) else None,
-        size=error.size if _is_size(error.size) else None,
+        digest=error.digest if named else None,
+        size=error.size if named and _is_size(error.size) else None,
         inline=_fits(error.inline, PAYLOAD_LIMIT),
         retryable=error.retryable is not False,
-        cure=_fits(error.cure, MESSAGE_LIMIT),
+        cure=error.cure[:MESSAGE_LIMIT] if isinstance(error.cure, str) else None,
     )
 
 

@@ -16,6 +16,7 @@ from podtask.core.lifecycle.delays import LONGEST, disruption_delay, later, user
 from podtask.core.lifecycle.failed_inputs import resolved
 from podtask.core.lifecycle.judge import Judgement
 from podtask.core.lifecycle.model import Decision, Launch, Observed, Publish, Why
+from podtask.core.lifecycle.sanitize import timings
 
 
 def record(seen: Observed, status: Status, now: datetime) -> Status:
@@ -156,7 +157,8 @@ def _began(seen: Observed, attempt: Attempt, judged: Judgement, now: datetime) -
     """When an attempt began that has stored its result before any watch told of its start: so long ago as it ran."""
     if judged.result is None or seen.stored is None or seen.pod is None:
         return None
-    took = sum(seen.stored.timings.get(phase, 0.0) for phase in ("load", "run", "store"))
+    seconds = timings(seen.stored)
+    took = sum(seconds.get(phase, 0.0) for phase in ("load", "run", "store"))
     began = now - timedelta(seconds=min(took, LONGEST.total_seconds()))
     return began if attempt.recorded_at is None else max(began, attempt.recorded_at)
 

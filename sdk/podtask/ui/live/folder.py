@@ -15,7 +15,8 @@ from pathlib import Path
 
 from podtask.backends.in_process import flow_records
 from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL, FlowState
-from podtask.kube.client import PAGE, Object
+from podtask.kube.client import Object
+from podtask.kube.list_watch import PAGE
 from podtask.ui.view.briefs import brief
 from podtask.ui.view.flow_runs import flow_run_brief
 
@@ -26,7 +27,7 @@ UNSOUND = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 @dataclass
 class Folder:
-    """A `Feed` of all records, or of one."""
+    """A `ListerWatcher` of all records, or of one."""
 
     home: Path
     resource: str = PLURAL
@@ -37,7 +38,7 @@ class Folder:
     """What each file was, and the `metadata` of what was in it."""
 
     def pages(self) -> Iterator[tuple[list[Object], str]]:
-        """See `Feed`."""
+        """See `ListerWatcher`."""
         self._seen.clear()
         together: list[Object] = []
         for path in sorted(self._paths(), key=_written, reverse=True):
@@ -48,7 +49,7 @@ class Folder:
         yield together, ""
 
     def changes(self, version: str, seconds: int) -> Iterator[tuple[str, Object, str]]:
-        """See `Feed`; between two looks at the folder comes a bookmark, so that whoever asks can end."""
+        """See `ListerWatcher`; between two looks at the folder comes a bookmark, so that whoever asks can end."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             there = set(self._paths())

@@ -17,10 +17,10 @@ from typing_extensions import override
 
 from podtask.core.api.names import FLOW_RUN_PLURAL, LABEL_FLOW_RUN
 from podtask.kube.client import Api, Object
-from podtask.ui.live.feed import Feed
+from podtask.kube.list_watch import TABLE, ListWatch
+from podtask.kube.lister_watcher import ListerWatcher
 from podtask.ui.live.folder import Folder
 from podtask.ui.live.reflector import Reflector
-from podtask.ui.live.source import Source
 from podtask.ui.view.briefs import Brief, brief, brief_of_row
 from podtask.ui.view.flow_runs import FlowRunBrief, flow_run_brief
 
@@ -75,12 +75,12 @@ class Indexes(ABC):
                 one.stop()
             self._reflectors.clear()
 
-    def _of(self, key: Hashable, feed: Feed, digest: Callable[[Object], T]) -> Reflector[T]:
+    def _of(self, key: Hashable, source: ListerWatcher, digest: Callable[[Object], T]) -> Reflector[T]:
         with self._lock:
             found = self._reflectors.get(key)
             if found is not None and not (found.over and time.monotonic() - found.used > AGAIN_SECONDS):
                 return found
-            made = self._reflectors[key] = Reflector(feed, digest)
+            made = self._reflectors[key] = Reflector(source, digest)
             for old in sorted(self._reflectors, key=lambda one: self._reflectors[one].used)[:-KEPT]:
                 self._reflectors.pop(old).stop()
         made.start()
@@ -95,21 +95,21 @@ class ClusterIndexes(Indexes):
         self._api = api
 
     def task_runs(self, namespace: str) -> Reflector[Brief]:
-        return self._asking(Source(self._api, namespace, table=True), brief_of_row)
+        return self._asking(ListWatch(self._api, namespace, form=TABLE), brief_of_row)
 
     def flow_runs(self, namespace: str) -> Reflector[FlowRunBrief]:
-        return self._asking(Source(self._api, namespace, FLOW_RUN_PLURAL), flow_run_brief)
+        return self._asking(ListWatch(self._api, namespace, FLOW_RUN_PLURAL), flow_run_brief)
 
     def flow_run(self, namespace: str, name: str) -> Reflector[Brief]:
-        return self._asking(Source(self._api, namespace, selector=f"{LABEL_FLOW_RUN}={name}"), brief)
+        return self._asking(ListWatch(self._api, namespace, selector=f"{LABEL_FLOW_RUN}={name}"), brief)
 
     def flow_run_object(self, namespace: str, name: str) -> Reflector[str]:
-        return self._asking(Source(self._api, namespace, FLOW_RUN_PLURAL, fields=f"metadata.name={name}"), _version)
+        return self._asking(ListWatch(self._api, namespace, FLOW_RUN_PLURAL, fields=f"metadata.name={name}"), _version)
 
     def task_run(self, namespace: str, name: str) -> Reflector[str]:
-        return self._asking(Source(self._api, namespace, fields=f"metadata.name={name}"), _version)
+        return self._asking(ListWatch(self._api, namespace, fields=f"metadata.name={name}"), _version)
 
-    def _asking(self, source: Source, digest: Callable[[Object], T]) -> Reflector[T]:
+    def _asking(self, source: ListWatch, digest: Callable[[Object], T]) -> Reflector[T]:
         return self._of(source, source, digest)
 
 

@@ -1,7 +1,6 @@
-"""What is there now of one feed: listed, then watched, in a thread of its own. Kept is a digest of each object.
+"""What is there now of one kind of object: followed, in a thread of its own. Kept is a digest of each object.
 
-    list, page by page ──> complete ──> watch ──(ends)──> watch from there ──(410: too old)──> list anew
-                                          └─(401, 403)──> refused: what was kept is forgotten
+    ResumableWatch ──page──> digests ──listed──> complete ──change──> changed ──(401, 403)──> refused: all is forgotten
 
 While nobody answers, what is there stays, with a sentence about it. It ends by itself when nobody has asked for five
 minutes. Asked by: `indexes`.
@@ -18,7 +17,8 @@ from typing import Generic, TypeVar
 from podtask.errors import PodtaskError
 from podtask.kube.client import Object
 from podtask.kube.errors import Busy, ClusterRefused, ClusterUnreachable
-from podtask.ui.live.feed import Feed
+from podtask.kube.lister_watcher import ListerWatcher
+from podtask.kube.resumable_watch import BOOKMARK, GONE, Change, Listed, Listing, Page, ResumableWatch, Watching
 
 T = TypeVar("T")
 WATCH_SECONDS = 120
@@ -28,7 +28,7 @@ LIMIT = 20_000
 """Objects; of more the first in the order of their names are there, which the page says."""
 PAUSES = (0.5, 1.0, 2.0, 5.0)
 """Seconds between tries while nobody answers."""
-GONE, NO_SUCH_KIND, UNAUTHORIZED = 410, 404, 401
+NO_SUCH_KIND, UNAUTHORIZED = 404, 401
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,12 @@ class Progress:
 
 
 class Reflector(Generic[T]):
-    """Of one feed. Thread-safe."""
+    """Of one source. Thread-safe."""
 
-    def __init__(self, feed: Feed, digest: Callable[[Object], T]) -> None:
-        self._feed = feed
+    def __init__(self, source: ListerWatcher, digest: Callable[[Object], T]) -> None:
+        self._watch = ResumableWatch(source, limit=LIMIT)
+        self._listing: dict[str, T] = {}
+        """What came so far of the list that is being read."""
         self._digest = digest
         self._lock = threading.Lock()
         self._known: dict[str, T] = {}
@@ -64,7 +66,7 @@ class Reflector(Generic[T]):
         self._listeners: dict[object, Callable[[], object]] = {}
         self._version = 0
         self._used = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name=f"reflector {feed.resource}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="reflector", daemon=True)
 
     def start(self) -> None:
         """Begin to list."""
@@ -117,51 +119,39 @@ class Reflector(Generic[T]):
         return end
 
     def _run(self) -> None:
-        version, failures = "", 0
-        while not self._stopped.is_set() and not self._idle():
-            try:
-                version = version or self._list()
-                version = self._watch(version)
-                failures = 0
-            except ClusterUnreachable as error:
-                failures = self._pause(error, failures)
-            except ClusterRefused as no:
-                if no.status == GONE:
-                    version = ""
-                    failures = self._wait(failures)
-                elif isinstance(no, Busy):
-                    failures = self._pause(no, failures)
-                else:
-                    self._refused(no)
+        try:
+            for step in self._watch.follow(self._left, self._pause, self._stopped.wait):
+                match step:
+                    case Listing():
+                        self._listing = {}
+                    case Page(items):
+                        self._page(items)
+                    case Listed():
+                        self._set(self._listing, Progress(len(self._listing), complete=True, cut=self._is_cut))
+                        self._settled.set()
+                    case Watching():
+                        self._clear_trouble()
+                    case Change(kind, obj) if kind != BOOKMARK:
+                        self._changed(kind, obj)
+                if self._left() <= 0:
                     return
-            except Exception as error:  # noqa: BLE001 - a thread that ends without a word is a page that stands still
-                self._refused(PodtaskError(f"The answer of the API server was not understood: {error!r}"))
-                return
+        except ClusterRefused as no:
+            self._refused(no)
+        except Exception as error:  # noqa: BLE001 - a thread that ends without a word is a page that stands still
+            self._refused(PodtaskError(f"The answer of the API server was not understood: {error!r}"))
 
-    def _list(self) -> str:
-        seen: dict[str, T] = {}
-        version, cut = "", False
-        for items, version in self._feed.pages():  # noqa: B007 - the last page's is the one
-            for item in items:
-                seen[str(item["metadata"]["uid"])] = self._digest(item)
-            cut = len(seen) >= LIMIT
-            if not self._progress.complete:
-                self._set(dict(seen), Progress(len(seen), complete=False, cut=cut))
-            if cut or self._stopped.is_set():
-                break
-        self._set(seen, Progress(len(seen), complete=True, cut=cut))
-        self._settled.set()
-        return version
+    def _left(self) -> float:
+        return 0.0 if self._stopped.is_set() or self._idle() else WATCH_SECONDS
 
-    def _watch(self, version: str) -> str:
-        self._clear_trouble()
-        for kind, obj, after in self._feed.changes(version, WATCH_SECONDS):
-            version = after or version
-            if kind != "BOOKMARK":
-                self._changed(kind, obj)
-            if self._stopped.is_set() or self._idle():
-                break
-        return version
+    @property
+    def _is_cut(self) -> bool:
+        return len(self._listing) >= LIMIT
+
+    def _page(self, items: list[Object]) -> None:
+        for item in items:
+            self._listing[str(item["metadata"]["uid"])] = self._digest(item)
+        if not self._progress.complete:
+            self._set(dict(self._listing), Progress(len(self._listing), complete=False, cut=self._is_cut))
 
     def _changed(self, kind: str, obj: Object) -> None:
         uid = str(obj["metadata"]["uid"])
@@ -189,17 +179,17 @@ class Reflector(Generic[T]):
                 self._progress = Progress(len(self._known), complete=True, cut=self._progress.cut)
             self._tell()
 
-    def _pause(self, error: PodtaskError, failures: int) -> int:
-        with self._lock:
-            now = self._progress
-            self._progress = Progress(now.count, now.complete, now.cut, trouble=str(error))
-        self._settled.set()
-        self._tell()
-        return self._wait(failures)
-
-    def _wait(self, failures: int) -> int:
-        self._stopped.wait(PAUSES[min(failures, len(PAUSES) - 1)])
-        return failures + 1
+    def _pause(self, error: ClusterRefused | ClusterUnreachable, failures: int) -> float:
+        """Wait, and say why where it is the cluster. Raises a refusal that stays one."""
+        if isinstance(error, ClusterRefused) and error.status != GONE and not isinstance(error, Busy):
+            raise error
+        if not (isinstance(error, ClusterRefused) and error.status == GONE):
+            with self._lock:
+                now = self._progress
+                self._progress = Progress(now.count, now.complete, now.cut, trouble=str(error))
+            self._settled.set()
+            self._tell()
+        return PAUSES[min(failures, len(PAUSES)) - 1]
 
     def _refused(self, error: PodtaskError) -> None:
         absent = getattr(error, "status", 0) == NO_SUCH_KIND

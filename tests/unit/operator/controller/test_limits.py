@@ -290,7 +290,7 @@ async def test_a_pod_on_a_lost_node_is_removed_by_force_after_the_time_the_admin
     assert "hello-2" in world.api.pods
 
 
-ENVIRONMENT = {settings.STORE: "s3://b", settings.RUNNER_IMAGES: '{"3.11": "x"}'}
+ENVIRONMENT = {settings.STORE: "s3://bucket", settings.RUNNER_IMAGES: '{"3.11": "x"}'}
 
 
 def test_settings_of_limits_and_lost_nodes() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.support.builders import SETTINGS, run
 
-from podtask_operator import settings, smoke
+from podtask.inspection import smoke
+from podtask_operator import settings
 from podtask_operator.pods.validate import invalid
 
 HERE = replace(SETTINGS, operator_namespace="team", driver_account="podtask-driver")
@@ -75,7 +76,7 @@ def test_the_smoke_test_runs_there() -> None:
 
 
 def test_only_the_chart_says_which_namespace_is_the_operators() -> None:
-    environment = {settings.STORE: "s3://b", settings.RUNNER_IMAGES: '{"3.11": "x"}'}
+    environment = {settings.STORE: "s3://bucket", settings.RUNNER_IMAGES: '{"3.11": "x"}'}
     assert settings.load(environment).operator_namespace is None
     assert settings.load({**environment, settings.LEASE_NAMESPACE: "podtask-system"}).operator_namespace is None
     told = settings.load({**environment, settings.OPERATOR_NAMESPACE: "podtask-system"})

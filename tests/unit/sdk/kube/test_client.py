@@ -1,102 +1,19 @@
-"""Requests through the official client to a scripted server on this machine: repeats, pages, streams."""
+"""Requests through the official client to a scripted server on this machine: repeats, refusals, names."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.unit.sdk.kube.scripted_server import Scene, hangs_up, says, streams
 
 from podtask.inspection.cluster import Cluster
-from podtask.kube.client import Api, Patience, connect
+from podtask.kube.client import connect
 from podtask.kube.errors import ClusterRefused, ClusterUnreachable
 
 RUN = {"metadata": {"name": "greet-1"}}
-Answer = Callable[["Handler"], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Gives the next answer of the script, whatever is asked."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        server: Any = self.server
-        length = int(self.headers.get("Content-Length") or 0)
-        server.asked.append((self.command, urlsplit(self.path).path, self.query, self.rfile.read(length)))
-        server.script.pop(0)(self)
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def do_PATCH(self) -> None:
-        self.do_GET()
-
-    @property
-    def query(self) -> dict[str, str]:
-        return {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-
-    def log_message(self, *args: Any) -> None:
-        """Not on stderr."""
-
-
-def says(status: int, body: Any) -> Answer:
-    def answer(handler: Handler) -> None:
-        data = json.dumps(body).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    return answer
-
-
-def streams(*chunks: bytes, whole: bool = True) -> Answer:
-    def answer(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Transfer-Encoding", "chunked")
-        handler.end_headers()
-        for chunk in (*chunks, b"") if whole else chunks:
-            handler.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        handler.close_connection = True
-
-    return answer
-
-
-def hangs_up(handler: Handler) -> None:
-    handler.close_connection = True
-
-
-class Scene:
-    """A server with a script, and an `Api` whose pauses are only written down."""
-
-    def __init__(self, port: int) -> None:
-        from kubernetes import client
-
-        settings = client.Configuration(host=f"http://127.0.0.1:{port}")
-        settings.retries = False
-        self.pauses: list[float] = []
-        self.api = Api(client.ApiClient(settings), "team", Patience(first=5, later=60), self.pauses.append)
-        self.script: list[Answer] = []
-        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
-
-
-@pytest.fixture
-def scene() -> Iterator[Scene]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Scene(server.server_address[1])
-    server.script, server.asked = made.script, made.asked  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield made
-    made.api.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_a_post_is_strict_and_says_what_was_given(scene: Scene) -> None:
@@ -157,49 +74,6 @@ def test_cancel_of_a_run_that_is_gone_is_no_error_and_others_are_not_repeated(sc
     with pytest.raises(ClusterRefused):
         scene.api.cancel_run("team", "greet-1")
     assert scene.pauses == []
-
-
-def test_a_list_is_read_page_by_page(scene: Scene) -> None:
-    page = {"items": [{"n": 1}], "metadata": {"resourceVersion": "7", "continue": "more"}}
-    scene.script[:] = [says(200, page), says(200, {"items": [{"n": 2}], "metadata": {"resourceVersion": "7"}})]
-    assert scene.api.list_runs("team", "a=b") == ([{"n": 1}, {"n": 2}], "7")
-    assert [query.get("continue") for _, _, query, _ in scene.asked] == [None, "more"]
-
-
-def test_all_namespaces_and_fields_are_asked_of_the_server(scene: Scene) -> None:
-    scene.script[:] = [says(200, {"items": [], "metadata": {"resourceVersion": "7"}}), streams()]
-    scene.api.list_runs("", "a=b", "status.state=Failed")
-    list(scene.api.watch_runs("", "a=b", "7", 55, "metadata.name=x"))
-    assert [path for _, path, _, _ in scene.asked] == ["/apis/podtask.dev/v1alpha1/taskruns"] * 2
-    assert [query["fieldSelector"] for _, _, query, _ in scene.asked] == ["status.state=Failed", "metadata.name=x"]
-
-
-def test_events_come_whole_however_they_are_cut(scene: Scene) -> None:
-    events = [{"type": "ADDED", "object": {"text": "größe " * 50}}, {"type": "BOOKMARK", "object": {}}]
-    data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
-    scene.script[:] = [streams(data[:10], data[10:200], data[200:])]
-    assert list(scene.api.watch_runs("team", "a=b", "42", 55)) == events
-    asked = {"labelSelector": "a=b", "resourceVersion": "42", "timeoutSeconds": "55"}
-    assert scene.asked[0][2] == {**asked, "watch": "true", "allowWatchBookmarks": "true"}
-
-
-def test_an_error_event_is_a_refusal_and_a_broken_stream_is_no_answer(scene: Scene) -> None:
-    gone = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old resource version"}}
-    scene.script[:] = [streams(json.dumps(gone).encode() + b"\n"), streams(b'{"type": "ADD', whole=False)]
-    with pytest.raises(ClusterRefused) as caught:
-        list(scene.api.watch_runs("team", "a=b", "1", 55))
-    assert caught.value.status == 410
-    with pytest.raises(ClusterUnreachable):
-        list(scene.api.watch_runs("team", "a=b", "1", 55))
-
-
-def test_a_watch_that_is_left_early_leaves_a_pool_that_works(scene: Scene) -> None:
-    line = json.dumps({"type": "BOOKMARK", "object": {}}).encode() + b"\n"
-    scene.script[:] = [streams(line, line, line), says(200, {"metadata": {}})]
-    events = scene.api.watch_runs("team", "a=b", "1", 55)
-    next(events)
-    events.close()  # type: ignore[attr-defined]
-    assert scene.api.get_run("team", "greet-1") == {"metadata": {}}
 
 
 def test_a_log_is_text_and_a_config_map_that_may_not_be_read_is_none(scene: Scene) -> None:

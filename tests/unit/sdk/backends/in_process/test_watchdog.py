@@ -23,11 +23,11 @@ from podtask.support.thread_pool import Workers
 from podtask_runner.attempt import execute
 
 SHARED = [
-    (result_cache.Shelf, "plan"),
-    (result_cache.Shelf, "look_up"),
-    (result_cache.Shelf, "waits_abroad"),
-    (result_cache.Shelf, "leave"),
-    (result_cache.Shelf, "publish"),
+    (result_cache.ResultCache, "plan"),
+    (result_cache.ResultCache, "look_up"),
+    (result_cache.ResultCache, "waits_abroad"),
+    (result_cache.ResultCache, "leave"),
+    (result_cache.ResultCache, "publish"),
     (repository.CacheRepository, "lookup"),
     (repository.CacheRepository, "explain"),
     (repository.CacheRepository, "publish"),
@@ -52,7 +52,7 @@ LOCAL = [
     (local.InProcess, "_await"),
     (local.InProcess, "_returned"),
     (local.InProcess, "_raised"),
-    (result_cache.Shelf, "keep"),
+    (result_cache.ResultCache, "keep"),
     (WallClock, "call_at"),
     (execute, "completed"),
     (execute, "raised"),

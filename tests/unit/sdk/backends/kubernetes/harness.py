@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import queue
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from podtask import Task
@@ -108,14 +110,21 @@ class FakeCluster:
             raise self.refusals.pop(0)
         self.cancelled.append(name)
 
-    def list_runs(self, namespace: str, selector: str) -> tuple[list[dict[str, Any]], str]:
+    def ask(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """The list of all."""
         self.asked.append("LIST")
-        return list(self.runs.values()), str(self._version)
+        return {"items": list(self.runs.values()), "metadata": {"resourceVersion": str(self._version)}}
 
-    def watch_runs(self, namespace: str, selector: str, version: str, seconds: int) -> Iterator[dict[str, Any]]:
+    @contextmanager
+    def asking(self, *_: Any, **__: Any) -> Iterator[FakeCluster]:
+        """A watch of all."""
         self.asked.append("WATCH")
+        yield self
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        """What the watch says."""
         while (event := self._events.get(timeout=30)) is not None:
-            yield event
+            yield json.dumps(event).encode() + b"\n"
 
     def pod_log(self, namespace: str, pod: str, since: str | None, limit_bytes: int, seconds: float) -> str:
         return self.logs.get(pod, "")

@@ -20,6 +20,7 @@ from podtask.backends.kubernetes.backend import KubernetesBackend
 from podtask.core.api.flow_run import FlowRunSpec, FlowRunStatus
 from podtask.engine import flow_engine
 from podtask.errors import FlowCancelled, PodtaskError
+from podtask.kube import resumable_watch
 from podtask.recording import document
 
 FORBIDDEN = Refuse(
@@ -43,6 +44,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     there = Cluster()
     there.operator = lambda _: result("1")
     monkeypatch.setattr(flow_records, "SHORT_WATCH", 0.01)
+    monkeypatch.setattr(resumable_watch, "AT_ONCE", 0.01)
     monkeypatch.setattr(flow_engine, "_top_level", Counter())  # other tests have flows of this name, too
     with serving(there) as address:
         path = tmp_path / "kubeconfig"

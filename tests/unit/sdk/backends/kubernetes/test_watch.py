@@ -28,16 +28,16 @@ class Scripted:
         self.listed: list[dict[str, Any]] = []
         self.asked: list[tuple[str, int] | str] = []
 
-    def list(self) -> tuple[list[dict[str, Any]], str]:
+    def pages(self) -> Iterator[tuple[list[dict[str, Any]], str]]:
         self.asked.append("list")
-        return self.listed, "500"
+        yield self.listed, "500"
 
-    def watch(self, version: str, seconds: int) -> Iterator[dict[str, Any]]:
+    def changes(self, version: str, seconds: int) -> Iterator[tuple[str, dict[str, Any], str]]:
         self.asked.append((version, seconds))
         for event in self.rounds.pop(0):
             if isinstance(event, Exception):
                 raise event
-            yield event
+            yield event["type"], event["object"], event["object"]["metadata"]["resourceVersion"]
 
 
 class Scene:

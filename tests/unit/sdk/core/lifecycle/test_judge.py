@@ -302,6 +302,14 @@ def test_no_timings_make_a_decision_raise(timings: Any) -> None:
     assert decide(seen(running(), policy=Policy(retries=1), pod=over(said)), at(5)).status.retries_used == 1
 
 
+@pytest.mark.parametrize("timings", [{"run": "x"}, {"run": 10**400, "load": None}, {"run": float("nan")}, [], None])
+def test_no_timings_of_a_stored_result_make_a_decision_raise(timings: Any) -> None:
+    """Of an attempt that had ended before anybody saw it run: when it began is told by its timings."""
+    said = replace(said_(Verdict.COMPLETED), timings=timings)
+    after = decide(seen(running(), pod=over(started_at=None), stored=said), at(5)).status
+    assert after.state is State.COMPLETED
+
+
 STOPPED = said_(Verdict.INTERRUPTED, type="Interrupted", message="SIGTERM", cure="Nothing to do: it is tried again.")
 OVER = {
     "somebody gave its pod a deadline": (Policy(), attempt(), "activeDeadlineSeconds on pods"),

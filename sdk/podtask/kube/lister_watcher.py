@@ -1,6 +1,6 @@
-"""Where a reflector has its objects from: a list in pages, and then what changes.
+"""Where a list, and what changes after it, come from: the port of `resumable_watch`.
 
-Implemented by `source` (the API server) and `folder` (records of this machine). Asked by: `reflector`.
+Implemented by `list_watch` (the API server) and `podtask.ui.live.folder` (records of this machine).
 """
 
 from __future__ import annotations
@@ -11,18 +11,13 @@ from typing import Protocol
 from podtask.kube.client import Object
 
 
-class Feed(Protocol):
+class ListerWatcher(Protocol):
     """Objects of one kind. Raises as `podtask.kube.client.Api` does."""
-
-    @property
-    def resource(self) -> str:
-        """What they are, in the plural."""
-        ...
 
     def pages(self) -> Iterator[tuple[list[Object], str]]:
         """Pages of the list, each with the version to watch from."""
         ...
 
     def changes(self, version: str, seconds: int) -> Iterator[tuple[str, Object, str]]:
-        """Kind of the change, the object, and the version after it, for at most `seconds`."""
+        """Type of the event, the object, and the version after it, for at most `seconds`."""
         ...
