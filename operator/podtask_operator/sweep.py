@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta, timezone
+from typing import Final
 
 from podtask.core import clock
 from podtask.core.gc import SETTLE, Candidate, Part, Removal, dead_grants, remove, survey
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 AFTER_START = 600.0
 """Seconds before the first sweep of a process: an operator that is started often sweeps all the same."""
+LOOKS: Final = 10
+"""Seconds that a batch waits for the look at its namespace's mark."""
 Tell = Callable[[Removal], None]
 
 
@@ -182,12 +185,22 @@ class Sweeper:
                 log.debug("namespace %s: another sweep stopped at the same time", part.bucket.namespace)
         return now
 
+    async def _works(self, namespace: str) -> bool:
+        """Whether this release works there; a mark that ran out during the wait is looked at anew first."""
+        for _ in range(LOOKS):
+            if self._served.works_in(namespace):
+                return True
+            if self._served.of_another(namespace):
+                return False
+            await asyncio.sleep(1)
+        return False
+
     async def _batch(
         self, part: Part, batch: Iterable[Candidate], now: datetime, tell: Tell, *, dry_run: bool
     ) -> tuple[int, int]:
         """Objects and bytes that went: whose it is and what is named are asked anew."""
         namespace = part.bucket.namespace
-        if not dry_run and not self._served.works_in(namespace):
+        if not dry_run and not await self._works(namespace):
             metrics.SWEEP_REFUSED.labels("release").inc()
             log.warning("the sweep of namespace %s ends: its owner's mark is not this release's", namespace)
             return 0, 0

@@ -254,6 +254,10 @@ class ClusterCache:
         elif run.status.reason is Reason.QUEUED:  # also right after a restart, so that the order is kept
             self.decided(key, run, queues=True)
 
+    def finished(self) -> list[Key]:
+        """TaskRuns that have ended."""
+        return [key for key, run in self.runs.items() if run.status.finished]
+
     def owner_changed(self, namespace: str) -> list[Key]:
         """Another one works in the namespace by now, or this process; the runs to look at because of that."""
         within = list(self._keys.within(namespace))

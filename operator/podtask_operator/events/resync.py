@@ -19,8 +19,9 @@ from podtask_operator.task_runs.key import Key
 
 log = logging.getLogger(__name__)
 
-REST = 9.0
-"""Times as long as a comparison took, until the next: with many objects at most a tenth of the API server's time."""
+REST, REST_MOST = 9.0, 600.0
+"""Times as long as a comparison took, until the next: with many objects at most a tenth of the API server's time. And at
+most so many seconds."""
 AGAIN = 3.0
 """Seconds until a comparison that failed is made again: what a watch did not tell of must not wait for the period."""
 Wake = Callable[[Key], None]
@@ -28,7 +29,7 @@ Wake = Callable[[Key], None]
 
 def until_next(every: float, took: float) -> float:
     """Seconds from the end of a comparison to the next one, where nobody asks for it before."""
-    return max(every, REST * took)
+    return max(every, min(REST * took, REST_MOST))
 
 
 class Resync:

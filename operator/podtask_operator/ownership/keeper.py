@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 from podtask.core import clock
@@ -120,16 +121,28 @@ class Keeper:
             try:
                 after = await self._taken(namespace, before)
             except ApiUnavailable as error:
-                log.log(_level(before), "the owner's mark of namespace %s: %s", namespace, error)
-                after = marks.unanswered(before, self._tick())
+                if error.answer is not None and "webhook" in error.answer.message:  # as it would refuse pods
+                    after = self._refused(namespace, before, error.answer)
+                else:
+                    log.log(_level(before), "the owner's mark of namespace %s: %s", namespace, error)
+                    after = marks.unanswered(before, self._tick())
             except ApiError as error:
-                self._held.pop(namespace, None)
-                self._tell_refusal(namespace, error)
-                after = marks.unmarked(before, self._tick())
-        self._served.put(namespace, after)
+                after = self._refused(namespace, before, error)
         self._tell(namespace, before, after)
+        if self._served.mark(namespace) is not before:  # asked anew meanwhile, perhaps of another namespace of the name
+            self._served.put(namespace, replace(after, standing=Standing.ASKED, again_at=float("-inf")))
+            self._wanted.set()
+            return
+        self._served.put(namespace, after)
         if (before.works, before.standing is Standing.OTHERS) != (after.works, after.standing is Standing.OTHERS):
             self._changed(namespace)
+
+    def _refused(self, namespace: str, before: Mark, error: ApiError) -> Mark:
+        self._held.pop(namespace, None)
+        after = marks.refused(before, self._tick())
+        if after.standing is Standing.UNMARKED:
+            self._tell_refusal(namespace, error)
+        return after
 
     async def _taken(self, namespace: str, mark: Mark) -> Mark:
         """The mark after it was written, or after another's was read. Raises `ApiError`, `ApiUnavailable`."""
@@ -139,15 +152,16 @@ class Keeper:
             if lease is None:
                 lease = await self._api.get_lease(namespace, OWNER_LEASE)
                 found = marks.seen(lease)
-                if found is not None and not marks.free(mark, found, self._release, self._tick()):
-                    return marks.others(mark, found, self._tick())
+                blocking = found or mark.seen
+                if blocking is not None and not marks.free(mark, found, self._release, self._tick()):
+                    return marks.others(mark, blocking, self._tick())
             found = marks.seen(lease)
             body = marks.lease(namespace, lease, self._release, marks.DURATION, _now())
             try:
                 if lease is None:
-                    self._held[namespace] = await self._api.create_lease(namespace, body)
+                    self._held[namespace] = marks.held(await self._api.create_lease(namespace, body))
                 else:
-                    self._held[namespace] = await self._api.update_lease(namespace, OWNER_LEASE, body)
+                    self._held[namespace] = marks.held(await self._api.update_lease(namespace, OWNER_LEASE, body))
             except ApiError as error:
                 if error.status != 409 and (error.status != 404 or lease is None):
                     raise
@@ -163,7 +177,7 @@ class Keeper:
         self._used.pop(namespace, None)
 
     def _tell(self, namespace: str, before: Mark, after: Mark) -> None:
-        if after.standing is Standing.OTHERS and (before.standing, before.holder) != (after.standing, after.holder):
+        if after.standing is Standing.OTHERS and before.holder != after.holder:
             log.warning(OVERLAP, namespace, marks.shown(after.holder), namespace, OWNER_LEASE)
         elif before.standing is Standing.OTHERS and after.works:
             log.warning(

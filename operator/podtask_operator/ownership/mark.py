@@ -10,6 +10,7 @@ from the change that it saw last, as `process.leader_election` does. Next: `keep
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
@@ -34,8 +35,11 @@ LOOK: Final = 30.0
 """Seconds between two looks at another's mark."""
 AGAIN: Final = 2.0
 """Seconds between two tries while the API server is away."""
-REFUSED_AGAIN: Final = 600.0
+REFUSED_AGAIN: Final = 60.0
 """Seconds between two tries where the mark may not be written."""
+NOTED: Final = 16 * 1024
+"""Characters of metadata that are kept for a renewal: who may write Leases in a namespace chooses their size."""
+_OURS: Final = ("holderIdentity", "leaseDurationSeconds", "acquireTime", "renewTime", "leaseTransitions")
 HOLDER_SHOWN: Final = 120
 """Characters of a holder that are shown."""
 
@@ -102,6 +106,8 @@ def seen(lease: Object | None) -> Seen | None:
 
 def free(mark: Mark, found: Seen | None, release: str, now: float) -> bool:
     """Whether the mark as it was just read may be written by this release."""
+    if found is None and mark.seen is not None and mark.holder:
+        return now - mark.since >= mark.seen.seconds  # it was deleted, which its holder has not noticed yet
     if found is None or found.holder in ("", release):
         return True
     return mark.seen == found and now - mark.since >= found.seconds
@@ -135,9 +141,30 @@ def unmarked(mark: Mark, now: float) -> Mark:
     return Mark(Standing.UNMARKED, until=float("inf"), late_until=mark.late_until, again_at=now + REFUSED_AGAIN)
 
 
+def refused(mark: Mark, now: float) -> Mark:
+    """The API server said no. One that has just started says so to everybody for a moment (403).
+
+    So what was known stays known: another's namespace is left alone, and an own mark counts while it is valid.
+    """
+    if mark.holder:
+        return replace(mark, standing=Standing.OTHERS, again_at=now + LOOK)
+    if mark.standing is Standing.OURS and now < mark.until:
+        return replace(mark, again_at=now + AGAIN)
+    return unmarked(mark, now)
+
+
 def shown(holder: str) -> str:
     """A holder, as it may stand in a log: a tenant may have written it."""
     return ascii(holder[:HOLDER_SHOWN])
+
+
+def held(lease: Object) -> Object:
+    """What is kept of a Lease for its next renewal. What others noted on it stays, unless it is too much."""
+    meta, spec = lease["metadata"], lease.get("spec") or {}
+    noted = {key: value for key, value in meta.items() if key != "managedFields"}
+    if len(json.dumps(noted)) > NOTED:
+        noted = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion") if key in meta}
+    return {"metadata": noted, "spec": {key: spec[key] for key in _OURS if key in spec}}
 
 
 def lease(namespace: str, before: Object | None, release: str, seconds: int, now: str) -> Object:

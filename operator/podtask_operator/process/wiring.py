@@ -59,6 +59,8 @@ class Parts:
         self._settings, self._api = settings, api
         self.drained = False
         """Everything that was begun is done, so the next operator need not wait for late writes of this one."""
+        self._slow: set[asyncio.Task[None]] = set()
+        """Keys that are added slowly, of namespaces whose owner changed."""
         self.traces = traces = tracing.of_environment(os.environ)
         served = Served(everything=False)
         self.cluster = ClusterCache(
@@ -119,7 +121,7 @@ class Parts:
             **self._doorbell(stop),
         }
         tasks = [
-            asyncio.create_task(self.queue.add_slowly([*self.cluster.runs])),  # those that have ended
+            asyncio.create_task(self.queue.add_slowly(self.cluster.finished())),
             *(asyncio.create_task(forever(name, serve, stop)) for name, serve in services.items()),
             *(
                 asyncio.create_task(forever(str(pods), partial(pods.serve, stop), stop, last=DEAF_AT_MOST))
@@ -134,7 +136,7 @@ class Parts:
             self.drained = all(drained) and self._api.settled
             await self.recorder.flush(EVENTS_SECONDS)
         finally:
-            await _end(*tasks)
+            await _end(*tasks, *self._slow)
 
     def _doorbell(self, stop: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
         """The receiver of runners' datagrams, where the settings name a port."""
@@ -164,8 +166,17 @@ class Parts:
 
     def _owner_changed(self, namespace: str) -> None:
         """This process works there from now on, or another release does: everything of it is looked at."""
+        ended = []
         for key in self.cluster.owner_changed(namespace):
-            self.queue.add(key)
+            run = self.cluster.runs.get(key)
+            if run is not None and run.status.finished:
+                ended.append(key)
+            else:
+                self.queue.add(key)
+        if self.liveness.filled:  # before that, `serve` looks at all that have ended
+            task = asyncio.create_task(self.queue.add_slowly(ended))
+            self._slow.add(task)
+            task.add_done_callback(self._slow.discard)
         for key in self.cluster.flow_runs.versions(namespace):
             self.flow_runs.queue.add(key)
         for key in self.cluster.stock.named(namespace):
