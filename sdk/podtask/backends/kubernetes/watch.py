@@ -72,6 +72,8 @@ class Watch:
         self._patience = Patience(monotonic)
         self._warned = False
         self._complained = False
+        self._begun = False
+        """Whether any round was begun: from then on, where no version is known, only a list tells what was missed."""
         self.lock = threading.RLock()
 
     def expect(self, run: TaskRun) -> None:
@@ -88,7 +90,8 @@ class Watch:
                 return
             followed.uid, followed.since = meta["uid"], self._monotonic()
             # With another POST under way its object may be the older one; then the first round lists.
-            if not self._watch.version and all(other.uid is not None for other in self._open.values()):
+            alone = all(other.uid is not None for other in self._open.values())
+            if alone and not self._begun and not self._watch.version:
                 self._watch.version = str(meta["resourceVersion"])
         self.take(obj)
         if followed.early is not None and followed.early["metadata"]["uid"] == followed.uid:
@@ -106,6 +109,8 @@ class Watch:
 
     def round(self) -> float | None:
         """One connection, until it ends. Answers the pause before the next, None when nothing is in flight."""
+        with self.lock:
+            self._begun = True
         try:
             self._follow()
         except ClusterRefused as no:

@@ -142,6 +142,17 @@ def test_after_410_gone_it_lists_once_and_sees_what_was_deleted_meanwhile(scene:
     assert removed.id in (scene.told[1][1].message or "")
 
 
+def test_a_call_that_is_posted_before_that_list_does_not_hide_what_ended_meanwhile(scene: Scene) -> None:
+    early = scene.follow("0")
+    scene.source.rounds = [[ClusterRefused("too old resource version", 410, "Expired")], []]
+    scene.watch.round()
+    late = scene.follow("1", version="90")
+    scene.source.listed = [obj(early, "60", ENDED), obj(late, "90")]
+    scene.watch.round()
+    assert scene.source.asked[1:] == ["list", ("500", ROUND_SECONDS)]
+    assert [who for who, _ in scene.states] == ["0"]
+
+
 def test_after_any_other_refusal_it_lists_too_as_the_same_question_would_have_the_same_answer(scene: Scene) -> None:
     run = scene.follow("0")
     restored = ClusterRefused("Too large resource version: 10, current: 5", 504, "Timeout")
