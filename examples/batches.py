@@ -3,7 +3,7 @@
 The third page fails at first. The retry of its batch repeats this page only.
 
 python examples/batches.py                                 here and now
-PODTASK_BACKEND=kubernetes python examples/batches.py      three pods for 1,000 calls, and one for the retry
+PODTASK_BACKEND=kubernetes python examples/batches.py      three pods for 300 calls, and one for the retry
 """
 
 from podtask import flow, get_run_context, ref, task
@@ -25,8 +25,8 @@ def total(digits: list[int]) -> int:
 
 
 @flow
-def book(pages: int = 1000) -> int:
-    digits = count_digits.map(range(1, pages + 1), batch_size=400)
+def book(pages: int = 300) -> int:
+    digits = count_digits.map(range(1, pages + 1), batch_size=100)
     return total([ref(each) for each in digits]).result()
 
 

@@ -11,6 +11,7 @@ own. Nothing of OpenTelemetry is imported unless it is asked for. Used by the ch
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -75,9 +76,35 @@ def provider_of_environment(
 
     named = "service.name" in OTELResourceDetector().detect().attributes
     resource = Resource.create({} if named else {"service.name": service})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=at_exit)
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor((processor or BatchSpanProcessor)(OTLPSpanExporter()))
+    if at_exit:
+        _flush_at_exit(provider, _seconds_of("OTEL_EXPORTER_OTLP_TIMEOUT", 10.0))
     return provider
+
+
+def _flush_at_exit(provider: TracerProvider, seconds: float) -> None:
+    """Within a bound: the provider's own shutdown takes that long for each 512 spans. The thread waits from now on: at
+    the end of the interpreter none can be started (Python 3.12)."""
+    here, due, done = os.getpid(), threading.Event(), threading.Event()
+
+    def flush() -> None:
+        due.wait()
+        _flush(provider)
+        done.set()
+
+    def end() -> None:
+        if os.getpid() == here:  # a forked process has no such thread
+            due.set()
+            done.wait(seconds)
+
+    threading.Thread(target=flush, name="podtask-flush-spans", daemon=True).start()
+    atexit.register(end)
+
+
+def _seconds_of(name: str, default: float) -> float:
+    text = os.environ.get(name, "")
+    return float(text) if text.isdecimal() and len(text) < 6 else default
 
 
 def begin(traceparent: str | None) -> None:

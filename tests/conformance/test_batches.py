@@ -136,6 +136,38 @@ class TestBatches:
         assert "by hand" in str(values[3])
         assert values[4] == [0, 1, 2]
 
+    def test_futures_inside_of_objects_belong_to_their_items(self) -> None:
+        class Box:
+            def __init__(self, content):
+                self.content = content
+
+        @task
+        def bad():
+            raise ValueError("bad")
+
+        @task
+        def opened(box):
+            return repr(getattr(box, "content", box))
+
+        @flow
+        def opening():
+            broken = bad()
+            broken.wait()
+            mapped = [
+                opened.map([Box(broken), broken, 1], batch_size=3),
+                opened.map([Box(broken), allow_failure(broken), 1], batch_size=3),
+                opened.map([Box(allow_failure(broken)), 1], batch_size=3),
+                opened.map([Box(broken), 1], batch_size=3),
+            ]
+            return [[future.wait().name for future in futures] for futures in mapped]
+
+        assert opening() == [
+            ["NotReady", "NotReady", "Completed"],
+            ["NotReady", "Completed", "Completed"],
+            ["Completed", "Completed"],
+            ["NotReady", "Completed"],
+        ]
+
     def test_batches_are_waited_for_like_other_futures(self) -> None:
         @task
         def double(x):

@@ -130,6 +130,51 @@ def test_a_result_that_another_global_led_to_is_not_kept(backend: str, tmp_path:
             assert "Not published: conf.IN_A_POD differs between the driver" in said
 
 
+SET_BETWEEN_BATCHES = {
+    "conf.py": "RATE = 0.1\n\n\ndef rate():\n    return RATE\n",
+    "run.py": """
+        from podtask import flow, task, task_input_hash
+
+        import conf
+
+
+        @task
+        def before():
+            return 1
+
+
+        @task(cache_key_fn=task_input_hash)
+        def rate(x):
+            return conf.rate()
+
+
+        @flow
+        def main():
+            for given in (before(), 1):
+                conf.RATE = 0.5
+                futures = rate.map([given, 2], batch_size=2)
+                conf.RATE = 0.7
+                futures[0].wait()
+                conf.RATE = 0.5
+                print(*((future.wait().name, future.result()) for future in futures))
+
+
+        main()
+        """,
+}
+
+
+@pytest.mark.parametrize("backend", REMOTE, indirect=True)
+def test_a_batch_is_never_cached_under_the_key_of_other_code(backend: str, tmp_path: Path) -> None:
+    """The key of a batch is made when its upstreams have ended, from code that may have changed since the call."""
+    del backend
+    folder = written(tmp_path / "project", SET_BETWEEN_BATCHES)
+    first, second = report(folder, ["run.py"]).splitlines()
+    assert first == second == "('Completed', 0.5) ('Completed', 0.5)"
+    other = report(folder, ["run.py"]).splitlines()
+    assert other == [first, second], "an entry of the later value would have been found"
+
+
 SET_BETWEEN_CALLS = {
     "conf.py": "RATE = 0.1\n\n\ndef rate():\n    return RATE\n",
     "run.py": """

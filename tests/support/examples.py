@@ -10,7 +10,7 @@ LAST_LINE = {
     "alerts": "['deliver AwaitingRetry', 'deliver Failed', 'newsletter Completed']",
     "allow_failure": "['1000, but no till in atlantis', 'tidied up']",
     "async_flow": "['HELLO ADA', 'HELLO ALAN']",
-    "batches": "2893 digits",
+    "batches": "792 digits",
     "caching": "332833500",
     "fan_out": "pi is about 3.1",
     "files": "{'shop-0': 16668333, 'shop-1': 16661667, 'shop-2': 16665000}",

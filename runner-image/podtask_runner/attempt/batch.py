@@ -114,7 +114,9 @@ class Running:
         checkpoint: Checkpoint | None,
         attempt: int,
         tell: Callable[[str], None],
+        given_up: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._given_up = given_up
         self._batch = batch
         self._rules = rules
         self._budget = budget
@@ -135,9 +137,11 @@ class Running:
     def _one_by_one(self, calls: Sequence[Call]) -> dict[int, Entry]:
         try:
             for call in self._due(calls):
+                if self._given_up():
+                    return {}
                 with self._item(call):
                     self._note(call, self._outcome(call))
-                if self._progress.due:
+                if self._progress.due and not self._given_up():
                     self._progress.save()
         except BaseException:
             self._progress.save()
@@ -194,9 +198,9 @@ class Running:
 
                 returned = asyncio.run(returned)
             value = self._rules.value(returned)
-        except ToldToStop:
-            raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the outcome of this item
+        except BaseException as error:  # the outcome of this item, unless it is about all of them
+            if _is_of_all(error):
+                raise
             return self._raised(error, desk)
         return self._returned(value, desk)
 
@@ -204,9 +208,9 @@ class Running:
         desk = Desk(self._tell, files=False)
         try:
             value = self._rules.value(await self._batch.fn(*call[2], **call[3]))
-        except ToldToStop:
-            raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - the outcome of this item
+        except BaseException as error:  # the outcome of this item, unless it is about all of them
+            if _is_of_all(error):
+                raise
             return self._raised(error, desk)
         return self._returned(value, desk)
 
@@ -251,6 +255,21 @@ class Running:
         delays = [delay for number in again if (delay := self._failed[number][2]) is not None]
         error.__podtask_batch_retry__ = bool(again), max(delays, default=None), None  # type: ignore[attr-defined]
         raise error
+
+
+def _is_of_all(error: BaseException) -> bool:
+    """Whether it comes from outside of the item: told to stop, or cancelled with the loop."""
+    if isinstance(error, (ToldToStop, KeyboardInterrupt)):
+        return True
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return False
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        return False
+    cancelling = getattr(task, "cancelling", None)  # Python 3.11
+    return cancelling is None or cancelling() > 0
 
 
 def _completed(entry: Entry) -> bool:

@@ -211,6 +211,7 @@ class Live:
             if self._over:
                 return
             self._over, left_behind = True, self.running
+        self._call.given_up.set()
         if left_behind:
             self._owner.left_behind(self, outcome)
         self._owner.ended(self, outcome, payload)

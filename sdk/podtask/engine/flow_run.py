@@ -216,7 +216,8 @@ class FlowRun:
     ) -> tuple[TaskRun | None, list[TaskRun]]:
         """A run for the backend, and one per call. None: a state among the arguments keeps all of them back."""
         self._refuse_late(task)
-        first, together, batch = awaited(wait_for, self.find), BatchCalls(task, self.find), Batch(self.backend)
+        first, batch = awaited(wait_for, self.find), Batch(self.backend)
+        together = BatchCalls(task, self.find, remote=self.backend.remote)
         items: list[TaskRun] = []
         for args, kwargs in calls:
             bound, seen = together.seen(args, kwargs)
@@ -229,11 +230,13 @@ class FlowRun:
         left = [item for item in items if not item.finished]
         if not left:
             return None, items
-        inputs = together.pickled(self._packing(task), remote=self.backend.remote)
+        inputs = together.pickled(self._packing(task))
         span = dict.fromkeys((left[0].key.dynamic_key, left[-1].key.dynamic_key))
         name = f"{task.name}-{task.task_key[:8]}-{'..'.join(span)}"
         run = self._run(kind.of(task, len(left)), inputs, first, name)
         run.listeners = [batch.news, self.hooks.news]
+        if self.trace is not None and not self.backend.remote:
+            run.listeners.append(self.trace.news)
         batch.attach(run, left)
         self._items[run] = items
         return run, items

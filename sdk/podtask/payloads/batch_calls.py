@@ -10,11 +10,12 @@ item can do without. Used by: `podtask.engine.flow_run`. Opened by: `podtask_run
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from podtask.errors import UnpicklableArgument
-from podtask.futures import TaskFuture
+from podtask.futures import BaseFuture, TaskFuture
 from podtask.model.task_run import Inputs
 from podtask.payloads.arguments import Find, Met, bind, prepare
 
@@ -34,11 +35,16 @@ def _of_batch(calls: Any, names: Any) -> Any:
 SIGNATURE = inspect.signature(_of_batch)
 
 
+PLAIN = (str, bytes, int, float, type(None))
+"""Where no future can be."""
+
+
 class BatchCalls:
     """The calls of one batch, in their order."""
 
-    def __init__(self, task: TaskDefinition, find: Find) -> None:
+    def __init__(self, task: TaskDefinition, find: Find, *, remote: bool) -> None:
         self._task = task
+        self._remote = remote
         self._find = find
         self._looked: dict[int, tuple[Any, Any, Met]] = {}
         """By identity: a value, what stands for it, what was met in it."""
@@ -63,9 +69,15 @@ class BatchCalls:
         return bound, inputs
 
     def _look(self, value: Any) -> tuple[Any, Met]:
+        from podtask_runner.serialization.pickling import dumps
+
         if id(value) not in self._looked:
-            met = Met(self._find)
-            self._looked[id(value)] = value, met.visit(value), met
+            met = Met(self._find, remote=self._remote)
+            instead = met.visit(value)
+            if not isinstance(instead, (BaseFuture, *PLAIN)):
+                with suppress(Exception):  # what cannot be pickled is refused where all is
+                    dumps(instead, reference=met.reference)  # futures where only the pickler looks
+            self._looked[id(value)] = value, instead, met
         _, instead, met = self._looked[id(value)]
         return instead, met
 
@@ -73,7 +85,7 @@ class BatchCalls:
         """This call is one of the batch."""
         self._bound.append((bound, item))
 
-    def pickled(self, packing: Packing | None, *, remote: bool) -> Inputs:
+    def pickled(self, packing: Packing | None) -> Inputs:
         """The inputs of the batch. Raises `UnpicklableArgument` that names the parameter of the task."""
         everybody = self.needed_by_all()
         calls: list[Any] = [
@@ -88,13 +100,12 @@ class BatchCalls:
         names = [(item.id, item.name, item.key.dynamic_key) for _, item in self._bound]
         batch = bind(SIGNATURE, (calls, names), {})
         try:
-            inputs = prepare(self._task.name, batch, self._find, packing, remote=remote)
+            inputs = prepare(self._task.name, batch, self._find, packing, remote=self._remote)
         except UnpicklableArgument:
             for bound, _ in self._bound:
-                prepare(self._task.name, bound, self._find, packing, remote=remote)
+                prepare(self._task.name, bound, self._find, packing, remote=self._remote)
             raise
-        hidden = {run.id for run in inputs.upstreams} - {run.id for _, item in self._bound for run in item.upstreams}
-        return replace(inputs, must_complete=everybody | hidden)
+        return replace(inputs, must_complete=everybody)
 
     def needed_by_all(self) -> frozenset[str]:
         """Ids of the upstreams that no item can do without."""

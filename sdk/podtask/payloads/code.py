@@ -97,6 +97,16 @@ class Shipment:
         """The name of one of these that is another by now; None where none is."""
         return next((getattr(obj, "__qualname__", "?") for obj, was in self.defined if _hash(obj) != was), None)
 
+    def outdated(self, task: TaskDefinition) -> str | None:
+        """What a key that is made now would be made of otherwise than the code was packed; None: nothing."""
+        if not isinstance(self.identity, str):
+            return None
+        try:
+            now = code_hash(task)
+        except TypeError:
+            now = ""
+        return self.changed() if now == self.identity else f"The code of task '{task.name}'"
+
 
 def shipped(task: TaskDefinition) -> Shipped:
     """The function with its retry condition and its own delays."""
@@ -207,7 +217,7 @@ def _expected(task: TaskDefinition, bundle: Bundle, changed: Changes) -> dict[st
 
 
 def _identity(task: TaskDefinition) -> str | TypeError | None:
-    if input_hash_of(task.options.cache_key_fn) is None:
+    if input_hash_of((task.batched or task).options.cache_key_fn) is None:
         return None
     try:
         return code_hash(task, name=task.name)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
+import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from podtask.context import TASK_RUN, TaskRunContext, task_run_logger
@@ -47,6 +48,8 @@ class InProcess:
     number: int
     retries: Retries
     checkpoint: Checkpoint = UNDECLARED
+    given_up: threading.Event = field(default_factory=threading.Event)
+    """Set where the thread is left behind: a batch begins no further item."""
 
     def run(self) -> tuple[Outcome, bytes | None]:
         """Call the sync function in a context of its own; nothing is raised."""
@@ -97,7 +100,9 @@ class InProcess:
         from podtask_runner.attempt.execute import completed, raised, value_of
 
         rules = Rules(value_of, completed, raised)
-        return Running(batch(task), rules, self.retries, self.checkpoint, self.number, Desk().tell)
+        return Running(
+            batch(task), rules, self.retries, self.checkpoint, self.number, Desk().tell, self.given_up.is_set
+        )
 
     @contextlib.contextmanager
     def _inside(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -236,6 +236,8 @@ def _plan(run: TaskRun) -> CachePlan:
     if counting is not None:
         return _plan_of_inputs(run, counting)
     key = cache_key(run)
+    if key and run.task.batched and run.shipment is not None and (changed := run.shipment.outdated(run.task)):
+        return CachePlan(asked=True, off_reason=f"{changed} was changed after the call, so no key can be made of it.")
     return CachePlan(asked=True, key=key or None, off_reason=None if key else OFF)
 
 

@@ -57,7 +57,10 @@ def plan(run: TaskRun, code: str | TypeError | None = None, elsewhere: Collectio
     if options.cache_key_fn is None:
         return None
     if needs_values(run):
-        key = cache_key(run)
+        key, packed = cache_key(run), run.shipment
+        if key and run.task.batched and packed is not None and (changed := packed.sent.outdated(run.task)):
+            why = f"{changed} was changed after the call, so no key can be made of it."
+            return {"uncached": why[:MESSAGE_LIMIT]}
         return {"key": key, **_how(options)} if key else None
     found = _components(run, code, elsewhere)
     if isinstance(found, str):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +114,10 @@ class Batch:
     def _finished(self) -> None:
         """Items whose end is known to be good need nothing read; of others on a cluster a thread reads."""
         if self._backend.remote and not self._run.status.state.succeeded:
-            _readers.submit(self._end_items)
-        else:
-            self._end_items()
+            with suppress(RuntimeError):  # no thread is left: slower, but each item has its end
+                _readers.submit(self._end_items)
+                return
+        self._end_items()
 
     def _end_items(self) -> None:
         """Each has its end in any case."""

@@ -59,6 +59,7 @@ def running(
     attempt: int = 1,
     left: int = 0,
     is_async: bool = False,
+    given_up: Callable[[], bool] = lambda: False,
     **task: Any,
 ) -> Running:
     budget: Any = SimpleNamespace(retries_left=left, retries_used=attempt - 1)
@@ -70,6 +71,7 @@ def running(
         checkpoint,
         attempt,
         lambda _: None,
+        given_up,
     )
 
 
@@ -155,6 +157,56 @@ def test_an_attempt_that_is_ended_saves_what_it_has(end: BaseException) -> None:
     with pytest.raises(type(end)):
         running(step, kept, left=3)(*calls(0, 1, 2, 3))
     assert sorted(kept.value) == [0, 1]
+
+
+class Panic(BaseException):
+    """As of a library in another language."""
+
+
+def panicking(x: int) -> int:
+    if x == 1:
+        raise Panic("out of bounds")
+    return x
+
+
+async def panicking_async(x: int) -> int:
+    return panicking(x)
+
+
+@pytest.mark.parametrize(("step", "is_async"), [(panicking, False), (panicking_async, True)])
+def test_an_item_that_raises_what_is_no_exception_ends_alone(step: Callable[[int], Any], is_async: bool) -> None:
+    called = running(step, is_async=is_async)
+    attempt = (lambda *them: asyncio.run(called(*them))) if is_async else called
+    with pytest.raises(BatchFailed) as end:
+        attempt(*calls(0, 1, 2))
+    verdicts = {number: outcome.outcome for number, outcome in outcomes(end.value.entries).items()}
+    assert verdicts == {0: Verdict.COMPLETED, 1: Verdict.CRASHED, 2: Verdict.COMPLETED}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 does not tell who cancels")
+def test_an_item_that_cancels_itself_ends_alone() -> None:
+    async def step(x: int) -> int:
+        if x == 1:
+            raise asyncio.CancelledError
+        return x
+
+    with pytest.raises(BatchFailed) as end:
+        asyncio.run(running(step, is_async=True)(*calls(0, 1, 2)))
+    verdicts = {number: outcome.outcome for number, outcome in outcomes(end.value.entries).items()}
+    assert {number for number, verdict in verdicts.items() if verdict is Verdict.COMPLETED} == {0, 2}
+
+
+def test_an_attempt_that_was_given_up_begins_no_further_item_and_saves_nothing() -> None:
+    seen: list[int] = []
+    kept, over = Kept(), False
+
+    def step(x: int) -> None:
+        nonlocal over
+        seen.append(x)
+        over = x == 1
+
+    running(step, kept, given_up=lambda: over)(*calls(0, 1, 2, 3))
+    assert (seen, kept.saves) == ([0, 1], 0)
 
 
 def test_an_async_attempt_that_is_ended_saves_what_it_has() -> None:

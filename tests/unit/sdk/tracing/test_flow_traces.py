@@ -149,3 +149,51 @@ def test_a_collector_that_refuses_costs_a_flow_nothing_but_its_spans(tmp_path: P
     assert done.stdout == "done\n"
     assert otlp.spans == {}
     assert otlp.batches > 0
+
+
+BATCHED = """
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from podtask import flow, task
+
+exporter, provider = InMemorySpanExporter(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+
+
+@task
+def step(x):
+    with trace.get_tracer("mine").start_as_current_span("mine"):
+        return x
+
+
+@flow
+def batched():
+    return [future.result() for future in step.map([1, 2, 3, 4], batch_size=2)]
+
+
+batched()
+spans = exporter.get_finished_spans()
+there = {span.context.span_id for span in spans}
+print(*sorted(span.name for span in spans if span.name.startswith(("task", "mine"))), sep=",")
+print([span.name for span in spans if span.parent and span.parent.span_id not in there])
+"""
+
+
+def test_a_batch_is_a_task_run_of_the_trace_and_its_items_spans_have_their_parent(tmp_path: Path) -> None:
+    script = tmp_path / "batched.py"
+    script.write_text(BATCHED)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRACEPARENT"))}
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**kept, "PODTASK_HOME": str(tmp_path / "home"), "PODTASK_BACKEND": "local", "PODTASK_PROGRESS": "off"},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["mine,mine,mine,mine,task step,task step", "[]"]

@@ -117,7 +117,7 @@ def test_the_upstream_of_an_item_may_fail_without_the_batch(flow_run: FlowRun, c
     first, second = (flow_run.submit(INVERSE, (x,), {}, None) for x in (1, 2))
     mapped(flow_run, INVERSE, TaskFuture(first), TaskFuture(second))
     body = cluster.posted[2]
-    expected = [{"taskRun": run.id, "ref": run.id, "allowFailure": True} for run in (first, second)]
+    expected = [{"taskRun": run.id, "uid": f"uid-of-{run.id}", "allowFailure": True} for run in (first, second)]
     assert body["spec"]["upstream"] == expected
     calls, _ = arguments(body, **{first.id: "a", second.id: "b"})
     assert [(call[1], call[2]) for call in calls] == [(["a"], ("a",)), (["b"], ("b",))]
