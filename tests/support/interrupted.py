@@ -1,11 +1,13 @@
-"""An interrupt just before one bytecode of this thread, so that a test can give each of them its turn.
+"""Interrupts: just before one bytecode of this thread, so that a test can give each of them its turn, or from another.
 
 `threading` is best left out: its windows are CPython's.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from types import FrameType, ModuleType
 from typing import Any
@@ -42,3 +44,16 @@ class InterruptedAt:
                 self.came = True
                 self._interrupt()
         return self._step
+
+
+def press_until(came: threading.Event) -> None:
+    """Ctrl-C from another thread, until the main thread's handler has set this.
+
+    One that comes just before the main thread blocks is not seen until something wakes it; the next one does. The two
+    are then one call of the handler.
+    """
+    for _ in range(30):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if came.wait(1):
+            return
+    raise AssertionError("the main thread has not heard of 30 interrupts")

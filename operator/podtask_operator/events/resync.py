@@ -20,8 +20,8 @@ from podtask_operator.task_runs.key import Key
 log = logging.getLogger(__name__)
 
 REST, REST_MOST = 9.0, 600.0
-"""Times as long as a comparison took, until the next: with many objects at most a tenth of the API server's time. And at
-most so many seconds."""
+"""Times as long as a comparison took, until the next one, and seconds until then at most: with many objects comparisons
+take a tenth of the API server's time."""
 AGAIN = 3.0
 """Seconds until a comparison that failed is made again: what a watch did not tell of must not wait for the period."""
 Wake = Callable[[Key], None]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.interrupted import InterruptedAt
+from tests.support.interrupted import InterruptedAt, press_until
 
 from podtask import backends, flow, task
 from podtask.backends import local
@@ -200,8 +200,7 @@ def test_what_a_cluster_takes_after_a_second_interrupt_is_still_known_to_the_flo
     class Slow(FarAway):
         def submit(self, run: Any) -> None:
             for came in interrupts_due:
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-                assert came.wait(30)
+                press_until(came)
             assert left.wait(30)
             super().submit(run)
 

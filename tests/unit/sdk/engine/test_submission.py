@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.interrupted import press_until
 from tests.unit.sdk.harness import Stage
 
 from podtask import backends, flow, task, unmapped
@@ -207,8 +208,7 @@ class Interrupted(Ending):
 
     def submit(self, run: Any) -> None:
         if run.key.dynamic_key == self._last:
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-            assert self.heard.wait(30)
+            press_until(self.heard)
         super().submit(run)
 
     def cancel(self, run: Any) -> None:
