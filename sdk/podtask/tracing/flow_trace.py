@@ -84,20 +84,20 @@ class FlowTrace:
 
         return traced
 
-    def news(self, run: TaskRun, before: TaskRunStatus, status: TaskRunStatus) -> None:  # noqa: ARG002 - a listener
+    def news(self, run: TaskRun, before: TaskRunStatus, after: TaskRunStatus) -> None:  # noqa: ARG002 - a listener
         """Of a backend in this process: the spans of a run that has ended."""
-        if status.finished_at is None or run.traceparent is None:
+        if after.finished_at is None or run.traceparent is None:
             return
         subject = Subject(
             uid=run.uid or run.id,
             name=run.id,
             task=run.task.name,
-            created_at=self._submitted.pop(run.id, status.finished_at),
+            created_at=self._submitted.pop(run.id, after.finished_at),
             parent=read(run.traceparent),
             flow_run=run.flow.id,
             flow=run.flow.flow_name,
         )
-        self._writer.write(subject, spans_of(subject, status))
+        self._writer.write(subject, spans_of(subject, after))
 
 
 def _surroundings(around: FlowTrace | None) -> Context:
