@@ -149,7 +149,7 @@ def test_a_call_that_is_posted_before_that_list_does_not_hide_what_ended_meanwhi
     late = scene.follow("1", version="90")
     scene.source.listed = [obj(early, "60", ENDED), obj(late, "90")]
     scene.watch.round()
-    assert scene.source.asked[1:] == ["list", ("500", ROUND_SECONDS)]
+    assert scene.source.asked == [("10", SILENCE_SECONDS), "list", ("500", SILENCE_SECONDS)]
     assert [who for who, _ in scene.states] == ["0"]
 
 
