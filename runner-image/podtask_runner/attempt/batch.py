@@ -10,8 +10,10 @@ Made by: `podtask_runner.attempt.execute`, and `podtask.backends.in_process.atte
 
 from __future__ import annotations
 
+import pickle
 import sys
 import time
+import zlib
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -40,6 +42,16 @@ AGE: Final = 20
 """Between two saves passes a second, ten times as long as the last one took, and a twentieth of the time so far up to
 half a minute, whichever is longest. All outcomes are written each time."""
 _FILE_CURE: Final = "Map the task without batch_size, or return the content."
+
+
+def packed(entries: dict[int, Entry]) -> bytes:
+    """Entries as the value of a batch: what they have in common is there once, and more of them fit into a TaskRun."""
+    return zlib.compress(pickle.dumps(sorted(entries.items()), protocol=4))
+
+
+def unpacked(value: bytes) -> dict[int, Entry]:
+    """The entries in the value of a batch, which was checked against its digest as every value is."""
+    return dict(pickle.loads(zlib.decompress(value)))  # noqa: S301
 
 
 class Budget(Protocol):
@@ -104,7 +116,7 @@ class Progress:
 
 
 class Running:
-    """One attempt of a batch, to be called with its calls. Gives the entries of all items by their numbers."""
+    """One attempt of a batch, to be called with its calls. Gives the entries of all items, packed."""
 
     def __init__(
         self,
@@ -128,17 +140,17 @@ class Running:
         """Those that are to be tried again: outcome, words, the delay that the task computed."""
 
     def __call__(self, calls: Sequence[Call], names: Sequence[Name]) -> Any:
-        """The entries. Raises `BatchFailed`. A coroutine where the task is async."""
+        """The entries, packed. Raises `BatchFailed`. A coroutine where the task is async."""
         self._names = {call[0]: name for call, name in zip(calls, names, strict=True)}
         if self._attempt > 1:
             self._progress.load()
         return self._together(calls) if self._batch.is_async else self._one_by_one(calls)
 
-    def _one_by_one(self, calls: Sequence[Call]) -> dict[int, Entry]:
+    def _one_by_one(self, calls: Sequence[Call]) -> bytes:
         try:
             for call in self._due(calls):
                 if self._given_up():
-                    return {}
+                    return b""  # nobody reads it
                 with self._item(call):
                     self._note(call, self._outcome(call))
                 if self._progress.due and not self._given_up():
@@ -148,7 +160,7 @@ class Running:
             raise
         return self._answer(calls)
 
-    async def _together(self, calls: Sequence[Call]) -> dict[int, Entry]:
+    async def _together(self, calls: Sequence[Call]) -> bytes:
         import asyncio
 
         tasks = [asyncio.ensure_future(self._one(call)) for call in self._due(calls)]
@@ -241,11 +253,11 @@ class Running:
             self._progress.entries[number] = entry
         self._failed[number] = entry, f"{name}: {words}", outcome.timings.get("delay") if retried else None
 
-    def _answer(self, calls: Sequence[Call]) -> dict[int, Entry]:
+    def _answer(self, calls: Sequence[Call]) -> bytes:
         entries = self._progress.entries
         failed = {number for number, entry in entries.items() if not _completed(entry)} | self._failed.keys()
         if not failed:
-            return entries
+            return packed(entries)
         again = self._failed.keys() - entries.keys()
         if again:
             self._progress.save()

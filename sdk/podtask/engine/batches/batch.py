@@ -105,7 +105,9 @@ class Batch:
 
     def _read(self) -> dict[int, Entry]:
         if self._run.status.state.succeeded:
-            return dict(task_result.load(self._run))
+            from podtask_runner.attempt.batch import unpacked
+
+            return unpacked(task_result.load(self._run))
         failure = task_result.failure(self._run)
         if isinstance(failure, BatchFailed):
             return failure.entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from podtask_runner.attempt import batch as batches
 from podtask_runner.attempt.batch import AGE, LEAST_SECONDS, MOST_SECONDS, SHARE, Progress, Rules, Running
 from podtask_runner.attempt.execute import completed, raised, value_of
 from podtask_runner.errors import ToldToStop
+from podtask_runner.names import VALUE_LIMIT
 from podtask_runner.pickled_names import Batch, BatchFailed, failed, stands_for_failure
 from podtask_runner.protocol import Outcome, Verdict, load_outcome
 from podtask_runner.serialization.failures import Marked
@@ -80,13 +82,18 @@ def outcomes(entries: Any) -> dict[int, Outcome]:
 
 
 def test_a_value_is_kept_by_the_rules_for_any_result() -> None:
-    entries = running(lambda x: {"x": x})(*calls(1, {2}))
+    entries = batches.unpacked(running(lambda x: {"x": x})(*calls(1, {2})))
     found = outcomes(entries)
     assert [found[n].outcome for n in (0, 1)] == [Verdict.COMPLETED] * 2
     values = [deserialize(entries[n][1], found[n].result.serializer) for n in (0, 1)]  # type: ignore[union-attr]
     assert values == [{"x": 1}, {"x": {2}}]
     assert found[0].result is not None
     assert found[0].result.inline is found[0].result.value is None  # the bytes stand in the entry once
+
+
+def test_values_that_are_much_alike_fit_into_a_task_run() -> None:
+    value = running(lambda x: len(str(x)))(*calls(*range(100)))
+    assert len(base64.b64encode(dumps(value))) < VALUE_LIMIT
 
 
 def test_what_failed_and_may_be_retried_is_left_to_the_next_attempt() -> None:
@@ -103,7 +110,7 @@ def test_what_failed_and_may_be_retried_is_left_to_the_next_attempt() -> None:
         running(step, kept, left=1)(*calls(0, 1, 2))
     assert sorted(info.value.entries) == [0, 1, 2]
     assert sorted(kept.value) == [0, 2]
-    assert sorted(running(step, kept, attempt=2)(*calls(0, 1, 2))) == [0, 1, 2]
+    assert sorted(batches.unpacked(running(step, kept, attempt=2)(*calls(0, 1, 2)))) == [0, 1, 2]
     assert seen == [0, 1, 2, 1]
 
 
@@ -234,7 +241,7 @@ def test_an_async_attempt_that_is_ended_saves_what_it_has() -> None:
 def test_an_item_without_its_upstream_is_not_called() -> None:
     lost, value = failed(ValueError("upstream")), ValueError("a value like any other")
     seen: list[object] = []
-    entries = running(seen.append)(*calls(1, 2, 3, needs={0: [lost], 1: [value]}))
+    entries = batches.unpacked(running(seen.append)(*calls(1, 2, 3, needs={0: [lost], 1: [value]})))
     assert (seen, sorted(entries)) == ([2, 3], [1, 2])
 
 
@@ -325,6 +332,6 @@ def test_a_failed_batch_keeps_its_entries_when_it_travels() -> None:
 
 
 def test_the_item_is_known_while_it_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = running(lambda _: batches.ITEM.get().name)(*calls(1, 2))  # type: ignore[union-attr]
+    entries = batches.unpacked(running(lambda _: batches.ITEM.get().name)(*calls(1, 2)))  # type: ignore[union-attr]
     assert [deserialize(entry[1], "json") for entry in entries.values()] == ["item-0", "item-1"]
     assert batches.ITEM.get() is None

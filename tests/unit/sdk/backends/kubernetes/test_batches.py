@@ -18,7 +18,7 @@ from podtask.engine.flow_run import FlowRun
 from podtask.model.task_run import TaskRun
 from podtask.payloads.code import batch as code_of
 from podtask.task_runners import ConcurrentTaskRunner
-from podtask_runner.attempt.batch import Rules, Running
+from podtask_runner.attempt.batch import Rules, Running, unpacked
 from podtask_runner.attempt.checkpoint_object import written
 from podtask_runner.attempt.execute import completed, raised, value_of
 from podtask_runner.attempt.in_memory import Desk
@@ -155,7 +155,8 @@ def test_what_was_saved_counts_where_a_batch_ended_without_a_word(
     items = mapped(flow_run, INVERSE, 1, 2, 4)
     (body,) = cluster.posted
     name, calls = body["metadata"]["name"], arguments(body)
-    entries = Running(code_of(INVERSE), Rules(value_of, completed, raised), BUDGET, None, 1, print)(*calls)  # type: ignore[arg-type]
+    attempt_of = Running(code_of(INVERSE), Rules(value_of, completed, raised), BUDGET, None, 1, print)  # type: ignore[arg-type]
+    entries = unpacked(attempt_of(*calls))
     for where, saved in (("1/1", entries), ("2/0", {0: entries[0]}), ("2/1", {0: entries[0], 1: entries[1]})):
         written(saved, tmp_path / "saved", int(where[-1]) + 1)
         store.put(f"team/runs/uid-of-{name}/checkpoints/{where}", (tmp_path / "saved").read_bytes())
