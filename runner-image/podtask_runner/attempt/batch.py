@@ -10,10 +10,8 @@ Made by: `podtask_runner.attempt.execute`, and `podtask.backends.in_process.atte
 
 from __future__ import annotations
 
-import pickle
 import sys
 import time
-import zlib
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from podtask_runner import pickled_names
 from podtask_runner.attempt.context import ITEM, Item
 from podtask_runner.attempt.in_memory import Desk
+from podtask_runner.batch_entries import Entry, packed
 from podtask_runner.errors import ToldToStop
 from podtask_runner.pickled_names import Batch, BatchFailed, Shipped
 from podtask_runner.protocol import Outcome, Verdict, dump, load_outcome
@@ -29,8 +28,6 @@ from podtask_runner.protocol import Outcome, Verdict, dump, load_outcome
 if TYPE_CHECKING:
     from podtask_runner.attempt.checkpoint import Checkpoint
 
-Entry = tuple[bytes, "bytes | None"]
-"""The outcome of an item as JSON, and its payload."""
 Call = tuple[int, Sequence[object], tuple[Any, ...], dict[str, Any]]
 """Number of an item, the upstreams that it cannot do without, and its arguments."""
 Name = tuple[str, str, str]
@@ -42,16 +39,6 @@ AGE: Final = 20
 """Between two saves passes a second, ten times as long as the last one took, and a twentieth of the time so far up to
 half a minute, whichever is longest. All outcomes are written each time."""
 _FILE_CURE: Final = "Map the task without batch_size, or return the content."
-
-
-def packed(entries: dict[int, Entry]) -> bytes:
-    """Entries as the value of a batch: what they have in common is there once, and more of them fit into a TaskRun."""
-    return zlib.compress(pickle.dumps(sorted(entries.items()), protocol=4))
-
-
-def unpacked(value: bytes) -> dict[int, Entry]:
-    """The entries in the value of a batch, which was checked against its digest as every value is."""
-    return dict(pickle.loads(zlib.decompress(value)))  # noqa: S301
 
 
 class Budget(Protocol):

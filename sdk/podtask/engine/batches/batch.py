@@ -21,6 +21,7 @@ from podtask.engine import task_result
 from podtask.engine.batches import ends
 from podtask.model.not_ready import not_ready
 from podtask.support.thread_pool import Workers
+from podtask_runner.batch_entries import unpacked
 from podtask_runner.pickled_names import BatchFailed
 from podtask_runner.protocol import load_outcome
 
@@ -105,8 +106,6 @@ class Batch:
 
     def _read(self) -> dict[int, Entry]:
         if self._run.status.state.succeeded:
-            from podtask_runner.attempt.batch import unpacked
-
             return unpacked(task_result.load(self._run))
         failure = task_result.failure(self._run)
         if isinstance(failure, BatchFailed):

@@ -15,6 +15,7 @@ import pytest
 from podtask_runner.attempt import batch as batches
 from podtask_runner.attempt.batch import AGE, LEAST_SECONDS, MOST_SECONDS, SHARE, Progress, Rules, Running
 from podtask_runner.attempt.execute import completed, raised, value_of
+from podtask_runner.batch_entries import unpacked
 from podtask_runner.errors import ToldToStop
 from podtask_runner.names import VALUE_LIMIT
 from podtask_runner.pickled_names import Batch, BatchFailed, failed, stands_for_failure
@@ -82,7 +83,7 @@ def outcomes(entries: Any) -> dict[int, Outcome]:
 
 
 def test_a_value_is_kept_by_the_rules_for_any_result() -> None:
-    entries = batches.unpacked(running(lambda x: {"x": x})(*calls(1, {2})))
+    entries = unpacked(running(lambda x: {"x": x})(*calls(1, {2})))
     found = outcomes(entries)
     assert [found[n].outcome for n in (0, 1)] == [Verdict.COMPLETED] * 2
     values = [deserialize(entries[n][1], found[n].result.serializer) for n in (0, 1)]  # type: ignore[union-attr]
@@ -110,7 +111,7 @@ def test_what_failed_and_may_be_retried_is_left_to_the_next_attempt() -> None:
         running(step, kept, left=1)(*calls(0, 1, 2))
     assert sorted(info.value.entries) == [0, 1, 2]
     assert sorted(kept.value) == [0, 2]
-    assert sorted(batches.unpacked(running(step, kept, attempt=2)(*calls(0, 1, 2)))) == [0, 1, 2]
+    assert sorted(unpacked(running(step, kept, attempt=2)(*calls(0, 1, 2)))) == [0, 1, 2]
     assert seen == [0, 1, 2, 1]
 
 
@@ -241,7 +242,7 @@ def test_an_async_attempt_that_is_ended_saves_what_it_has() -> None:
 def test_an_item_without_its_upstream_is_not_called() -> None:
     lost, value = failed(ValueError("upstream")), ValueError("a value like any other")
     seen: list[object] = []
-    entries = batches.unpacked(running(seen.append)(*calls(1, 2, 3, needs={0: [lost], 1: [value]})))
+    entries = unpacked(running(seen.append)(*calls(1, 2, 3, needs={0: [lost], 1: [value]})))
     assert (seen, sorted(entries)) == ([2, 3], [1, 2])
 
 
@@ -332,6 +333,6 @@ def test_a_failed_batch_keeps_its_entries_when_it_travels() -> None:
 
 
 def test_the_item_is_known_while_it_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = batches.unpacked(running(lambda _: batches.ITEM.get().name)(*calls(1, 2)))  # type: ignore[union-attr]
+    entries = unpacked(running(lambda _: batches.ITEM.get().name)(*calls(1, 2)))  # type: ignore[union-attr]
     assert [deserialize(entry[1], "json") for entry in entries.values()] == ["item-0", "item-1"]
     assert batches.ITEM.get() is None

@@ -18,10 +18,11 @@ from podtask.engine.flow_run import FlowRun
 from podtask.model.task_run import TaskRun
 from podtask.payloads.code import batch as code_of
 from podtask.task_runners import ConcurrentTaskRunner
-from podtask_runner.attempt.batch import Rules, Running, unpacked
+from podtask_runner.attempt.batch import Rules, Running
 from podtask_runner.attempt.checkpoint_object import written
 from podtask_runner.attempt.execute import completed, raised, value_of
 from podtask_runner.attempt.in_memory import Desk
+from podtask_runner.batch_entries import unpacked
 from podtask_runner.pickled_names import stands_for_failure
 from podtask_runner.serialization.pickling import loads
 
