@@ -80,7 +80,7 @@ def main() -> None:
         columns = zip(*(run() for _ in range(ROUNDS)), strict=True)
         cells = []
         for column in columns:
-            cuts = statistics.quantiles([1000 * value for value in column], n=20)
+            cuts = statistics.quantiles([1000 * value for value in column], n=20, method="inclusive")
             cells.append(f"{cuts[9]:.0f} ({cuts[0]:.0f} - {cuts[-1]:.0f})")
         print(f"{name:24}{cells[0]:>24}{cells[1]:>24}")
 

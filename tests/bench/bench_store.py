@@ -33,7 +33,7 @@ def per_call(call: Callable[[], object], rounds: int) -> str:
         start = time.perf_counter()
         call()
         times.append((time.perf_counter() - start) * 1e3)
-    return f"{statistics.median(times):.3f} / {statistics.quantiles(times, n=20)[-1]:.3f}"
+    return f"{statistics.median(times):.3f} / {statistics.quantiles(times, n=20, method='inclusive')[-1]:.3f}"
 
 
 def store_row(store: Store, base: str, rounds: int) -> list[str]:
