@@ -127,6 +127,9 @@ class Keeper:
                     log.log(_level(before), "the owner's mark of namespace %s: %s", namespace, error)
                     after = marks.unanswered(before, self._tick())
             except ApiError as error:
+                if error.status == 404 and self._served.mark(namespace) is before and not self._alive(namespace):
+                    self._forget(namespace)  # the namespace itself has gone
+                    return
                 after = self._refused(namespace, before, error)
         self._tell(namespace, before, after)
         if self._served.mark(namespace) is not before:  # asked anew meanwhile, perhaps of another namespace of the name

@@ -295,6 +295,29 @@ def test_a_namespace_that_was_made_anew_is_looked_at_before_anything_is_done_the
     run(test())
 
 
+@pytest.mark.parametrize("alive", [False, True], ids=["nothing is alive there", "its last TaskRun has not gone yet"])
+def test_a_namespace_that_has_gone_is_asked_for_only_while_something_in_it_is_known(alive: bool) -> None:
+    async def test() -> None:
+        api = Leases()
+        one = Release(api, "one").start()
+        assert await one.works()
+        one.served.emptied("team")
+        del api.leases["team"]
+        api.error, one.alive = ApiError(404, "NotFound", 'namespaces "team" not found'), alive
+        one.served.works_in("team")
+        await asyncio.sleep(IDLE / 2)
+        count = len(api.asked)
+        one.alive = False
+        await asyncio.sleep(IDLE)
+        assert len(api.asked) - count <= (2 if alive else 0)
+        api.error, one.alive = None, True
+        assert await one.works(), "a namespace of that name came anew"
+        assert api.holder() == "one"
+        one.kill()
+
+    run(test())
+
+
 def test_whoever_deletes_the_mark_of_a_living_owner_does_not_end_it() -> None:
     async def test() -> None:
         api = Leases()
