@@ -21,12 +21,14 @@ demo: $(VENV)/ready ## a real Kubernetes and S3 server, the operator, a TaskRun 
 demo-down: ## remove everything `make demo` started
 	@dev/cluster down && dev/cluster leftovers
 
-test: check test-local test-cluster ## all tests, the ones on the real cluster included
+test: check ## all tests, the ones on the real cluster included
+	@echo "make test: test-local and test-cluster run beside each other (half an hour); each prints when it has ended"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target LOCAL_NICE="nice -n 5" test-local test-cluster
 
 test-local: $(VENV)/ready ## tests that need no cluster
 	@command -v helm >/dev/null || dev/tools helm  # the chart is rendered
 	@dev/browser >/dev/null  # the page is looked at
-	pytest -m "not cluster and not long" -n auto --dist loadfile
+	$(LOCAL_NICE) pytest -m "not cluster and not long" -n auto --dist loadfile
 
 test-sdk: $(VENV)/ready ## of these the tests of SDK, command and runner: they run on Python 3.10, too (make test-sdk PYTHON=python3.10)
 	pytest -m "not cluster and not long" tests/unit/sdk tests/unit/runner tests/conformance

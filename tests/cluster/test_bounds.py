@@ -62,6 +62,7 @@ def test_pods_go_as_the_policy_says_and_only_after_their_end_is_stored(served: W
     assert served.runs["gone"]["status"]["disruptionsUsed"] == 0
 
 
+@pytest.mark.long
 def test_a_pod_name_that_stays_taken_costs_a_disruption_and_the_next_one_is_free(served: World) -> None:
     container = {
         "name": "c",

@@ -88,6 +88,7 @@ def test_a_leader_whose_pod_is_killed_goes_on_leading_with_its_next_attempt(plac
     is_a_hit_of(place, "mourner", "shot")
 
 
+@pytest.mark.long
 def test_when_the_leader_is_cancelled_or_deleted_the_next_takes_over(place: Place) -> None:
     leads_and_is_awaited(place, "cancelled", "heir")
     leads_and_is_awaited(place, "deleted", "orphan")
@@ -98,6 +99,7 @@ def test_when_the_leader_is_cancelled_or_deleted_the_next_takes_over(place: Plac
     assert ended(place, "cancelled")["state"] == "Cancelled"
 
 
+@pytest.mark.long
 def test_an_operator_that_is_killed_while_they_wait_changes_nothing(place: Place) -> None:
     leads_and_is_awaited(place, "steady", "patient")
     place.kill_operator()

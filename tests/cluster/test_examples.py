@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from tests.cluster.kit import World, sentence
 from tests.cluster.operator_process import RUNNERS
+from tests.support.at_once import begun
 from tests.support.examples import FOLDER, LAST_LINE, VALUES
 
 from podtask import __version__
@@ -36,10 +39,28 @@ def printed(example: str, home: Path, **settings: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.fixture(scope="module")
+def both_ends(
+    request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[tuple[list[str], list[str]]]]]:
+    """What each example prints on a laptop and on the cluster."""
+
+    def ends(example: str) -> tuple[list[str], list[str]]:
+        home = tmp_path_factory.mktemp(example)
+        return (
+            printed(example, home, PODTASK_BACKEND="local"),
+            printed(example, home, PODTASK_BACKEND="kubernetes", PODTASK_NAMESPACE=world.namespace),
+        )
+
+    with begun(request, "example", ends) as outcomes:
+        yield outcomes
+
+
 @pytest.mark.parametrize("example", LAST_LINE)
-def test_an_example_ends_alike_on_a_laptop_and_on_the_cluster(example: str, world: World, tmp_path: Path) -> None:
-    here = printed(example, tmp_path, PODTASK_BACKEND="local")
-    there = printed(example, tmp_path, PODTASK_BACKEND="kubernetes", PODTASK_NAMESPACE=world.namespace)
+def test_an_example_ends_alike_on_a_laptop_and_on_the_cluster(
+    example: str, both_ends: dict[str, Future[tuple[list[str], list[str]]]]
+) -> None:
+    here, there = both_ends[example].result()
     assert here[-1].startswith(LAST_LINE[example])
     assert there[-1] == here[-1]
 

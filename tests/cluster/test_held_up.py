@@ -68,6 +68,7 @@ def webhook_down() -> Iterator[World]:
             kubectl("delete", "-f", "-", "--ignore-not-found", given=given)
 
 
+@pytest.mark.long
 def test_a_webhook_that_is_down_is_told_and_the_wait_ends(webhook_down: World) -> None:
     webhook_down.apply(task_run("waits", ONE), task_run("gives-up", ONE, **GIVES_UP))
     status = webhook_down.in_state("waits", "Pending", "AdmissionRefused")["status"]

@@ -90,6 +90,7 @@ def test_a_pod_that_outlives_its_deletion_is_removed_by_force_and_only_then_the_
     assert (status["retriesUsed"], status["disruptionsUsed"]) == (0, 1)
 
 
+@pytest.mark.long
 def test_cancel_ends_a_run_whose_node_is_lost(served: World) -> None:
     served.apply(task_run("stopped", "def main(): pass", **ON_GHOST))
     runs_there(served, "stopped-1")

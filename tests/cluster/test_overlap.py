@@ -78,6 +78,7 @@ def test_the_second_release_serves_the_others_of_its_namespaces_and_leaves_this_
     assert world.pods_of("shared") == ["shared-1"]
 
 
+@pytest.mark.long
 def test_it_takes_over_when_the_first_one_ends(releases: list[Operator], world: World, beside: str) -> None:
     first, second = releases
     world.apply(task_run("handed-over", SLOW))

@@ -170,6 +170,7 @@ def test_refusals_that_need_no_pod_have_none(applied: World) -> None:
         assert applied.pods_of(name) == []
 
 
+@pytest.mark.long
 def test_an_upstream_that_does_not_come_within_its_grace_time_is_unknown(applied: World) -> None:
     status = applied.finished("orphan", seconds=100)["status"]
     told = [seen.object.get("status", {}) for seen in applied.history if seen.object["metadata"]["name"] == "orphan"]

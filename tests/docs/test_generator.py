@@ -33,6 +33,7 @@ def test_no_state_follows_an_end_and_every_state_is_reached() -> None:
     assert {after for _, after in pairs} == set(State)
 
 
+@pytest.mark.long
 def test_longer_stories_bring_no_new_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     known = set(lifecycle.transitions())
     monkeypatch.setattr(lifecycle, "STEPS", lifecycle.STEPS + 2)

@@ -77,7 +77,7 @@ class TestUnpacking:
 
     def test_a_bomb_is_stopped_at_once(self) -> None:
         packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-        bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(2000)) + packer.flush()
+        bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
         with pytest.raises(InputCorrupted):
             unpacked(parts(bomb), 1000)
 

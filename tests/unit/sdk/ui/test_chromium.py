@@ -42,6 +42,8 @@ PATHS = {
     "odd": ("flow-runs", "flow-runs/parent-1", "flow-runs/empty-1", "flow-runs/warm-1", "flow-runs/reused-1",
             "flow-runs/stopped-1", "flow-runs/wide-1", "flow-runs/wide-1?q=task-100", "task-runs/quick-1"),
 }  # fmt: skip
+QUICK = ("odd", "day", "nothing")
+"""The two worlds with most of what there is, and the one with nothing; `make test-long` looks at all."""
 
 
 def until(driver: Chrome, script: str, *arguments: object, seconds: int = 30) -> Any:
@@ -90,7 +92,9 @@ def fits_and_is_accessible(driver: Chrome, checks: Path, path: str) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in PATHS]
+)
 def test_every_page_fits_and_is_accessible(world: World, chromium: Start, checks: Path, name: str) -> None:
     """At 360, 1600 and 3840 pixels, in light and dark."""
     WORLDS[name](world.cluster)
