@@ -2,6 +2,8 @@
 
 A pod takes a second or two, most of it waiting; one after the other the cases would take minutes. So the first
 straight case that pytest calls runs them all, each on a thread of its own, and every one then tells its own outcome.
+A case is straight by its mark: one for each thing that can happen. No two of them may share a cache key, and none may
+need a fixture but `backend`. The others are `long` on a cluster.
 Before: `dev/with-cluster` (KUBECONFIG, operator). Used by: `conftest`.
 """
 
@@ -17,7 +19,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.conformance.suite import STRAIGHT
 
 KUBERNETES = "kubernetes"
 SECONDS = 600
@@ -28,7 +29,7 @@ _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 def is_straight(item: pytest.Item) -> bool:
     """Whether the case belongs to the cluster's quick run."""
-    return on_backend(item, KUBERNETES) and getattr(item, "originalname", item.name) in STRAIGHT
+    return on_backend(item, KUBERNETES) and item.get_closest_marker("straight") is not None
 
 
 def on_backend(item: pytest.Item, name: str) -> bool:

@@ -47,6 +47,7 @@ BROKEN = "ValueError: ('broken', 0)"
 
 @pytest.mark.usefixtures("backend")
 class TestArguments:
+    @pytest.mark.straight
     def test_a_failure_that_is_allowed_is_given_as_its_exception(self) -> None:
         @flow
         def flowing():
@@ -229,6 +230,7 @@ class TestArguments:
 
 @pytest.mark.usefixtures("backend")
 class TestOrder:
+    @pytest.mark.straight
     @pytest.mark.parametrize("how", ENDS)
     def test_a_task_that_waits_for_it_runs_after_any_end(self, how: str) -> None:
         @flow

@@ -31,6 +31,7 @@ def tasks():
 
 @pytest.mark.usefixtures("backend")
 class TestAsync:
+    @pytest.mark.straight
     def test_async_task_in_async_flow_gives_an_async_future(self) -> None:
         later, _ = tasks()
 
@@ -78,6 +79,7 @@ class TestAsync:
 
         assert asyncio.run(flowing()) == 1
 
+    @pytest.mark.straight
     def test_calls_may_be_gathered(self) -> None:
         later, _ = tasks()
 

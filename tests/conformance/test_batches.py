@@ -25,6 +25,7 @@ from podtask.states import Failed
 
 @pytest.mark.usefixtures("backend")
 class TestBatches:
+    @pytest.mark.straight
     def test_a_retry_of_a_batch_repeats_what_failed(self) -> None:
         @task(retries=1)
         def step(x, by):
@@ -43,6 +44,7 @@ class TestBatches:
         assert [value for name, value in states if name == "Completed"] == [(0, 1), (10, 2), (20, 1), (40, 1)]
         assert repr(states[3][1]) == "ValueError('no 3')"
 
+    @pytest.mark.straight
     def test_the_result_of_an_item_goes_on_to_the_next_task(self) -> None:
         @task
         def inverse(x):

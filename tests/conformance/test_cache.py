@@ -11,6 +11,7 @@ from podtask import flow, get_run_context, task, task_input_hash
 
 @pytest.mark.usefixtures("backend")
 class TestCache:
+    @pytest.mark.straight
     def test_the_same_inputs_are_computed_once_and_the_second_run_is_cached(self) -> None:
         @task(cache_key_fn=task_input_hash)
         def computed(x, y=1):
@@ -93,6 +94,7 @@ class TestCache:
 
         assert computing() == [2, 3]
 
+    @pytest.mark.straight
     def test_a_key_of_the_users_own_is_shared_by_different_tasks_and_flows(self) -> None:
         @task(cache_key_fn=lambda _, parameters: f"shared-{parameters['x']}")
         def left(x):
@@ -185,6 +187,7 @@ class TestCache:
             computing(False)
         assert computing(True) == computing(True)
 
+    @pytest.mark.straight
     def test_a_key_function_that_raises_crashes_the_run_before_any_attempt(self) -> None:
         @task(cache_key_fn=lambda *_: 1 / 0, retries=3)
         def computed():
@@ -197,6 +200,7 @@ class TestCache:
 
         assert computing() == ("Crashed", 0)
 
+    @pytest.mark.straight
     def test_identical_runs_at_the_same_time_are_computed_once(self) -> None:
         @task(cache_key_fn=task_input_hash)
         def computed(x):

@@ -14,6 +14,7 @@ from podtask import SequentialTaskRunner, TaskFuture, flow, get_run_context, quo
 
 @pytest.mark.usefixtures("backend")
 class TestCalls:
+    @pytest.mark.straight
     def test_a_call_gives_a_future_of_the_result(self) -> None:
         @task
         def double(x: int) -> int:
@@ -27,6 +28,7 @@ class TestCalls:
 
         assert doubling() == 42
 
+    @pytest.mark.straight
     def test_defaults_positional_and_keyword_arguments_arrive_as_they_would_without_podtask(self) -> None:
         @task
         def seen(a, b=2, *rest, c=3, **more):
@@ -53,6 +55,7 @@ class TestCalls:
 
         assert wrong() == "survived"
 
+    @pytest.mark.straight
     def test_an_argument_that_cannot_be_pickled_is_named_at_the_call(self) -> None:
         @task
         def hold(name, lock):
@@ -93,6 +96,7 @@ class TestCalls:
 
         assert submitting() == 1
 
+    @pytest.mark.straight
     def test_map_makes_one_run_per_element_and_leaves_unmapped_and_plain_values_alone(self) -> None:
         @task
         def add(x, y, z=0):
@@ -130,6 +134,7 @@ class TestCalls:
 
         assert totalling() == [6, {"n": [1, 2]}]
 
+    @pytest.mark.straight
     def test_run_names_and_ids_count_the_calls_of_one_task_in_one_flow_run(self) -> None:
         @task(name="The Ultimate Task")
         def ultimate():
@@ -160,6 +165,7 @@ class TestCalls:
 
 @pytest.mark.usefixtures("backend")
 class TestArguments:
+    @pytest.mark.straight
     def test_futures_in_containers_are_replaced_by_results_keys_too(self) -> None:
         @task
         def one():
@@ -200,6 +206,7 @@ class TestArguments:
 
         assert boxing() == [1, 1, 2]
 
+    @pytest.mark.straight
     def test_one_upstream_used_twice_is_one_object_for_the_task(self) -> None:
         @task
         def things():
@@ -216,6 +223,7 @@ class TestArguments:
 
         assert twice() is True
 
+    @pytest.mark.straight
     def test_the_upstreams_of_a_call_are_recorded_by_parameter_and_wait_for_only_where_it_was_given(self) -> None:
         @dataclass
         class Box:
@@ -249,6 +257,7 @@ class TestArguments:
 
         assert recording() == [5, 5, 5, 5]
 
+    @pytest.mark.straight
     def test_a_final_state_stands_for_its_result(self) -> None:
         @task
         def one():
@@ -279,6 +288,7 @@ class TestArguments:
 
         assert quoting() == [[1, 2], "State", True]
 
+    @pytest.mark.straight
     def test_wait_for_orders_without_passing_data(self) -> None:
         @task
         def first():
@@ -300,6 +310,7 @@ class TestArguments:
 
 @pytest.mark.usefixtures("backend")
 class TestContext:
+    @pytest.mark.straight
     def test_a_task_sees_its_run_its_flow_run_and_its_tags(self) -> None:
         @task(tags={"own"})
         def who():
@@ -331,6 +342,7 @@ class TestContext:
         with tags("around"):
             assert tagged() == ["around"]
 
+    @pytest.mark.straight
     def test_a_task_inside_a_task_fails_with_the_cure(self) -> None:
         @task
         def leaf():

@@ -13,6 +13,7 @@ from podtask import flow, get_run_context, task
 
 @pytest.mark.usefixtures("backend")
 class TestCheckpoints:
+    @pytest.mark.straight
     def test_the_next_attempt_goes_on_where_the_last_one_was(self) -> None:
         @task(retries=2, checkpoints=True)
         def count(most):

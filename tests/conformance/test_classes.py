@@ -216,6 +216,7 @@ class TestClasses:
 
         assert training() == (True, "there", True, True)
 
+    @pytest.mark.straight
     def test_slots_enums_and_tuples_come_back_as_what_they_are(self) -> None:
         class Color(enum.Enum):
             RED = 1

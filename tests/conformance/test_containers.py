@@ -94,6 +94,7 @@ class TestWaitFor:
 
         assert set(flowing().values()) == {"NotReady"}
 
+    @pytest.mark.straight
     def test_a_state_that_belongs_to_no_task_run_counts_by_what_it_is(self) -> None:
         after = task(lambda x=None: "ran", name="after")
 

@@ -75,6 +75,7 @@ def by_value(body, **options):
 
 @pytest.mark.usefixtures("backend")
 class TestEnds:
+    @pytest.mark.straight
     @pytest.mark.parametrize("what", ENDS)
     def test_the_end_of_a_task_has_its_type_its_name_and_its_words(self, what: str) -> None:
         body, kind, name, words = ENDS[what]

@@ -16,6 +16,7 @@ from podtask.states import Completed, Failed
 
 @pytest.mark.usefixtures("backend")
 class TestFailures:
+    @pytest.mark.straight
     def test_the_tasks_own_exception_is_raised_by_result_and_by_state_result(self) -> None:
         @task
         def fail():
@@ -50,6 +51,7 @@ class TestFailures:
             failing()
         assert '{}["nothing"]' in str(caught.value.__cause__) or "in fail" in str(caught.value.__cause__)
 
+    @pytest.mark.straight
     def test_causes_of_an_exception_travel_with_it(self) -> None:
         @task
         def fail():
@@ -66,6 +68,7 @@ class TestFailures:
             failing()
         assert isinstance(caught.value.__cause__, KeyError)
 
+    @pytest.mark.straight
     def test_a_returned_failed_state_is_a_failure_and_a_returned_completed_state_a_success(self) -> None:
         @task
         def verdict(which):
@@ -96,6 +99,7 @@ class TestRetries:
 
         assert trying() == 4
 
+    @pytest.mark.straight
     def test_after_the_last_retry_the_run_is_failed(self) -> None:
         @task(retries=1)
         def hopeless():
@@ -123,6 +127,7 @@ class TestRetries:
 
         assert trying() == ["Pending", "Running", "AwaitingRetry", "Retrying", "Completed"]
 
+    @pytest.mark.straight
     def test_a_retry_waits_for_its_delay_and_never_starts_early(self) -> None:
         @task(retries=1, retry_delay_seconds=0.3)
         def delayed():
@@ -138,6 +143,7 @@ class TestRetries:
 
         assert trying() >= 0.3
 
+    @pytest.mark.straight
     def test_the_retry_condition_decides_with_the_exception_and_the_attempt(self) -> None:
         @task(retries=5, retry_condition_fn=lambda error, number: "again" in str(error) and number < 3)
         def picky():
@@ -198,6 +204,7 @@ class TestRetries:
 
 @pytest.mark.usefixtures("backend")
 class TestCrashes:
+    @pytest.mark.straight
     def test_an_unpicklable_result_is_crashed_and_not_retried(self) -> None:
         @task(retries=3)
         def generating():
@@ -215,6 +222,7 @@ class TestCrashes:
 
         assert crashing() == 1
 
+    @pytest.mark.straight
     @pytest.mark.parametrize("end", ["sys.exit", "sys.exit(0)", "a message", "an interrupt", "a click of its own"])
     def test_a_task_that_ends_its_process_is_crashed_and_the_flow_goes_on(self, end: str) -> None:
         @task(retries=3)
@@ -282,6 +290,7 @@ class TestCrashes:
 
         assert crashing() == ["Crashed", True]
 
+    @pytest.mark.straight
     @pytest.mark.parametrize("backend", REMOTE, indirect=True)
     def test_a_dead_interpreter_is_crashed(self) -> None:
         @task
@@ -297,6 +306,7 @@ class TestCrashes:
 
 @pytest.mark.usefixtures("backend")
 class TestTimeouts:
+    @pytest.mark.straight
     def test_an_attempt_over_its_timeout_is_timed_out(self) -> None:
         @task(timeout_seconds=0.3)
         def slow():
@@ -408,6 +418,7 @@ class TestCancel:
 
 @pytest.mark.usefixtures("backend")
 class TestUpstreams:
+    @pytest.mark.straight
     def test_a_failed_upstream_makes_a_chain_not_ready_and_nothing_of_it_runs(self) -> None:
         @task
         def fail():

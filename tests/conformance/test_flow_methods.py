@@ -62,6 +62,7 @@ def make_class():
 
 @pytest.mark.usefixtures("backend")
 class TestFlowMethods:
+    @pytest.mark.straight
     def test_a_flow_that_is_a_method_gets_its_object_as_first_argument(self) -> None:
         report = make_class()
         two, ten = report(2), report(10)

@@ -38,6 +38,7 @@ class TestFlowResult:
         assert careless() == {"answer": 42}
         assert careless(return_state=True).is_completed()
 
+    @pytest.mark.straight
     def test_nothing_returned_means_all_tasks_count(self) -> None:
         good, bad = tasks()
 
@@ -65,6 +66,7 @@ class TestFlowResult:
         assert state.is_completed()
         assert state.result is None
 
+    @pytest.mark.straight
     def test_returned_futures_count_and_their_results_are_the_value(self) -> None:
         good, bad = tasks()
 
@@ -185,6 +187,7 @@ class TestParameters:
 
 @pytest.mark.usefixtures("backend")
 class TestSubflows:
+    @pytest.mark.straight
     def test_a_subflow_gives_its_value_and_its_futures_can_be_passed_on(self) -> None:
         good, _ = tasks()
 
@@ -198,6 +201,7 @@ class TestSubflows:
 
         assert outer() == 2
 
+    @pytest.mark.straight
     def test_a_failed_upstream_reaches_a_subflow_as_its_exception(self) -> None:
         _, bad = tasks()
 

@@ -32,6 +32,7 @@ def quickly_retried(told: list[str], fails: int):
 
 @pytest.mark.usefixtures("backend")
 class TestTaskHooks:
+    @pytest.mark.straight
     def test_completion_is_told_once_after_every_retry(self) -> None:
         told: list[str] = []
         flaky = quickly_retried(told, fails=2)
@@ -160,6 +161,7 @@ class TestTaskHooks:
 
 @pytest.mark.usefixtures("backend")
 class TestFlowHooks:
+    @pytest.mark.straight
     def test_a_flow_tells_its_end_after_its_tasks(self) -> None:
         told: list[str] = []
 

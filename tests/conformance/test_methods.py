@@ -51,6 +51,7 @@ def make_class():
 
 @pytest.mark.usefixtures("backend")
 class TestMethods:
+    @pytest.mark.straight
     def test_a_method_gets_its_object_as_first_argument(self) -> None:
         scaler = make_class()
 
@@ -83,6 +84,7 @@ class TestMethods:
 
         assert scaling() == [11, 21, 31, 100]
 
+    @pytest.mark.straight
     def test_class_methods_get_the_class_and_static_methods_nothing_in_either_order_of_decorators(self) -> None:
         scaler = make_class()
 

@@ -91,6 +91,7 @@ class TestCall:
 
         assert asyncio.run(my_flow(return_state=True)).is_completed()
 
+    @pytest.mark.straight
     def test_enforce_ordering_between_tasks_that_do_not_exchange_data(self) -> None:
         @task
         def task_1():
@@ -195,6 +196,7 @@ class TestTask:
         assert my_task.name == "The Ultimate Task"
         assert in_a_flow(my_task) == ("Completed", None, 1)
 
+    @pytest.mark.straight
     def test_define_a_task_that_retries_3_times_with_a_5_second_delay_between_attempts(self) -> None:
         @task(retries=3, retry_delay_seconds=5)
         def my_task():
@@ -207,6 +209,7 @@ class TestTask:
         assert (my_task.retries, my_task.retry_delay_seconds) == (3, 5)
         assert in_a_flow(my_task.with_options(retry_delay_seconds=0)) == ("Completed", 2, 4)
 
+    @pytest.mark.straight
     def test_define_a_task_that_is_cached_for_a_day_based_on_its_inputs(self) -> None:
         from datetime import timedelta
 

@@ -12,6 +12,7 @@ MARKS = ("task_run_id", "task_run_name", "task_name", "flow_run_id", "flow_run_n
 
 @pytest.mark.usefixtures("backend")
 class TestNames:
+    @pytest.mark.straight
     def test_a_task_is_called_inside_as_it_is_outside(self) -> None:
         @task
         def plain():
@@ -43,6 +44,7 @@ class TestNames:
 
         assert loading() == (r"load r-\udcff.csv", 7)
 
+    @pytest.mark.straight
     def test_a_log_record_of_a_task_carries_the_names_and_what_the_task_adds(self) -> None:
         @task
         def logging_task():

@@ -94,6 +94,7 @@ class TestTaskObjects:
 
         assert calling() == ["b"]
 
+    @pytest.mark.straight
     def test_a_template_of_the_parameters_names_the_runs(self) -> None:
         @task(task_run_name="load {table[0]} of {day:02d}")
         def load(table, day=7):

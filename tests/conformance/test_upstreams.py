@@ -42,6 +42,7 @@ def plain(options):
 
 @pytest.mark.usefixtures("backend")
 class TestNotReady:
+    @pytest.mark.straight
     @pytest.mark.parametrize("how", ENDS)
     def test_after_an_upstream_that_did_not_complete_a_task_is_not_ready_and_says_which_it_was(self, how: str) -> None:
         @flow
