@@ -32,6 +32,10 @@ SAME: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[0-9a-f]{12}…"), "0123456789ab…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "0123456789abcdef…"),
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "6f0ceff0-3aa5-4c21-bd05-90280060aaf5"),
+    # What the kubelet says differs from version to version.
+    (re.compile(r"(?<=already present on machine) and can be accessed by the pod"), ""),
+    (re.compile(r"^Created container:? \w+$"), "Container created"),
+    (re.compile(r"^Started container:? \w+$"), "Container started"),
 )
 
 
