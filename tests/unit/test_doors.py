@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -196,3 +197,11 @@ def test_help_lists_every_target() -> None:
 
 def test_the_scripts_for_contributors_are_executable() -> None:
     assert [name for name in ("dev/kind", "dev/venv", "dev/tools") if not shutil.which(TOP / name)] == []
+
+
+def test_a_python_that_is_not_there_is_named_with_the_cure(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [TOP / "dev" / "venv", "python3.99", tmp_path / "venv"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "there is no python3.99: install it" in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / "venv").exists()
