@@ -217,13 +217,11 @@ class Observer:
         if now < self._events_at:
             return replace(last, again_at=self._events_at)
         self._events_at = now + pod_events.APART
-        return pod_events.looked(attempt.number, since, await self._why_waiting(run, attempt, look), now)
+        why = await self._why_waiting(run, pod_name(run.name, attempt), pod, overlooked=look.overlooked)
+        return pod_events.looked(attempt.number, since, why, now)
 
-    async def _why_waiting(self, run: TaskRun, attempt: Attempt, look: PodLook) -> Why | None:
-        pod, name = look.pod, pod_name(run.name, attempt)
-        if pod is None:
-            return None
-        if look.overlooked:
+    async def _why_waiting(self, run: TaskRun, name: str, pod: Pod, *, overlooked: bool) -> Why | None:
+        if overlooked:
             live = await self._api.get_pod(run.namespace, name)
             return pod_events.why_overlooked(live) if live is not None and pod_events.overlooked(live) else None
         try:
