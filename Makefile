@@ -45,7 +45,8 @@ differential: ## record anew what prefect 2.0b5 does, in an environment of its o
 coverage: $(VENV)/ready ## branch coverage of the unit tests; fails where the lifecycle is not covered whole
 	coverage run -m pytest -q -m "not cluster and not long" --timeout 900 tests/unit
 	coverage combine -q
-	coverage report --include 'sdk/podtask/core/lifecycle/*' --fail-under 100
+	coverage report --include 'sdk/podtask/core/lifecycle/*,operator/podtask_operator/controller/*,operator/podtask_operator/ownership/*' \
+		--show-missing --fail-under 100
 	coverage report --sort cover
 
 check: lint types layers ## what needs no running code

@@ -198,19 +198,19 @@ class RunExpectations:
         self._set_pod(self._expected.pod_of(attempt).unclaimed())
         self._set(claim=None)
 
-    def claim_written(self, attempt: int, text: str, now: datetime, renewals: int = 0) -> None:
+    def claim_written(self, attempt: int, text: str, now: datetime, renewals: int = 0) -> ClaimWork:
         """The grants for an idle pod are written, and this is the claim that goes with them."""
         held = self._expected.claim
         same = held is not None and held.attempt == attempt
-        self._set(
-            claim=replace(held, text=text) if held is not None and same else ClaimWork(attempt, text, now, renewals)
-        )
+        work = replace(held, text=text) if held is not None and same else ClaimWork(attempt, text, now, renewals)
+        self._set(claim=work)
+        return work
 
-    def claim_renewed(self) -> None:
+    def claim_renewed(self, work: ClaimWork) -> ClaimWork:
         """The claim was written once more."""
-        held = self._expected.claim
-        if held is not None:
-            self._set(claim=replace(held, renewals=held.renewals + 1))
+        renewed = replace(work, renewals=work.renewals + 1)
+        self._set(claim=renewed)
+        return renewed
 
     def started(self, attempt: int) -> None:
         """The runner says that the attempt has started."""

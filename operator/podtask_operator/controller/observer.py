@@ -198,9 +198,7 @@ class Observer:
         refusal, uid = look.expectation.refusal, look.expectation.uid
         seen = replace(seen, presence=presence, pod=pod, stored=stored, refusal=refusal, known_uid=uid)
         late = max(self._api.late(), self._cluster.served.late(run.namespace))
-        if presence is Presence.ABSENT and late > 0 and not was_there(seen, attempt):
-            seen = replace(seen, presence=Presence.LATE, late_until=now + timedelta(seconds=late))
-        return seen, learned
+        return _or_late(seen, attempt, late, now), learned
 
     async def _closer_look(
         self, run: TaskRun, attempt: Attempt, look: PodLook, expected: Expected, policy: Policy, now: datetime
@@ -296,6 +294,13 @@ class Observer:
             result=resolved(found) if done else failed,
             may_fail=may_fail,
         )
+
+
+def _or_late(seen: Observed, attempt: Attempt, seconds: float, now: datetime) -> Observed:
+    """A pod that was never seen may come within these seconds, where another operator may have sent its POST."""
+    if seen.presence is Presence.ABSENT and seconds > 0 and not was_there(seen, attempt):
+        return replace(seen, presence=Presence.LATE, late_until=now + timedelta(seconds=seconds))
+    return seen
 
 
 def _took(pod: Object, claim: Claim, run: TaskRun) -> bool:

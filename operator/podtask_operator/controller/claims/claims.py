@@ -20,7 +20,7 @@ from podtask.core.api.status import Attempt, Claim
 from podtask.core.lifecycle.model import Release
 from podtask.core.lifecycle.pod_expectation import Creation
 from podtask_operator.controller.cluster_cache import ClusterCache
-from podtask_operator.controller.expectations import RunExpectations
+from podtask_operator.controller.expectations import ClaimWork, RunExpectations
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import status as podstatus
@@ -104,19 +104,17 @@ class Claims:
         work = expectations.expected.claim
         if work is None or work.attempt != attempt.number:  # another process claimed it, with grants that nobody knows
             text = await self._text(run, attempt, claim, grant)
-            expectations.claim_written(attempt.number, text, now, renewals=TAKEN_OVER)
-            await self._write_again(key, claim, expectations)
-            work = expectations.expected.claim
-        if work is None or work.started or work.renewals >= len(RENEWALS):
+            work = expectations.claim_written(attempt.number, text, now, renewals=TAKEN_OVER)
+            work = await self._write_again(key, claim, work, expectations)
+        if work.started or work.renewals >= len(RENEWALS):
             return None
         due = work.since + timedelta(seconds=RENEWALS[work.renewals])
         if now < due:
             return due
         if RENEWALS[work.renewals] in GRANTS_ANEW:
-            expectations.claim_written(attempt.number, await self._text(run, attempt, claim, grant), now)
-        await self._write_again(key, claim, expectations)
-        following = work.renewals + 1
-        return work.since + timedelta(seconds=RENEWALS[following]) if following < len(RENEWALS) else None
+            work = expectations.claim_written(attempt.number, await self._text(run, attempt, claim, grant), now)
+        work = await self._write_again(key, claim, work, expectations)
+        return work.since + timedelta(seconds=RENEWALS[work.renewals]) if work.renewals < len(RENEWALS) else None
 
     async def release(self, key: Key, effect: Release, expectations: RunExpectations) -> None:
         """Remove an idle pod that was chosen, or what is left of one, so that no claim can take effect any more."""
@@ -134,18 +132,16 @@ class Claims:
     async def _text(self, run: TaskRun, attempt: Attempt, claim: Claim, grant: WriteGrants) -> str:
         return idle_pod.claim_text(run, attempt.number, claim, await grant())
 
-    async def _write_again(self, key: Key, claim: Claim, expectations: RunExpectations) -> None:
+    async def _write_again(self, key: Key, claim: Claim, work: ClaimWork, expectations: RunExpectations) -> ClaimWork:
         """The same claim with a count: only what changes makes the kubelet look."""
-        work = expectations.expected.claim
-        if work is None:
-            return
-        expectations.claim_renewed()
-        text = f"{work.text}/{work.renewals + 1}"
-        patch: Object = {"metadata": {"uid": claim.pod_uid, "annotations": {ANNOTATION_CLAIM: text}}}
+        work = expectations.claim_renewed(work)
+        annotations = {ANNOTATION_CLAIM: f"{work.text}/{work.renewals}"}
+        patch: Object = {"metadata": {"uid": claim.pod_uid, "annotations": annotations}}
         try:
             self._cluster.put_pod(await self._api.patch_pod(key.namespace, claim.pod_name, patch))
         except ApiError as error:  # gone, or a policy said no: the pod's end, or the timeout, tells
             log.warning("%s: the claim of pod %s was not renewed: %s", key, claim.pod_name, error)
+        return work
 
     def _taken(self, key: Key, attempt: Attempt, pod: Object, expectations: RunExpectations, now: datetime) -> None:
         expectations.accepted(attempt.number, pod["metadata"]["uid"], now)

@@ -57,6 +57,18 @@ def test_a_cached_result_is_published_and_hit(restart: bool) -> None:
 
 
 @reconciling
+async def test_a_miss_names_what_differs_from_the_last_run_of_the_task(world: World) -> None:
+    for name, number in (("hello", 1), ("next", 2)):
+        world.add(name, {"cache": {}, "parameters": {"x": number}})
+        await world.look(name)
+        completes(world, name)
+        await world.look(name)
+    cache = world.status("next")["cache"]
+    assert (cache["outcome"], cache["comparedWith"]) == ("Miss", "hello")
+    assert "argument `x` changed" in cache["missReason"]
+
+
+@reconciling
 async def test_who_asks_for_a_fresh_result_looks_nothing_up_and_publishes_his_own(world: World) -> None:
     for name in ("hello", "next"):
         world.add(name, {"cache": {"key": "k", "refresh": True}})

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tests.support.builders import UID, pod, run_object
 
 from podtask.core.api.names import Reason
+from podtask.core.lifecycle.concurrency import Limits, Slots
 from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.events.intake import Intake
+from podtask_operator.ownership.mark import Mark, Standing
 from podtask_operator.pods import status as podstatus
 from podtask_operator.task_runs.key import Key
 
@@ -246,3 +248,13 @@ def test_the_end_of_one_costs_the_same_however_many_need_the_same_upstream() -> 
             sys.settrace(before)
         costs.append(lines)
     assert costs[0] == costs[1]
+
+
+def test_what_another_release_runs_holds_no_slot_of_this_one() -> None:
+    cluster, following = ClusterCache(slots=Slots(Limits.read({"namespace": {"default": 1}}))), Key("team", "next")
+    cluster.put_run(claiming("hello"))
+    cluster.put_run(made("next", uid="uid-next"))
+    assert [limit.held for limit in cluster.limits(following, cluster.runs[following])] == [1]
+    cluster.served.put("team", Mark(Standing.OTHERS, "b/other"))
+    cluster.put_run(claiming("hello", 8))
+    assert [limit.held for limit in cluster.limits(following, cluster.runs[following])] == [0]

@@ -11,9 +11,10 @@ import pytest
 from tests.support.fake_api import FakeApi
 
 from podtask_operator.controller.cluster_cache import ClusterCache
-from podtask_operator.controller.flow_run_keeper import LOST_SECONDS, FlowRunKeeper
+from podtask_operator.controller.flow_run_keeper import LOST_SECONDS, FlowRunKeeper, changed
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.events.intake import Intake
+from podtask_operator.kube.client import ApiError, ApiUnavailable
 from podtask_operator.task_runs import flow_run
 from podtask_operator.task_runs.key import Key
 
@@ -243,3 +244,59 @@ def test_a_condition_with_a_time_that_is_none_deletes_nothing(scene: Any) -> Non
         assert "etl" in s.api.flow_runs
 
     scene(test)
+
+
+def test_the_end_of_a_task_run_wakes_nobody_who_does_not_wait_for_it(scene: Any) -> None:
+    async def test(s: Scene) -> None:
+        s.shown(s.api.add_flow_run("etl"), "ADDED")
+        s.cluster.put_run(s.api.add("alone"))
+        s.cluster.put_run(s.api.add("inside", flow_run="etl"))
+        s.keeper.task_run_ended(Key("team", "alone"))
+        s.keeper.task_run_ended(Key("team", "inside"))
+        assert not s.woken()
+
+    scene(test)
+
+
+def test_a_subflow_whose_parent_no_watch_has_shown_waits_for_it(scene: Any) -> None:
+    async def test(s: Scene) -> None:
+        s.shown(s.api.add_flow_run("inner", {"parent": {"name": "etl", "uid": "uid-etl"}}), "ADDED")
+        assert await s.look("inner", after=10 * LOST_SECONDS) == set()
+        assert not s.woken()
+
+    scene(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ApiUnavailable("no route"), Later),
+        (ApiError(403, "Forbidden", "not allowed"), ApiError),
+        (ApiError(409, "Conflict", "the object has been modified"), Later),
+    ],
+    ids=["no answer", "no right", "another writer"],
+)
+def test_conditions_that_cannot_be_written_are_looked_at_again_or_told(
+    scene: Any, error: Exception, raised: type[Exception]
+) -> None:
+    async def test(s: Scene) -> None:
+        s.shown(s.api.add_flow_run("etl"), "ADDED")
+
+        async def answer(*_: Any) -> Any:
+            s.api.flow_runs.clear()
+            raise error
+
+        s.api.patch_flow_run_status = answer  # type: ignore[method-assign]
+        with pytest.raises(raised):
+            await s.look(after=LOST_SECONDS)
+        assert (s.cluster.flow_runs.get(Key("team", "etl")) is None) == ("modified" in str(error))
+
+    scene(test)
+
+
+def test_a_flow_run_that_went_has_changed() -> None:
+    cluster = ClusterCache()
+    cluster.flow_runs.put(FakeApi().add_flow_run("etl"))
+    before = cluster.flow_runs.get(Key("team", "etl"))
+    assert before is not None
+    assert changed(before, None)

@@ -13,6 +13,7 @@ from tests.support.fake_api import FakeApi, Object
 
 from podtask.core.api.names import Ended
 from podtask.core.api.status import Attempt, Status
+from podtask.core.storage import ObjectInfo, StoreUnavailable
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.log_tail import sentences
 from podtask.core.storage.memory import MemoryStore
@@ -46,14 +47,20 @@ class Logs(FakeApi):
         return self.live
 
 
-def kept(api: Logs, *held: Object) -> bytes:
-    """The last chunk of attempt 1, which ended after it had started."""
-    cluster, store = ClusterCache(), MemoryStore()
+def tailed(api: Logs, store: MemoryStore, *held: Object) -> None:
+    """Attempt 1 has ended after it had started."""
+    cluster = ClusterCache()
     for one in held:
         cluster.put_pod(one)
     attempt = Attempt(1, started_at=START, outcome=Ended.FAILED)
     judged = replace(Status(), attempts=(attempt,))
     asyncio.run(LogTail(api, cluster, Objects(store, "prefix")).keep(KEY, RUN, judged))  # type: ignore[arg-type]
+
+
+def kept(api: Logs, *held: Object) -> bytes:
+    """The last chunk of attempt 1."""
+    store = MemoryStore()
+    tailed(api, store, *held)
     return store.get(KEYS.log_tail)
 
 
@@ -72,3 +79,27 @@ def test_a_log_read_while_the_name_changed_hands_is_not_kept() -> None:
     chunk = kept(Logs(FOREIGN), OURS)
     assert b"printed by" not in chunk
     assert "the pod is gone" in sentences(chunk)[0]
+
+
+class Answered(MemoryStore):
+    """Has every outcome, or is away."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+
+    def head(self, key: str) -> ObjectInfo | None:
+        if self.error is not None:
+            raise self.error
+        return ObjectInfo(key, 1, "etag", 0.0)
+
+
+def test_after_an_outcome_there_are_no_last_words_of_a_pod_that_is_gone() -> None:
+    store = Answered()
+    tailed(Logs(None), store)
+    assert list(store.list("")) == []
+
+
+def test_last_words_that_the_bucket_does_not_take_are_only_told(caplog: pytest.LogCaptureFixture) -> None:
+    tailed(Logs(None), Answered(StoreUnavailable("no route")))
+    assert "the last words of attempt 1 are not in the bucket: no route" in caplog.text

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from tests.support.builders import SETTINGS
+from tests.support.fake_api import Object
 from tests.support.operator_world import CACHED, NOW, World, reconciling
 from tests.support.warm_world import WarmWorld, warm
 
+from podtask.core.api.names import LABEL_POOL
 from podtask.core.api.status import Attempt
+from podtask_operator.controller.expectations import Expectations
 from podtask_operator.controller.work_queue import Later
 from podtask_operator.kube.client import ApiError, ApiUnavailable
 from podtask_operator.task_runs.flow_run import DEPTH
@@ -147,7 +150,82 @@ class TestClaims:
             expectations = world.cluster.expectations.of(HELLO, held.uid)
             if run == "gone":
                 world.cluster.runs.pop(HELLO)
-            launcher: Any = world.reconciler._applier._launcher
+            launcher: Any = world.reconciler._launcher
             assert await launcher.renew_claim(HELLO, Attempt(1, claim=None), expectations, NOW) is None
+
+        test()
+
+    def test_a_claim_of_a_run_that_went_is_not_renewed(self) -> None:
+        @warm
+        async def test(world: WarmWorld) -> None:
+            world.add("hello")
+            await world.look("hello")
+            held = world.cluster.runs[HELLO]
+            world.restart()
+            (attempt,) = held.status.attempts
+            del world.api.runs["hello"]
+            expectations = world.cluster.expectations.of(HELLO, held.uid)
+            with pytest.raises(Later, match="is gone"):
+                await world.reconciler._launcher.renew_claim(HELLO, attempt, expectations, NOW)
+
+        test()
+
+    def test_an_idle_pod_that_somebody_touched_before_its_removal_is_looked_at_again(self) -> None:
+        @warm
+        async def test(world: WarmWorld) -> None:
+            world.add("hello")
+            world.api.refused |= {"claim": FORBIDDEN, "remove": CONFLICT}
+            with pytest.raises(Later, match="touched meanwhile"):
+                await world.look("hello")
+            world.api.refused.clear()
+            await world.look("hello")
+            assert world.status("hello")["attemptsTotal"] == 1
+
+        test()
+
+    def test_a_pod_whose_pool_nobody_can_tell_any_more_is_claimed_all_the_same(self) -> None:
+        @warm
+        async def test(world: WarmWorld) -> None:
+            claim_pod = world.api.claim_pod
+
+            async def answer(namespace: str, name: str, operations: list[Object]) -> Object:
+                pod = await claim_pod(namespace, name, operations)
+                labels = {key: value for key, value in pod["metadata"]["labels"].items() if key != LABEL_POOL}
+                return {**pod, "metadata": {**pod["metadata"], "labels": labels}}
+
+            world.api.claim_pod = answer  # type: ignore[method-assign]
+            (idle,) = world.idle()
+            world.add("hello")
+            await world.look("hello")
+            assert world.status("hello")["attempts"][0]["claim"]["podName"] == idle
+            assert world.api.started == [(f"pod-{idle}", "uid-hello", 1)]
+
+        test()
+
+    def test_the_start_of_another_attempt_says_nothing_of_this_one(self) -> None:
+        expectations = Expectations().of(HELLO, "uid-hello")
+        work = expectations.claim_written(2, "the claim", NOW)
+        expectations.started(1)
+        assert expectations.expected.claim == work
+
+
+class TestStop:
+    def test_a_pod_that_went_before_it_was_stopped_is_looked_at_again(self) -> None:
+        @reconciling
+        async def test(world: World) -> None:
+            world.add("hello")
+            await world.look("hello")
+            state = {"running": {"startedAt": "2026-01-02T04:00:00Z"}}
+            status = {"phase": "Running", "containerStatuses": [{"name": "task", "state": state}]}
+            world.cluster.put_pod(world.api.touch_pod("hello-1", status))
+            world.cluster.put_run(world.api.touch("hello", cancel=True))
+
+            async def gone(*_: Any) -> Any:
+                world.api.pods.clear()
+                raise CONFLICT
+
+            world.api.patch_pod = gone  # type: ignore[method-assign]
+            with pytest.raises(Later, match="changed meanwhile"):
+                await world.look("hello")
 
         test()

@@ -98,6 +98,10 @@ async def test_the_pod_is_neither_deleted_nor_stopped_within_its_grace_and_stopp
     world.now += LEAVES
     await world.look("hello")
     assert world.api.pods["hello-1"]["spec"]["activeDeadlineSeconds"] == 1
+    stops = world.api.calls.count("stop hello-1")
+    world.cluster.put_pod(world.api.touch_pod("hello-1"))
+    await world.look("hello")
+    assert world.api.calls.count("stop hello-1") == stops, "it is stopped once"
 
 
 @reconciling

@@ -226,6 +226,14 @@ def test_draining_waits_for_the_work_in_flight_and_takes_on_nothing_more() -> No
     run(test(Worker()))
 
 
+def test_a_queue_that_never_worked_is_drained_at_once() -> None:
+    async def test(worker: Worker) -> None:
+        assert await worker.queue.drain(30)
+        assert worker.looks == []
+
+    run(test(Worker()))
+
+
 def test_a_namespace_with_many_keys_does_not_make_the_others_wait() -> None:
     async def test(worker: Worker) -> None:
         async def takes_a_second(_: Key) -> None:

@@ -13,7 +13,7 @@ from tests.support.virtual_time import run
 
 from podtask.core.api.names import OWNER_LEASE
 from podtask_operator.kube.client import IN_FLIGHT, ApiError, ApiUnavailable
-from podtask_operator.ownership.keeper import IDLE, Keeper
+from podtask_operator.ownership.keeper import IDLE, TRIES, Keeper
 from podtask_operator.ownership.mark import DURATION, HANDED_OVER, LONGEST, LOOK, RENEW, VALID, Standing, renewal
 from podtask_operator.ownership.served import Served
 
@@ -382,3 +382,26 @@ def test_the_marks_of_many_namespaces_are_taken_before_anything_is_done_and_rene
         one.kill()
 
     run(test())
+
+
+def test_a_mark_that_others_write_all_the_time_is_tried_again_later(caplog: pytest.LogCaptureFixture) -> None:
+    class Contested(Leases):
+        async def create_lease(self, namespace: str, lease: Object) -> Object:
+            self._ask("POST", namespace, lease["metadata"]["name"])
+            if self.writes().count(f"POST {namespace}") <= TRIES:
+                raise ApiError(409, "AlreadyExists", "already exists")
+            return self.put(namespace, lease)
+
+    async def test() -> None:
+        one = Release(Contested(), "one").start()
+        assert not await one.works()
+        await asyncio.sleep(30)
+        assert one.served.works_in("team")
+        one.kill()
+
+    run(test())
+    assert "others write it all the time" in caplog.text
+
+
+def test_who_serves_everything_without_marks_may_write_everywhere() -> None:
+    assert Served(everything=True).may_write("team")
