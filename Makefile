@@ -42,7 +42,7 @@ test-long: $(VENV)/ready ## everything, with many more examples
 differential: ## record anew what prefect 2.0b5 does, in an environment of its own; fails where that changed
 	"$$(dev/prefect-beta)" -m tests.differential.record
 
-coverage: $(VENV)/ready ## branch coverage of the unit tests; fails where the lifecycle is not covered whole
+coverage: $(VENV)/ready ## branch coverage of the unit tests; fails where lifecycle or controller are not covered whole
 	coverage run -m pytest -q -m "not cluster and not long" --timeout 900 tests/unit
 	coverage combine -q
 	coverage report --include 'sdk/podtask/core/lifecycle/*,operator/podtask_operator/controller/*,operator/podtask_operator/ownership/*' \
