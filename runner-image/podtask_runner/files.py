@@ -30,7 +30,7 @@ class File(os.PathLike[str]):
     is not a regular file; `ValueError` for more than 5 GiB.
     """
 
-    _known: tuple[tuple[int, int, int], str] | None = None
+    _hashed: tuple[tuple[int, int, int], str] | None = None
     """The digest, and of which state of the file it is."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -53,9 +53,9 @@ class File(os.PathLike[str]):
         """sha256 of the content, lower-case hex; read when first asked for, and again when the file has changed."""
         found = self.path.stat()
         stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
-        if self._known is None or self._known[0] != stamp:
-            self._known = (stamp, file_digest(self.path))
-        return self._known[1]
+        if self._hashed is None or self._hashed[0] != stamp:
+            self._hashed = (stamp, file_digest(self.path))
+        return self._hashed[1]
 
     def open(self, mode: str = "rb") -> IO[Any]:
         """As `Path.open`."""
@@ -87,10 +87,10 @@ class File(os.PathLike[str]):
                 f"on: split it, or write it to your own bucket and pass its address."
             )
 
-    def known(self, digest: str) -> File:
+    def verified(self, digest: str) -> File:
         """The same, its digest having been verified by whoever made the file."""
         found = self.path.stat()
-        self._known = ((found.st_size, found.st_mtime_ns, found.st_ino), digest)
+        self._hashed = ((found.st_size, found.st_mtime_ns, found.st_ino), digest)
         return self
 
     def __fspath__(self) -> str:

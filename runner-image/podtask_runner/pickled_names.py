@@ -382,9 +382,9 @@ _HELD: dict[int, Any] = {}
 """Where aliases that have no value yet read it."""
 
 
-def filled_alias(found: Any, content: tuple[Any]) -> None:
+def filled_alias(alias: Any, content: tuple[Any]) -> None:
     """The alias gets its value, if it was made just now."""
-    held = _HELD.pop(id(found), None)
+    held = _HELD.pop(id(alias), None)
     if held is not None:
         held["value"] = content[0]
 

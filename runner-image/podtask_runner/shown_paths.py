@@ -74,12 +74,12 @@ def in_text(text: str) -> str:
     return text
 
 
-def rename(found: Any) -> None:
+def rename(error: Any) -> None:
     """Call the files of a `traceback.TracebackException`, and of all that are linked to it, as people know them.
 
     Frames of podtask's own are left out.
     """
-    waiting, seen = [found], {id(found)}
+    waiting, seen = [error], {id(error)}
     for each in waiting:
         if own := [frame for frame in each.stack if not frame.filename.startswith(_MACHINERY)]:
             each.stack[:] = own

@@ -242,16 +242,16 @@ def _from_runner() -> TaskRunContext | None:
     return TaskRunContext(None, run, clock.now(), checkpoint=found.checkpoint or UNDECLARED)
 
 
-def _of_item(found: TaskRunContext) -> TaskRunContext:
+def _of_item(context: TaskRunContext) -> TaskRunContext:
     """In a batch: the context of the item that is being executed. It has no checkpoint: that is the batch's."""
     runner = sys.modules.get("podtask_runner.attempt.context")
     item = runner.ITEM.get() if runner is not None else None
     if item is None:
-        return found
-    run, parameters = replace(found.task_run, id=item.id, name=item.name), found.parameters
-    if found.task is not None:
-        run = replace(run, task_key=found.task.task_key, dynamic_key=item.number)
-        bound = found.task.signature.bind(*item.args, **item.kwargs)
+        return context
+    run, parameters = replace(context.task_run, id=item.id, name=item.name), context.parameters
+    if context.task is not None:
+        run = replace(run, task_key=context.task.task_key, dynamic_key=item.number)
+        bound = context.task.signature.bind(*item.args, **item.kwargs)
         bound.apply_defaults()
         parameters = dict(bound.arguments)
-    return replace(found, task_run=run, parameters=parameters, checkpoint=UNDECLARED)
+    return replace(context, task_run=run, parameters=parameters, checkpoint=UNDECLARED)

@@ -28,7 +28,7 @@ def named(content: Path, name: str, digest: str) -> File:
     """The content as a `File` of this name: a link to where it lies."""
     path = place(_folder(), name)
     path.symlink_to(content)
-    return File(path).known(digest)
+    return File(path).verified(digest)
 
 
 def _folder() -> Path:

@@ -40,7 +40,7 @@ class Flow(FlowDefinition, Generic[P, R_co]):
         self._set_up(fn, FlowOptions(**options))
 
     def _set_up(self, fn: Callable[P, R_co], options: FlowOptions) -> None:
-        self._given: Any = fn
+        self._wrapped: Any = fn
         self.define(fn, options)
 
     def __getattr__(self, name: str) -> Any:
@@ -74,7 +74,7 @@ class Flow(FlowDefinition, Generic[P, R_co]):
     def with_options(self, **changes: Unpack[FlowArgs]) -> Flow[P, R_co]:
         """A copy with these options changed. What is not given stays; 0, [] and "" reset."""
         copy: Flow[P, R_co] = object.__new__(type(self))
-        copy._set_up(self._given, self.options.changed(changes))
+        copy._set_up(self._wrapped, self.options.changed(changes))
         return copy
 
     @overload
@@ -83,11 +83,11 @@ class Flow(FlowDefinition, Generic[P, R_co]):
     def __get__(self: Flow[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Flow[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """On an object, the object is the first argument of the runs, as it is of methods; see `BoundFlow`."""
-        found = owner_of(self._given, instance, owner)
+        found = owner_of(self._wrapped, instance, owner)
         return self if found is None else BoundFlow(self, found)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self._given, replace(self.options, on_completion=(), on_failure=()))
+        return _unpickled, (type(self), self._wrapped, replace(self.options, on_completion=(), on_failure=()))
 
     def _repr_html_(self) -> str:
         from podtask.display import last_runs

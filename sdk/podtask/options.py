@@ -292,11 +292,11 @@ def _delays(value: float | Sequence[float]) -> tuple[float, ...]:
     return numbers
 
 
-def checked(name: str, given: Iterable[Hook] | None) -> tuple[Hook, ...]:
+def checked(name: str, functions: Iterable[Hook] | None) -> tuple[Hook, ...]:
     """The option as a tuple. Raises `TypeError` for what is no list of functions."""
-    if callable(given) or isinstance(given, str):
+    if callable(functions) or isinstance(functions, str):
         raise TypeError(f"{name} takes a list of functions, such as {name}=[tell], not one")
-    hooks = tuple(given or ())
+    hooks = tuple(functions or ())
     for hook in hooks:
         if not callable(hook):
             raise TypeError(f"{name} takes functions (task or flow, run, state), not {hook!r}")

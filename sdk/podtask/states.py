@@ -134,12 +134,12 @@ class State(Generic[R_co]):
 
     def __eq__(self, other: object) -> bool:
         """States are equal that say the same of the same run at the same moment: a copy equals what it was made of."""
-        return self._said() == other._said() if isinstance(other, State) else NotImplemented
+        return self._identity() == other._identity() if isinstance(other, State) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._said())
+        return hash(self._identity())
 
-    def _said(self) -> tuple[Any, ...]:
+    def _identity(self) -> tuple[Any, ...]:
         return self.type, self.name, self.message, self.timestamp, self.run_id
 
     def __str__(self) -> str:

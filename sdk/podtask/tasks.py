@@ -48,7 +48,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
         self._set_up(fn, TaskOptions.of(options))
 
     def _set_up(self, fn: Callable[P, R_co], options: TaskOptions) -> None:
-        self._given: Any = fn
+        self._wrapped: Any = fn
         self.define(fn, options)
         if WAIT_FOR in self.signature.parameters:
             raise ReservedArgumentError(self.name)
@@ -144,7 +144,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
     def with_options(self, **changes: Unpack[TaskArgs]) -> Task[P, R_co]:
         """A copy with these options changed. What is not given stays; 0, [] and "" reset. `tags` replace."""
         copy: Task[P, R_co] = object.__new__(type(self))
-        copy._set_up(self._given, self.options.changed(changes))
+        copy._set_up(self._wrapped, self.options.changed(changes))
         copy.memory = self.memory
         return copy
 
@@ -154,7 +154,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
     def __get__(self: Task[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Task[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """On an object, the object is the first argument of the runs, as it is of methods; see `podtask.methods`."""
-        found = owner_of(self._given, instance, owner)
+        found = owner_of(self._wrapped, instance, owner)
         return self if found is None else BoundTask(self, found)
 
     def get_and_update_dynamic_key(self) -> str:
@@ -164,7 +164,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
         return key
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (type(self), self._given, self.options.travelling())
+        return _unpickled, (type(self), self._wrapped, self.options.travelling())
 
     def __repr__(self) -> str:
         return f"Task({self.name!r})"

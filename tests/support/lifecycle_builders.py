@@ -86,7 +86,7 @@ def refusal(*, final: bool = False, retry_at: float = 20, reason: Reason = Reaso
 def upstream(name: str = "up", state: State | None = State.COMPLETED, **more: Any) -> Upstream:
     """A run this one needs; `state` None: there is none of that name."""
     if state is None:
-        return Upstream(name, found=False, **more)
+        return Upstream(name, exists=False, **more)
     done = state.succeeded
     result = ResolvedInput(name, f"uid-{name}", 1, DIGEST) if done else None
     return Upstream(name, True, state.finished, done, str(state), **{"result": result, **more})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,55 @@ def test_what_is_published_refers_to_none(folder: str) -> None:
 )
 def test_what_counts_as_a_reference(text: str, refers: bool) -> None:
     assert bool(ELSEWHERE.search(text)) is refers
+
+
+BY_WHO_SAID_THEM = {"told", "said", "known", "given", "found", "mine", "way"}
+"""As names of parameters and attributes: they say where a value comes from, and not what it is."""
+PACKAGES = ("sdk/podtask", "operator/podtask_operator", "runner-image/podtask_runner")
+
+
+def public_names(text: str) -> Iterator[str]:
+    """Parameters, attributes and methods of a module; a local name may be what it likes."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+                arguments = node.args
+                yield from (each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+            case ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+            case ast.ClassDef():
+                for part in node.body:
+                    if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                        yield part.name
+                    elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                        yield part.target.id
+                    elif isinstance(part, ast.Assign):
+                        yield from (target.id for target in part.targets if isinstance(target, ast.Name))
+
+
+def test_parameters_and_attributes_are_named_by_what_they_are() -> None:
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert len(files) > 300
+    named = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files
+        for name in public_names(path.read_text())
+        if name.strip("_") in BY_WHO_SAID_THEM
+    }
+    assert named == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(found): ...",
+        "async def f(*, told=1): ...",
+        "g = lambda way: way",
+        "class C:\n    said: str",
+        "class C:\n    known = 1",
+        "class C:\n    def mine(self): ...",
+        "self._given = 1",
+    ],
+)
+def test_what_counts_as_such_a_name(text: str) -> None:
+    assert {name.strip("_") for name in public_names(text)} & BY_WHO_SAID_THEM

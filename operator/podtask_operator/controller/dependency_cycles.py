@@ -85,14 +85,14 @@ class Circles:
         waiting = ((key.name, self._cluster.runs[key]) for key in self._cluster.unfinished.within(namespace))
         return {name: run.needs for name, run in waiting if not run.status.attempts_total}
 
-    def _still(self, namespace: str, way: tuple[str, ...]) -> bool:
+    def _still(self, namespace: str, path: tuple[str, ...]) -> bool:
         """True while every step of the way is there: a run may have been deleted and made anew since the search."""
-        runs = [self._cluster.runs.get(Key(namespace, name)) for name in way[:-1]]
-        return all(run is not None and need in run.needs for run, need in zip(runs, way[1:], strict=True))
+        runs = [self._cluster.runs.get(Key(namespace, name)) for name in path[:-1]]
+        return all(run is not None and need in run.needs for run, need in zip(runs, path[1:], strict=True))
 
 
-def _why(way: tuple[str, ...]) -> Why:
-    shown = way if len(way) <= TOLD else (*way[: TOLD - 2], f"… ({len(way) - TOLD} more)", *way[-2:])
+def _why(path: tuple[str, ...]) -> Why:
+    shown = path if len(path) <= TOLD else (*path[: TOLD - 2], f"… ({len(path) - TOLD} more)", *path[-2:])
     return Why(
         Reason.INVALID_SPEC,
         f"The run waits for itself: {' → '.join(shown)}.",

@@ -280,13 +280,13 @@ class Observer:
                 raise Later(f"the watch has not told of '{name}' yet")
             replaced = there is not None
         if found is None or replaced:
-            return Upstream(name, found=False, replaced=replaced, wants_data=wants)
+            return Upstream(name, exists=False, replaced=replaced, wants_data=wants)
         status, may_fail = found.status, name in run.may_fail
         done = status.finished and status.state.succeeded
         failed = failed_input(name, found.uid, status) if status.finished and not done and may_fail else None
         return Upstream(
             name,
-            found=True,
+            exists=True,
             finished=status.finished,
             succeeded=done,
             state=str(status.state),

@@ -104,20 +104,20 @@ def seen(lease: Object | None) -> Seen | None:
     )
 
 
-def free(mark: Mark, found: Seen | None, release: str, now: float) -> bool:
+def free(mark: Mark, observed: Seen | None, release: str, now: float) -> bool:
     """Whether the mark as it was just read may be written by this release."""
-    if found is None and mark.seen is not None and mark.holder:
+    if observed is None and mark.seen is not None and mark.holder:
         return now - mark.since >= mark.seen.seconds  # it was deleted, which its holder has not noticed yet
-    if found is None or found.holder in ("", release):
+    if observed is None or observed.holder in ("", release):
         return True
-    return mark.seen == found and now - mark.since >= found.seconds
+    return mark.seen == observed and now - mark.since >= observed.seconds
 
 
-def others(mark: Mark, found: Seen, now: float) -> Mark:
+def others(mark: Mark, observed: Seen, now: float) -> Mark:
     """Another release holds it: wait, from the moment on when this version was seen first."""
-    since = mark.since if mark.seen == found else now
-    again_at = min(now + LOOK, max(since + found.seconds, now + AGAIN))
-    return Mark(Standing.OTHERS, found.holder, seen=found, since=since, again_at=again_at)
+    since = mark.since if mark.seen == observed else now
+    again_at = min(now + LOOK, max(since + observed.seconds, now + AGAIN))
+    return Mark(Standing.OTHERS, observed.holder, seen=observed, since=since, again_at=again_at)
 
 
 def renewal(namespace: str) -> float:

@@ -123,11 +123,11 @@ def _said(ended: Mapping[str, Any] | None) -> Outcome | None:
     return outcome.parse(message.encode("utf-8", "replace"))
 
 
-def _oom_killed(ended: Mapping[str, Any] | None, said: Outcome | None) -> bool:
+def _oom_killed(ended: Mapping[str, Any] | None, outcome: Outcome | None) -> bool:
     """The kernel killed the container, whatever its exit code, or only the child, as the runner saw."""
     if mapping(ended).get("reason") == "OOMKilled":
         return True
-    return said is not None and said.error is not None and said.error.type == OUT_OF_MEMORY
+    return outcome is not None and outcome.error is not None and outcome.error.type == OUT_OF_MEMORY
 
 
 _METADATA = ("name", "namespace", "uid", "generation", "resourceVersion", "creationTimestamp")

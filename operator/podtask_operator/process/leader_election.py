@@ -180,17 +180,17 @@ class Lease:
         duration = (lease.get("spec") or {}).get("leaseDurationSeconds")
         return now - self._seen[1] >= (duration if isinstance(duration, int) and duration > 0 else DURATION)
 
-    def _body(self, known: Object, holder: str) -> Object:
+    def _body(self, lease: Object, holder: str) -> Object:
         """The Lease as it is to be written; what others noted on it stays."""
         now = clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
-        meta, spec = known.get("metadata") or {}, known.get("spec") or {}
+        meta, spec = lease.get("metadata") or {}, lease.get("spec") or {}
         noted = {key: value for key, value in (meta.get("annotations") or {}).items() if key != DRAINED}
         taken = (
             {}
-            if _holder(known) == holder
+            if _holder(lease) == holder
             else {
                 "acquireTime": now,
-                "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (1 if known else 0),
+                "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (1 if lease else 0),
             }
         )
         return {

@@ -109,12 +109,12 @@ def build(
         stored = protocol.Blob(of.digest, of.size, names.CLOUDPICKLE, url=url)
         return protocol.Upstream(stored, up.parameter, up.placeholder, failure)
 
-    def result(found: ResolvedInput) -> protocol.Blob:
-        if found.digest in inlined:
-            text = base64.b64encode(inlined[found.digest]).decode()
-            return protocol.Blob(found.digest, found.size, found.serializer, inline=text)
-        key = bucket.attempt(found.source_uid or found.uid, found.attempt).result
-        return protocol.Blob(found.digest, found.size, found.serializer, url=signer.sign_get(key, life))
+    def result(source: ResolvedInput) -> protocol.Blob:
+        if source.digest in inlined:
+            text = base64.b64encode(inlined[source.digest]).decode()
+            return protocol.Blob(source.digest, source.size, source.serializer, inline=text)
+        key = bucket.attempt(source.source_uid or source.uid, source.attempt).result
+        return protocol.Blob(source.digest, source.size, source.serializer, url=signer.sign_get(key, life))
 
     task, known, asked = spec.task, run.status, policy(run)
     code = protocol.Code(

@@ -119,7 +119,7 @@ def claim_text(run: TaskRun, attempt: int, claim: Claim, grants: bytes) -> str:
     return f"{run.uid}/{attempt}/{claim.pod_uid}/{hashlib.sha256(grants).hexdigest()}"
 
 
-def claim_patch(run: TaskRun, attempt: int, claim: Claim, said: str, seconds: float, settings: Settings) -> list[Json]:
+def claim_patch(run: TaskRun, attempt: int, claim: Claim, text: str, seconds: float, settings: Settings) -> list[Json]:
     """The JSON patch by which an attempt takes an idle pod of an age. Of several such patches exactly one is taken.
 
     Without a resourceVersion: the kubelet's writes to the pod's status are no reason to go away.
@@ -137,7 +137,7 @@ def claim_patch(run: TaskRun, attempt: int, claim: Claim, said: str, seconds: fl
         {"op": "replace", "path": state, "value": names.POOL_CLAIMED},
         *labels,
         {"op": "add", "path": "/metadata/ownerReferences", "value": [owner.reference(run)]},
-        {"op": "add", "path": f"/metadata/annotations/{_pointer(names.ANNOTATION_CLAIM)}", "value": said},
+        {"op": "add", "path": f"/metadata/annotations/{_pointer(names.ANNOTATION_CLAIM)}", "value": text},
         *(
             []
             if deadline is None

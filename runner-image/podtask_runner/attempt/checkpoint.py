@@ -163,5 +163,5 @@ def _earlier(saved: SavedCheckpoint) -> PickUrl:
     return pick
 
 
-def _number(found: tuple[int, PickUrl]) -> int:
-    return found[0]
+def _number(numbered: tuple[int, PickUrl]) -> int:
+    return numbered[0]

@@ -254,14 +254,14 @@ def _deserialized(data: Object, serializer: str, what: str) -> Any:
         raise EnvironmentMismatch(f"{what} cannot be opened here (Python {PYTHON}): {error}", error.cure) from error
 
 
-def _file(ref: str, found: Mapping[str, Path]) -> object:
+def _file(ref: str, contents: Mapping[str, Path]) -> object:
     """The file that an argument names, as it was called."""
     from podtask_runner import files
 
     digest, name = files.split(ref) or ("", "")
-    if digest not in found:
+    if digest not in contents:
         raise InvalidSpec(f"The inputs refer to the file {digest[:12]}, and spec.files does not have it.")
-    return _named(found[digest], name)
+    return _named(contents[digest], name)
 
 
 def _named(content: Path, name: str) -> object:

@@ -42,20 +42,20 @@ class _Classes:
     """Thread-safe: at worst two threads walk."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, _Known] = OrderedDict()
+        self._entries: OrderedDict[int, _Known] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, kind: type) -> _Known:
         """The class as it is now. Raises `Unhashable`, `RecursionError`."""
         with self._lock:
-            known = self._known.get(id(kind))
+            known = self._entries.get(id(kind))
         if known is None or known.kind is not kind or not known.witness.holds():
             known = _walk(kind)
         with self._lock:
-            self._known[id(kind)] = known
-            self._known.move_to_end(id(kind))
-            if len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            self._entries[id(kind)] = known
+            self._entries.move_to_end(id(kind))
+            if len(self._entries) > _MOST:
+                self._entries.popitem(last=False)
         return known
 
 
@@ -102,15 +102,15 @@ class _Sharing(Encoder):
                 return known.token
         return types.encode(encoder, value)
 
-    def _fits(self, known: _Known) -> bool:
+    def _fits(self, entry: _Known) -> bool:
         """Whether a walk from here would have entered all cycles where the remembered one did."""
-        here = self._ancestors.keys() - {id(known.kind)}
+        here = self._ancestors.keys() - {id(entry.kind)}
         return (
-            known.met.isdisjoint(here)
-            and known.met.isdisjoint(self._inner)
-            and known.met.isdisjoint(self._entered)
-            and known.inner.isdisjoint(self._done)
-            and known.inner.isdisjoint(self._elsewhere)
+            entry.met.isdisjoint(here)
+            and entry.met.isdisjoint(self._inner)
+            and entry.met.isdisjoint(self._entered)
+            and entry.inner.isdisjoint(self._done)
+            and entry.inner.isdisjoint(self._elsewhere)
         )
 
 

@@ -65,8 +65,8 @@ def _interrupted(ended: Ended) -> Outcome | None:
     return _with_timings(replace(outcome, error=_retryable(outcome.error)), ended)
 
 
-def _obeyed(said: Error) -> bool:
-    return said.type.rpartition(".")[2] == ToldToStop.__name__
+def _obeyed(error: Error) -> bool:
+    return error.type.rpartition(".")[2] == ToldToStop.__name__
 
 
 def _reported(ended: Ended) -> Outcome | None:

@@ -156,9 +156,9 @@ def function_stamp(fn: types.FunctionType) -> str:
     return known
 
 
-def note_function(fn: types.FunctionType, found: str) -> None:
+def note_function(fn: types.FunctionType, definition: str) -> None:
     """From now on the function has this stamp."""
-    _functions.set(fn, found)
+    _functions.set(fn, definition)
 
 
 def _home(fn: types.FunctionType) -> str:

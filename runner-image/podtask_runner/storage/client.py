@@ -285,9 +285,9 @@ def _verified(data: BufferT, blob: Blob, what: str) -> BufferT:
     return data
 
 
-def _same(found: str, size: int, blob: Blob, what: str) -> None:
-    if found != blob.digest:
+def _same(digest: str, size: int, blob: Blob, what: str) -> None:
+    if digest != blob.digest:
         raise InputCorrupted(
-            f"{what}: expected sha256 {blob.digest[:12]}, got {found[:12]} ({size} bytes).",
+            f"{what}: expected sha256 {blob.digest[:12]}, got {digest[:12]} ({size} bytes).",
             "The object was changed after it was written. Run the task that produced it again.",
         )

@@ -61,11 +61,11 @@ def _document(path: Path) -> GrantsDocument:
     return found
 
 
-def _only_that(found: GrantsDocument) -> Grants:
+def _only_that(document: GrantsDocument) -> Grants:
     """Grants that allow to read the grants, so that the store is as patient with them as with everything."""
     none = Slot(Put(""), "")
-    patience = found.store_timeout_seconds
-    return Grants("", "", "", 0, Code(), none, none, none, inputs=found.document, store_timeout_seconds=patience)
+    patience = document.store_timeout_seconds
+    return Grants("", "", "", 0, Code(), none, none, none, inputs=document.document, store_timeout_seconds=patience)
 
 
 def _blob(grants: Grants) -> protocol.Blob:

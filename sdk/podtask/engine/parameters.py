@@ -135,28 +135,28 @@ def _checked(adapter: Any, value: Any) -> Any:
     return _not_lazy(adapter.validate_python(value), value)
 
 
-def _not_lazy(found: Any, value: Any) -> Any:
+def _not_lazy(annotation: Any, value: Any) -> Any:
     """What pydantic checks while somebody iterates (`Iterable[int]`) can be iterated once only: the caller's own is
     kept, and checked before where it can be iterated again."""
-    if type(found).__name__ == "ValidatorIterator" and type(found).__module__.startswith("pydantic_core"):
+    if type(annotation).__name__ == "ValidatorIterator" and type(annotation).__module__.startswith("pydantic_core"):
         if isinstance(value, Sized):
-            for _ in found:
+            for _ in annotation:
                 pass
         return value
-    kind = type(found)
-    if kind in (list, tuple) and isinstance(value, (list, tuple)) and len(found) == len(value):
-        items = [_not_lazy(item, own) for item, own in zip(found, value, strict=True)]
-        return kind(items) if any(new is not old for new, old in zip(items, found, strict=True)) else found
-    if kind is dict and isinstance(value, dict) and len(found) == len(value):
-        pairs = zip(found.items(), value.values(), strict=True)
+    kind = type(annotation)
+    if kind in (list, tuple) and isinstance(value, (list, tuple)) and len(annotation) == len(value):
+        items = [_not_lazy(item, own) for item, own in zip(annotation, value, strict=True)]
+        return kind(items) if any(new is not old for new, old in zip(items, annotation, strict=True)) else annotation
+    if kind is dict and isinstance(value, dict) and len(annotation) == len(value):
+        pairs = zip(annotation.items(), value.values(), strict=True)
         return {key: _not_lazy(item, own) for (key, item), own in pairs}
-    fields = getattr(found, "__dict__", None)
+    fields = getattr(annotation, "__dict__", None)
     if isinstance(fields, dict) and isinstance(value, dict):  # a dataclass or model that was made of it
         for name in fields.keys() & value.keys():
             fields[name] = _not_lazy(fields[name], value[name])
-    return found
+    return annotation
 
 
-def _sentence(name: str, found: Any) -> str:
-    path = ".".join([name, *(str(step) for step in found["loc"])])
-    return f"'{path}': {found['msg']} (got {found['input']!r:.100})"
+def _sentence(name: str, annotation: Any) -> str:
+    path = ".".join([name, *(str(step) for step in annotation["loc"])])
+    return f"'{path}': {annotation['msg']} (got {annotation['input']!r:.100})"

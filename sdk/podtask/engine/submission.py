@@ -39,7 +39,7 @@ class Together:
         self._stays = stays
         """Whether an interrupt waits for what is on its way."""
         self._interrupted = False
-        self._given: list[TaskRun] = []
+        self._accepted: list[TaskRun] = []
         self._begun: list[TaskRun] = []
         self._ended: list[TaskRun] = []
         self._taken: set[TaskRun] = set()
@@ -50,41 +50,41 @@ class Together:
         """All of them; raises the first error, also one of making a run."""
         try:
             self._begin_each(runs)  # a loop here would have jumps that no handler covers (Python 3.13)
-            self._until(lambda: len(self._given) == len(self._ended))
+            self._until(lambda: len(self._accepted) == len(self._ended))
         except KeyboardInterrupt:
             self._interrupted = True
             if self._stays:
                 self._until(lambda: len(self._begun) == len(self._ended))
             raise
         except BaseException:
-            self._until(lambda: len(self._given) == len(self._ended))
+            self._until(lambda: len(self._accepted) == len(self._ended))
             raise
         if self._errors:
-            raise next(self._errors[run] for run in self._given if run in self._errors)
+            raise next(self._errors[run] for run in self._accepted if run in self._errors)
 
     @property
     def submitted(self) -> list[TaskRun]:
         """Those that the backend took, in order."""
-        return [run for run in self._given if run in self._taken]
+        return [run for run in self._accepted if run in self._taken]
 
     def _begin_each(self, runs: Iterable[TaskRun]) -> None:
         """Up to the first error, as many at a time as may be."""
         for run in runs:
-            self._until(lambda: len(self._given) - len(self._ended) < self._limit)
+            self._until(lambda: len(self._accepted) - len(self._ended) < self._limit)
             self._begin(run)
             if self._errors:
                 return
 
     def _begin(self, run: TaskRun) -> None:
         """In a thread of its own; where the system has none left, after one of those that are on their way."""
-        self._given.append(run)
+        self._accepted.append(run)
         job = partial(copy_context().run, partial(self._one, run))
         while True:
             try:
-                threading.Thread(target=job, name=f"podtask-submit-{len(self._given)}", daemon=True).start()
+                threading.Thread(target=job, name=f"podtask-submit-{len(self._accepted)}", daemon=True).start()
             except RuntimeError:
-                if len(self._ended) == len(self._given) - 1:
-                    self._given.pop()
+                if len(self._ended) == len(self._accepted) - 1:
+                    self._accepted.pop()
                     raise
                 self._news.get()
             else:

@@ -211,9 +211,9 @@ def _exception(run: TaskRun) -> BaseException | None:
     return _noted(found, [error.cure] if run.status.state is Word.FAILED else [])
 
 
-def _below(found: BaseException, text: str | None) -> None:
+def _below(error: BaseException, text: str | None) -> None:
     """The text with every place, under the first link of the chain: causes stay what they are, and print before it."""
-    first, seen = found, {id(found)}
+    first, seen = error, {id(error)}
     while (link := first.__cause__ or (None if first.__suppress_context__ else first.__context__)) is not None:
         if id(link) in seen:
             return
@@ -248,8 +248,8 @@ def _checked(run: TaskRun, data: bytes, digest: str) -> bytes:
     return data
 
 
-def _same(run: TaskRun, found: str, digest: str) -> str:
-    if found != digest:
+def _same(run: TaskRun, stored: str, digest: str) -> str:
+    if stored != digest:
         raise ResultUnavailable(
             f"What is stored for task run '{run.name}' is not what it stored (sha256 differs); run the task again."
         )

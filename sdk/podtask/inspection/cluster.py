@@ -60,7 +60,7 @@ class Cluster:
         version: str,
         fields: str = "",
         seconds: float | None = None,
-        known: Iterable[Mapping[str, Any]] = (),
+        objects: Iterable[Mapping[str, Any]] = (),
         *,
         plural: str = PLURAL,
     ) -> Iterator[Object]:
@@ -70,7 +70,7 @@ class Cluster:
         DELETED.
         """
         keep = _kept(plural)
-        latest = {one["metadata"]["uid"]: keep(dict(one)) for one in known}
+        latest = {one["metadata"]["uid"]: keep(dict(one)) for one in objects}
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         watch = ResumableWatch(ListWatch(self.api, namespace, plural, selector, fields), version)
         for step in watch.follow(lambda: min(WATCH_SECONDS, deadline - time.monotonic()), _pause_after):
@@ -110,7 +110,7 @@ class Cluster:
     def pod(self, namespace: str, name: str) -> Object | None:
         """A pod, or None."""
         asked = Asked("get", "pods", namespace, name)
-        return self.api.found(asked, core_path(namespace, "pods", name))
+        return self.api.get_or_none(asked, core_path(namespace, "pods", name))
 
     def namespace_uid(self, namespace: str) -> str:
         """What tells the namespace from every other one of its name. Raises `ClusterRefused`, also where none is."""

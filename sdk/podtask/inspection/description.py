@@ -124,9 +124,9 @@ def attempt_notes(run: Seen) -> list[tuple[int, str]]:
     ]
 
 
-def events(found: Sequence[Object], now: datetime) -> Table:
+def events(objects: Sequence[Object], now: datetime) -> Table:
     """Events of a TaskRun and its pod."""
-    return Table("Events", ("AGE", "TYPE", "OBJECT", "REASON", "MESSAGE"), [_event(event, now) for event in found])
+    return Table("Events", ("AGE", "TYPE", "OBJECT", "REASON", "MESSAGE"), [_event(event, now) for event in objects])
 
 
 def event_order(event: Object) -> tuple[bool, str, bool, str]:
@@ -194,6 +194,6 @@ def _filled(*pairs: tuple[str, str | None]) -> Fields:
     return [(name, value) for name, value in pairs if value]
 
 
-def story(found: Iterable[Object]) -> list[Object]:
+def story(objects: Iterable[Object]) -> list[Object]:
     """Events in the order in which things happened."""
-    return sorted(found, key=event_order)
+    return sorted(objects, key=event_order)

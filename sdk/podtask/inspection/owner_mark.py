@@ -16,7 +16,7 @@ SHOWN = 120
 def owner_mark(cluster: Cluster) -> dict[str, Any]:
     """The Lease's spec; empty where there is none. Raises `ClusterRefused` and `ClusterUnreachable`."""
     path = url_path("apis", "coordination.k8s.io", "v1", "namespaces", cluster.namespace, "leases", OWNER_LEASE)
-    lease = cluster.api.found(Asked("get", "leases", cluster.namespace, OWNER_LEASE), path)
+    lease = cluster.api.get_or_none(Asked("get", "leases", cluster.namespace, OWNER_LEASE), path)
     return (lease or {}).get("spec") or {}
 
 

@@ -128,13 +128,13 @@ def condition(run: Object, name: str) -> Object:
     return next((each for each in found if each.get("type") == name), {})
 
 
-def tell(run: Object, told: str) -> str:
+def tell(run: Object, last: str) -> str:
     """Print state and reason when they change."""
     status = run.get("status", {})
     text = " ".join(str(status[key]) for key in ("state", "reason") if status.get(key))
-    if text and text != told:
+    if text and text != last:
         say(text)
-    return text or told
+    return text or last
 
 
 def stuck(run: Object, trouble: str) -> str:

@@ -178,7 +178,7 @@ class BucketAccess:
             if found is None:
                 return None
             url, endpoint, region = found[0], endpoint or found[1], found[2]
-            conditional = (self._told() or {}).get("conditionalWrites") != "off"
+            conditional = (self._client_config() or {}).get("conditionalWrites") != "off"
         try:
             return open_store(url, endpoint, region, conditional_writes=conditional), Bucket(
                 key_prefix(url), self._namespace
@@ -190,13 +190,13 @@ class BucketAccess:
 
     def published(self) -> tuple[str, str | None, str | None] | None:
         """Address, endpoint and region, as the chart publishes them; None where they cannot be read."""
-        data = self._told()
+        data = self._client_config()
         if data is None:
             return None
         url = "/".join(part for part in (f"s3://{data['bucket']}", data.get("prefix", "")) if part)
         return url, data.get("endpoint") or None, data.get("region") or None
 
-    def _told(self) -> Mapping[str, str] | None:
+    def _client_config(self) -> Mapping[str, str] | None:
         return client_config(self._namespace, self._published, "bucket")
 
 

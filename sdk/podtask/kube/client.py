@@ -84,7 +84,7 @@ class Api:
     def get_run(self, namespace: str, name: str) -> Object | None:
         """The live TaskRun, or None."""
         asked = Asked("get", PLURAL, namespace, name)
-        return self._patiently(lambda: self.found(asked, runs_path(namespace, name)))
+        return self._patiently(lambda: self.get_or_none(asked, runs_path(namespace, name)))
 
     def cancel_run(self, namespace: str, name: str) -> None:
         """Ask for the end of a TaskRun; one that is gone has ended. Not repeated: an interrupt waits for this."""
@@ -108,7 +108,7 @@ class Api:
         """The data of a ConfigMap, or None where there is none or it may not be read."""
         asked = Asked("get", "configmaps", namespace, name)
         try:
-            found = self._patiently(lambda: self.found(asked, core_path(namespace, "configmaps", name)))
+            found = self._patiently(lambda: self.get_or_none(asked, core_path(namespace, "configmaps", name)))
         except ClusterRefused:
             return None
         return None if found is None else found.get("data") or {}
@@ -117,7 +117,7 @@ class Api:
         """Close all idle connections."""
         self._client.close()
 
-    def found(self, asked: Asked, path: str) -> Object | None:
+    def get_or_none(self, asked: Asked, path: str) -> Object | None:
         """GET an object; None where it is not there. Not repeated."""
         try:
             return self.ask(asked, "GET", path)

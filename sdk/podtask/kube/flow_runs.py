@@ -29,7 +29,7 @@ class FlowRunApi:
 
     def get(self, namespace: str, name: str) -> Object | None:
         """The live FlowRun, or None."""
-        return self._api.found(Asked("get", FLOW_RUN_PLURAL, namespace, name), _path(namespace, name))
+        return self._api.get_or_none(Asked("get", FLOW_RUN_PLURAL, namespace, name), _path(namespace, name))
 
     def patch(self, namespace: str, name: str, body: Object) -> Object:
         """Change the spec: `cancel`, `ttlSecondsAfterFinished`."""

@@ -31,13 +31,13 @@ def read(obj: Mapping[str, Any]) -> Status:
                 del known[name]
 
 
-def _checked(status: Status, given: Mapping[str, Any]) -> Status:
+def _checked(status: Status, obj: Mapping[str, Any]) -> Status:
     """An end in a word of the future is a failure that says so: whether it is a success is not known."""
     from dataclasses import replace
 
     if not status.finished or status.state.finished:
         return status
-    text = f"It ended as '{given.get('state')}', which this version of podtask does not know; upgrade podtask here."
+    text = f"It ended as '{obj.get('state')}', which this version of podtask does not know; upgrade podtask here."
     return replace(status, state=State.FAILED, message=text, error=ErrorInfo("UnknownState", text))
 
 

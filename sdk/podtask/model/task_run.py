@@ -168,7 +168,7 @@ class TaskRun:
         self.history: tuple[State[Any], ...] = (from_status(self.status, self.id, None),)
         self._lock = threading.Lock()
         self._done: Future[None] = Future()
-        self._told = False
+        self._ended = False
         self._bells: list[threading.Lock] = []
 
     @property
@@ -212,7 +212,7 @@ class TaskRun:
     @property
     def finished(self) -> bool:
         """True once the end was reported and can be read."""
-        return self._told
+        return self._ended
 
     @property
     def state(self) -> State[Any]:
@@ -236,7 +236,7 @@ class TaskRun:
                 log.exception("What task run '%s' reports could not be shown", self.name)
         if status.finished:
             self.inputs, self.shipment = self.inputs.spent(), None
-            self._told = True  # before the callbacks, which may wait for this run
+            self._ended = True  # before the callbacks, which may wait for this run
             self._done.set_result(None)
             for bell in list(self._bells):
                 bell.release()
@@ -269,7 +269,7 @@ class TaskRun:
         bell.acquire()
         self._bells.append(bell)
         try:
-            if self._told:  # asked after the bell is in its place, so that the end cannot come in between
+            if self._ended:  # asked after the bell is in its place, so that the end cannot come in between
                 return True
             return bell.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
         finally:

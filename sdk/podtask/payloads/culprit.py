@@ -1,4 +1,4 @@
-"""Which variable it is that keeps code from travelling: by name, with the way from the task's function to it.
+"""Which variable it is that keeps code from travelling: by name, with the path from the task's function to it.
 
     go ── uses ──> work ── uses ──> trace ── uses ──> request_id, which cannot be pickled
 
@@ -23,7 +23,7 @@ _DEEPEST = 20
 class Culprit:
     """A value that cannot travel."""
 
-    way: tuple[str, ...]
+    path: tuple[str, ...]
     """Names of functions, from the task's own, and at the end the variable."""
     module: str
     """Where the last function is, and so the variable."""
@@ -34,7 +34,7 @@ class Culprit:
         kind = type(self.value)
         named = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
         place = "the script" if self.module == "__main__" else f"the module '{self.module}'"
-        return f"{' → '.join(self.way)}: '{self.way[-1]}' of {place} is a {named} ({self.why})"
+        return f"{' → '.join(self.path)}: '{self.path[-1]}' of {place} is a {named} ({self.why})"
 
 
 def find(fn: Any, name: str, pickled: Callable[[Any], object]) -> Culprit | None:
@@ -42,8 +42,8 @@ def find(fn: Any, name: str, pickled: Callable[[Any], object]) -> Culprit | None
     return _inside(fn, (name,), pickled, set())
 
 
-def _inside(value: Any, way: tuple[str, ...], pickled: Callable[[Any], object], seen: set[int]) -> Culprit | None:
-    if len(way) > _DEEPEST or id(value) in seen:
+def _inside(value: Any, path: tuple[str, ...], pickled: Callable[[Any], object], seen: set[int]) -> Culprit | None:
+    if len(path) > _DEEPEST or id(value) in seen:
         return None
     seen.add(id(value))
     for fn in _functions(value):
@@ -51,9 +51,9 @@ def _inside(value: Any, way: tuple[str, ...], pickled: Callable[[Any], object], 
             try:
                 pickled(part)
             except Exception as error:  # noqa: BLE001 - classes of the user's may do anything while they are pickled
-                deeper = _inside(part, (*way, name), pickled, seen)
+                deeper = _inside(part, (*path, name), pickled, seen)
                 home = str(fn.__globals__.get("__name__", fn.__module__))
-                return deeper or Culprit((*way, name), home, part, f"{type(error).__name__}: {error}")
+                return deeper or Culprit((*path, name), home, part, f"{type(error).__name__}: {error}")
     return None
 
 

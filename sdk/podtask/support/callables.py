@@ -40,11 +40,11 @@ def qualified_name(fn: Callable[..., Any]) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def owner_of(given: object, instance: object, owner: type | None) -> Any:
+def owner_of(function: object, instance: object, owner: type | None) -> Any:
     """What becomes the first argument where `given` is looked up on `instance` or `owner`, as functions are bound.
 
     None: nothing does; it was looked up on the class, or is a static method, a callable instance, a partial.
     """
-    if isinstance(given, classmethod):
+    if isinstance(function, classmethod):
         return owner or type(instance)
-    return instance if inspect.isfunction(given) else None
+    return instance if inspect.isfunction(function) else None

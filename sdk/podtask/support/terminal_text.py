@@ -20,7 +20,7 @@ _CONTROL_OF_LOG: Final = re.compile(rb"\x1b\[[0-9;]{0,32}m|[\x00-\x08\x0b\x0c\x0
 
 def visible(text: str) -> str:
     """The text with control characters as `\\x1b`; tabs, line feeds and podtask's own colours stay."""
-    return _CONTROL.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(lambda match: match[0] if len(match[0]) > 1 else f"\\x{ord(match[0]):02x}", text)
 
 
 def visible_log(line: bytes) -> bytes:
@@ -28,6 +28,6 @@ def visible_log(line: bytes) -> bytes:
     return _CONTROL_OF_LOG.sub(_as_text, line)
 
 
-def _as_text(found: re.Match[bytes]) -> bytes:
-    whole = found[0]
+def _as_text(match: re.Match[bytes]) -> bytes:
+    whole = match[0]
     return whole if whole.endswith(b"m") and whole[:1] == b"\x1b" else b"\\x%02x" % whole[-1]

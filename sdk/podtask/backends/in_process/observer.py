@@ -39,12 +39,12 @@ def policy_of(run: TaskRun) -> Policy:
 def upstreams_of(run: TaskRun) -> tuple[Upstream, ...]:
     """What the run needs, as the lifecycle reads it."""
     blocked = run.inputs.blocked_by
-    given = () if blocked is None else (Upstream("given state", found=True, finished=True, state=blocked.name),)
+    given = () if blocked is None else (Upstream("given state", exists=True, finished=True, state=blocked.name),)
     wanted = {needed.id for needed in run.upstreams}
     return given + tuple(
         Upstream(
             needed.id,
-            found=True,
+            exists=True,
             finished=needed.finished,
             succeeded=needed.finished and needed.status.state.succeeded,
             state=str(needed.status.state),

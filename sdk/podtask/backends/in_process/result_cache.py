@@ -174,14 +174,14 @@ class ResultCache:
 
     def read_of(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
         """The bytes behind a finished run's status. Raises `ResultUnavailable`."""
-        return self._found(run, lambda: self.store.get(self.place(run, what)))
+        return self._looked_up(run, lambda: self.store.get(self.place(run, what)))
 
     def file_of(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> tuple[Path, str]:
         """The same as a file in the store, and its sha256. Raises `ResultUnavailable`."""
-        path = self._found(run, lambda: self.store.where(self.place(run, what)))
+        path = self._looked_up(run, lambda: self.store.where(self.place(run, what)))
         return path, file_digest(path)
 
-    def _found(self, run: TaskRun, look: Callable[[], T]) -> T:
+    def _looked_up(self, run: TaskRun, look: Callable[[], T]) -> T:
         from podtask.core.storage import StoreError
 
         try:

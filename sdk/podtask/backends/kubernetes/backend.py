@@ -267,9 +267,9 @@ class KubernetesBackend:
                 return found
         raise PodtaskError(f"{PLURAL} {self.namespace}/{run.id} is created and deleted by somebody else all the time.")
 
-    def _wait_until_gone(self, run: TaskRun, found: Object) -> None:
+    def _wait_until_gone(self, run: TaskRun, obj: Object) -> None:
         """A TaskRun of a FlowRun that was deleted is deleted as well, at the pace of the garbage collector."""
-        uid, waited = found["metadata"]["uid"], 0.0
+        uid, waited = obj["metadata"]["uid"], 0.0
         while (live := self._api.get_run(self.namespace, run.id)) is not None and live["metadata"]["uid"] == uid:
             if waited == 0.0:
                 log.warning("TaskRun %s belongs to a flow run that was deleted; waiting until it is gone.", run.id)
@@ -333,12 +333,12 @@ def shows_logs(settings: Settings) -> bool:
     return word == "on"
 
 
-def check_same_call(run: TaskRun, found: Object, body: Object) -> None:
+def check_same_call(run: TaskRun, stored: Object, body: Object) -> None:
     """Raises `FlowReplayMismatch` that names both calls, unless code and arguments are the same."""
-    was, asked = _digest(found), _digest(body)
+    was, asked = _digest(stored), _digest(body)
     if was != asked:
-        meta = found["metadata"]
-        name = found.get("spec", {}).get("task", {}).get("name") or meta["name"]
+        meta = stored["metadata"]
+        name = stored.get("spec", {}).get("task", {}).get("name") or meta["name"]
         existing = f"task '{name}' with call digest {was[:12] or '(none)'}, created {meta.get('creationTimestamp')}"
         raise FlowReplayMismatch(run.id, existing, f"task '{run.task.name}' with call digest {asked[:12]}")
 

@@ -126,7 +126,7 @@ class Recorded:
         self._uid: str | None = None
         self._version = ""
         self._heartbeat = 0
-        self._mine = True
+        self._owned = True
         """False once the FlowRun is another driver's, or gone."""
         self._closed = threading.Event()
         self._lock = threading.RLock()
@@ -142,7 +142,7 @@ class Recorded:
             if no.reason != "AlreadyExists":
                 raise
             self._attach()
-        if self._uid is not None and self._mine:
+        if self._uid is not None and self._owned:
             self.owner = _reference(self.name, self._uid)
 
     def end(self, status: Object) -> None:
@@ -170,7 +170,7 @@ class Recorded:
         with self._lock:
             if self._uid is None or uid not in (None, self._uid):
                 return
-            self._mine = False
+            self._owned = False
         self._flow.end_by(f"Flow run '{self._flow.info.name}' was deleted.")
 
     def beat(self) -> None:
@@ -213,8 +213,8 @@ class Recorded:
                 f"Flow run '{self._flow.info.name}' was cancelled (podtask retry flow/{self.name} takes that back)."
             )
         other = _driver_of(obj)
-        if other.get("id") != self._driver["id"] and self._mine:
-            self._mine = False
+        if other.get("id") != self._driver["id"] and self._owned:
+            self._owned = False
             log.warning(
                 "Flow run '%s' is driven by another process now, on %s; this one writes no more about it.",
                 self._flow.info.name,
@@ -226,7 +226,7 @@ class Recorded:
         with self._lock:
             try:
                 for _ in range(TRIES):
-                    if not self._mine or self._written(status):
+                    if not self._owned or self._written(status):
                         return
             except PodtaskError as error:
                 log.info("FlowRun %s could not be written: %s", self.name, error)

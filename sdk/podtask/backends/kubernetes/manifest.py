@@ -145,8 +145,8 @@ def _pod(options: TaskOptions) -> Object:
     }
 
 
-def _quantities(given: Any) -> Any:
+def _quantities(amounts: Any) -> Any:
     """`{"cpu": 0.5}` as Kubernetes takes it: a quantity is an integer or a text, never a float."""
-    if not isinstance(given, Mapping):
-        return given
-    return {name: str(value) if isinstance(value, float) else value for name, value in given.items()}
+    if not isinstance(amounts, Mapping):
+        return amounts
+    return {name: str(value) if isinstance(value, float) else value for name, value in amounts.items()}

@@ -52,7 +52,7 @@ class ImageContents:
     def __init__(self, namespace: str, published: Published) -> None:
         self._namespace = namespace
         self._published = published
-        self._known: frozenset[str] | None = None
+        self._names: frozenset[str] | None = None
         self._asked = False
         self._warned: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
@@ -87,8 +87,8 @@ class ImageContents:
             if not self._asked:
                 text = (client_config(self._namespace, self._published, PUBLISHED) or {}).get(PUBLISHED, "")
                 names = frozenset(name.strip() for name in text.split(",") if name.strip())
-                self._known, self._asked = names or None, True
-            return self._known
+                self._names, self._asked = names or None, True
+            return self._names
 
 
 def _doubtful(names: Iterable[str], there: Iterable[str]) -> frozenset[str]:

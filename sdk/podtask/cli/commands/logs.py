@@ -131,7 +131,7 @@ def _with_attempt(session: Session, run: Seen, number: int) -> Seen:
         raise CommandFailed(f"TaskRun '{run.name}' was deleted.")
     if run.status.attempts_total >= number or run.finished:
         return run
-    for event in session.cluster.changes(run.namespace, "", version, fields, known=items):
+    for event in session.cluster.changes(run.namespace, "", version, fields, objects=items):
         run = Seen(event["object"])
         if event["type"] == "DELETED":
             raise CommandFailed(f"TaskRun '{run.name}' was deleted.")

@@ -86,7 +86,7 @@ def _changes(
     if not waiting:
         return
     known = [run.obj for run in waiting.values()]
-    for event in session.cluster.changes(namespace, "", version, only, seconds=left, known=known):
+    for event in session.cluster.changes(namespace, "", version, only, seconds=left, objects=known):
         run = Seen(event["object"])
         take(run)
         if event["type"] == "DELETED" and run.uid in waiting and not run.finished:

@@ -38,24 +38,26 @@ def watch(
     raise Ended(follow(session, found, meant.selector, joins=not meant.by_name, plain=plain or not terminal()))
 
 
-def follow(session: Session, found: list[Seen], labels: str = "", *, joins: bool = False, plain: bool = True) -> Exit:
+def follow(session: Session, chosen: list[Seen], labels: str = "", *, joins: bool = False, plain: bool = True) -> Exit:
     """Show the runs until all have ended; the exit status. `joins`: so do runs with these labels that come later."""
-    runs = {run.uid: run for run in found}
+    runs = {run.uid: run for run in chosen}
     shown = Lines() if plain else Table()
     with shown:
         shown.show(list(runs.values()), session.now())
-        for run in _changes(session, found, labels, runs, joins=joins):
+        for run in _changes(session, chosen, labels, runs, joins=joins):
             runs[run.uid] = run
             shown.show(list(runs.values()), session.now())
     return outcome(run.state for run in runs.values())
 
 
-def _changes(session: Session, found: list[Seen], labels: str, runs: dict[str, Seen], *, joins: bool) -> Iterable[Seen]:
+def _changes(
+    session: Session, chosen: list[Seen], labels: str, runs: dict[str, Seen], *, joins: bool
+) -> Iterable[Seen]:
     """Newer versions of the runs, until none is unfinished."""
     if all(run.finished for run in runs.values()):
         return
-    namespace = found[0].namespace
-    fields = f"metadata.name={found[0].name}" if len(found) == 1 and not joins else ""
+    namespace = chosen[0].namespace
+    fields = f"metadata.name={chosen[0].name}" if len(chosen) == 1 and not joins else ""
     items, version = session.cluster.runs_without_payloads(namespace, labels, fields)
     there = {item["metadata"]["uid"] for item in items}
     _not_deleted([run for uid, run in runs.items() if uid not in there and not run.finished])
@@ -64,7 +66,7 @@ def _changes(session: Session, found: list[Seen], labels: str, runs: dict[str, S
             yield Seen(item)
     if all(run.finished for run in runs.values()):
         return
-    for event in session.cluster.changes(namespace, labels, version, fields, known=items):
+    for event in session.cluster.changes(namespace, labels, version, fields, objects=items):
         run = Seen(event["object"])
         if run.uid not in runs and not joins:
             continue

@@ -40,10 +40,10 @@ def load(place: str) -> tuple[str, Flow[..., Any]]:
     return name, flows[name]
 
 
-def parameters(given: Sequence[str]) -> dict[str, Any]:
+def parameters(pairs: Sequence[str]) -> dict[str, Any]:
     """`x=1` as JSON where it is JSON, else as text. Raises `CommandFailed` for what is no pair."""
     found: dict[str, Any] = {}
-    for pair in given:
+    for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name.isidentifier():
             raise CommandFailed(f"--param {pair}: write NAME=VALUE; the value is JSON, or else a text.", Exit.USAGE)

@@ -30,7 +30,7 @@ class Lines:
     """A line per change of state; of many runs, counts by task name whenever they change."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
 
     def __enter__(self) -> None:
         """Nothing to open."""
@@ -49,9 +49,9 @@ class Lines:
             }
         )
         for key, line in news.items():
-            if self._told.get(key) != line:
+            if self._printed.get(key) != line:
                 output.out(line)
-        self._told = {**self._told, **news}
+        self._printed = {**self._printed, **news}
 
 
 class Table:

@@ -82,12 +82,12 @@ def objects(runs: Sequence[Seen], form: str, *, one: bool = False) -> str:
     return as_json(document) if form == "json" else as_yaml(document)
 
 
-def value(given: Any) -> str:
+def value(answer: Any) -> str:
     """A result: JSON where that is exact, else as Python writes it."""
     from podtask_runner.serialization.header import encode_json_exact
 
-    exact = encode_json_exact(given)
-    return repr(given) if exact is None else _json(given)
+    exact = encode_json_exact(answer)
+    return repr(answer) if exact is None else _json(answer)
 
 
 def as_json(document: Any) -> str:
@@ -98,7 +98,7 @@ def as_json(document: Any) -> str:
 def _json(document: Any, indent: int | None = None) -> str:
     """JSON leaves DEL and C1 as they are, which a terminal obeys; by number they are the same text."""
     text = json.dumps(document, indent=indent, ensure_ascii=not unicode())
-    return _C1.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _C1.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def as_yaml(document: Any) -> str:

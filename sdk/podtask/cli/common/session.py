@@ -31,7 +31,7 @@ class Session:
     """One command line's view of the world."""
 
     def __init__(self, namespace: str | None, context: str | None = None, kubeconfig: str | None = None) -> None:
-        self._given = namespace
+        self._chosen = namespace
         self._context = context
         self._kubeconfig = kubeconfig
 
@@ -47,7 +47,7 @@ class Session:
         """Arguments, environment, pyproject.toml. Raises `SettingsError`."""
         from podtask import settings
 
-        return settings.load(namespace=self._given)
+        return settings.load(namespace=self._chosen)
 
     @property
     def cluster(self) -> Cluster:
@@ -94,18 +94,18 @@ class Session:
         """Let a flow of this process use the same cluster and namespace. Raises `CommandFailed`."""
         if self._context is not None:
             raise CommandFailed("A flow uses the current context: kubectl config use-context, or --kubeconfig.")
-        given = {"PODTASK_NAMESPACE": self._given, "KUBECONFIG": self._kubeconfig}
+        given = {"PODTASK_NAMESPACE": self._chosen, "KUBECONFIG": self._kubeconfig}
         os.environ.update({name: value for name, value in given.items() if value is not None})
 
     @property
     def given_namespace(self) -> str | None:
         """What -n said."""
-        return self._given
+        return self._chosen
 
     @property
     def where(self) -> str:
         """Options that a suggested command needs to reach the same place: ` -n team --context prod`, or nothing."""
-        return self._options({"-n": self._given}) + self.cluster_options
+        return self._options({"-n": self._chosen}) + self.cluster_options
 
     @property
     def cluster_options(self) -> str:
@@ -118,8 +118,8 @@ class Session:
         return self._context or self.cluster.api.context or self.cluster.api.server
 
     @staticmethod
-    def _options(given: dict[str, str | None]) -> str:
-        return "".join(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)
+    def _options(flags: dict[str, str | None]) -> str:
+        return "".join(f" {option} {shlex.quote(value)}" for option, value in flags.items() if value)
 
 
 def note(text: str) -> None:

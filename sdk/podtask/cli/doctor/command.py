@@ -100,6 +100,6 @@ def store(*, url: str | None, endpoint_url: str | None, large: int, output: str 
         printers.out(printers.as_json([one.__dict__ for one in results]))
     else:
         note(f"podtask: bucket '{settings.bucket}' at {settings.endpoint_url or 'AWS'}")
-        rows = [(one.feature, one.works, one.used_for, one.told) for one in results]
+        rows = [(one.feature, one.works, one.used_for, one.note) for one in results]
         printers.out(printers.table(("FEATURE", "WORKS", "USED FOR", "TOLD"), rows))
     raise Ended(Exit.FAILED if any(one.works == compat.NO and one.vital for one in results) else Exit.DONE)

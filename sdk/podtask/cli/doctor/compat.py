@@ -37,7 +37,7 @@ class Result:
     feature: str
     works: str
     used_for: str
-    told: str = ""
+    note: str = ""
     vital: bool = True
     """Without it podtask does not work."""
 
@@ -223,9 +223,9 @@ def _delete(scene: Scene) -> str:
     return "also of what is not there"
 
 
-def _same(given: bytes, stored: bytes) -> None:
-    if bytes(given) != stored:
-        raise Lacking(f"other bytes came back: {bytes(given)[:40]!r}")
+def _same(written: bytes, stored: bytes) -> None:
+    if bytes(written) != stored:
+        raise Lacking(f"other bytes came back: {bytes(written)[:40]!r}")
 
 
 ROWS: tuple[tuple[str, str, bool, Try], ...] = (

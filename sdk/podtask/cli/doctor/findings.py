@@ -33,23 +33,23 @@ class Finding:
 
     check: str
     verdict: Verdict
-    told: str
+    message: str
     cure: str | None = None
 
 
-def ok(check: str, told: str) -> Finding:
+def ok(check: str, message: str) -> Finding:
     """All is well."""
-    return Finding(check, Verdict.OK, told)
+    return Finding(check, Verdict.OK, message)
 
 
-def warning(check: str, told: str, cure: str) -> Finding:
+def warning(check: str, message: str, cure: str) -> Finding:
     """Something is amiss that not everybody needs."""
-    return Finding(check, Verdict.WARNING, told, cure)
+    return Finding(check, Verdict.WARNING, message, cure)
 
 
-def failed(check: str, told: str, cure: str | None = None) -> Finding:
+def failed(check: str, message: str, cure: str | None = None) -> Finding:
     """Without this nothing works."""
-    return Finding(check, Verdict.FAILED, told, cure)
+    return Finding(check, Verdict.FAILED, message, cure)
 
 
 def skipped(check: str, why: str) -> Finding:
@@ -64,7 +64,7 @@ def line(finding: Finding) -> str:
     if colour and output.colours():
         word = click.style(word, fg=colour)
     cure = f"\n{' ' * 9}{'':<{WIDTH}} cure: {finding.cure}" if finding.cure else ""
-    return f"{word} {finding.check:<{WIDTH}} {finding.told}{cure}"
+    return f"{word} {finding.check:<{WIDTH}} {finding.message}{cure}"
 
 
 def document(findings: Iterable[Finding]) -> list[dict[str, str]]:

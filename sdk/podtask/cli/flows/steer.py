@@ -96,7 +96,7 @@ def wait(session: Session, name: str, *, timeout: float | None, quiet: bool) -> 
         if left is not None and left <= 0:
             raise CommandFailed(f"Time is up; flow run '{flow.title}' goes on.", Exit.TIME_IS_UP)
         changes = session.cluster.changes(
-            flow.namespace, "", version, fields, seconds=left, known=items, plural=FLOW_RUN_PLURAL
+            flow.namespace, "", version, fields, seconds=left, objects=items, plural=FLOW_RUN_PLURAL
         )
         for event in changes:
             flow = _same(flow, [event["object"]] if event["type"] != "DELETED" else [])
@@ -124,7 +124,7 @@ def watch(session: Session, name: str, *, plain: bool) -> Exit:
             items, version = session.cluster.runs(flow.namespace, labels)
             runs |= {run.uid: run for run in map(Seen, items) if run.flow_run in names}
             shown.show(list(runs.values()), session.now())
-            for event in session.cluster.changes(flow.namespace, labels, version, seconds=LOOK_SECONDS, known=items):
+            for event in session.cluster.changes(flow.namespace, labels, version, seconds=LOOK_SECONDS, objects=items):
                 run = Seen(event["object"])
                 if run.flow_run in names and event["type"] != "DELETED":
                     runs[run.uid] = run

@@ -60,11 +60,11 @@ def text(what: str, value: object) -> None:
         raise ValueError(f"{what} must be text that UTF-8 can carry, not {value!r}")
 
 
-def tags(given: Iterable[Any] | None) -> frozenset[str]:
+def tags(words: Iterable[Any] | None) -> frozenset[str]:
     """The tags of one task run. Raises `TypeError` and `ValueError` that name the tag."""
-    if isinstance(given, str):
-        raise TypeError(f"tags must be several strings, such as {{{given!r}}}, not one string")
-    found = frozenset(given or ())
+    if isinstance(words, str):
+        raise TypeError(f"tags must be several strings, such as {{{words!r}}}, not one string")
+    found = frozenset(words or ())
     for tag in found:
         if not isinstance(tag, str):
             raise TypeError(f"a tag must be a string, not {tag!r}")

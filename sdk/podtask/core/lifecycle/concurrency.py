@@ -63,12 +63,12 @@ class Limits:
     """Of runs that ask for a resource such as nvidia.com/gpu: whoever leaves it out does not get it."""
 
     @classmethod
-    def read(cls, told: Mapping[str, Any]) -> Limits:
+    def read(cls, limits: Mapping[str, Any]) -> Limits:
         """`{"namespace": {"default": 20, "names": {"team": 5}}, "tags": {"gpu": 4}}`; instead of a number of a tag or a
         resource also `{"all": 4, "perNamespace": 2}`. Raises `ValueError`."""
-        namespace = _object("namespace", told.get("namespace"))
+        namespace = _object("namespace", limits.get("namespace"))
         for path, given, known in (
-            ("", told, ("namespace", "tags", "resources")),
+            ("", limits, ("namespace", "tags", "resources")),
             ("namespace.", namespace, ("default", "names")),
         ):
             for key in given:
@@ -78,8 +78,8 @@ class Limits:
         return cls(
             None if default is None else _count("namespace.default", default),
             {name: _count(name, most) for name, most in _object("namespace.names", namespace.get("names")).items()},
-            {tag: _most(tag, most) for tag, most in _object("tags", told.get("tags")).items()},
-            {name: _most(name, most) for name, most in _object("resources", told.get("resources")).items()},
+            {tag: _most(tag, most) for tag, most in _object("tags", limits.get("tags")).items()},
+            {name: _most(name, most) for name, most in _object("resources", limits.get("resources")).items()},
         )
 
     def over(self, namespace: str, tags: Iterable[str], resources: Iterable[str] = ()) -> tuple[Name, ...]:

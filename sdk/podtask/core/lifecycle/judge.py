@@ -48,14 +48,14 @@ class Evidence:
 
     seen: Observed
     attempt: Attempt
-    said: Outcome | None
+    answer: Outcome | None
     """The runner's answer: from the termination message, else the stored object."""
 
     @property
     def error(self) -> ErrorInfo | None:
         """The runner's error, marked with its attempt; not that it was stopped, because it cannot know why."""
-        error = self.said.error if self.said else None
-        if self.said is None or error is None or self.said.outcome is Verdict.INTERRUPTED:
+        error = self.answer.error if self.answer else None
+        if self.answer is None or error is None or self.answer.outcome is Verdict.INTERRUPTED:
             return None
         return ErrorInfo(
             type=error.type,
@@ -70,28 +70,28 @@ class Evidence:
 
     def why(self, reason: Reason, otherwise: str) -> Why:
         """The runner's own words where it had any."""
-        error = self.said.error if self.said else None
+        error = self.answer.error if self.answer else None
         cure = None if reason is Reason.EXCEPTION else cure_of(reason)  # the traceback is there anyway
-        if self.said is None or error is None:
+        if self.answer is None or error is None:
             return Why(reason, otherwise, cure)
-        whole = self.said.outcome is Verdict.CRASHED  # a sentence about the run already (as in Prefect 2.0b5)
+        whole = self.answer.outcome is Verdict.CRASHED  # a sentence about the run already (as in Prefect 2.0b5)
         text = error.message if whole else f"{error.type}: {error.message}"
         return Why(reason, text[:MESSAGE_LIMIT], error.cure or cure)
 
 
 def judge(seen: Observed, attempt: Attempt) -> Judgement:
     """The judgement of an attempt whose pod ended, vanished or never came to be."""
-    said = (seen.pod.outcome if seen.pod else None) or seen.stored
-    evidence = Evidence(seen, attempt, plausible(said) if said else None)
+    answer = (seen.pod.outcome if seen.pod else None) or seen.stored
+    evidence = Evidence(seen, attempt, plausible(answer) if answer else None)
     answers = (verdict(evidence) for verdict in VERDICTS)
     return next(answer for answer in answers if answer is not None)
 
 
 def completed(e: Evidence) -> Judgement | None:
     """A stored result is success, whatever happened to the pod afterwards."""
-    if e.said is None or e.said.outcome is not Verdict.COMPLETED or e.said.result is None:
+    if e.answer is None or e.answer.outcome is not Verdict.COMPLETED or e.answer.result is None:
         return None
-    stored = e.said.result
+    stored = e.answer.result
     result = ResultInfo(
         digest=stored.digest,
         size=stored.size,
@@ -126,7 +126,7 @@ def stopped(e: Evidence) -> Judgement | None:
 
 def timed_out(e: Evidence) -> Judgement | None:
     """The runner itself ended it because its time was over."""
-    return _timed_out(e) if e.said is not None and e.said.outcome is Verdict.TIMED_OUT else None
+    return _timed_out(e) if e.answer is not None and e.answer.outcome is Verdict.TIMED_OUT else None
 
 
 def _timed_out(e: Evidence) -> Judgement:
@@ -141,7 +141,7 @@ def _timed_out(e: Evidence) -> Judgement:
 
 def pending_timeout(e: Evidence) -> Judgement | None:
     """Its container never started in time; the message of that moment is kept. A runner's word says that it did."""
-    if e.attempt.reason is not Reason.PENDING_TIMEOUT or e.said is not None:
+    if e.attempt.reason is not Reason.PENDING_TIMEOUT or e.answer is not None:
         return None
     return _disrupted(
         Why(Reason.PENDING_TIMEOUT, e.attempt.message or "The pod did not start in time.", e.attempt.cure)
@@ -159,21 +159,21 @@ def never_started(e: Evidence) -> Judgement | None:
 
 def disrupted(e: Evidence) -> Judgement | None:
     """The cluster ended it: never the user's retries."""
-    if e.attempt.reason is Reason.NODE_LOST and e.seen.pod is None and e.said is None:  # its pod was removed by force
+    if e.attempt.reason is Reason.NODE_LOST and e.seen.pod is None and e.answer is None:  # its pod was removed by force
         text = e.attempt.message or meaning_of(Reason.NODE_LOST)
         return _disrupted(Why(Reason.NODE_LOST, text, e.attempt.cure))
     if e.seen.pod is not None and e.seen.pod.disruption is not None:
         return _disrupted(e.seen.pod.disruption)
-    if e.said is not None and e.said.outcome is Verdict.INTERRUPTED:
+    if e.answer is not None and e.answer.outcome is Verdict.INTERRUPTED:
         return _disrupted(catalogued(Reason.INTERRUPTED))
-    if e.said is not None and e.said.outcome is Verdict.STORE_UNAVAILABLE:
+    if e.answer is not None and e.answer.outcome is Verdict.STORE_UNAVAILABLE:
         return _disrupted(e.why(Reason.STORE_UNAVAILABLE, meaning_of(Reason.STORE_UNAVAILABLE)))
     return None
 
 
 def vanished(e: Evidence) -> Judgement | None:
     """No pod and no stored outcome: it was deleted, or a restart came between record and creation."""
-    if e.seen.presence not in (Presence.ABSENT, Presence.FOREIGN, Presence.UNPOSTED) or e.said is not None:
+    if e.seen.presence not in (Presence.ABSENT, Presence.FOREIGN, Presence.UNPOSTED) or e.answer is not None:
         return None
     if e.attempt.pod_uid is None and e.seen.known_uid is None:
         return _disrupted(catalogued(Reason.LOST))
@@ -183,7 +183,7 @@ def vanished(e: Evidence) -> Judgement | None:
 def out_of_memory(e: Evidence) -> Judgement | None:
     """The kernel killed it, or only its child; an OOM-killed container may even report exit code 0."""
     of_container = e.seen.pod is not None and e.seen.pod.oom_killed
-    crash = e.said.error if e.said is not None and e.said.outcome is Verdict.CRASHED else None
+    crash = e.answer.error if e.answer is not None and e.answer.outcome is Verdict.CRASHED else None
     if not of_container and (crash is None or crash.type != OUT_OF_MEMORY):
         return None
     budget, text, cure = _memory(e)
@@ -211,12 +211,12 @@ def _memory(e: Evidence) -> tuple[Budget, str, str | None]:
 
 def failed(e: Evidence) -> Judgement | None:
     """The user's code raised an exception."""
-    if e.said is None or e.said.outcome is not Verdict.FAILED:
+    if e.answer is None or e.answer.outcome is not Verdict.FAILED:
         return None
-    retryable = e.said.error is None or e.said.error.retryable
+    retryable = e.answer.error is None or e.answer.error.retryable
     budget = budget_of(Reason.EXCEPTION) if retryable else Budget.NONE
     why = e.why(Reason.EXCEPTION, meaning_of(Reason.EXCEPTION))
-    return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=e.said.timings.get("delay"))
+    return Judgement(Ended.FAILED, State.FAILED, why, budget, error=e.error, delay=e.answer.timings.get("delay"))
 
 
 def refused_by_runner(e: Evidence) -> Judgement | None:
@@ -226,9 +226,9 @@ def refused_by_runner(e: Evidence) -> Judgement | None:
         Verdict.ENVIRONMENT_MISMATCH: (Ended.ENVIRONMENT_MISMATCH, Reason.ENVIRONMENT_MISMATCH),
         Verdict.INPUT_CORRUPTED: (Ended.INPUT_CORRUPTED, Reason.INPUT_CORRUPTED),
     }
-    if e.said is None or e.said.outcome not in endings:
+    if e.answer is None or e.answer.outcome not in endings:
         return None
-    ended, reason = endings[e.said.outcome]
+    ended, reason = endings[e.answer.outcome]
     why = e.why(reason, meaning_of(reason))
     return Judgement(ended, State.FAILED, why, error=e.error)
 
@@ -272,9 +272,9 @@ VERDICTS: tuple[Verdicts, ...] = (
 
 def ended_idle(seen: Observed) -> bool:
     """A pod of a WarmPool ended, and its runner says that no attempt was given to it. Of others the word is no word."""
-    attempt, said = seen.status.latest, seen.pod.outcome if seen.pod is not None else None
+    attempt, answer = seen.status.latest, seen.pod.outcome if seen.pod is not None else None
     claimed = attempt is not None and attempt.claim is not None
-    return claimed and said is not None and said.outcome is Verdict.NEVER_STARTED
+    return claimed and answer is not None and answer.outcome is Verdict.NEVER_STARTED
 
 
 def judge_refusal(why: Why) -> Judgement:

@@ -112,7 +112,7 @@ class Upstream:
     """A run this one needs: its data (`wants_data`) or only its completion; its end is enough where it may fail."""
 
     task_run: str
-    found: bool
+    exists: bool
     finished: bool = False
     succeeded: bool = False
     state: str = ""

@@ -289,7 +289,7 @@ def upstream(seen: Observed, now: datetime) -> Decision | None:
         why = Why(Reason.UPSTREAM_FAILED, text, cure_of(Reason.UPSTREAM_FAILED))
         named = replace(seen, status=replace(seen.status, failed_upstream=failed[0].task_run))
         return end(named, now, State.NOT_READY, why, error_of(why))
-    missing = [up for up in seen.upstreams if not up.found]
+    missing = [up for up in seen.upstreams if not up.exists]
     if missing and now >= seen.created_at + UPSTREAM_GRACE:
         why = no_upstream(missing[0])
         return end(seen, now, State.FAILED, why, error_of(why))

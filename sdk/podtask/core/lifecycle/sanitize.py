@@ -23,14 +23,14 @@ _CENTURIES: Final = 1e10
 """Seconds; compared before anything is converted, because JSON has integers that no float can hold."""
 
 
-def plausible(said: Outcome) -> Outcome:
+def plausible(outcome: Outcome) -> Outcome:
     """The outcome with everything left out that cannot be so, and every text short enough for a status."""
-    return replace(said, result=_result(said.result), error=_error(said.error), timings=timings(said))
+    return replace(outcome, result=_result(outcome.result), error=_error(outcome.error), timings=timings(outcome))
 
 
-def timings(said: Outcome) -> dict[str, float]:
+def timings(outcome: Outcome) -> dict[str, float]:
     """Seconds of a phase, or before the retry (`delay`), that one can calculate with: no NaN, nothing negative."""
-    claims: Any = said.timings
+    claims: Any = outcome.timings
     if not isinstance(claims, Mapping):
         return {}
     seconds = {

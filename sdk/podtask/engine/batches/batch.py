@@ -93,11 +93,11 @@ class Batch:
     def load(self, item: TaskRun) -> Any:
         """The value of an item. Those of a batch are fetched together, when the first one is asked for."""
         if item.status.state.succeeded and item.payload is None:
-            outcome, payload = self._known()[self._numbers[item]]
+            outcome, payload = self._read_entries()[self._numbers[item]]
             item.arrived(ends.result_of(load_outcome(outcome)), payload)
         return task_result.load(item)
 
-    def _known(self) -> dict[int, Entry]:
+    def _read_entries(self) -> dict[int, Entry]:
         """What the finished batch says of its items. Raises `ResultUnavailable`."""
         with self._lock:
             if self._entries is None:
@@ -125,7 +125,7 @@ class Batch:
         status, entries, why = self._run.status, dict[int, "Entry"](), ""
         try:
             if not status.state.succeeded and status.state is not State.NOT_READY:
-                entries = self._known()
+                entries = self._read_entries()
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being read
             why = f"What it says of its items cannot be read: {error}"
         for number, item in enumerate(self.items):

@@ -129,17 +129,17 @@ def is_project(name: str, travels: Callable[[str], bool]) -> bool:
     return travels(name.partition(".")[0]) and travels(name)
 
 
-def _add(found: Collected, name: str) -> None:
+def _add(collected: Collected, name: str) -> None:
     source = source_of(name)
     folders = tuple(map(Path, _folders(name)))
     if folders:
-        found.folders[name] = folders
+        collected.folders[name] = folders
     if source is not None:
-        found.sources[name] = source
+        collected.sources[name] = source
         if (file := _changed_file(name, source)) is not None:
-            found.stale[name] = file
+            collected.stale[name] = file
     elif folders and getattr(sys.modules.get(name), "__file__", None) is None:
-        found.namespaces.add(name)
+        collected.namespaces.add(name)
 
 
 def _folders(name: str) -> list[str]:

@@ -21,15 +21,15 @@ _NEVER: Final = (".*", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa*", "id_ed2551
 """Names of files and folders. Modules travel by themselves."""
 
 
-def files_of(patterns: tuple[str, ...], found: Collected) -> dict[str, bytes]:
+def files_of(patterns: tuple[str, ...], collected: Collected) -> dict[str, bytes]:
     """The data by its path in the bundle. Raises `SettingsError` for a pattern that leads to nothing."""
     files: dict[str, bytes] = {}
     for pattern in patterns:
-        split = _split(pattern, found)
+        split = _split(pattern, collected)
         if split is None:
             continue
         package, rest = split
-        matched = {path: file for folder in found.folders[package] for path, file in _matching(folder, rest)}
+        matched = {path: file for folder in collected.folders[package] for path, file in _matching(folder, rest)}
         if not matched:
             raise SettingsError(f"data: no file of the package '{package}' matches {pattern!r}")
         prefix = package.replace(".", "/")
@@ -37,14 +37,14 @@ def files_of(patterns: tuple[str, ...], found: Collected) -> dict[str, bytes]:
     return files
 
 
-def _split(pattern: str, found: Collected) -> tuple[str, str] | None:
+def _split(pattern: str, collected: Collected) -> tuple[str, str] | None:
     """The longest package that a pattern begins with, and what comes behind; None where the program does not use it."""
     parts = pattern.split("/")
     if ".." in parts or pattern.startswith("/"):
         raise SettingsError(f"data: {pattern!r} must be below a package of the project, without '..'")
     for end in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:end])
-        if name in found.folders:
+        if name in collected.folders:
             return name, "/".join(parts[end:])
     if len(parts) > 1 and _is_unused(parts[0]):
         return None

@@ -40,16 +40,16 @@ class Bundle:
     """Whether it is in the bucket already, because this driver was started with it."""
 
     @classmethod
-    def of(cls, found: Collected, data: tuple[str, ...], exclude: tuple[str, ...]) -> Bundle:
+    def of(cls, collected: Collected, data: tuple[str, ...], exclude: tuple[str, ...]) -> Bundle:
         """Of these modules, with data beside them. Raises `ValueError`."""
-        modules = {name: archive.path_of(name, package=source.package) for name, source in found.sources.items()}
-        files = {modules[name]: source.data for name, source in found.sources.items()}
-        files.update(data_files.files_of(data, found))
-        files.update(distributions.files_of(_places(found)))
-        extended = {parent for name in exclude for parent in _around(name) if parent in found.sources}
+        modules = {name: archive.path_of(name, package=source.package) for name, source in collected.sources.items()}
+        files = {modules[name]: source.data for name, source in collected.sources.items()}
+        files.update(data_files.files_of(data, collected))
+        files.update(distributions.files_of(_places(collected)))
+        extended = {parent for name in exclude for parent in _around(name) if parent in collected.sources}
         homes = dict(_homes(modules))
-        packed = archive.squeezed(archive.write(modules, files, found.namespaces, extended, homes))
-        return cls(packed, found, hashlib.sha256(packed).hexdigest())
+        packed = archive.squeezed(archive.write(modules, files, collected.namespaces, extended, homes))
+        return cls(packed, collected, hashlib.sha256(packed).hexdigest())
 
     def only(self, modules: frozenset[str]) -> Bundle:
         """Of these modules alone."""
@@ -57,19 +57,19 @@ class Bundle:
         return Bundle.of(Collected(sources, self.collected.namespaces), (), ())
 
 
-def _of_this_pod(found: Collected) -> Bundle | None:
+def _of_this_pod(collected: Collected) -> Bundle | None:
     """A driver in a pod passes on the bundle that it was started with, where that has all it needs."""
     current = finder.CURRENT
     if current is None:
         return None
-    texts = {name: hashlib.sha256(source.data).hexdigest() for name, source in found.sources.items()}
+    texts = {name: hashlib.sha256(source.data).hexdigest() for name, source in collected.sources.items()}
     if not texts.items() <= current.contents.texts.items():
         return None
-    return Bundle(current.data, found, hashlib.sha256(current.data).hexdigest(), current.stored)
+    return Bundle(current.data, collected, hashlib.sha256(current.data).hexdigest(), current.stored)
 
 
-def _places(found: Collected) -> list[Path]:
-    files = [getattr(sys.modules.get(name), "__file__", None) for name in found.sources]
+def _places(collected: Collected) -> list[Path]:
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in collected.sources]
     return [Path(file) for file in files if file]
 
 

@@ -66,13 +66,13 @@ class ClusterViewer:
 
     def task_run(self, namespace: str, name: str) -> Seen | None:
         """A TaskRun as it is now. Asked once: a person waits for the page."""
-        found = self.cluster.api.found(Asked("get", PLURAL, namespace, name), runs_path(namespace, name))
+        found = self.cluster.api.get_or_none(Asked("get", PLURAL, namespace, name), runs_path(namespace, name))
         return None if found is None else Seen(found)
 
     def flow_run(self, namespace: str, name: str) -> Object | None:
         """A FlowRun as it is now; None also where the cluster does not know FlowRuns."""
         try:
-            return self.cluster.api.found(
+            return self.cluster.api.get_or_none(
                 Asked("get", FLOW_RUN_PLURAL, namespace, name), flow_run_path(namespace, name)
             )
         except ClusterRefused as no:

@@ -82,19 +82,19 @@ class Folder:
         return items
 
 
-def flow_run_in(found: Object) -> list[Object]:
+def flow_run_in(record: Object) -> list[Object]:
     """The flow run of a record, without its task runs; none where it cannot be shown."""
-    one = {name: value for name, value in found.items() if name != "taskRuns"}
+    one = {name: value for name, value in record.items() if name != "taskRuns"}
     with suppress(*UNSOUND):
         flow_run_brief(one)
         return [one]
     return []
 
 
-def task_runs_in(found: Object) -> list[Object]:
+def task_runs_in(record: Object) -> list[Object]:
     """The task runs of a record that can be shown."""
     sound = []
-    listed = found.get("taskRuns")
+    listed = record.get("taskRuns")
     for one in listed if isinstance(listed, list) else ():
         with suppress(*UNSOUND):
             brief(one)

@@ -58,7 +58,7 @@ class Reflector(Generic[T]):
         """What came so far of the list that is being read."""
         self._digest = digest
         self._lock = threading.Lock()
-        self._known: dict[str, T] = {}
+        self._objects: dict[str, T] = {}
         self._rows: tuple[T, ...] | None = None
         self._progress = Progress(0, complete=False)
         self._settled = threading.Event()
@@ -91,7 +91,7 @@ class Reflector(Generic[T]):
         self._used = time.monotonic()
         with self._lock:
             if self._rows is None:
-                self._rows = tuple(self._known.values())
+                self._rows = tuple(self._objects.values())
             return self._rows
 
     def progress(self, wait: float = 0.0) -> Progress:
@@ -157,26 +157,26 @@ class Reflector(Generic[T]):
         uid = str(obj["metadata"]["uid"])
         with self._lock:
             if kind == "DELETED":
-                if self._known.pop(uid, None) is None:
+                if self._objects.pop(uid, None) is None:
                     return
-            elif uid in self._known or len(self._known) < LIMIT:
+            elif uid in self._objects or len(self._objects) < LIMIT:
                 digest = self._digest(obj)
-                if self._known.get(uid) == digest:
+                if self._objects.get(uid) == digest:
                     return
-                self._known[uid] = digest
+                self._objects[uid] = digest
             self._rows = None
-            self._progress = Progress(len(self._known), complete=True, cut=self._progress.cut)
+            self._progress = Progress(len(self._objects), complete=True, cut=self._progress.cut)
         self._tell()
 
-    def _set(self, known: dict[str, T], progress: Progress) -> None:
+    def _set(self, objects: dict[str, T], progress: Progress) -> None:
         with self._lock:
-            self._known, self._rows, self._progress = known, None, progress
+            self._objects, self._rows, self._progress = objects, None, progress
         self._tell()
 
     def _clear_trouble(self) -> None:
         if self._progress.trouble is not None:
             with self._lock:
-                self._progress = Progress(len(self._known), complete=True, cut=self._progress.cut)
+                self._progress = Progress(len(self._objects), complete=True, cut=self._progress.cut)
             self._tell()
 
     def _pause(self, error: ClusterRefused | ClusterUnreachable, failures: int) -> float:

@@ -347,7 +347,7 @@ def test_when(healthy: Terminal, case: str, monkeypatch: pytest.MonkeyPatch) -> 
     found = {one["check"]: one for one in json.loads(said.out)}
     assert check in found, found
     one = found[check]
-    assert (one["verdict"], told in f"{one['told']} {one.get('cure', '')}") == (verdict, True), one
+    assert (one["verdict"], told in f"{one['message']} {one.get('cure', '')}") == (verdict, True), one
     assert said.status == (1 if verdict == "FAILED" else 0)
     assert not any(name.startswith("podtask-doctor") for _, name in healthy.cluster.runs)
 

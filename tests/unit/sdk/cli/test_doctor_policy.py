@@ -52,7 +52,7 @@ def test_more_is_a_warning_and_leaves_at_most_the_same_few_bytes(allowed: str, w
     for _ in range(2):
         finding = policy(store, KEYS)
     assert finding.verdict is Verdict.WARNING
-    assert words in finding.told
+    assert words in finding.message
     assert finding.cure is not None
     assert len(list(store.list(""))) == (0 if deletes else words.count("cache entries") + words.count("folders"))
 
