@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from podtask_runner import pickled_names
 from podtask_runner.attempt.context import ITEM, Item
-from podtask_runner.attempt.in_memory import Desk
+from podtask_runner.attempt.in_memory import MemorySink
 from podtask_runner.batch_entries import Entry, packed
 from podtask_runner.errors import ToldToStop
 from podtask_runner.pickled_names import Batch, BatchFailed, Shipped
@@ -61,8 +61,8 @@ class Rules:
 
     value: Callable[[Any], Any]
     """What a return value stands for."""
-    completed: Callable[[Any, Desk], Outcome]
-    raised: Callable[[BaseException, Shipped, Budget, Desk, dict[str, float]], Outcome]
+    completed: Callable[[Any, MemorySink], Outcome]
+    raised: Callable[[BaseException, Shipped, Budget, MemorySink, dict[str, float]], Outcome]
 
 
 class Progress:
@@ -189,7 +189,7 @@ class Running:
             ITEM.reset(token)
 
     def _outcome(self, call: Call) -> tuple[Outcome, bytes | None]:
-        desk = Desk(self._tell, files=False)
+        sink = MemorySink(self._tell, files=False)
         try:
             returned = self._batch.fn(*call[2], **call[3])
             if isinstance(returned, Coroutine):  # a callable that turned out to be async
@@ -200,32 +200,32 @@ class Running:
         except BaseException as error:  # the outcome of this item, unless it is about all of them
             if _is_of_all(error):
                 raise
-            return self._raised(error, desk)
-        return self._returned(value, desk)
+            return self._raised(error, sink)
+        return self._returned(value, sink)
 
     async def _outcome_async(self, call: Call) -> tuple[Outcome, bytes | None]:
-        desk = Desk(self._tell, files=False)
+        sink = MemorySink(self._tell, files=False)
         try:
             value = self._rules.value(await self._batch.fn(*call[2], **call[3]))
         except BaseException as error:  # the outcome of this item, unless it is about all of them
             if _is_of_all(error):
                 raise
-            return self._raised(error, desk)
-        return self._returned(value, desk)
+            return self._raised(error, sink)
+        return self._returned(value, sink)
 
-    def _raised(self, error: BaseException, desk: Desk) -> tuple[Outcome, bytes | None]:
+    def _raised(self, error: BaseException, sink: MemorySink) -> tuple[Outcome, bytes | None]:
         timings: dict[str, float] = {}
         task = Shipped(self._batch.fn, self._batch.retry_condition, self._batch.retry_delay)
-        outcome = self._rules.raised(error, task, self._budget, desk, timings)
-        return replace(outcome, timings=timings), desk.error.data
+        outcome = self._rules.raised(error, task, self._budget, sink, timings)
+        return replace(outcome, timings=timings), sink.error.data
 
-    def _returned(self, value: Any, desk: Desk) -> tuple[Outcome, bytes | None]:
-        outcome = self._rules.completed(value, desk)
+    def _returned(self, value: Any, sink: MemorySink) -> tuple[Outcome, bytes | None]:
+        outcome = self._rules.completed(value, sink)
         if outcome.result is not None:
-            return replace(outcome, result=replace(outcome.result, value=None, inline=None)), desk.result.data
+            return replace(outcome, result=replace(outcome.result, value=None, inline=None)), sink.result.data
         if outcome.error is not None and type(value).__module__ == "podtask_runner.files":
             outcome = replace(outcome, error=replace(outcome.error, cure=_FILE_CURE))
-        return outcome, desk.error.data
+        return outcome, sink.error.data
 
     def _note(self, call: Call, ended: tuple[Outcome, bytes | None]) -> None:
         outcome, payload = ended

@@ -37,7 +37,7 @@ MOST_HASHED: Final = 500_000
 take longer than half a second, nor memory that the task does not have."""
 
 
-class Page(Protocol):
+class Slot(Protocol):
     """Where one payload goes."""
 
     def write_bytes(self, data: bytes, /) -> object:
@@ -49,16 +49,16 @@ class Page(Protocol):
         ...
 
 
-class Desk(Protocol):
+class PayloadSink(Protocol):
     """Where an answer leaves its payload: `Handover` in a pod, memory where a task runs in the driver's process."""
 
     @property
-    def result(self) -> Page:
+    def result(self) -> Slot:
         """For the value."""
         ...
 
     @property
-    def error(self) -> Page:
+    def error(self) -> Slot:
         """For the pickled exception."""
         ...
 
@@ -90,8 +90,8 @@ class Budget(Protocol):
         ...
 
 
-def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
-    """Load, call, serialize. Payloads are left on the `desk`; nothing of the user's is raised from here.
+def execute(grants: Grants, store: Store, sink: Handover) -> Outcome:
+    """Load, call, serialize. Payloads are left in the `sink`; nothing of the user's is raised from here.
 
     Except in a process that user code forked: what it raises is its own, and `SystemExit` says that it returned.
     """
@@ -100,11 +100,11 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
     timings: dict[str, float] = {}
     try:
         check_python(grants.python)
-        desk.far = not grants.result.put.url.startswith("file:")
-        desk.enter(Phase.FETCH)
-        fetched = loading.fetch(grants, store, desk)
-        desk.enter(Phase.LOAD)
-        loading.install_project(grants, fetched, desk, at_home=not desk.far)
+        sink.far = not grants.result.put.url.startswith("file:")
+        sink.enter(Phase.FETCH)
+        fetched = loading.fetch(grants, store, sink)
+        sink.enter(Phase.LOAD)
+        loading.install_project(grants, fetched, sink, at_home=not sink.far)
         shipped = _as_shipped(loading.load_code(grants, fetched))
         loading.at_home(shipped.fn)
         args, kwargs = loading.load_arguments(grants, fetched)
@@ -114,13 +114,13 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
             from podtask_runner import tracing
 
             tracing.begin(grants.traceparent)  # behind the import of the task's modules, which may have a provider
-        desk.enter(Phase.RUN)
+        sink.enter(Phase.RUN)
         started = time.monotonic()
-        value = _opened(_call(_function(shipped, grants, desk), args, kwargs, by_name=grants.inputs is None))
+        value = _opened(_call(_function(shipped, grants, sink), args, kwargs, by_name=grants.inputs is None))
         if os.getpid() != here:
             sys.exit()
         timings["run"] = round(time.monotonic() - started, 4)
-        outcome = _publishable(completed(value, desk))
+        outcome = _publishable(completed(value, sink))
     except RunnerError as error:
         outcome = refusal(error)
     except NoRoom as error:  # while reading; the task has not run
@@ -129,7 +129,7 @@ def execute(grants: Grants, store: Store, desk: Handover) -> Outcome:
         if os.getpid() != here:
             raise
         timings.setdefault("run" if "load" in timings else "load", round(time.monotonic() - started, 4))
-        outcome = raised(error, shipped, grants, desk, timings)
+        outcome = raised(error, shipped, grants, sink, timings)
     return replace(outcome, timings=timings)
 
 
@@ -148,7 +148,7 @@ def _as_shipped(code: object) -> Shipped:
     return Shipped(code)
 
 
-def _function(shipped: Shipped, grants: Grants, desk: Desk) -> Callable[..., Any]:
+def _function(shipped: Shipped, grants: Grants, sink: PayloadSink) -> Callable[..., Any]:
     if not isinstance(shipped, Batch):
         return shipped.fn
     from podtask_runner.attempt import batch, context
@@ -156,7 +156,7 @@ def _function(shipped: Shipped, grants: Grants, desk: Desk) -> Callable[..., Any
     here = context.current()
     checkpoint = here.checkpoint if here is not None else None
     rules = batch.Rules(value_of, completed, raised)
-    return batch.Running(shipped, rules, grants, checkpoint, grants.attempt, desk.tell)
+    return batch.Running(shipped, rules, grants, checkpoint, grants.attempt, sink.tell)
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, by_name: bool) -> Any:
@@ -213,18 +213,18 @@ def _explain_mismatch(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
         ) from None
 
 
-def completed(value: Any, desk: Desk) -> Outcome:
-    """The outcome of a call that returned; the payload is left on the desk. What cannot be pickled crashed."""
+def completed(value: Any, sink: PayloadSink) -> Outcome:
+    """The outcome of a call that returned; the payload is left in the sink. What cannot be pickled crashed."""
     try:
-        result = _written(value, desk)
+        result = _written(value, sink)
         if result.size > FILE_LIMIT:
             raise NoRoom(errno.EFBIG, f"{result.size} bytes are more than one object can have (5 GiB)")
     except NoRoom as error:
-        return _crash(error, desk, f"the result ({type(value).__qualname__}) cannot be written to TMPDIR", _DISK_CURE)
+        return _crash(error, sink, f"the result ({type(value).__qualname__}) cannot be written to TMPDIR", _DISK_CURE)
     except Exception as error:  # noqa: BLE001 - user classes may do anything while they are pickled
         if type(error).__name__ == "FileInside" or _is_file(value):
-            return _crash(error, desk, "the result cannot be passed on", _FILE_CURE)
-        return _crash(error, desk, f"the result ({type(value).__qualname__}) cannot be pickled", _UNPICKLABLE_CURE)
+            return _crash(error, sink, "the result cannot be passed on", _FILE_CURE)
+        return _crash(error, sink, f"the result ({type(value).__qualname__}) cannot be pickled", _UNPICKLABLE_CURE)
     return Outcome(Verdict.COMPLETED, result=result)
 
 
@@ -237,19 +237,19 @@ def _publishable(outcome: Outcome) -> Outcome:
     return replace(outcome, result=replace(outcome.result, uncached=why))
 
 
-def _written(value: Any, desk: Desk) -> Result:
-    """The value's payload on the desk, and what is to be said of it. Raises `NoRoom`, and whatever pickling raises."""
+def _written(value: Any, sink: PayloadSink) -> Result:
+    """The value's payload in the sink, and what is to be said of it. Raises `NoRoom`, and whatever pickling raises."""
     data = encode_json_exact(value)
     if data is not None and len(data) <= INLINE_LIMIT:
-        _onto(desk.result, data)
+        _onto(sink.result, data)
         text = data.decode() if len(data) <= VALUE_LIMIT else None
         return Result(digest(data), len(data), JSON, _content_hash(value, len(data)), value=text)
     if _is_file(value):
-        return _file_taken(value, desk)
-    stream = desk.result.open("wb")
+        return _file_taken(value, sink)
+    stream = sink.result.open("wb")
     try:
         passed = Digesting(stream, keep=VALUE_LIMIT)
-        word, size = _streamed(value, data, passed, squeeze=desk.far)
+        word, size = _streamed(value, data, passed, squeeze=sink.far)
     finally:
         close(stream)
     small = base64.b64encode(passed.head).decode() if passed.size <= VALUE_LIMIT and size <= VALUE_LIMIT else None
@@ -273,9 +273,9 @@ def _streamed(value: Any, text: bytes | None, sink: Digesting, *, squeeze: bool)
     return str(Word.read(word).compressed(packer.size)) if packer.gzipped else word, packer.size
 
 
-def _onto(page: Page, data: bytes) -> None:
+def _onto(slot: Slot, data: bytes) -> None:
     try:
-        page.write_bytes(data)
+        slot.write_bytes(data)
     except OSError as error:
         raise NoRoom(*error.args) from error
 
@@ -286,12 +286,12 @@ def _is_file(value: Any) -> bool:
     return files is not None and isinstance(value, files.File)
 
 
-def _file_taken(file: Any, desk: Desk) -> Result:
+def _file_taken(file: Any, sink: PayloadSink) -> Result:
     """A `File`: its bytes as they are. It was read once, for its digest, and is read again when it is stored."""
     file.check()
     found, size = file.digest, file.size
     try:
-        desk.take(file.path)
+        sink.take(file.path)
     except OSError as error:
         raise NoRoom(*error.args) from error
     return Result(found, size, str(file_word(file.name)), _content_hash(file, 0))
@@ -309,13 +309,13 @@ def _content_hash(value: Any, size: int) -> str | None:
 
 
 def raised(
-    error: BaseException, shipped: Shipped | None, budget: Budget, desk: Desk, timings: dict[str, float]
+    error: BaseException, shipped: Shipped | None, budget: Budget, sink: PayloadSink, timings: dict[str, float]
 ) -> Outcome:
-    """The outcome of a call that raised; the pickled exception is left on the desk. The task's own delay: `timings`."""
+    """The outcome of a call that raised; the pickled exception is left in the sink. The task's own delay: `timings`."""
     if not isinstance(error, Exception):
         sentence, cure = _abort(error)
-        return _crash(error, desk, sentence, cure, said_by_user=False)
-    described = _described(error, desk)
+        return _crash(error, sink, sentence, cure, said_by_user=False)
+    described = _described(error, sink)
     if shipped is None or budget.retries_left <= 0:
         return Outcome(Verdict.FAILED, error=described)
     retryable, delay, why_not = retry.asked(shipped, error, budget.retries_used + 1)
@@ -354,28 +354,28 @@ _FILE_CURE: Final = (
 _DISK_CURE: Final = "Give the pod more ephemeral storage, or return less."
 
 
-def _crash(error: BaseException, desk: Desk, why: str, cure: str, *, said_by_user: bool = True) -> Outcome:
-    described = _described(error, desk)
+def _crash(error: BaseException, sink: PayloadSink, why: str, cure: str, *, said_by_user: bool = True) -> Outcome:
+    described = _described(error, sink)
     if said_by_user:
         detail = f": {described.message}" if described.message and described.message not in why else ""
         why = f"Execution was interrupted by an unexpected exception: {why}{detail}."
     return Outcome(Verdict.CRASHED, error=replace(described, message=why, retryable=False, cure=cure))
 
 
-def _described(error: BaseException, desk: Desk) -> Error:
-    """The error, its pickle left on the desk. An exception that cannot be pickled leaves its words (`RemoteError`)."""
+def _described(error: BaseException, sink: PayloadSink) -> Error:
+    """The error, its pickle left in the sink. An exception that cannot be pickled leaves its words (`RemoteError`)."""
     from podtask_runner.serialization import exceptions
 
     data = exceptions.dump_exception(error)
     text = _encodable(exceptions.traceback_text(error))
-    desk.tell(text)
+    sink.tell(text)
     described = Error(
         type(error).__qualname__,
         _encodable(exceptions.message_of(error)),
         text[-TRACEBACK_TAIL:],
     )
     try:
-        desk.error.write_bytes(data)
+        sink.error.write_bytes(data)
     except OSError:
         return described  # a full disk must not hide the user's exception
     inline = base64.b64encode(data).decode() if len(data) <= VALUE_LIMIT else None

@@ -1,4 +1,4 @@
-"""Where an answer leaves its payload when no process takes it over: in memory (`execute.Desk`).
+"""Where an answer leaves its payload when no process takes it over: in memory (`execute.PayloadSink`).
 
 For the items of a batch (`podtask_runner.attempt.batch`), and for tasks in the driver's process
 (`podtask.backends.in_process.attempt`).
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 
-class Page:
+class Buffer:
     """One payload."""
 
     def __init__(self) -> None:
@@ -24,18 +24,18 @@ class Page:
         self.data = bytes(data)
 
     def open(self, mode: Literal["wb"]) -> BinaryIO:  # noqa: ARG002 - of a Path
-        """A writer that leaves on the page what was written."""
+        """A writer that leaves in the buffer what was written."""
         return _Kept(self)
 
 
 class _Kept(io.BytesIO):
-    def __init__(self, page: Page) -> None:
+    def __init__(self, buffer: Buffer) -> None:
         super().__init__()
-        self._page = page
+        self._buffer = buffer
 
     def close(self) -> None:
         if not self.closed:
-            self._page.data = self.getvalue()
+            self._buffer.data = self.getvalue()
         super().close()
 
 
@@ -43,15 +43,15 @@ def _in_silence(text: str) -> None:
     """The driver raises the exception with its traceback; printing it here as well would be noise."""
 
 
-class Desk:
+class MemorySink:
     """Of one call."""
 
     far = False
 
     def __init__(self, tell: Callable[[str], None] = _in_silence, *, files: bool = True) -> None:
         """`files`: whether a file can be the value; it stays where it is, and its path is what there is to know."""
-        self.result = Page()
-        self.error = Page()
+        self.result = Buffer()
+        self.error = Buffer()
         self._tell = tell
         self._files = files
 

@@ -54,9 +54,9 @@ class Handover:
         # Not tempfile: it costs as much to import as the rest of the supervisor's start.
         directory = Path(os.environ.get("TMPDIR") or "/tmp") / f"podtask-{os.getpid()}-{os.urandom(6).hex()}"  # noqa: S108
         directory.mkdir(mode=0o700)
-        desk = cls(directory)
-        desk._part.write_bytes(bytes(TERMINATION_LIMIT))
-        return desk
+        handover = cls(directory)
+        handover._part.write_bytes(bytes(TERMINATION_LIMIT))
+        return handover
 
     def room(self) -> Path:
         """Child: a new name for a file that goes with this directory."""

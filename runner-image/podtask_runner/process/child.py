@@ -43,22 +43,22 @@ AHEAD: Final = (
 """What a waiting child imports before its attempt comes."""
 
 
-def main(grants: Grants, reload: Reload, desk: Handover, supervisor: int) -> int:
+def main(grants: Grants, reload: Reload, handover: Handover, supervisor: int) -> int:
     """Execute one attempt and leave the report; the exit code is 0 when a report is there."""
-    _settle(desk, supervisor)
-    return _perform(grants, reload, desk)
+    _settle(handover, supervisor)
+    return _perform(grants, reload, handover)
 
 
-def wait(gate: Gate, reload: Reload, desk: Handover, supervisor: int, tee: Tee, modules: Sequence[str] = ()) -> int:
+def wait(gate: Gate, reload: Reload, handover: Handover, supervisor: int, tee: Tee, modules: Sequence[str] = ()) -> int:
     """The same in a pod that waits for its attempt: what every task needs is imported before the attempt comes.
 
     `modules`: what the WarmPool wants imported, too. An attempt with a project that has one of these names is left to
     the child that has not imported them.
     """
-    _settle(desk, supervisor)
+    _settle(handover, supervisor)
     _import_ahead()
     if modules:
-        preload.import_all(modules, desk.preloaded)
+        preload.import_all(modules, handover.preloaded)
     given = gate.child_side()
     if given is None:
         os._exit(0)
@@ -66,7 +66,7 @@ def wait(gate: Gate, reload: Reload, desk: Handover, supervisor: int, tee: Tee, 
     if grants.logs is not None:
         tee.child_side()
         _renew_identity()
-    return _perform(grants, reload, desk, preloaded=bool(modules))
+    return _perform(grants, reload, handover, preloaded=bool(modules))
 
 
 def _import_ahead() -> None:
@@ -75,25 +75,25 @@ def _import_ahead() -> None:
         importlib.import_module(name)
 
 
-def _perform(grants: Grants, reload: Reload, desk: Handover, *, preloaded: bool = False) -> int:
+def _perform(grants: Grants, reload: Reload, handover: Handover, *, preloaded: bool = False) -> int:
     here = os.getpid()
-    context.enter(grants, reload, desk.room)
+    context.enter(grants, reload, handover.room)
     try:
-        outcome = execute(grants, Store(grants, reload), desk)
+        outcome = execute(grants, Store(grants, reload), handover)
     except RunnerError as error:
         outcome = refusal(error)
     except BaseException as error:  # noqa: BLE001 - the runner's own mistakes get a verdict too
         if os.getpid() != here:
-            _leave(error, desk)
+            _leave(error, handover)
         cure = "This is a defect of podtask; please report it with this message."
         outcome = Outcome(Verdict.CRASHED, error=Error(type(error).__name__, str(error), retryable=False, cure=cure))
     if os.getpid() != here:  # the forked one met a refusal of the runner
         os._exit(1)
     if preloaded and outcome.error is not None and outcome.error.type == ImportedAlready.__name__:
-        desk.enter(Phase.ELSEWHERE)
+        handover.enter(Phase.ELSEWHERE)
         os._exit(0)
     _flush()
-    desk.report(outcome)
+    handover.report(outcome)
     if grants.traceparent is not None:
         from podtask_runner import tracing
 
@@ -101,12 +101,12 @@ def _perform(grants: Grants, reload: Reload, desk: Handover, *, preloaded: bool 
     return 0
 
 
-def _settle(desk: Handover, supervisor: int) -> None:
+def _settle(handover: Handover, supervisor: int) -> None:
     """From a copy of the supervisor to a process that user code may take for an ordinary Python."""
-    desk.child_side()
+    handover.child_side()
     _die_with(supervisor)
     _end_in_order()
-    with desk.fault.open("wb", buffering=0) as words:
+    with handover.fault.open("wb", buffering=0) as words:
         faulthandler.enable(os.dup(words.fileno()))
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -117,7 +117,7 @@ def _settle(desk: Handover, supervisor: int) -> None:
     sys.stderr = sys.__stderr__ = _text_stream(_AtOnce(_descriptor(2)), at_once=True)  # type: ignore[misc]
     # User code pickled from a script lives in `__main__`; it must not find the supervisor there.
     main_module.adopt()
-    spawn.prepare(desk.room)
+    spawn.prepare(handover.room)
     sys.argv = [""]
     _complete_path()
 
@@ -225,7 +225,7 @@ def _end_in_order() -> None:
     os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_new_process)
 
 
-def _leave(error: BaseException, desk: Handover) -> NoReturn:
+def _leave(error: BaseException, handover: Handover) -> NoReturn:
     """End a process that user code forked, with the exit code and the words that any Python has for it.
 
     At once: files that go at the end of an interpreter belong to the task's own process.
@@ -234,9 +234,9 @@ def _leave(error: BaseException, desk: Handover) -> NoReturn:
     if not isinstance(error, SystemExit):
         from podtask_runner.serialization.exceptions import traceback_text
 
-        desk.tell(traceback_text(error))
+        handover.tell(traceback_text(error))
     elif isinstance(code, str):
-        desk.tell(f"{code}\n")
+        handover.tell(f"{code}\n")
     _flush()
     os._exit(code & 0xFF if isinstance(code, int) else int(code is not None))
 

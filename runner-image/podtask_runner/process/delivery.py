@@ -27,11 +27,11 @@ _LAST_TRY_SECONDS: Final = 5.0
 """For the outcome object, when the store was already found to be away."""
 
 
-def deliver(outcome: Outcome, store: Store, desk: Handover, before_outcome: Callable[[], None]) -> Outcome:
+def deliver(outcome: Outcome, store: Store, handover: Handover, before_outcome: Callable[[], None]) -> Outcome:
     """Store everything; the outcome as it was delivered. `before_outcome` runs once the payload is stored."""
     started = time.monotonic()
     try:
-        outcome = _store_payload(outcome, store, desk)
+        outcome = _store_payload(outcome, store, handover)
     except StoreUnavailable as error:
         outcome = replace(refusal(error), timings=outcome.timings)
         store.hurry(_LAST_TRY_SECONDS)
@@ -58,18 +58,18 @@ def say(message: bytes) -> None:
         Path(path).write_bytes(message)
 
 
-def _store_payload(outcome: Outcome, store: Store, desk: Handover) -> Outcome:
+def _store_payload(outcome: Outcome, store: Store, handover: Handover) -> Outcome:
     result, error = outcome.result, outcome.error
     if outcome.outcome is Verdict.COMPLETED and result is not None:
         try:
-            store.write(lambda grants: grants.result, desk.result, result.digest, "the result")
+            store.write(lambda grants: grants.result, handover.result, result.digest, "the result")
         except AlreadyStored as first:  # the same attempt, executed twice: its first result stands
             return replace(
                 outcome, result=Result(first.digest, first.size, serializer_of(first.head, result.serializer))
             )
     elif error is not None and error.digest is not None:
         try:
-            store.write(lambda grants: grants.error, desk.error, error.digest, "the error")
+            store.write(lambda grants: grants.error, handover.error, error.digest, "the error")
         except AlreadyStored as first:
             return replace(outcome, error=replace(error, digest=first.digest, size=first.size, inline=None))
     return outcome

@@ -60,7 +60,7 @@ def main() -> int:
     path = Path(os.environ.get(ENV_GRANTS) or f"{GRANTS_DIR}/{GRANTS_FILE}")
     try:
         grants = read_grants(path)
-        desk = Handover.create()
+        handover = Handover.create()
     except (RunnerError, OSError) as error:
         return speechless(error if isinstance(error, RunnerError) else no_room(error))
     store = Store(grants, lambda: read_grants(path))
@@ -68,8 +68,8 @@ def main() -> int:
     killed_before = oom_kills()
     supervisor, pid = os.getpid(), fork(bell, tee)
     if pid == 0:
-        return child.main(grants, lambda: read_grants(path), desk, supervisor)
-    return attend(grants, store, desk, bell, tee, pid, killed_before)
+        return child.main(grants, lambda: read_grants(path), handover, supervisor)
+    return attend(grants, store, handover, bell, tee, pid, killed_before)
 
 
 class StandIn(Protocol):
@@ -87,7 +87,7 @@ class StandIn(Protocol):
 def attend(
     grants: Grants,
     store: Store,
-    desk: Handover,
+    handover: Handover,
     bell: Bell,
     tee: Tee | None,
     pid: int,
@@ -96,7 +96,7 @@ def attend(
 ) -> int:
     """From the fork, or from the moment that the waiting child has its grants, to the exit code."""
     store.warm_up()
-    ended = _Watch(pid, grants, desk, bell, tee, stand_in).until_end()
+    ended = _Watch(pid, grants, handover, bell, tee, stand_in).until_end()
     outcome = judge(replace(ended, out_of_memory=oom_kills() > killed_before))
     closing = _closing_words(ended, outcome)
     if tee is not None:
@@ -106,11 +106,11 @@ def attend(
     bell.on_stop = lambda: store.hurry(grants.grace_seconds / 2)
     if bell.stopped:
         bell.on_stop()
-    delivered = deliver(outcome, store, desk, tee.shipper.join if tee is not None else lambda: None)
+    delivered = deliver(outcome, store, handover, tee.shipper.join if tee is not None else lambda: None)
     if delivered.outcome is Verdict.COMPLETED:
         doorbell.ring(grants)
     store.close()
-    desk.remove()
+    handover.remove()
     return EXIT_CODES[delivered.outcome]
 
 
@@ -190,9 +190,9 @@ class _Watch:
     """The supervisor's loop, from the fork to the child's end."""
 
     def __init__(
-        self, pid: int, grants: Grants, desk: Handover, bell: Bell, tee: Tee | None, stand_in: StandIn | None
+        self, pid: int, grants: Grants, handover: Handover, bell: Bell, tee: Tee | None, stand_in: StandIn | None
     ) -> None:
-        self._pid, self._desk, self._bell, self._tee = pid, desk, bell, tee
+        self._pid, self._handover, self._bell, self._tee = pid, handover, bell, tee
         self._stand_in = stand_in
         self._grace = grants.grace_seconds
         self._limit = grants.timeout_seconds
@@ -202,7 +202,7 @@ class _Watch:
 
     def until_end(self) -> Ended:
         """Copy output, enforce the limits, forward SIGTERM; what was seen of the child's end."""
-        control = self._desk.supervisor_side()
+        control = self._handover.supervisor_side()
         waiting = {self._bell.read_end, control}
         if self._tee is not None:
             waiting.add(self._tee.supervisor_side())
@@ -219,15 +219,15 @@ class _Watch:
                     waiting.discard(descriptor)
         self._signal_group(signal.SIGKILL)  # what the user's code started and left behind
         self._dismiss()
-        self._desk.listen()
+        self._handover.listen()
         return Ended(
-            self._desk.collect(),
+            self._handover.collect(),
             exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
             signum=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
-            phase=self._desk.phase,
+            phase=self._handover.phase,
             timed_out=self._limit if self._timed_out else None,
-            interrupted=self._interrupted or (self._bell.stopped and self._desk.phase is not Phase.REPORTED),
-            stderr_tail=self._desk.stderr_tail(),
+            interrupted=self._interrupted or (self._bell.stopped and self._handover.phase is not Phase.REPORTED),
+            stderr_tail=self._handover.stderr_tail(),
         )
 
     def _end(self) -> int | None:
@@ -235,11 +235,11 @@ class _Watch:
         status = self._reap()
         if status is None or self._stand_in is None:
             return status
-        self._desk.listen()
-        if self._desk.phase is not Phase.ELSEWHERE or self._timed_out or self._bell.stopped:
+        self._handover.listen()
+        if self._handover.phase is not Phase.ELSEWHERE or self._timed_out or self._bell.stopped:
             return status
         self._signal_group(signal.SIGKILL)  # what its modules have started
-        stand_in, self._stand_in, self._desk.phase = self._stand_in, None, None
+        stand_in, self._stand_in, self._handover.phase = self._stand_in, None, None
         try:
             self._pid = stand_in.take_over()
         except OSError:  # the disk is full: the first one's end stands
@@ -253,17 +253,17 @@ class _Watch:
             self._stand_in = None
 
     def _listen(self, waiting: set[int], control: int) -> None:
-        if not self._desk.listen():
+        if not self._handover.listen():
             waiting.discard(control)
-        if self._desk.phase is Phase.RUN:
+        if self._handover.phase is Phase.RUN:
             self._dismiss()
-        if self._desk.phase is Phase.REPORTED and self._kill_at == _FOREVER:
+        if self._handover.phase is Phase.REPORTED and self._kill_at == _FOREVER:
             # The work is done. A thread that user code left running may not hold up the outcome for ever.
             self._deadline, self._kill_at = _FOREVER, time.monotonic() + self._grace
 
     def _limits(self) -> None:
         now = time.monotonic()
-        reported = self._desk.phase is Phase.REPORTED
+        reported = self._handover.phase is Phase.REPORTED
         if self._bell.stopped and not self._interrupted and not reported:
             self._interrupted = True
             self._ask_to_stop(now)

@@ -45,7 +45,7 @@ def wait() -> int:
     bell = Bell()
     places = idle.Places.of_environment()
     try:
-        desk = Handover.create()
+        handover = Handover.create()
     except OSError as error:
         return speechless(no_room(error))
     store: Store | None = None
@@ -59,23 +59,23 @@ def wait() -> int:
     supervisor = os.getpid()
     waiting: list[Waiting] = []
     for names in ((), places.preload) if places.preload else ((),):
-        gate = idle.Gate(desk.directory)
+        gate = idle.Gate(handover.directory)
         pid = fork(bell, None)
         if pid == 0:
             for other in waiting:
                 other.gate.close()
-            return child.wait(gate, lambda: read_grants(places.grants), desk, supervisor, tee, names)
+            return child.wait(gate, lambda: read_grants(places.grants), handover, supervisor, tee, names)
         gate.supervisor_side()
         waiting.append(Waiting(pid, gate))
     for module in AHEAD:
         importlib.import_module(module)
-    crew = Crew(bell, desk, places, *waiting)
+    crew = Crew(bell, handover, places, *waiting)
     try:
         grants = idle.wait(places, bell.read_end, crew.over)
     except RunnerError as error:
         return speechless(error)
     if isinstance(grants, str):
-        return _unused(grants, crew, desk)
+        return _unused(grants, crew, handover)
     killed_before = oom_kills()
     store = Store(grants, lambda: read_grants(places.grants))
     try:
@@ -83,7 +83,7 @@ def wait() -> int:
     except OSError as error:
         return speechless(no_room(error))
     doorbell.ring(grants, started=True)
-    return attend(grants, store, desk, bell, tee if grants.logs is not None else None, pid, killed_before, stand_in)
+    return attend(grants, store, handover, bell, tee if grants.logs is not None else None, pid, killed_before, stand_in)
 
 
 AHEAD: Final = ("encodings.idna", "fcntl", "termios", "http.client")
@@ -124,9 +124,9 @@ class Crew:
     """The children that wait."""
 
     def __init__(
-        self, bell: Bell, desk: Handover, places: idle.Places, clean: Waiting, loaded: Waiting | None = None
+        self, bell: Bell, handover: Handover, places: idle.Places, clean: Waiting, loaded: Waiting | None = None
     ) -> None:
-        self._bell, self._desk, self._places = bell, desk, places
+        self._bell, self._handover, self._places = bell, handover, places
         self._clean, self._loaded = clean, loaded
         self._imported = False
         self._until = time.monotonic() + preload.PATIENCE_SECONDS
@@ -146,7 +146,7 @@ class Crew:
         loaded, names = self._loaded, self._places.preload
         if loaded is None:
             return
-        came = None if self._imported else preload.read(self._desk.preloaded, names)
+        came = None if self._imported else preload.read(self._handover.preloaded, names)
         if loaded.has_ended():
             came = preload.broken(names, f"The process that imports them ended by itself (status {loaded.ended}).")
             self._dismiss_loaded()
@@ -166,7 +166,7 @@ class Crew:
         if loaded is not None and self._imported:
             with suppress(BrokenPipeError):  # it has ended this very moment
                 loaded.gate.open(data)
-                return loaded.pid, Spare(self._clean, self._desk, data)
+                return loaded.pid, Spare(self._clean, self._handover, data)
         self._dismiss_loaded()
         self._clean.gate.open(data)
         return self._clean.pid, None
@@ -177,7 +177,7 @@ class Crew:
                 self._loaded.kill()
                 self._loaded.bury()
             self._loaded = None
-            _forget_last_words(self._desk)
+            _forget_last_words(self._handover)
 
     def dismiss(self) -> None:
         """No attempt will come."""
@@ -189,12 +189,12 @@ class Crew:
 class Spare:
     """The clean child, as long as the attempt may have to be executed by it (`supervisor.StandIn`)."""
 
-    def __init__(self, clean: Waiting, desk: Handover, data: bytes) -> None:
-        self._clean, self._desk, self._data = clean, desk, data
+    def __init__(self, clean: Waiting, handover: Handover, data: bytes) -> None:
+        self._clean, self._handover, self._data = clean, handover, data
 
     def take_over(self) -> int:
         """It has the grants now; its pid. Raises `OSError` without room."""
-        _forget_last_words(self._desk)
+        _forget_last_words(self._handover)
         self._clean.gate.open(self._data)
         return self._clean.pid
 
@@ -203,16 +203,16 @@ class Spare:
         self._clean.kill()
 
 
-def _forget_last_words(desk: Handover) -> None:
+def _forget_last_words(handover: Handover) -> None:
     """Those of a process that no attempt was given to are not the attempt's."""
     with suppress(OSError):
-        desk.fault.write_bytes(b"")
+        handover.fault.write_bytes(b"")
 
 
-def _unused(why: str, crew: Crew, desk: Handover) -> int:
+def _unused(why: str, crew: Crew, handover: Handover) -> int:
     """End without an attempt."""
     crew.dismiss()
-    desk.remove()
+    handover.remove()
     outcome = idle.never_started(why)
     say(dump_outcome(outcome))
     say_aloud(as_error(line_of(outcome)))

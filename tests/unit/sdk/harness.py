@@ -17,7 +17,7 @@ from podtask.payloads.arguments import bind, prepare
 from podtask.support.thread_pool import Workers
 from podtask.tasks import Task
 from podtask_runner.attempt.execute import completed
-from podtask_runner.attempt.in_memory import Desk
+from podtask_runner.attempt.in_memory import MemorySink
 from podtask_runner.protocol import Error, Outcome, Verdict
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -80,9 +80,9 @@ class Paper:
         self.stopped.append((tracked.run.id, attempt))
 
     def returns(self, run: TaskRun, value: Any, attempt: int = 1) -> None:
-        desk = Desk()
-        outcome = completed(value, desk)
-        self.loop.ended(self._tracked[run.id], attempt, outcome, desk.result.data)
+        sink = MemorySink()
+        outcome = completed(value, sink)
+        self.loop.ended(self._tracked[run.id], attempt, outcome, sink.result.data)
 
     def fails(self, run: TaskRun, attempt: int = 1, verdict: Verdict = Verdict.FAILED) -> None:
         outcome = Outcome(verdict, error=Error("ValueError", f"attempt {attempt}"))

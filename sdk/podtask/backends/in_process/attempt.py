@@ -24,7 +24,7 @@ from podtask.states import open_returned
 from podtask.support.print_capture import prints_to
 from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
 from podtask_runner.attempt.execute import drained
-from podtask_runner.attempt.in_memory import Desk
+from podtask_runner.attempt.in_memory import MemorySink
 from podtask_runner.tracing import inside
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class InProcess:
 
         rules = Rules(value_of, completed, raised)
         return Running(
-            batch(task), rules, self.retries, self.checkpoint, self.number, Desk().tell, self.given_up.is_set
+            batch(task), rules, self.retries, self.checkpoint, self.number, MemorySink().tell, self.given_up.is_set
         )
 
     @contextlib.contextmanager
@@ -128,19 +128,19 @@ class InProcess:
     def _returned(self, value: Any) -> tuple[Outcome, bytes | None]:
         from podtask_runner.attempt import execute
 
-        desk = Desk()
-        outcome = execute.completed(value, desk)
-        return outcome, desk.result.data if outcome.result else desk.error.data
+        sink = MemorySink()
+        outcome = execute.completed(value, sink)
+        return outcome, sink.result.data if outcome.result else sink.error.data
 
     def _raised(self, error: BaseException) -> tuple[Outcome, bytes | None]:
         from podtask.payloads.code import shipped
         from podtask_runner.attempt import execute
 
         _forget_own_frames(error)
-        desk = Desk()
+        sink = MemorySink()
         timings: dict[str, float] = {}
-        outcome = execute.raised(error, shipped(self.run_.task), self.retries, desk, timings)
-        return replace(outcome, timings=timings), desk.error.data
+        outcome = execute.raised(error, shipped(self.run_.task), self.retries, sink, timings)
+        return replace(outcome, timings=timings), sink.error.data
 
 
 def broken(error: BaseException) -> Outcome:

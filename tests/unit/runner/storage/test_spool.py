@@ -61,7 +61,7 @@ def test_a_spool_without_room_for_its_end_says_so_and_leaves_nothing(
 
 
 def test_a_small_result_on_a_full_disk_is_not_told_as_one_that_cannot_be_pickled(tmp_path: Path) -> None:
-    desk: Any = SimpleNamespace(result=Path("/dev/full"), error=tmp_path / "error", far=False, tell=lambda _: None)
-    outcome = completed((1, 2), desk)
+    sink: Any = SimpleNamespace(result=Path("/dev/full"), error=tmp_path / "error", far=False, tell=lambda _: None)
+    outcome = completed((1, 2), sink)
     assert outcome.error is not None
     assert "the result (tuple) cannot be written to TMPDIR" in outcome.error.message

@@ -21,7 +21,7 @@ from podtask.task_runners import ConcurrentTaskRunner
 from podtask_runner.attempt.batch import Rules, Running
 from podtask_runner.attempt.checkpoint_object import written
 from podtask_runner.attempt.execute import completed, raised, value_of
-from podtask_runner.attempt.in_memory import Desk
+from podtask_runner.attempt.in_memory import MemorySink
 from podtask_runner.batch_entries import unpacked
 from podtask_runner.pickled_names import stands_for_failure
 from podtask_runner.serialization.pickling import loads
@@ -63,22 +63,22 @@ def arguments(body: dict[str, Any], **upstream: Any) -> Any:
 
 def attempt(task: Task[..., Any], calls: Any) -> dict[str, Any]:
     """The status after an attempt that was executed with these calls."""
-    desk = Desk()
+    sink = MemorySink()
     rules, budget = Rules(value_of, completed, raised), BUDGET
     try:
-        outcome = completed(Running(code_of(task), rules, budget, None, 1, desk.tell)(*calls), desk)  # type: ignore[arg-type]
+        outcome = completed(Running(code_of(task), rules, budget, None, 1, sink.tell)(*calls), sink)  # type: ignore[arg-type]
     except Exception as error:  # noqa: BLE001 - as in a pod
-        said = raised(error, None, budget, desk, {}).error  # type: ignore[arg-type]
+        said = raised(error, None, budget, sink, {}).error  # type: ignore[arg-type]
         assert said is not None
-        assert desk.error.data is not None
-        inline = base64.b64encode(desk.error.data).decode()
+        assert sink.error.data is not None
+        inline = base64.b64encode(sink.error.data).decode()
         text = f"{said.type}: {said.message}"
         kept = {"type": said.type, "message": said.message, "digest": said.digest, "size": said.size, "attempt": 1}
         return {**ENDED, "state": "Failed", "reason": "Exception", "message": text, "error": {**kept, "inline": inline}}
     found = outcome.result
     assert found is not None
-    assert desk.result.data is not None
-    inline = base64.b64encode(desk.result.data).decode()
+    assert sink.result.data is not None
+    inline = base64.b64encode(sink.result.data).decode()
     info = {"digest": found.digest, "size": found.size, "serializer": found.serializer, "attempt": 1, "inline": inline}
     return {**ENDED, "result": info}
 
