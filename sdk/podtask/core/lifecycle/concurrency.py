@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from podtask.core.lifecycle.model import Limit
@@ -177,9 +178,8 @@ class Slots(Generic[K]):
         held = {name: len(self._holders[name]) - (key in self._holders[name]) for name in needs}
         ahead = dict.fromkeys(needs, 0)
         if all(held[name] < self.limits.allowed(name) for name in needs):
-            for place in self._served(Waiting(created_at, uid, key, needs, namespace)):
-                if place.key == key:
-                    break
+            served = self._served(Waiting(created_at, uid, key, needs, namespace))
+            for place in takewhile(lambda place: place.key != key, served):
                 for name in set(place.needs) & set(needs):
                     ahead[name] += 1
                 if any(held[name] + ahead[name] >= self.limits.allowed(name) for name in needs):

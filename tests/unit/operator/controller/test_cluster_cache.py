@@ -258,3 +258,14 @@ def test_what_another_release_runs_holds_no_slot_of_this_one() -> None:
     cluster.served.put("team", Mark(Standing.OTHERS, "b/other"))
     cluster.put_run(claiming("hello", 8))
     assert [limit.held for limit in cluster.limits(following, cluster.runs[following])] == [0]
+
+
+def test_a_record_that_may_still_be_taken_keeps_its_slot() -> None:
+    cluster = ClusterCache(slots=Slots(Limits.read({"namespace": {"default": 1}})))
+    for name in ("hello", "next"):
+        cluster.put_run(made(name, uid=f"uid-{name}"))
+    run, following = cluster.runs[KEY], Key("team", "next")
+    cluster.expectations.of(KEY, run.uid).recording(1, None, run.resource_version)
+    cluster.recording(KEY, run)
+    cluster.owner_changed("team")
+    assert [limit.held for limit in cluster.limits(following, cluster.runs[following])] == [1]
