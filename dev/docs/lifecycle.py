@@ -102,9 +102,9 @@ def _gates(seen: Observed) -> Iterator[Observed]:
     if seen.status.attempts_total:
         return  # upstreams, cache and spec are asked before the first attempt
     yield replace(seen, invalid=Why(Reason.INVALID_SPEC, "no"))
-    yield replace(seen, upstreams=(Upstream("up", found=True),))
-    yield replace(seen, upstreams=(Upstream("up", found=False),))
-    yield replace(seen, upstreams=(Upstream("up", found=True, finished=True, state="Failed"),))
+    yield replace(seen, upstreams=(Upstream("up", exists=True),))
+    yield replace(seen, upstreams=(Upstream("up", exists=False),))
+    yield replace(seen, upstreams=(Upstream("up", exists=True, finished=True, state="Failed"),))
     yield replace(seen, cache=CacheView("k", hit=HIT, hit_run="other"))
     yield replace(seen, cache=CacheView("k", leader="other"))
 
