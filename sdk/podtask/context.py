@@ -8,7 +8,6 @@ instead.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +20,7 @@ from podtask.core.api import limits
 from podtask.errors import NoRunContext
 from podtask.support import run_logs
 from podtask_runner.attempt.checkpoint import UNDECLARED, Checkpoint
+from podtask_runner.loaded_modules import loaded
 
 if TYPE_CHECKING:
     import asyncio
@@ -225,7 +225,7 @@ def task_run_logger(run: TaskRunInfo, **extra: Any) -> RunLogger:
 def _from_runner() -> TaskRunContext | None:
     """Inside a pod or a subprocess. The function itself is what travels, so `task` and `parameters` stay empty, and so
     do the parts of the run's key."""
-    runner = sys.modules.get("podtask_runner.attempt.context")
+    runner = loaded("podtask_runner.attempt.context")
     found = runner.current() if runner is not None else None
     if found is None:
         return None
@@ -244,7 +244,7 @@ def _from_runner() -> TaskRunContext | None:
 
 def _of_item(context: TaskRunContext) -> TaskRunContext:
     """In a batch: the context of the item that is being executed. It has no checkpoint: that is the batch's."""
-    runner = sys.modules.get("podtask_runner.attempt.context")
+    runner = loaded("podtask_runner.attempt.context")
     item = runner.ITEM.get() if runner is not None else None
     if item is None:
         return context

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import partial
@@ -16,6 +15,7 @@ from podtask.context import FLOW_RUN
 from podtask.errors import BlockingCall
 from podtask.states import State
 from podtask.support import notebook
+from podtask_runner.loaded_modules import loaded
 
 if TYPE_CHECKING:
     from podtask.model.task_run import TaskRun
@@ -261,7 +261,7 @@ def _refuse_deadlock(run: TaskRun, loop: object) -> None:
 
 
 def _running_loop() -> object | None:
-    asyncio = sys.modules.get("asyncio")
+    asyncio = loaded("asyncio")
     if asyncio is None:
         return None  # nobody runs a loop, and importing it costs as much as all of podtask
     try:

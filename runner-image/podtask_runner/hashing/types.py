@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from typing import Any, Final
 from podtask_runner.hashing import arrays, code
 from podtask_runner.hashing.encoder import Encoder
 from podtask_runner.hashing.tokens import REGISTERED, Unhashable, text, token
+from podtask_runner.loaded_modules import loaded
 
 Handler = Callable[[Encoder, Any], "bytes | None"]
 
@@ -80,7 +80,7 @@ def _parts(encoder: Encoder, value: object, parts: code.Parts) -> bytes:
 
 
 def _enum(encoder: Encoder, value: object) -> bytes | None:
-    enum = sys.modules.get("enum")
+    enum = loaded("enum")
     if enum is None or not isinstance(value, enum.Enum):
         return None
     name = "" if isinstance(value, enum.Flag) else str(value._name_)  # Pythons name combined flags differently
@@ -144,7 +144,7 @@ def _partial(encoder: Encoder, value: object) -> bytes | None:
 
 def _path(_: Encoder, value: object) -> bytes | None:
     """A path is its text; its flavour counts (posix or windows), the concrete class does not."""
-    pathlib = sys.modules.get("pathlib")
+    pathlib = loaded("pathlib")
     if pathlib is None or not isinstance(value, pathlib.PurePath):
         return None
     flavour = b"windows" if isinstance(value, pathlib.PureWindowsPath) else b"posix"
@@ -153,7 +153,7 @@ def _path(_: Encoder, value: object) -> bytes | None:
 
 def _moment(encoder: Encoder, value: object) -> bytes | None:
     """datetime and time with zone and fold, and zones with a name; the rest of the module reduces well by itself."""
-    datetime, zoneinfo = sys.modules.get("datetime"), sys.modules.get("zoneinfo")
+    datetime, zoneinfo = loaded("datetime"), loaded("zoneinfo")
     if zoneinfo is not None and isinstance(value, zoneinfo.ZoneInfo) and value.key is not None:
         return token(b"zone", text(value.key))
     if datetime is None or type(value) not in (datetime.datetime, datetime.time):
@@ -166,7 +166,7 @@ def _moment(encoder: Encoder, value: object) -> bytes | None:
 
 def _number(encoder: Encoder, value: object) -> bytes | None:
     """Decimal and Fraction; they reduce differently in different Pythons."""
-    decimal, fractions = sys.modules.get("decimal"), sys.modules.get("fractions")
+    decimal, fractions = loaded("decimal"), loaded("fractions")
     if decimal is not None and type(value) is decimal.Decimal:
         return token(b"decimal", text(str(value)))
     if fractions is not None and type(value) is fractions.Fraction:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import copy
 import inspect
 import io
-import sys
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from types import MemberDescriptorType
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from podtask_runner.loaded_modules import loaded
 
 _ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _FLAT = frozenset({list, tuple, set, frozenset, deque})
@@ -104,7 +105,7 @@ def _names_of(kind: type) -> tuple[str, ...] | None:
         return tuple(field.name for field in fields(kind))
     if (found := getattr(kind, "__attrs_attrs__", None)) is not None:
         return tuple(attribute.name for attribute in found)
-    pydantic = sys.modules.get("pydantic")
+    pydantic = loaded("pydantic")
     if pydantic is not None and issubclass(kind, pydantic.BaseModel):
         return tuple(getattr(kind, "model_fields", ()))
     return None
