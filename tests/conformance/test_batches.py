@@ -81,7 +81,9 @@ class TestBatches:
             futures = who.with_options(tags=["t"], batch_size=2).map(["a", "b"])
             return [(future.name, future.run_id, future.result()) for future in futures]
 
-        for number, (name, run_id, seen) in enumerate(asking()):
+        answers = asking()
+        assert len(answers) == 2
+        for number, (name, run_id, seen) in enumerate(answers):
             assert seen == (name, run_id, {"t"})
             assert name.endswith(f"-{number}")
 
