@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -127,13 +127,8 @@ def policy(run: TaskRun) -> Policy:
     Where the spec is silent these are podtask's own defaults; the chart's are added where they count (`with_defaults`).
     """
     spec, cache = run.spec, run.spec.cache
-    return Policy(
-        retries=spec.retries,
-        retry_delays=tuple(spec.retry_delay_seconds),
-        retry_jitter=spec.retry_jitter_factor,
-        max_disruptions=Policy.max_disruptions if spec.max_disruptions is None else spec.max_disruptions,
-        timeout_seconds=spec.timeout_seconds,
-        deadline_seconds=spec.deadline_seconds,
+    return replace(
+        Policy.of(spec, spec.retry_delay_seconds),
         pending_timeout_seconds=spec.pending_timeout_seconds or Policy.pending_timeout_seconds,
         grace_seconds=grace_seconds(spec.pod_template),
         suspend=spec.suspend,

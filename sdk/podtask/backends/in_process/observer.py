@@ -25,15 +25,7 @@ def policy_of(run: TaskRun) -> Policy:
             refresh=options.refresh_cache,
             wait_for_concurrent=options.cache_concurrent == "wait",
         )
-    policy = Policy(
-        retries=options.retries,
-        retry_delays=options.delays,
-        retry_jitter=options.retry_jitter_factor,
-        timeout_seconds=options.timeout_seconds,
-        deadline_seconds=options.deadline_seconds,
-        cache=cache,
-    )
-    return policy if options.max_disruptions is None else replace(policy, max_disruptions=options.max_disruptions)
+    return replace(Policy.of(options, options.delays), cache=cache)
 
 
 def upstreams_of(run: TaskRun) -> tuple[Upstream, ...]:

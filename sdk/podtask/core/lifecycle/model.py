@@ -8,8 +8,10 @@ Next on the road: `podtask.core.lifecycle.rules`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from podtask.core.api.names import Reason
 from podtask.core.api.status import Claim, ResolvedInput, ResultInfo, Status
@@ -24,6 +26,21 @@ class CachePolicy:
     expiration_seconds: float | None = None
     refresh: bool = False
     wait_for_concurrent: bool = True
+
+
+class AsksForAttempts(Protocol):
+    """What a TaskRun's spec and the options of a task have in common: how attempts follow each other."""
+
+    @property
+    def retries(self) -> int: ...
+    @property
+    def retry_jitter_factor(self) -> float: ...
+    @property
+    def max_disruptions(self) -> int | None: ...
+    @property
+    def timeout_seconds(self) -> float | None: ...
+    @property
+    def deadline_seconds(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,18 @@ class Policy:
     cancel: bool = False
     ttl_seconds: float | None = None
     cache: CachePolicy | None = None
+
+    @classmethod
+    def of(cls, asked: AsksForAttempts, retry_delays: Iterable[float]) -> Policy:
+        """Of a spec, or of the options of a task on a laptop. What only one of them has is added by who reads it."""
+        return cls(
+            retries=asked.retries,
+            retry_delays=tuple(retry_delays),
+            retry_jitter=asked.retry_jitter_factor,
+            max_disruptions=cls.max_disruptions if asked.max_disruptions is None else asked.max_disruptions,
+            timeout_seconds=asked.timeout_seconds,
+            deadline_seconds=asked.deadline_seconds,
+        )
 
 
 class Presence(enum.Enum):
