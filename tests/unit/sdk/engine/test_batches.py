@@ -272,7 +272,9 @@ class TestEnds:
             (lambda _: "x", "read"),
         ):
             monkeypatch.setattr(local, "saved", saved)
-            for name, message in in_flow(calling):
+            items = in_flow(calling)
+            assert len(items) == 3
+            for name, message in items:
                 assert name == "Crashed"
                 assert "What became of this item is not known. Its batch 'interrupt-" in message
                 assert "was aborted by an interrupt signal" in message

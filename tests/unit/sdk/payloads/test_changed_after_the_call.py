@@ -61,7 +61,9 @@ def test_the_value_of_the_call_is_not_kept_for_another(tmp_path: Path, backend: 
         [sys.executable, "flow.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for late, again, state in json.loads(done.stdout.splitlines()[-1]):
+    calls = json.loads(done.stdout.splitlines()[-1])
+    assert len(calls) == 2
+    for late, again, state in calls:
         assert late == first
         assert again == 2
         assert state == ("Cached" if backend == "local" else "Completed")

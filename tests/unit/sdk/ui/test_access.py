@@ -173,6 +173,7 @@ def test_names_in_urls_ask_the_api_server_nothing_else(world: World) -> None:
             browser.get(f"/namespaces/team/{kind}/{name}/delete")
         browser.get(f"/namespaces/team/live/task-runs/{name}", Accept="text/event-stream")
         browser.get(f"/namespaces/{name}/flow-runs")
+    assert world.cluster.asked
     for _, path, _ in world.cluster.asked:
         assert path.startswith("/apis/podtask.dev/v1alpha1/namespaces/team/flowruns/"), path
         assert path.rpartition("/")[2] == "X", path

@@ -122,6 +122,8 @@ def test_hostile_texts_in_svg_are_texts(chromium: Start, tmp_path: Path) -> None
 def test_hostile_texts_in_mermaid_are_letters_and_entities() -> None:
     text = mermaid(hostile())
     assert text.count("```") == 4
+    assert {"n0[", "n1["} <= {line.lstrip()[:3] for line in text.splitlines()}
+    assert " :crit, " in text
     for line in text.splitlines():
         assert not set(line) & set("\x00\x1b\u202e"), line
         assert "<" not in line.replace("<br/>", ""), line

@@ -84,6 +84,7 @@ class TestBars:
         one = brief(worlds.task_run("one", attempts=odd))
         picture = timeline([one], [one], NOW)
         assert picture is not None
+        assert picture.rows[0].bars
         for bar in picture.rows[0].bars:
             assert 0 <= bar.at <= 100
             assert 0 < bar.width <= 100

@@ -274,6 +274,8 @@ def test_no_error_makes_a_decision_raise_or_a_status_too_big(verdict: Verdict, o
     error = Error(**{"type": "T", "message": "m", **ODD_ERRORS[oddity]})
     after = decide(of(Outcome(verdict, error=error)), at(5)).status
     told = after.error
+    starts_again = verdict in (Verdict.INTERRUPTED, Verdict.STORE_UNAVAILABLE)
+    assert (told is None) is starts_again
     if told is not None:
         assert isinstance(told.type, str)
         assert len(told.type) <= 1024

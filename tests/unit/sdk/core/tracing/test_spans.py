@@ -234,6 +234,7 @@ def test_whatever_the_times_a_span_neither_ends_before_it_starts_nor_leaves_its_
     spans = spans_of(RUN, status)
     by_id = {span.span_id: span for span in spans}
     assert len(by_id) == len(spans)
+    assert spans
     for span in spans:
         assert span.start <= span.end
         parent = by_id.get(span.parent_id or 0)
