@@ -67,6 +67,7 @@ def public_names(text: str) -> Iterator[str]:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 arguments = node.args
                 yield from (each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+                yield from (each.arg for each in (arguments.vararg, arguments.kwarg) if each is not None)
             case ast.Attribute(attr=name, ctx=ast.Store()):
                 yield name
             case ast.ClassDef():
@@ -96,6 +97,8 @@ def test_parameters_and_attributes_are_named_by_what_they_are() -> None:
     [
         "def f(found): ...",
         "async def f(*, told=1): ...",
+        "def f(*given): ...",
+        "def f(**known): ...",
         "g = lambda way: way",
         "class C:\n    said: str",
         "class C:\n    known = 1",
