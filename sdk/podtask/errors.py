@@ -141,9 +141,9 @@ class SettingsError(PodtaskError, ValueError):
 class UnknownBackend(PodtaskError, ValueError):
     """No backend has this name."""
 
-    def __init__(self, name: str, names: list[str]) -> None:
+    def __init__(self, name: str, backends: list[str]) -> None:
         super().__init__(
-            f"There is no backend '{name}'; the known ones are {', '.join(names)}. Set PODTASK_BACKEND, 'backend' "
+            f"There is no backend '{name}'; the known ones are {', '.join(backends)}. Set PODTASK_BACKEND, 'backend' "
             f"under [tool.podtask] in pyproject.toml, or @flow(backend=...)."
         )
 

@@ -66,8 +66,8 @@ class Cluster:
     ) -> Iterator[Object]:
         """Watch events, over ended connections, for ever or so many seconds.
 
-        After a gap every TaskRun that is there comes as ADDED, and what is gone of `known`, and of what came since, as
-        DELETED.
+        After a gap every TaskRun that is there comes as ADDED, and what is gone of `objects`, and of what came since,
+        as DELETED.
         """
         keep = _kept(plural)
         latest = {one["metadata"]["uid"]: keep(dict(one)) for one in objects}

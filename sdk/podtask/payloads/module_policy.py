@@ -86,8 +86,8 @@ def policy_of(task: TaskDefinition) -> ModulePolicy:
     return ModulePolicy((*options.include, *include), (*options.exclude, *exclude), tuple(_listed(given.data)))
 
 
-def _modules(names: Any) -> list[tuple[str, str]]:
-    return [("include", names.include), ("exclude", names.exclude)]
+def _modules(settings: Any) -> list[tuple[str, str]]:
+    return [("include", settings.include), ("exclude", settings.exclude)]
 
 
 def _listed(text: str) -> list[str]:

@@ -41,7 +41,7 @@ def qualified_name(fn: Callable[..., Any]) -> str:
 
 
 def owner_of(function: object, instance: object, owner: type | None) -> Any:
-    """What becomes the first argument where `given` is looked up on `instance` or `owner`, as functions are bound.
+    """What becomes the first argument where `function` is looked up on `instance` or `owner`, as functions are bound.
 
     None: nothing does; it was looked up on the class, or is a static method, a callable instance, a partial.
     """
