@@ -18,6 +18,7 @@ from podtask_operator.controller.janitor import Janitor
 from podtask_operator.controller.log_tail import LogTail
 from podtask_operator.controller.pod_launcher import PodLauncher
 from podtask_operator.controller.status_writer import StatusWriter
+from podtask_operator.kube.answers import Object
 from podtask_operator.settings import Settings
 from podtask_operator.storage.objects import Objects
 from podtask_operator.task_runs.cache_key import Composed, composed_key, identified
@@ -54,17 +55,17 @@ class Applier:
         for effect in decision.effects:
             if isinstance(effect, Release) and decision.status != run.status:  # also where the answer is lost
                 expectations.unclaimed(effect.attempt)
-        before = run
+        before, stored = run, None
         if decision.status != run.status:
             await self._log_tail.keep(key, run, decision.status)
             if decision.status.finished and not run.status.finished:
                 await self._objects.retain(run, now)
                 await self._launcher.revoke(run, decision.status, expectations)
-            run = await self._writer.write(key, run, decision.status, expectations)
+            run, stored = await self._writer.write(key, run, decision.status, expectations)
         elif run.outdated and not any(isinstance(effect, DeleteRun) for effect in decision.effects):
             run = await self._writer.observed(key, run)
         for effect in decision.effects:
-            await self._perform(key, run, effect, expectations, now)
+            await self._perform(key, run, effect, expectations, now, stored)
         if decision.status.state is State.COMPLETED and not before.status.finished:
             await self._objects.drop_checkpoints(before)
 
@@ -75,10 +76,16 @@ class Applier:
         return composed if composed.key == cache_key else Composed(cache_key)
 
     async def _perform(
-        self, key: Key, run: TaskRun, effect: Effect, expectations: RunExpectations, now: datetime
+        self,
+        key: Key,
+        run: TaskRun,
+        effect: Effect,
+        expectations: RunExpectations,
+        now: datetime,
+        stored: Object | None,
     ) -> None:
         if isinstance(effect, Launch):
-            await self._launcher.launch(key, effect.attempt, expectations, now)
+            await self._launcher.launch(key, effect.attempt, expectations, now, stored)
         elif isinstance(effect, Release):
             await self._launcher.claims.release(key, effect, expectations)
         elif isinstance(effect, Stop):

@@ -20,6 +20,7 @@ from podtask_operator.controller.claims.claims import Claims
 from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
+from podtask_operator.kube.answers import Object
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.pods import build
 from podtask_operator.pods import status as podstatus
@@ -60,9 +61,15 @@ class PodLauncher:
         self._traces = traces or Traces()
         self.claims = Claims(api, cluster, settings)
 
-    async def launch(self, key: Key, attempt: int, expectations: RunExpectations, now: datetime) -> None:
-        """Grants, then the pod. The live TaskRun is read for its payloads, and to see that it still is as decided."""
-        live = await self._live(key, expectations)
+    async def launch(
+        self, key: Key, attempt: int, expectations: RunExpectations, now: datetime, stored: Object | None = None
+    ) -> None:
+        """Grants, then the pod.
+
+        `stored`: the TaskRun as the record of the attempt has just left it. Where an earlier look wrote the record, the
+        live TaskRun is read instead, for its payloads, and to see that it still is as decided.
+        """
+        live = stored or await self._live(key, expectations)
         if live is None:
             return
         run = TaskRun.parse(sized(live))
@@ -172,8 +179,10 @@ class PodLauncher:
         return False
 
     async def _delete_grants(self, run: TaskRun, status: Status) -> None:
-        claimed = [attempt.claim.pod_name for attempt in status.attempts if attempt.claim is not None]
-        for name in (secret_name(run.name, run.uid), *claimed):
+        names = [attempt.claim.pod_name for attempt in status.attempts if attempt.claim is not None]
+        if len(names) < status.attempts_total:  # an attempt had a pod of its own, also one that is no longer listed
+            names.append(secret_name(run.name, run.uid))
+        for name in names:
             try:
                 await self._api.delete_secret(run.namespace, name)
             except ApiError as error:
@@ -185,7 +194,7 @@ class PodLauncher:
             return now
         return (attempt.recorded_at or now) + timedelta(seconds=self._settings.grant_seconds / 2)
 
-    async def _live(self, key: Key, expectations: RunExpectations) -> dict[str, object] | None:
+    async def _live(self, key: Key, expectations: RunExpectations) -> Object | None:
         """The TaskRun as the API server has it; None where it is gone, which the informer cache is told."""
         live, uid = await self._api.get_run(key.namespace, key.name), expectations.expected.uid
         if live is None or live["metadata"]["uid"] != uid:

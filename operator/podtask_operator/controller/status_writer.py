@@ -16,6 +16,7 @@ from podtask_operator.controller.cluster_cache import ClusterCache
 from podtask_operator.controller.event_recorder import EventRecorder
 from podtask_operator.controller.expectations import RunExpectations
 from podtask_operator.controller.work_queue import Later
+from podtask_operator.kube.answers import Object
 from podtask_operator.kube.client import Api, ApiError
 from podtask_operator.runtime import metrics
 from podtask_operator.task_runs.key import Key
@@ -34,10 +35,13 @@ class StatusWriter:
         self._cluster = cluster
         self._recorder = recorder
 
-    async def write(self, key: Key, run: TaskRun, status: Status, expectations: RunExpectations) -> TaskRun:
+    async def write(
+        self, key: Key, run: TaskRun, status: Status, expectations: RunExpectations
+    ) -> tuple[TaskRun, Object]:
         """Patch the status. The stored status is what the next reader sees, or nothing happened.
 
-        Raises `Later` where the TaskRun changed meanwhile.
+        Returns the run as it is held from now on, and whole as the API server has it, with the payloads that a launch
+        needs. Raises `Later` where the TaskRun changed meanwhile.
         """
         view = rendered(status, policy(run), run.created_at, run.generation)
         patch = merge_patch(run.raw_status, dump(view))
@@ -74,7 +78,7 @@ class StatusWriter:
         same = held is not None and held.resource_version == answer["metadata"]["resourceVersion"]
         written = held if held is not None and same else TaskRun.parse(answer)  # the watch may have been quicker
         self._recorder.tell(written, (*events(run.status, status), *_dropped(expectations)))
-        return written
+        return written, answer
 
     async def observed(self, key: Key, run: TaskRun) -> TaskRun:
         """Say that the status is about the spec as it is, where nothing else of it changes. Raises as `write`.

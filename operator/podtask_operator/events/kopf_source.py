@@ -18,6 +18,7 @@ import kopf
 
 from podtask_operator.events.intake import Event, Intake, kopf_settings, registry
 from podtask_operator.events.kopf_memory import NoMemories
+from podtask_operator.kube.echoes import Echoes
 from podtask_operator.kube.login import Heard, by_session
 from podtask_operator.settings import Settings
 
@@ -32,12 +33,14 @@ async def serve(
     heard: Heard,
     *,
     listed: Callable[[], None] = lambda: None,
+    echoes: Echoes | None = None,
     flow_runs: bool = False,
     warm_pools: bool = False,
 ) -> None:
     """Run kopf until it ends or `stop` is set. Raises what ended kopf (a watch error that is not a 410, a refusal).
 
     `listed`: called after each list of kopf, which hands on no objects.
+    `echoes`: own writes, of which kopf is not told.
     `flow_runs`, `warm_pools`: whether the cluster knows FlowRuns and WarmPools.
     """
     loop = asyncio.get_running_loop()
@@ -47,7 +50,7 @@ async def serve(
         (lambda event: _tell(loop, intake.flow_run, event)) if flow_runs else None,
         (lambda event: _tell(loop, intake.warm_pool, event)) if warm_pools else None,
     )
-    await run(handlers, settings.namespaces, stop, heard, listed)
+    await run(handlers, settings.namespaces, stop, heard, listed, echoes)
 
 
 async def run(
@@ -56,6 +59,7 @@ async def run(
     stop: asyncio.Event,
     heard: Heard,
     listed: Callable[[], None] = lambda: None,
+    echoes: Echoes | None = None,
 ) -> None:
     """kopf with these handlers, in its thread, until it ends or `stop` is set."""
     loop = asyncio.get_running_loop()
@@ -67,7 +71,7 @@ async def run(
         leave.set()
 
     kopf.on.login(registry=handlers, errors=kopf.ErrorsMode.PERMANENT)(
-        by_session(heard, no_login, lambda: _tell(loop, lambda _: listed(), {}))
+        by_session(heard, no_login, lambda: _tell(loop, lambda _: listed(), {}), echoes or Echoes())
     )
 
     def broken(running: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

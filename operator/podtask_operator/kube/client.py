@@ -34,6 +34,7 @@ from podtask.core.api.names import (
 from podtask.core.api.url_path import NoSuchName, url_path
 from podtask_operator.kube import answers, fences, pages
 from podtask_operator.kube.answers import ApiError, ApiUnavailable
+from podtask_operator.kube.echoes import Echoes
 from podtask_operator.kube.pages import PAGE
 from podtask_operator.runtime import metrics
 from podtask_operator.task_runs import held
@@ -79,6 +80,8 @@ class Api:
         """Seconds in which a write of the operator before this one may still take effect."""
         self.fence_in: Callable[[str], bool] = lambda _: True
         """Asked before each write into a namespace; False: another release may work there by now."""
+        self.echoes = Echoes()
+        """Versions that these writes have made."""
         self._unanswered: float | None = None
         """When a write of ours had no answer last, by the process's clock."""
 
@@ -108,8 +111,13 @@ class Api:
         return await self._get(_runs, namespace, name)
 
     async def patch_status(self, namespace: str, name: str, patch: Object) -> Object:
-        """Merge-patch the status; the patch carries `metadata.resourceVersion`, so a stale one is a 409."""
-        return await self._call("PATCH", _runs(namespace, name, "status"), patch, content=MERGE_PATCH)
+        """Merge-patch the status; the patch carries `metadata.resourceVersion`, so a stale one is a 409.
+
+        The caller takes the answer in at once: no watch will tell of it (`echoes`).
+        """
+        answer = await self._call("PATCH", _runs(namespace, name, "status"), patch, content=MERGE_PATCH)
+        self.echoes.wrote(answer["metadata"]["resourceVersion"])
+        return answer
 
     async def delete_run(self, namespace: str, name: str, uid: str) -> None:
         """Delete exactly this TaskRun; its pods and Secret follow by owner reference."""

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import kopf
 
+from podtask_operator.kube.echoes import Echoes
 from podtask_operator.kube.session import response_class
 
 Heard = Callable[[str], None]
@@ -27,8 +28,9 @@ class Refused(Exception):
     """The API server does not take the credentials, and there are no others."""
 
 
-def by_session(heard: Heard, failed: Failed, listed: Callable[[], None] = lambda: None) -> Callable[..., Any]:
-    """A login handler for one start of kopf. `listed` is called for each list that kopf makes."""
+def by_session(heard: Heard, failed: Failed, listed: Callable[[], None], echoes: Echoes) -> Callable[..., Any]:
+    """A login handler for one start of kopf. `listed` is called for each list that kopf makes. Of `echoes` kopf hears
+    nothing."""
     used: list[kopf.ConnectionInfo] = []
 
     async def login(**kwargs: Any) -> kopf.AiohttpSession:
@@ -39,7 +41,7 @@ def by_session(heard: Heard, failed: Failed, listed: Callable[[], None] = lambda
             if info in used:  # kopf asks again when the server has answered 401
                 raise Refused(f"{info.server} does not accept the credentials, and there are no newer ones")
             used[:] = [info]
-            return _session(info, heard, listed)
+            return _session(info, heard, listed, echoes)
         except Exception as error:
             failed(error)
             raise
@@ -47,7 +49,9 @@ def by_session(heard: Heard, failed: Failed, listed: Callable[[], None] = lambda
     return login
 
 
-def _session(info: kopf.ConnectionInfo, heard: Heard, listed: Callable[[], None]) -> kopf.AiohttpSession:
+def _session(
+    info: kopf.ConnectionInfo, heard: Heard, listed: Callable[[], None], echoes: Echoes
+) -> kopf.AiohttpSession:
     """What kopf makes of its credentials (`kopf._cogs.clients.auth.APIContext`), with a trace."""
     trace = aiohttp.TraceConfig()
 
@@ -64,7 +68,7 @@ def _session(info: kopf.ConnectionInfo, heard: Heard, listed: Callable[[], None]
         proxy=info.proxy_url,
         trust_env=info.trust_env,
         trace_configs=[trace],
-        response_class=response_class(listed),
+        response_class=response_class(listed, echoes),
     )
     return kopf.AiohttpSession(
         server=info.server,

@@ -1,9 +1,10 @@
-"""What kopf reads of the API server, bounded: an aiohttp response that hands on no large body.
+"""What kopf reads of the API server, bounded: an aiohttp response that hands on no large body, and no echo.
 
 kopf parses lists page by page and watches line by line, and keeps what it parsed until a worker of its own has handed
 it on: fifteen hostile TaskRuns of 1.2 MB became half a gigabyte there. So of a list kopf gets the version to watch
 from and no objects (`events.resync` compares them by pages that fit), and of a watch a line that is too heavy is cut
-(`task_runs.held.bounded`) before kopf sees it, one at a time. Before: `login`, which makes the session. Next: kopf.
+(`task_runs.held.bounded`) before kopf sees it, one at a time. A line that tells of an own write is left out (`echoes`).
+Before: `login`, which makes the session. Next: kopf.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
+from podtask_operator.kube.echoes import Echoes
 from podtask_operator.task_runs import held
 
 ONE = 1
@@ -24,6 +26,9 @@ ONE = 1
 class Bounded(aiohttp.ClientResponse):
     """An answer to kopf."""
 
+    echoes = Echoes()
+    """None, until `response_class` has put those of a process here."""
+
     def listed(self) -> None:
         """kopf made a list: what it is not told of is to be compared."""
 
@@ -31,7 +36,7 @@ class Bounded(aiohttp.ClientResponse):
         """Read the headers."""
         await super().start(connection)
         if self.status == 200 and "watch" in self.url.query:
-            self.content: Any = Lines(self.content)
+            self.content: Any = Lines(self.content, self.echoes)
         return self
 
     async def json(self, **options: Any) -> Any:
@@ -43,21 +48,23 @@ class Bounded(aiohttp.ClientResponse):
         return {**answer, "items": [], "metadata": {"resourceVersion": answer["metadata"]["resourceVersion"]}}
 
 
-def response_class(listed: Callable[[], None]) -> type[Bounded]:
-    """For one session: `listed` is called for each list that kopf makes."""
+def response_class(listed: Callable[[], None], echoes: Echoes) -> type[Bounded]:
+    """For one session: `listed` is called for each list that kopf makes, and `echoes` are left out of its watches."""
 
     class Telling(Bounded):
         def listed(self) -> None:
             listed()
 
+    Telling.echoes = echoes
     return Telling
 
 
 class Lines:
-    """A watch's content in whole lines, none of them heavy; what follows the last end of line was cut off."""
+    """A watch's content in whole lines, none heavy and none an echo; what follows the last end of line was cut off."""
 
-    def __init__(self, content: aiohttp.StreamReader) -> None:
+    def __init__(self, content: aiohttp.StreamReader, echoes: Echoes) -> None:
         self._content = content
+        self._echoes = echoes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._content, name)
@@ -70,6 +77,8 @@ class Lines:
             for end in ends:
                 line = b"".join((*begun, end)) if begun else end
                 begun.clear()
+                if self._echoes.told_by(line):
+                    continue
                 yield (light(line) if held.heavy(line) else line) + b"\n"
             if rest:
                 begun.append(rest)

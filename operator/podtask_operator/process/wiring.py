@@ -105,7 +105,14 @@ class Parts:
                 pools = self.cluster.stock.readable
                 heard, listed = self._task_runs.heard, self.resync.soon
                 await kopf_source.serve(
-                    self._settings, self._intake, stop, heard, listed=listed, flow_runs=known, warm_pools=pools
+                    self._settings,
+                    self._intake,
+                    stop,
+                    heard,
+                    listed=listed,
+                    echoes=self._api.echoes,
+                    flow_runs=known,
+                    warm_pools=pools,
                 )
 
         services = {

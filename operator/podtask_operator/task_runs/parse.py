@@ -223,4 +223,11 @@ def _aware(value: Any) -> bool:
         return value.tzinfo is not None
     if isinstance(value, tuple):
         return all(map(_aware, value))
-    return not is_dataclass(value) or all(_aware(getattr(value, f.name)) for f in fields(value))
+    kind: Any = type(value)
+    return all(_aware(getattr(value, name)) for name in _field_names(kind))
+
+
+@lru_cache(maxsize=64)
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Of a dataclass; of another type none. A status has forty values, and `fields` makes its list anew each time."""
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()

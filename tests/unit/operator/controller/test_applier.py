@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -219,6 +220,15 @@ async def test_an_attempt_is_not_launched_for_a_run_that_is_being_deleted(world:
         await world.look("hello")
     assert world.api.pods == {}
     assert world.cluster.runs[HELLO].deleting
+
+
+@reconciling
+async def test_a_launch_takes_the_payloads_from_the_answer_to_its_record(world: World) -> None:
+    world.add("hello", {"inputs": {"inline": "aGk="}})
+    await world.look("hello")
+    (secret,) = world.api.secrets.values()
+    assert json.loads(base64.b64decode(secret["data"]["1.json"]))["inputs"]["inline"] == "aGk="
+    assert world.api.asked == []
 
 
 @reconciling

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from tests.support.builders import run_object
 
+from podtask_operator.kube.echoes import Echoes
 from podtask_operator.kube.session import Lines, response_class
 from podtask_operator.task_runs import held
 from podtask_operator.task_runs.parse import TOO_LARGE
@@ -22,7 +23,9 @@ HOSTILE = run_object({"parameters": {"x": [[0]] * 200_000}}, name="hostile")
 
 @asynccontextmanager
 async def session(
-    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], listed: Callable[[], None] = lambda: None
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    listed: Callable[[], None] = lambda: None,
+    echoes: Echoes | None = None,
 ) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
@@ -30,7 +33,7 @@ async def session(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with aiohttp.ClientSession(response_class=response_class(listed)) as client:
+        async with aiohttp.ClientSession(response_class=response_class(listed, echoes or Echoes())) as client:
             yield client, f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
@@ -84,6 +87,26 @@ def test_a_heavy_line_is_cut_and_the_others_come_as_they_are() -> None:
     assert second["object"]["spec"] == held.STUB
     assert "too many parts" in second["object"][TOO_LARGE]
     assert len(json.dumps(second)) < 1000
+
+
+def test_a_watch_does_not_tell_of_what_the_answer_to_an_own_write_has_shown() -> None:
+    versions = ("7", "8", "9")
+    events = [{"type": "MODIFIED", "object": run_object(metadata={"resourceVersion": v})} for v in versions]
+    echoes = Echoes()
+    echoes.wrote("8")
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        for event in events:
+            await stream.write(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        return stream
+
+    async def test() -> list[Any]:
+        async with session(answer, echoes=echoes) as (client, host), client.get(f"{host}{PATH}?watch=true") as response:
+            return await lines(response)
+
+    assert asyncio.run(test()) == [events[0], events[2]]
 
 
 def test_a_refusal_can_still_be_read_as_an_error() -> None:

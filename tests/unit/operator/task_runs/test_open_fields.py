@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
 from tests.support.builders import run
 from tests.support.operator_world import World, reconciling
 
+from podtask.core.storage.layout import secret_key
+from podtask_operator.controller.work_queue import Later
 from podtask_operator.task_runs.open_fields import changed, digest
 from podtask_runner.protocol import Error, Outcome, Verdict, dump_outcome
 
@@ -66,21 +70,32 @@ async def test_it_is_written_with_the_record_of_the_first_attempt(world: World) 
 @reconciling
 async def test_no_pod_starts_with_parameters_that_changed_between_the_record_and_the_launch(world: World) -> None:
     world.add("hello", {**BEFORE, "retries": 3})
-    seen = world.api.patch_status
-
-    async def and_then_somebody_patches(namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
-        answer = await seen(namespace, name, patch)
-        world.api.runs[name]["spec"]["parameters"] = {"who": "ada", "n": 1}
-        return answer
-
-    world.api.patch_status = and_then_somebody_patches  # type: ignore[method-assign]
+    world.api.lost.add("status")  # so that the launch is a later look's
+    with pytest.raises(Later):
+        await world.look("hello")
+    world.cluster.put_run(world.api.touch("hello", parameters={"who": "ada", "n": 1}))
     await world.look("hello")
-    world.api.patch_status = seen  # type: ignore[method-assign]
     await world.look("hello")
     assert world.api.pods == {}
     assert world.status("hello")["state"] == "Failed"
     assert world.status("hello")["reason"] == "InvalidSpec"
     assert "was changed since the first attempt" in world.status("hello")["message"]
+
+
+@reconciling
+async def test_parameters_that_change_after_the_record_do_not_reach_the_pod_of_that_record(world: World) -> None:
+    world.add("hello", BEFORE)
+    patch_status = world.api.patch_status
+
+    async def and_then_somebody_patches(namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
+        answer = await patch_status(namespace, name, patch)
+        world.api.touch("hello", parameters={"who": "ada", "n": 1})
+        return answer
+
+    world.api.patch_status = and_then_somebody_patches  # type: ignore[method-assign]
+    await world.look("hello")
+    (secret,) = world.api.secrets.values()
+    assert json.loads(base64.b64decode(secret["data"][secret_key(1)]))["parameters"] == BEFORE["parameters"]
 
 
 @reconciling

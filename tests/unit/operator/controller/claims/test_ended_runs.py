@@ -33,6 +33,21 @@ async def test_the_pod_of_an_ended_run_is_cleaned_away_as_any_pod_is(world: Warm
 
 
 @warm
+async def test_the_secret_of_its_claim_is_deleted_with_the_end_and_no_other_is_asked_for(world: WarmWorld) -> None:
+    (idle,) = world.idle()
+    world.add("hello")
+    await world.look("hello")
+    assert list(world.api.secrets) == [idle]
+    over = {"terminated": {"exitCode": 1, "startedAt": "2026-01-02T03:59:30Z", "finishedAt": "2026-01-02T04:00:00Z"}}
+    status = {"phase": "Failed", "containerStatuses": [{"name": "task", "state": over}]}
+    world.cluster.put_pod(world.api.touch_pod(idle, status))
+    await world.look("hello")
+    assert world.status("hello")["state"] == "Crashed"
+    assert [call for call in world.api.calls if call.startswith("delete secret")] == [f"delete secret {idle}"]
+    assert world.api.secrets == {}
+
+
+@warm
 async def test_a_task_that_stored_its_result_and_runs_on_in_a_warm_pod_is_stopped(world: WarmWorld) -> None:
     (idle,) = world.idle()
     world.add("hello")
