@@ -43,6 +43,7 @@ COPIES_AT_ONCE = 100
 """Below the 128 operations of a transaction of etcd."""
 SMALL_EVERY = 2.0
 """Seconds between two TaskRuns of the small tenant."""
+FIRST = 20
 READY_SECONDS, END_SECONDS = 600, 7200
 COMPONENTS = ("apiserver", "etcd", "scheduler", "controller-manager")
 
@@ -194,12 +195,15 @@ def shares(before: Mapping[str, float], after: Mapping[str, float], count: int) 
 
 
 def loaded(scene: Scene, per_namespace: Mapping[str, int], label: str) -> list[object]:
-    """Submit so many and wait for their ends: one row."""
-    count = sum(per_namespace.values())
+    """Submit so many and wait for their ends: one row. A few before them make the clients of the bucket."""
+    first = {n: [simulated(f"first-{k}") for k in range(FIRST)] for n in per_namespace}
+    submit(scene.api, first)
+    eventually("the first have ended", lambda: scene.ended() >= FIRST * len(first), END_SECONDS, 0.5)
+    count, before = sum(per_namespace.values()), scene.ended()
     cpu, size, since, began = scene.cpu(), stored_bytes(), time.time(), time.monotonic()
     submit(scene.api, {n: [simulated(f"run-{k}") for k in range(number)] for n, number in per_namespace.items()})
     submitted = time.monotonic() - began
-    eventually("all have ended", lambda: scene.ended() >= count, END_SECONDS, 0.5)
+    eventually("all have ended", lambda: scene.ended() >= before + count, END_SECONDS, 0.5)
     seconds = time.monotonic() - began
     after, memory = scene.cpu(), scene.memory()
     time.sleep(2)  # the audit log is read twice a second

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from podtask.core.api.status import Claim
 from podtask.core.api.warm_pool import IdlePod
+from podtask_operator.pods import status as podstatus
 from podtask_operator.runtime import metrics
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.key import Key
@@ -32,6 +33,9 @@ K = TypeVar("K")
 
 GIVE_BACK_SECONDS: Final = 30.0
 """For so long after a TaskRun of the namespace found no room no idle pod is made there, and those that are there go."""
+
+NODE_BACKOFF_SECONDS: Final = 60.0
+"""For so long no idle pod of a node is offered after a claim there was silent: its kubelet is slow or gone."""
 
 ASKED_HELD: Final = 10_000
 
@@ -95,6 +99,8 @@ class Stock:
         """UID of a pool -> what the latest of its pods has said."""
         self._short: dict[str, float] = {}
         """Namespace -> when a TaskRun found no room there."""
+        self._silent: dict[str, float] = {}
+        """Node -> when a claim there was silent for too long."""
         self._asked: set[tuple[str, int]] = set()
         """Attempts for which idle pods have made room."""
 
@@ -252,8 +258,19 @@ class Stock:
             proof = self._posted.get(uid)
             if proof is None or proof.spec_hash != wanted or uid in self._chosen or uid in self._spent:
                 continue
-            if idle_pod.is_of(pod, pool) and idle_pod.is_ready(pod):
+            if idle_pod.is_of(pod, pool) and idle_pod.is_ready(pod) and not self._backs_off(podstatus.read(pod).node):
                 yield pod
+
+    def back_off(self, node: str) -> None:
+        """A claimed pod of the node has not said in time that it started: for a while its idle pods are not offered."""
+        self._silent[node] = self._clock()
+
+    def _backs_off(self, node: str | None) -> bool:
+        since = self._silent.get(node or "")
+        if since is not None and self._clock() - since >= NODE_BACKOFF_SECONDS:
+            del self._silent[node or ""]
+            return False
+        return since is not None
 
     def choose(self, offer: Offer, run: Key) -> None:
         """The run is about to record its choice; or there was none for it."""

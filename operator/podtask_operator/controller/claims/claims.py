@@ -43,6 +43,8 @@ that mounted the Secret a moment too early looks at the pod again only when the 
 GRANTS_ANEW: Final = (3.0, 60.0)
 """Those before which the grants are written anew: somebody's late write may lie over them. Not before each: Secret and
 claim reach the kubelet in no order, and the claim that follows alone meets grants that have arrived."""
+SILENT: Final = 10.0
+"""The one of these seconds after which idle pods of the same node are not offered for a while."""
 TAKEN_OVER: Final = 2
 """Renewals that count as done when another process has claimed the pod."""
 
@@ -113,6 +115,8 @@ class Claims:
             return due
         if RENEWALS[work.renewals] in GRANTS_ANEW:
             work = expectations.claim_written(attempt.number, await self._text(run, attempt, claim, grant), now)
+        if RENEWALS[work.renewals] == SILENT:
+            self._back_off(Key(key.namespace, claim.pod_name))
         work = await self._write_again(key, claim, work, expectations)
         return work.since + timedelta(seconds=RENEWALS[work.renewals]) if work.renewals < len(RENEWALS) else None
 
@@ -128,6 +132,13 @@ class Claims:
             expectations.unclaimed(effect.attempt)
         elif podstatus.is_ours(live, run.uid) and idle_pod.is_ended(live):
             await self._api.delete_pod(key.namespace, effect.claim.pod_name, effect.claim.pod_uid)
+
+    def _back_off(self, pod: Key) -> None:
+        held = self._cluster.pods.get(pod)
+        node = None if held is None else podstatus.read(held).node
+        if node is not None:
+            log.warning("%s has not started its attempt for %g s; idle pods of node %s wait", pod, SILENT, node)
+            self._cluster.stock.back_off(node)
 
     async def _text(self, run: TaskRun, attempt: Attempt, claim: Claim, grant: WriteGrants) -> str:
         return idle_pod.claim_text(run, attempt.number, claim, await grant())
