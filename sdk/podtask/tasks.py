@@ -153,7 +153,7 @@ class Task(TaskDefinition, Generic[P, R_co]):
     @overload
     def __get__(self: Task[Concatenate[Any, Q], T], instance: object, owner: type | None = None) -> Task[Q, T]: ...
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """On an object, the object is the first argument of the runs, as it is of methods; see `podtask.methods`."""
+        """On an object, the object is the first argument of the runs, as it is of methods."""
         found = owner_of(self._wrapped, instance, owner)
         return self if found is None else BoundTask(self, found)
 

@@ -1,8 +1,8 @@
 """What the operator holds of the cluster: the informer cache of TaskRuns and their pods, and who holds a slot.
 
-Fed by `handlers` (watch events), `resync` (lists) and the answers to own writes; an older resourceVersion never
+Fed by `intake` (watch events), `resync` (lists) and the answers to own writes; an older resourceVersion never
 replaces a newer one. Holds projections: no managedFields, no payloads (those are read live when a pod is built).
-Read by `observe`. What this process itself did, and no watch has shown yet, is in `expectations`.
+Read by `observer`. What this process itself did, and no watch has shown yet, is in `expectations`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Runs that wait for each other in a circle: found in the informer cache, said before anybody waits for ever.
 
-Asked by: `observe`, for a run that has waited for its upstreams for some seconds. `tangled` and `way_round` are pure.
+Asked by: `observer`, for a run that has waited for its upstreams for some seconds. `tangled` and `way_round` are pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The watches' events, and nothing else: each handler takes the object in and names the TaskRun to look at.
 
 No branch on create, update or delete beyond "gone"; no finalizers, no annotations: both kopf storages are no-ops.
-Before: `watches` (the thread kopf lives in) for TaskRuns, `podwatch` for pods. Next: `queue`.
+Before: `kopf_source` (the thread kopf lives in) for TaskRuns, `pod_watch` for pods. Next: `work_queue`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""kopf as the source of the TaskRuns' events, in a thread and an event loop of its own. (Pods: `podwatch`.)
+"""kopf as the source of the TaskRuns' events, in a thread and an event loop of its own. (Pods: `pod_watch`.)
 
 In the operator's loop it would be no guest: whenever it ends, it cancels all tasks that began after it (`run_tasks` in
 kopf's `running.py`), so a watch that failed would take timers and reconciles in flight with it; at a shutdown it waits
 5 s for them; and 10 minutes after a failure it kills the process (`ultimate_exiting_timeout`), by then a healthy one.
 
-Before: the API server. Next: `handlers`, which run in the operator's loop. `supervise` starts this again when it ends.
+Before: the API server. Next: `intake`, whose methods run in the operator's loop. `supervise` starts this
+again when it ends.
 """
 
 from __future__ import annotations

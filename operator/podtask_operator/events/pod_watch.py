@@ -1,9 +1,9 @@
 """The watch of our pods, in the operator's own loop: a list, then what happens after it, then again.
 
-kopf watches the TaskRuns (`watches`); for pods, which change most, it took twice the CPU time. Every failure is
+kopf watches the TaskRuns (`kopf_source`); for pods, which change most, it took twice the CPU time. Every failure is
 answered by the same two steps: go on after the version seen last, and where the server no longer knows what came after
 it (410) or says what nobody understands, list anew. `supervise` starts it again, health hears of it.
-Before: `api`. Next: `handlers.Intake`.
+Before: `kube.client`. Next: `intake.Intake`.
 """
 
 from __future__ import annotations

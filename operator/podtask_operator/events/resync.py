@@ -47,7 +47,7 @@ class Resync:
         self._asked.set()
 
     async def fill(self) -> None:
-        """The first list: every TaskRun with all its fields. The pods come before, by `podwatch`."""
+        """The first list: every TaskRun with all its fields. The pods come before, by `pod_watch`."""
         for namespace in self._namespaces:
             async for run in self._api.list_runs(namespace, page=FULL_PAGE):
                 self._cluster.put_run(run)

@@ -1,8 +1,9 @@
 """How kopf gets at the API server: its own credentials, in a session that tells of every watch the server accepts
 and hands on no large body (`session`).
 
-Before: `watches`. Next: kopf. A login that fails is told to `watches`, which ends kopf, so that it is logged and tried
-again (`supervise`). kopf by itself goes on without its "credentials retriever": deaf, and seemingly up (1.45.2).
+Before: `kopf_source`. Next: kopf. A login that fails is told to `kopf_source`, which ends kopf, so that it is logged
+and tried again (`supervise`). kopf by itself goes on without its "credentials retriever": deaf, and seemingly up
+(1.45.2).
 """
 
 from __future__ import annotations

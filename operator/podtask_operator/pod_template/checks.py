@@ -1,6 +1,6 @@
 """Checks of one value inside `spec.podTemplate`: each returns the value or raises `NotAllowed` with a sentence.
 
-Asked by: `podtemplate` and `volumes`.
+Asked by: `template` and `volumes`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Bypassed deny-lists gave comparable systems three advisories in a row (hostNetwork, securityContext, patches of
 patches), so a field that is not named in `FIELDS` is refused by name. Types are checked as deep as we merge;
 what is passed on as it is (affinity, volume sources, …) is checked by the API server when the pod is posted.
-Before: `run.TaskRun`. Next: `pod.build` merges a `Template`; `validate` turns `NotAllowed` into InvalidSpec.
+Before: `parse.TaskRun`. Next: `pods.build` merges a `Template`; `validate` turns `NotAllowed` into InvalidSpec.
 """
 
 from __future__ import annotations

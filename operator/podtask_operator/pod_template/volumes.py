@@ -1,6 +1,6 @@
 """Volumes, mounts and envFrom of a podTemplate: what Pod Security `restricted` allows, and nothing of ours.
 
-Asked by: `podtemplate`. The types are those of `restricted`; hostPath and the like are not among them.
+Asked by: `template`. The types are those of `restricted`; hostPath and the like are not among them.
 Mount paths are compared after normalisation: a check of the text as written was a CVE elsewhere.
 """
 

@@ -1,7 +1,7 @@
 """The pod of an attempt, as a plain dict. The only place that makes pods, so that every rule about them holds.
 
 Before: an attempt was recorded in the status, and its Secret holds a key of grants. Next: POST.
-Beside: `podtemplate` (what users may add), `podstatus` (the way back). Pure: the same run gives the same pod.
+Beside: `pod_template.template` (what users may add), `status` (the way back). Pure: the same run gives the same pod.
 Every pod passes Pod Security `restricted` and holds neither credentials nor rights on the Kubernetes API.
 """
 

@@ -1,6 +1,6 @@
 """Which ends of a pod are the cluster's doing and not the task's: eviction, preemption, a lost node, a deletion.
 
-Asked by: `podstatus`. The pod's own condition DisruptionTarget is the best witness (Kubernetes, pod disruptions);
+Asked by: `status`. The pod's own condition DisruptionTarget is the best witness (Kubernetes, pod disruptions);
 the status reason is what the kubelet wrote; a deletion is what remains.
 """
 

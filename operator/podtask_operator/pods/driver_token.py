@@ -3,7 +3,7 @@
 A TaskRun whose serviceAccountName is exactly `Settings.driver_account` (empty: nobody's) gets a token that the kubelet
 renews and that dies with the pod. What it may do is said by RBAC; the chart's `driver` lets it handle TaskRuns of its
 own namespace and nothing else. Whoever may create TaskRuns there may use it, and could do the same without it.
-Asked by: `pod`.
+Asked by: `build`.
 """
 
 from __future__ import annotations

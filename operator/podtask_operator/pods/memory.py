@@ -1,6 +1,6 @@
 """`spec.onOutOfMemory` on a pod's resources: what an attempt starts with, and what it has after kills. Pure.
 
-Asked by: `observe` (the lifecycle's growth), `validate`, `pod`. The arithmetic is `podtask.core.lifecycle.memory`.
+Asked by: `observer` (the lifecycle's growth), `validate`, `build`. The arithmetic is `podtask.core.lifecycle.memory`.
 """
 
 from __future__ import annotations

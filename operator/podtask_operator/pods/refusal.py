@@ -17,7 +17,7 @@ from podtask.core.lifecycle.model import Why
 
 
 class Answer(Protocol):
-    """An answer of the API server that refuses: `kube.client.ApiError`."""
+    """An answer of the API server that refuses: `kube.answers.ApiError`."""
 
     status: int
     reason: str

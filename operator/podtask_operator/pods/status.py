@@ -1,6 +1,6 @@
 """From a pod to what the lifecycle knows of one: `read(pod) -> lifecycle.model.Pod`. Pure.
 
-Before: the watch on pods, a live GET. Next: observe puts it into `Observed`. Beside: `pod` (the way there),
+Before: the watch on pods, a live GET. Next: `observer` puts it into `Observed`. Beside: `build` (the way there),
 `waiting` (why a pod does not run yet), `disruption` (which ends are the cluster's doing).
 Pods come from the API server, yet anyone with rights on pods/status shapes them: every field is read defensively.
 """

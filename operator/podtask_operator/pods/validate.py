@@ -1,6 +1,6 @@
 """What the schema of a TaskRun cannot see, before any pod: `invalid(run, settings) -> Why | None`. Pure.
 
-Before: `run.TaskRun`. Next: `Observed.invalid`, which ends the run as InvalidSpec with this sentence and this cure.
+Before: `parse.TaskRun`. Next: `Observed.invalid`, which ends the run as InvalidSpec with this sentence and this cure.
 The user's source is never parsed or compiled here: that is the runner's, in the pod.
 """
 

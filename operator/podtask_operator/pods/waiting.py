@@ -1,6 +1,6 @@
 """Why a pod does not run yet, in the words of whoever holds it up, with a cure.
 
-Asked by: `podstatus`. The words are those of scheduler, registry and kubelet: they name the taint, the tag, the key.
+Asked by: `status`. The words are those of scheduler, registry and kubelet: they name the taint, the tag, the key.
 """
 
 from __future__ import annotations

@@ -196,7 +196,7 @@ def release_of(settings: Settings) -> str:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop`. Raises `lease.Lost` and `probes.PortTaken`."""
+    """Serve until `stop`. Raises `leader_election.Lost` and `probes.PortTaken`."""
     api = await Api.connect()
     held = Lease(
         api,

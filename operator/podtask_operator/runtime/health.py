@@ -1,8 +1,8 @@
 """`/healthz`, `/readyz` and `/metrics`: alive means that the event loop turns and that the watches are heard of.
 
 An HTTP 200 alone would say nothing: a process whose watches died answers probes for ever. Every watch is opened anew
-by the server every two minutes (`handlers.REOPEN`), and a silent one by kopf (`watching.inactivity_timeout`) or
-`podwatch`, so one that was not heard of for longer hangs: in its login, in a request, in a thread.
+by the server every two minutes (`intake.REOPEN`), and a silent one by kopf (`watching.inactivity_timeout`) or
+`pod_watch`, so one that was not heard of for longer hangs: in its login, in a request, in a thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What one attempt may know and touch, as a Secret: presigned URLs for exactly its own objects, never credentials.
 
 Up to 64 KiB are in the Secret; of more the Secret says where in the bucket they are.
-`build` is pure but for signing (no network). Read by `podtask_runner.process.supervisor`; written by `apply`.
+`build` is pure but for signing (no network). Read by `podtask_runner.process.supervisor`; written by `pod_launcher`.
 """
 
 from __future__ import annotations

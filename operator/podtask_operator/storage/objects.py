@@ -2,7 +2,7 @@
 
 The operator derives every key itself and reads only JSON that the runner or it wrote; it never loads a payload.
 Who wrote an object chose its size: of each no more is read than one of ours can have.
-Used by: `observe` (reads), `apply` (pointers).
+Used by: `observer` (reads), `applier` (pointers).
 """
 
 from __future__ import annotations

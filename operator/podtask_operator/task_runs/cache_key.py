@@ -1,7 +1,7 @@
 """The cache key of a TaskRun: given, or composed from its code, arguments, upstream results and image.
 
 The SDK's runs carry their components, or why they have none; those of the YAML door are made here. The user's source is
-parsed, never run. Asked by: `observe`; by `apply` for runs that another operator started. The composition itself:
+parsed, never run. Asked by: `observer`; by `applier` for runs that another operator started. The composition itself:
 `podtask.core.cache.entry`.
 """
 

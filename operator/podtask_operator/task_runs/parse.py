@@ -1,6 +1,6 @@
 """A TaskRun as the operator holds it: parsed once, defensively, from what the API server sent.
 
-Before: the watch or a GET (plain dicts). Next: `validate`, `pod`, and `policy` for `podtask.core.lifecycle`.
+Before: the watch or a GET (plain dicts). Next: `validate`, `build`, and `policy` for `podtask.core.lifecycle`.
 A poison object raises `Malformed` here and nothing else anywhere later, so that one object never stops the loop.
 """
 

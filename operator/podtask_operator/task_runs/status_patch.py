@@ -1,6 +1,6 @@
 """A status as JSON, and the smallest merge patch that makes the stored one equal to it.
 
-Before: `podtask.core.lifecycle.rendering` (what is derived). Next: `apply` (the one status write).
+Before: `podtask.core.lifecycle.rendering` (what is derived). Next: `status_writer` (the one status write).
 """
 
 from __future__ import annotations

@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from podtask_runner import pickled_names
 from podtask_runner.attempt.context import ITEM, Item
 from podtask_runner.attempt.in_memory import MemorySink
+from podtask_runner.attempt.retry import RetryBudget
 from podtask_runner.batch_entries import Entry, packed
 from podtask_runner.errors import ToldToStop
 from podtask_runner.pickled_names import Batch, BatchFailed, Shipped
@@ -41,20 +42,6 @@ half a minute, whichever is longest. All outcomes are written each time."""
 _FILE_CURE: Final = "Map the task without batch_size, or return the content."
 
 
-class Budget(Protocol):
-    """As in `podtask_runner.attempt.execute`."""
-
-    @property
-    def retries_left(self) -> int:
-        """User attempts after this one."""
-        ...
-
-    @property
-    def retries_used(self) -> int:
-        """User attempts before this one."""
-        ...
-
-
 @dataclass(frozen=True)
 class Rules:
     """How a call ends: the functions of `podtask_runner.attempt.execute`."""
@@ -62,7 +49,7 @@ class Rules:
     value: Callable[[Any], Any]
     """What a return value stands for."""
     completed: Callable[[Any, MemorySink], Outcome]
-    raised: Callable[[BaseException, Shipped, Budget, MemorySink, dict[str, float]], Outcome]
+    raised: Callable[[BaseException, Shipped, RetryBudget, MemorySink, dict[str, float]], Outcome]
 
 
 class Progress:
@@ -109,7 +96,7 @@ class Running:
         self,
         batch: Batch,
         rules: Rules,
-        budget: Budget,
+        budget: RetryBudget,
         checkpoint: Checkpoint | None,
         attempt: int,
         tell: Callable[[str], None],

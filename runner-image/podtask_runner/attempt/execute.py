@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Final, Literal, Protocol
 
 from podtask_runner.attempt import loading, retry
 from podtask_runner.attempt.report import Handover, Phase
+from podtask_runner.attempt.retry import RetryBudget
 from podtask_runner.errors import InvalidSpec, RunnerError, StoreUnavailable
 from podtask_runner.names import FILE_LIMIT, INLINE_LIMIT, JSON, VALUE_LIMIT
 from podtask_runner.pickled_names import Batch, Shipped
@@ -73,20 +74,6 @@ class PayloadSink(Protocol):
 
     def tell(self, text: str) -> None:
         """The traceback, for the task's log."""
-        ...
-
-
-class Budget(Protocol):
-    """The part of `Grants` that says whether a retry condition is asked at all."""
-
-    @property
-    def retries_left(self) -> int:
-        """User attempts after this one."""
-        ...
-
-    @property
-    def retries_used(self) -> int:
-        """User attempts before this one."""
         ...
 
 
@@ -309,7 +296,7 @@ def _content_hash(value: Any, size: int) -> str | None:
 
 
 def raised(
-    error: BaseException, shipped: Shipped | None, budget: Budget, sink: PayloadSink, timings: dict[str, float]
+    error: BaseException, shipped: Shipped | None, budget: RetryBudget, sink: PayloadSink, timings: dict[str, float]
 ) -> Outcome:
     """The outcome of a call that raised; the pickled exception is left in the sink. The task's own delay: `timings`."""
     if not isinstance(error, Exception):

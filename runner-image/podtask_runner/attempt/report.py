@@ -1,6 +1,6 @@
 """How the child hands its work to the supervisor: files in a private directory, and one byte per phase on a pipe.
 
-The report is a `wire.Outcome` whose payloads lie beside it as files `result` and `error`; the supervisor stores
+The report is a `protocol.Outcome` whose payloads lie beside it as files `result` and `error`; the supervisor stores
 them and never unpickles. The report is renamed into place last, so it is there whole or not at all. Written by
 `podtask_runner.process.child`, read by `podtask_runner.process.supervisor` and `podtask_runner.process.delivery`.
 """

@@ -8,12 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from podtask_runner.pickled_names import Shipped
 
 LONGEST_REASON: Final = 300
 """Characters of what such a function raised; it may be a whole web page."""
+
+
+class RetryBudget(Protocol):
+    """The part of `Grants` that says whether a retry condition is asked at all."""
+
+    @property
+    def retries_left(self) -> int:
+        """User attempts after this one."""
+        ...
+
+    @property
+    def retries_used(self) -> int:
+        """User attempts before this one."""
+        ...
 
 
 def asked(shipped: Shipped, error: BaseException, attempt: int) -> tuple[bool, float | None, str | None]:

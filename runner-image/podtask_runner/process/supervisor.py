@@ -1,7 +1,7 @@
 """Process 1 of a pod: starts the child, watches it, and says what became of it, also when the child cannot.
 
-The road: grants (`wire`) → fork (`child`, `execute`) → watch (here) → `verdicts.judge` → `delivery.deliver`. It also
-works as an ordinary process, which is how the process backend uses it: `python -X utf8 -m podtask_runner` with
+The road: grants (`protocol`) → fork (`child`, `execute`) → watch (here) → `verdicts.judge` → `delivery.deliver`. It
+also works as an ordinary process, which is how the process backend uses it: `python -X utf8 -m podtask_runner` with
 `PODTASK_GRANTS` and `PODTASK_TERMINATION_LOG` in the environment.
 
 Standard library only, and of it only what every attempt needs: what is imported here delays every task.

@@ -5,7 +5,8 @@
 
 Either way the exception goes on to the caller. Where runs outlive this process (`Backend.detachable`), those that
 were not cancelled by then go on, and the same command with `PODTASK_FLOW_RUN_ID` finds them again.
-Used by: `podtask.engine.flow_engine`, `podtask.driver` (`told_to_stop`). Next on the road: `FlowRun.time_out`.
+Used by: `podtask.engine.flow_engine`, `podtask.driver` (a driver that is told to stop). Next on the road:
+`FlowRun.time_out`.
 """
 
 from __future__ import annotations

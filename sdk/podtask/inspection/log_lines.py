@@ -1,6 +1,6 @@
 """From bytes as they come to lines that are handed on: of a progress bar that never ends its line, a piece at a time.
 
-Asked by: `cluster` (a pod's log), `logsources` (the bucket's).
+Asked by: `cluster` (a pod's log), `log_sources` (the bucket's).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What to do next about a TaskRun: one ordered list, the first that answers wins. Pure.
 
-Asked by: `describing`, and by whoever tells of an end.
+Asked by: `description`, and by whoever tells of an end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A TaskRun as commands read it: identity, what was asked (spec, as it is), what is known (`Status`). Pure.
 
-Before: `cluster` (plain objects). Next on the road: `selection`, `printers`.
+Before: `cluster` (plain objects). Next on the road: `selection`, `cli.commands`.
 """
 
 from __future__ import annotations

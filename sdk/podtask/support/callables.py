@@ -1,6 +1,6 @@
 """What was decorated: a function, what `@staticmethod` and `@classmethod` hold, a partial, a callable instance.
 
-Used by: `podtask.tasks`, `podtask.flows`, `podtask.methods`.
+Used by: `podtask.tasks`, `podtask.flows`.
 """
 
 from __future__ import annotations

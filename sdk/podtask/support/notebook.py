@@ -1,7 +1,7 @@
 """How podtask looks in a notebook: small tables with a picture, every text escaped, states as words; own frames folded.
 
-Used by: the `_repr_html_` of `podtask.futures`, `podtask.states` and `podtask.flows`, `podtask.display.notebook_table`,
-and whatever gives an exception of a task to the cell that asked.
+Used by: `podtask.futures`, `podtask.states` and `podtask.flows` (for notebooks), `podtask.display.notebook_table`, and
+whatever gives an exception of a task to the cell that asked.
 """
 
 from __future__ import annotations

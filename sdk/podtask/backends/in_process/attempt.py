@@ -1,6 +1,7 @@
 """One attempt in this process: arguments in, one `Outcome` out. The verdicts are the runner's own.
 
-Used by `podtask.backends.local`; `cache_key` also by every other place that runs a user's `cache_key_fn` here.
+Used by `podtask.backends.local`. The function `cache_key` is called wherever a user's `cache_key_fn` runs in the
+driver.
 Before: `podtask.backends.in_process.controller`. Beside: `podtask_runner.attempt.execute`, which does the same inside a
 pod.
 """

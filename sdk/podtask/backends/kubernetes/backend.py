@@ -139,7 +139,7 @@ class KubernetesBackend:
             raise ResultUnavailable(str(why)) from why
 
     def _log_tail(self, run: TaskRun, attempt: int) -> bytes:
-        """See `logs.LogTail`. A log is worth no error: without the bucket it ends without them."""
+        """See `pod_logs.LogTail`. A log is worth no error: without the bucket it ends without them."""
         uid = self._uids.get(run)
         return b"" if uid is None else self._bucket.log_tail(uid, attempt)
 

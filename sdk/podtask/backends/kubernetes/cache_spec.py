@@ -3,7 +3,7 @@
 `task_input_hash` needs no values: code and arguments are hashed here, a future stands as its place among the
 upstreams, and the operator adds their content hashes as `upstream 0`, `upstream 1`, … A user's own `cache_key_fn`
 sees values, so it is asked when the upstreams are there. Where no key can be made, the TaskRun carries the reason, so
-that its status says it. Before: `backend`. Next: `manifest`; the operator's `cachekey`.
+that its status says it. Before: `backend`. Next: `manifest`; the operator's `cache_key`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Object = dict[str, Any]
 
 
 UPSTREAM = "upstream {}"
-"""What stands for the result of `spec.upstream[n]` in the components of a key (operator: `cachekey`)."""
+"""What stands for the result of `spec.upstream[n]` in the components of a key (operator: `cache_key`)."""
 
 
 class Place:

@@ -3,7 +3,8 @@
     TaskRun (SDK) + Travelling (code and inputs, inline or stored) + cache plan ──build──> POST body
 
 Numbers in it are seconds and counts, which the API server's JSON keeps; values travel pickled, never as JSON.
-Before: `payloads`, `caching`. Next on the road: `client.create_run`; read by the operator (`run`, `grants`).
+Before: `packed`, `cache_spec`. Next on the road: `kube.client.Api.create_run`; read by the operator (`parse`,
+`grants`).
 """
 
 from __future__ import annotations

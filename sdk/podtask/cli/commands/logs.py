@@ -1,6 +1,6 @@
 """`podtask logs`: one attempt, all attempts, or a whole flow run; live or over. Bytes go through as they came.
 
-Where they come from: `logsources`. Several followed at once take a thread each, and write whole lines.
+Where they come from: `log_sources`. Several followed at once take a thread each, and write whole lines.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`podtask run`: a flow from its file, on any backend; or TaskRuns of a YAML file on this machine (--local).
 
-What the flow returns goes to stdout, what happens meanwhile to stderr. Before: `flowfiles`, `locally`.
+What the flow returns goes to stdout, what happens meanwhile to stderr. Before: `flow_files`, `run_local`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
 
 
 def _loaded(place: str) -> tuple[str, Flow[..., Any]]:
-    """See `flowfiles.load`. What the file itself raises is the user's, and told as `python FILE.py` tells it."""
+    """See `flow_files.load`. What the file itself raises is the user's, and told as `python FILE.py` tells it."""
     try:
         return flow_files.load(place)
     except CommandFailed:

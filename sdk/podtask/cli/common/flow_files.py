@@ -1,7 +1,7 @@
 """From `flow.py:my_flow` to a flow that can be called, and from `--param x=1` to its arguments.
 
 The file is imported as a module of its folder, as a script beside it would import it, so that its tasks travel to the
-cluster by the rules for the project's own modules. Asked by: `running`.
+cluster by the rules for the project's own modules. Asked by: `cli.commands.run`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 YAML 1.1 makes booleans of `yes`, `no`, `on` and `off`, and PyYAML makes dates of dates: a key that is no text is an
 error that says "quote it", a date stays the text it is. So does a time of day, which PyYAML takes for a number of base
 60; `1e-3`, which it takes for text, is a number, as for kubectl and in JSON. Numbers among the parameters are those
-that the API server keeps (`podtask.core.api.json_values`). Asked by: `submitting`, `running`.
+that the API server keeps (`podtask.core.api.json_values`). Asked by: `cli.commands.submit`, `cli.commands.run`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 So retries, delays, timeouts, caching, upstreams and the judgement of each end are `podtask.core.lifecycle`'s, and an
 attempt is a subprocess through the runner of the pods. What only a cluster can do is named on stderr.
-Before: `manifests`.
+Before: `manifest_files`.
 """
 
 from __future__ import annotations

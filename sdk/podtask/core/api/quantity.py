@@ -1,6 +1,6 @@
 """Amounts of memory as Kubernetes writes them, exactly: `512Mi` is 536870912 bytes, not about half a gigabyte. Pure.
 
-Used by: `podtask.core.lifecycle.memory` (growth after out-of-memory kills), the operator's `validate` and `pod`.
+Used by: `podtask.core.lifecycle.memory` (growth after out-of-memory kills), the operator's `validate` and `build`.
 """
 
 from __future__ import annotations

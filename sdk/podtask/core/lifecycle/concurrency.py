@@ -7,7 +7,7 @@ another limit, which is full, holds nobody up. Everything here is computed from 
 
 Those who wait are kept in a line per namespace and set of limits, so that no step looks at more than the heads of the
 lines and the slots that are free, however many wait.
-Asked by: the operator's `cluster_cache` and `observe`; the rule that answers is `podtask.core.lifecycle.rules.queued`.
+Asked by: the operator's `cluster_cache` and `observer`; the rule that answers is `podtask.core.lifecycle.rules.queued`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 As a Job's `activeDeadlineSeconds` it begins with the start, not with the creation: waiting for upstreams, for an
 identical run or for the first slot is not counted. It stands still while the run is suspended and nothing of it runs.
 Retry delays, waiting for a node, and waiting for a slot between attempts are counted.
-Asked by: `rules`, `ending`.
+Asked by: `rules`, `transitions`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How much memory an attempt gets after out-of-memory kills: `spec.onOutOfMemory`. Pure, exact, and from the status.
 
 The growth is a function of `status.outOfMemoryUsed`, so a restarted operator builds the same pod.
-Asked by: `judge` (is there more to give?), `ending` (what the attempt's record says), the operator's `pod`.
+Asked by: `judge` (is there more to give?), `transitions` (what the attempt's record says), the operator's `build`.
 """
 
 from __future__ import annotations

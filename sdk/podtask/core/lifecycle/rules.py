@@ -1,8 +1,9 @@
 """The semantics of a TaskRun: one ordered list of rules, the first that answers wins. Pure.
 
-What runs or ended comes before what may start. Operator and local backends ask the same function. Before: observe.
-Next: apply. Beside: `judge` (how an attempt ended), `patience` (how long a pod is waited for), `retry` (when the next
-may start), `ending` (what an end writes), `deadline`, `limits` and `memory` (bounds of a run).
+What runs or ended comes before what may start. Operator and local backends ask the same function.
+Before: `observer`. Next: `applier`. Beside: `judge` (how an attempt ended), `pod_timeouts` (how long a pod is waited
+for), `delays` (when the next may start), `transitions` (what an end writes), `deadline`, `concurrency` and `memory`
+(bounds of a run).
 """
 
 from __future__ import annotations

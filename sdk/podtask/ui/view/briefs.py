@@ -1,7 +1,7 @@
 """What is kept of a TaskRun while a page is open: some hundred bytes instead of the object. Pure.
 
 Code, inputs, environment and error objects of a TaskRun have up to a megabyte; ten thousand of them would not fit.
-Before: `podtask.ui.live`. Next on the road: `summary`, `timeline`, `graph`, `listing`.
+Before: `podtask.ui.live`. Next on the road: `timeline`, `graph`, `listing`.
 """
 
 from __future__ import annotations
