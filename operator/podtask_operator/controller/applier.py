@@ -27,7 +27,7 @@ from podtask_operator.task_runs.parse import TaskRun
 
 
 class Applier:
-    """Performs decisions."""
+    """Carries out the effects of a decision, one after the other."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Applier:
             await self._objects.drop_checkpoints(before)
 
     def _composed(self, run: TaskRun, cache_key: str, expectations: RunExpectations) -> Composed:
-        """What the key of the run's entry stands for; made anew where another operator started the run."""
+        """The cache key with its components. It is computed again where another operator started the run."""
         composed = expectations.expected.composed
         composed = composed or composed_key(run, identified(run.status.inputs), self._settings)
         return composed if composed.key == cache_key else Composed(cache_key)
@@ -97,6 +97,6 @@ class Applier:
 
 
 def _pod(run: TaskRun, number: int) -> str:
-    """The pod of an attempt, as the record has it."""
+    """The name of an attempt's pod, as the status records it."""
     attempt = next((attempt for attempt in run.status.attempts if attempt.number == number), None)
     return own_pod_name(run.name, number) if attempt is None else pod_name(run.name, attempt)

@@ -23,7 +23,7 @@ request to the bucket."""
 
 
 class CacheLookup:
-    """Asks the bucket and the race."""
+    """Finds the cache entry of a run, or the identical run that goes first."""
 
     def __init__(self, cluster: ClusterCache, objects: Objects) -> None:
         self._cluster = cluster
@@ -33,7 +33,7 @@ class CacheLookup:
     async def look_up(
         self, key: Key, run: TaskRun, expectations: RunExpectations, composed: Composed, now: datetime
     ) -> tuple[CacheView, Learned]:
-        """The entry, or the run that goes first, or why there is neither. May raise as `Objects.lookup`."""
+        """The cache entry, or the run that goes first, or the reason for a miss. Raises as `Objects.lookup`."""
         if run.spec.cache is None or composed.key is None:
             raise AssertionError("asked only for a run with a cache key")
         if run.spec.cache.refresh:
@@ -67,6 +67,6 @@ class CacheLookup:
         return any(limit.full for limit in self._cluster.limits(key, run))
 
     def _leader(self, key: Key, expected: Expected, cache_key: str) -> str | None:
-        """The identical run that goes first; None: this one. Whoever is told of another one is woken by its end."""
+        """The identical run that goes first, whose end wakes this one. None where this one goes first."""
         first = None if expected.claimed else self._races.first(key, cache_key)
         return None if first is None else first.name

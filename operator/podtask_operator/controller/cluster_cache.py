@@ -38,7 +38,7 @@ NAMESPACES_HELD = 10_000
 
 @dataclass
 class ClusterCache:
-    """TaskRuns and pods by key, with the index that wakes other runs."""
+    """TaskRuns and pods by key, and an index of the runs to wake when one of them changes."""
 
     runs: dict[Key, TaskRun] = field(default_factory=dict)
     malformed: dict[Key, Version] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class ClusterCache:
     _needs: Needs = field(default_factory=Needs)
 
     def put_run(self, obj: Object) -> Key | None:
-        """Take in a TaskRun; returns its key when anything changed."""
+        """Store a TaskRun. Returns its key when anything changed, else None."""
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
         held = self.runs.get(key)
@@ -106,16 +106,16 @@ class ClusterCache:
         return key
 
     def versions(self, namespace: str | None) -> dict[Key, Version]:
-        """Every TaskRun that is held, of one namespace or of all, the malformed ones included."""
+        """Key and version of every TaskRun of one namespace, or of all. Malformed ones are included."""
         return {key: version for key in self._keys.within(namespace) if (version := self.version(key)) is not None}
 
     def version(self, key: Key) -> Version | None:
-        """Of a TaskRun that is held, malformed or not."""
+        """The version of a TaskRun, malformed or not. None where there is no such TaskRun."""
         run = self.runs.get(key)
         return (run.uid, run.resource_version) if run is not None else self.malformed.get(key)
 
     def forget_run(self, key: Key, uid: str | None = None) -> list[Key]:
-        """The TaskRun is gone; one that took its name meanwhile stays. Returns the runs to look at because of that."""
+        """Remove a deleted TaskRun, unless another one has its name by now. Returns the runs that must be looked at."""
         run = self.runs.get(key)
         if run is not None and uid not in (None, run.uid):
             return []
@@ -126,12 +126,12 @@ class ClusterCache:
         return [*concerned, *self.slots.next()]
 
     def unheard(self) -> list[Key]:
-        """Runs to look at because of others, since this was asked last: whoever found that may not have told."""
+        """Runs that must be looked at because others changed, since the last call. Each is returned once."""
         unheard, self._unheard = [*self._unheard, *self.expectations.races.due()], []
         return unheard
 
     def deletions(self, namespace: str) -> int:
-        """Another number whenever a TaskRun of the namespace is gone: without one, no namespace was made anew."""
+        """A number that changes with each deletion in the namespace: while it is the same, so is the namespace."""
         return self._last_gone.get(namespace, self._gone_floor)
 
     def _forget(self, key: Key) -> None:
@@ -156,7 +156,7 @@ class ClusterCache:
             self._needs.stop(key, _needs_of(key, run))
 
     def put_pod(self, obj: Object) -> Key | None:
-        """Take in a pod of ours; returns the key of its TaskRun when anything changed that a decision could see."""
+        """Store a pod. Returns the key of its TaskRun when a field changed that a decision depends on."""
         meta = obj["metadata"]
         key = Key(intern(meta["namespace"]), meta["name"])
         version = self.pods.version(key)
@@ -168,7 +168,7 @@ class ClusterCache:
         return owner_key(obj) if held is None or _unlike(pod, held) else None
 
     def forget_pod(self, obj: Object) -> Key | None:
-        """A pod is gone; another pod that took its name stays."""
+        """Remove a deleted pod, unless another pod has its name by now. Returns the key of its TaskRun."""
         meta = obj["metadata"]
         key = Key(meta["namespace"], meta["name"])
         held = self.pods.get(key)
@@ -182,7 +182,7 @@ class ClusterCache:
         return self._needs.needed(key)
 
     def concerned(self, key: Key, *, gone: bool = False) -> list[Key]:
-        """Runs whose decision may be another one once `key` has ended or is gone.
+        """Runs whose decision may change when `key` ends or is deleted.
 
         Those that need it, and finished ones that stayed because it, and nobody else any more, needs them: of a
         thousand that need one upstream, the last to end wakes it.
@@ -206,19 +206,19 @@ class ClusterCache:
         return self.slots.seen_by(key, run.created_at, run.uid, self.slots_of(run), key.namespace)
 
     def decided(self, key: Key, run: TaskRun, *, queues: bool) -> None:
-        """The run has, or no longer has, its place among those that wait for a slot."""
+        """Note whether the run waits for a slot, by its latest decision."""
         if queues and self._holds(key, run):
             self.slots.wait(key, run.created_at, run.uid, self.slots_of(run), key.namespace)
         else:
             self.slots.leave(key)
 
     def recording(self, key: Key, run: TaskRun) -> None:
-        """The record of an attempt is about to be sent: from now on it holds its slots."""
+        """The record of an attempt is about to be sent. The run holds its slots from now on."""
         if self._holds(key, run):
             self.slots.hold(key, self.slots_of(run), key.namespace)
 
     def recorded(self, key: Key, run: TaskRun) -> None:
-        """The API server has answered: what the informer cache holds of the run is what counts."""
+        """The API server has answered. The run holds slots by its stored status again."""
         if self._holds(key, run):
             held = self.runs[key]
             self._count(key, held, self.expectations.of(key, held.uid))
@@ -235,7 +235,7 @@ class ClusterCache:
         return limits.over(run.namespace, run.spec.tags, resources)
 
     def _count(self, key: Key, run: TaskRun, expectations: RunExpectations | None) -> None:
-        """Slots by what is stored: an attempt that is recorded and unfinished holds them, whoever recorded it.
+        """Count slots by the stored status. A recorded, unfinished attempt holds them, whichever operator recorded it.
 
         Another release's limits are its own.
         """
@@ -255,11 +255,11 @@ class ClusterCache:
             self.decided(key, run, queues=True)
 
     def finished(self) -> list[Key]:
-        """TaskRuns that have ended."""
+        """The keys of all finished TaskRuns."""
         return [key for key, run in self.runs.items() if run.status.finished]
 
     def owner_changed(self, namespace: str) -> list[Key]:
-        """Another one works in the namespace by now, or this process; the runs to look at because of that."""
+        """The owner of a namespace has changed, to or from this process. Returns the runs that must be looked at."""
         within = list(self._keys.within(namespace))
         for key in within:
             if (run := self.runs.get(key)) is not None:
@@ -301,13 +301,13 @@ def _needs_of(key: Key, run: TaskRun) -> list[Key]:
 
 
 def _unlike(pod: Object, held: Object) -> bool:
-    """True unless the two projections differ in nothing but the version: most updates of a pod tell us nothing."""
+    """True where the two projections differ in more than the version, which few updates of a pod do."""
     version = {"resourceVersion": None}
     return {**pod, "metadata": {**pod["metadata"], **version}} != {**held, "metadata": {**held["metadata"], **version}}
 
 
 def version_of(meta: Object) -> Version:
-    """Of the metadata of an object as the API server has it."""
+    """The UID and the resourceVersion in the metadata of an object."""
     return str(meta["uid"]), str(meta["resourceVersion"])
 
 

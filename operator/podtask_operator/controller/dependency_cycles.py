@@ -86,7 +86,7 @@ class Circles:
         return {name: run.needs for name, run in waiting if not run.status.attempts_total}
 
     def _still(self, namespace: str, path: tuple[str, ...]) -> bool:
-        """True while every step of the way is there: a run may have been deleted and made anew since the search."""
+        """True while every run of the circle needs the next one. A run may have been replaced since the search."""
         runs = [self._cluster.runs.get(Key(namespace, name)) for name in path[:-1]]
         return all(run is not None and need in run.needs for run, need in zip(runs, path[1:], strict=True))
 

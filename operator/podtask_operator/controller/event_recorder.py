@@ -68,7 +68,7 @@ class EventRecorder:
                 self._pending.task_done()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until what was told is posted; bounded: an end of the process does not wait for a slow API server."""
+        """Wait until all queued Events are posted, for `seconds` at most: the process must be able to end."""
         try:
             await asyncio.wait_for(self._pending.join(), seconds)
         except asyncio.TimeoutError:
@@ -76,7 +76,7 @@ class EventRecorder:
 
 
 def _level(error: ApiError | ApiUnavailable) -> int:
-    """A namespace that goes takes no Events: that is no trouble."""
+    """The log level of a failure. A namespace that is being deleted takes no Events, which is no problem."""
     going = isinstance(error, ApiError) and (error.status == 404 or "is being terminated" in error.message)
     return logging.DEBUG if going else logging.WARNING
 

@@ -98,7 +98,7 @@ class Expected:
     """What an Event said last: that the bucket refused the operator, or that a TaskRun is too large for its end."""
 
     def pod_of(self, attempt: int) -> PodExpectation:
-        """What is expected of the attempt's pod; of another attempt nothing is known."""
+        """What is expected of the pod of attempt `number`. Only the running attempt has expectations."""
         return self.pod if self.pod.attempt == attempt else PodExpectation(attempt)
 
 
@@ -120,7 +120,7 @@ class Learned:
 
 
 class RunExpectations:
-    """One TaskRun's, with the verbs that change them. Outlives its TaskRun only in the hands of a reconcile."""
+    """The expectations of one TaskRun, and the methods that change them."""
 
     __slots__ = ("_created_at", "_expected", "_held", "_key", "_races")
 
@@ -130,24 +130,24 @@ class RunExpectations:
 
     @property
     def expected(self) -> Expected:
-        """As it is now."""
+        """The current expectations, frozen."""
         return self._expected
 
     # the record of an attempt
 
     def recording(self, attempt: int, recorded_at: datetime | None, version: str) -> None:
-        """The record is about to be sent, against this resourceVersion."""
+        """The record of an attempt is about to be sent, with this resourceVersion as its precondition."""
         records = self._expected.records | {(attempt, recorded_at)}
         self._set(records=records, sent_against=version)
         self._claim(claimed=True)
 
     def answered(self) -> None:
-        """The API server has refused a status: nothing that was sent is in doubt, and no identical run waits for it."""
+        """The API server refused the status. No write is in doubt, and no identical run waits for this one."""
         self._set(sent_against=None)
         self._claim(claimed=False)
 
     def stored(self, version: str) -> bool:
-        """Whether what is stored counts: not while a record that was sent against this version may still be taken."""
+        """True where the stored status can be trusted: no record sent against this version may still arrive."""
         if self._expected.sent_against == version:
             return False
         if self._expected.sent_against is not None:
@@ -155,51 +155,51 @@ class RunExpectations:
         return True
 
     def recorded(self, attempt: int) -> None:
-        """The attempt is on record, and nobody has tried to create its pod."""
+        """The attempt is recorded. No pod was created for it yet."""
         self._set_pod(self._expected.pod_of(attempt).recorded())
 
     # its pod
 
     def accepted(self, attempt: int, uid: str, now: datetime) -> None:
-        """The pod is created."""
+        """The API server has created the pod."""
         self._set_pod(self._expected.pod_of(attempt).accepted(uid, now))
 
     def unanswered(self, attempt: int, why: Why | None = None, now: datetime | None = None) -> None:
-        """The answer to the POST was lost; or the API server said `why` it failed, and not whether it was applied."""
+        """The POST may or may not have taken effect. `why`: the error of the API server, where there was one."""
         pod = self._expected.pod_of(attempt)
         refusal = None if why is None or now is None else self._refusal(pod, why, now, final=False)
         self._set_pod(pod.unanswered(refusal))
 
     def refused(self, attempt: int, why: Why, now: datetime, *, final: bool) -> None:
-        """What the pod needs or the pod itself was refused; it is tried again with back-off, unless `final`."""
+        """The pod, or a Secret that it needs, was refused. It is tried again with back-off, unless `final`."""
         pod = self._expected.pod_of(attempt)
         self._set_pod(pod.refused(self._refusal(pod, why, now, final=final)))
 
     def name_taken(self, attempt: int) -> None:
-        """The POST met a pod of somebody else."""
+        """The POST failed because another pod has the name."""
         self._set_pod(self._expected.pod_of(attempt).name_taken())
 
     def shown(self, attempt: int, uid: str) -> None:
-        """The POST met the pod itself."""
+        """The POST failed because the pod exists already, made by an earlier POST."""
         self._set_pod(self._expected.pod_of(attempt).shown(uid))
 
     def renew_at(self, moment: datetime) -> None:
-        """When the attempt's grants are due to be written anew."""
+        """Set the time at which the grants of the attempt must be renewed."""
         self._set(renew_at=moment)
 
     def revoked(self) -> None:
-        """The Secrets with the grants are deleted."""
+        """The Secrets with the grants were deleted."""
         self._set(renew_at=None)
 
     # an idle pod
 
     def unclaimed(self, attempt: int) -> None:
-        """The idle pod that was chosen is not the attempt's, and never will be."""
+        """The attempt does not get the idle pod that was chosen, and never will."""
         self._set_pod(self._expected.pod_of(attempt).unclaimed())
         self._set(claim=None)
 
     def claim_written(self, attempt: int, text: str, now: datetime, renewals: int = 0) -> ClaimWork:
-        """The grants for an idle pod are written, and this is the claim that goes with them."""
+        """The grants for an idle pod were written. `text` is the claim that belongs to them."""
         held = self._expected.claim
         same = held is not None and held.attempt == attempt
         work = replace(held, text=text) if held is not None and same else ClaimWork(attempt, text, now, renewals)
@@ -213,7 +213,7 @@ class RunExpectations:
         return renewed
 
     def started(self, attempt: int) -> None:
-        """The runner says that the attempt has started."""
+        """The runner has reported the start of the attempt."""
         held = self._expected.claim
         if held is not None and held.attempt == attempt:
             self._set(claim=replace(held, started=True))
@@ -221,7 +221,7 @@ class RunExpectations:
     # the race for a cache key
 
     def join(self, cache_key: str, *, recorded: bool = False) -> None:
-        """Take part in the race; a TaskRun that is gone meanwhile does not. `recorded`: an attempt is on record."""
+        """Enter the race for the cache key. `recorded`: an attempt is recorded. A deleted TaskRun does not enter."""
         if not self._held:
             return
         expected = self._expected
@@ -232,18 +232,18 @@ class RunExpectations:
         self._races.join(self._key, cache_key, age, claimed=expected.claimed, recorded=recorded)
 
     def leave(self, *, stored: bool = False) -> None:
-        """Take part no more; `stored`: with an entry that others can use now."""
+        """Leave the race. `stored`: there is a cache entry that the others can use."""
         if self._expected.cache_key is not None:
             self._races.leave(self._key, self._expected.cache_key, stored=stored)
             self._set(cache_key=None)
 
     def withdraw(self) -> None:
-        """It does not go on by itself (suspended, deleted, its first record refused), and another run may go first."""
+        """Another run may go first, because this one cannot go on by itself: suspended, deleted, or refused."""
         self.leave()
         self._set(claimed=False)
 
     def stand_down(self) -> None:
-        """The TaskRun as it was seen last leads no race."""
+        """The TaskRun, as seen last, must not lead the race."""
         if self._expected.cache_key is not None:
             self._races.stand_down(self._key, self._expected.cache_key)
 
@@ -255,14 +255,14 @@ class RunExpectations:
     # looks, and what people are told
 
     def look(self) -> Expected:
-        """What is expected, for one look. A datagram is followed once, also where the look fails."""
+        """The expectations for one look. A datagram counts for one look only, also when that look fails."""
         expected = self._expected
         if expected.rang is not None:
             self._set(rang=None)
         return expected
 
     def learn(self, learned: Learned) -> None:
-        """Take in what a look has found out."""
+        """Store what a look has found out."""
         if learned.pod is not None:
             self._set_pod(learned.pod)
         if learned.composed is not None and learned.composed.key is not None:
@@ -278,7 +278,7 @@ class RunExpectations:
             self._set(ungated=learned.ungated)
 
     def ring(self, attempt: int, at: float, apart: float) -> bool:
-        """A datagram names the attempt; False when the last one is not `apart` seconds ago."""
+        """A datagram named the attempt. Returns False when the last one came less than `apart` seconds ago."""
         last = self._expected.rang_at
         if last is not None and at - last < apart:
             return False
@@ -286,36 +286,36 @@ class RunExpectations:
         return True
 
     def wait(self) -> None:
-        """The TaskRun was told to wait, before its first attempt."""
+        """The TaskRun had to wait before its first attempt."""
         self._set(waited=True)
 
     def announce(self) -> bool:
-        """Its end is told to those who wait for it; False when that was done before."""
+        """Note that waiting runs are told of the end. Returns False when they were told before."""
         first = not self._expected.announced
         self._set(announced=True)
         return first
 
     @property
     def settled(self) -> bool:
-        """Whether its end was told, and nothing is under way or to be done."""
+        """True when waiting runs were told of the end, and nothing else is left to do."""
         expected = self._expected
         doubtful = expected.sent_against is not None or expected.records or expected.rang is not None
         return expected.announced and not doubtful and expected.renew_at is None and expected.cache_key is None
 
     def new_to_say(self, text: str) -> bool:
-        """An Event is to say this; False when the last one did."""
+        """Note the text of an Event. Returns False when the last Event had the same text."""
         new = self._expected.repeated != text
         self._set(repeated=text)
         return new
 
     def take_dropped(self) -> str | None:
-        """Why an entry was dropped, once."""
+        """The reason why a cache entry was dropped, or None. Each reason is returned once."""
         dropped = self._expected.dropped
         self._set(dropped=None)
         return dropped
 
     def forget(self, *, stored: bool = False) -> None:
-        """The TaskRun is gone; as `leave`."""
+        """The TaskRun was deleted. See `leave` for `stored`."""
         self._held = False
         self.leave(stored=stored)
 
@@ -333,7 +333,7 @@ class RunExpectations:
 
 
 class Expectations:
-    """Of every TaskRun that the informer cache holds."""
+    """The expectations of every TaskRun in the informer cache."""
 
     def __init__(self) -> None:
         self.races = Races()
@@ -341,18 +341,18 @@ class Expectations:
         """Or the UID alone, of a TaskRun that has ended: its end was told, and nothing is expected any more."""
 
     def held(self, key: Key, uid: str) -> RunExpectations | None:
-        """Of this very TaskRun, where anything is expected of it."""
+        """The expectations of the TaskRun with this UID, or None where there are none."""
         run = self._runs.get(key)
         return run if isinstance(run, RunExpectations) and run.expected.uid == uid else None
 
     def settle(self, key: Key, uid: str) -> None:
-        """The TaskRun has ended. Once its end was told and nothing is to be done, only that is remembered."""
+        """The TaskRun has ended. When nothing is left to do, only that fact is kept."""
         run = self.held(key, uid)
         if run is not None and run.settled:
             self._runs[key] = uid
 
     def of(self, key: Key, uid: str, created_at: datetime = EPOCH) -> RunExpectations:
-        """Of this very TaskRun; a new object under an old name starts without any. Made at its first sight."""
+        """The expectations of the TaskRun with this UID. They begin empty when the UID is new."""
         run = self.held(key, uid)
         if run is None:
             told = self._runs.get(key) == uid
@@ -363,7 +363,7 @@ class Expectations:
         return run
 
     def forget(self, key: Key, *, stored: bool = False) -> None:
-        """The TaskRun is gone; `stored`: there is an entry of it."""
+        """The TaskRun was deleted. `stored`: it has left a cache entry."""
         run = self._runs.pop(key, None)
         if isinstance(run, RunExpectations):
             run.forget(stored=stored)

@@ -33,7 +33,7 @@ CONCURRENCY = 4
 
 
 class FlowRunKeeper:
-    """One look at one FlowRun at a time."""
+    """Updates or deletes one FlowRun at a time."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class FlowRunKeeper:
         self.queue = WorkQueue(self.look, CONCURRENCY)
 
     def task_run_ended(self, key: Key) -> None:
-        """A TaskRun has ended: perhaps it was the last one of a tree that only waits for this."""
+        """A TaskRun has ended. Its FlowRun is looked at, because it may have been the last one."""
         owner = self._cluster.flow_runs.owner_of(key)
         if owner is None:
             return
@@ -79,7 +79,7 @@ class FlowRunKeeper:
             raise Later(f"the FlowRun changed meanwhile: {error}") from error
 
     async def _driver(self, run: FlowRun) -> FlowRun:
-        """DriverLost comes when the heartbeat stands still, and goes with the next one."""
+        """Set DriverLost when the heartbeat stands still. Remove it when the heartbeat moves again."""
         held = run.condition(CONDITION_DRIVER_LOST)
         silent = self._monotonic() - run.beaten_at
         lost = not run.finished and silent >= LOST_SECONDS
@@ -148,7 +148,7 @@ class FlowRunKeeper:
 
 
 def changed(before: FlowRun, after: FlowRun | None) -> bool:
-    """Whether anything but the heartbeat changed, or a heartbeat came of a driver that was said to be lost."""
+    """True where more than the heartbeat changed, or where a driver that counted as lost sent a heartbeat."""
     if after is None:
         return True
     beat = replace(before, resource_version="", heartbeat=0) == replace(after, resource_version="", heartbeat=0)

@@ -36,7 +36,7 @@ class Janitor:
         self._settings = settings
 
     async def stop(self, key: Key, name: str, uid: str) -> None:
-        """End a pod gracefully and keep it. Raises `Later` where it changed meanwhile."""
+        """End a pod gracefully and keep its object. Raises `Later` where the pod changed meanwhile."""
         patch: dict[str, Any] = {"metadata": {"uid": uid}, "spec": {"activeDeadlineSeconds": 1}}
         try:
             self._cluster.put_pod(await self._api.patch_pod(key.namespace, name, patch))
@@ -45,14 +45,14 @@ class Janitor:
                 await self._look_again(key, name, error)
 
     async def delete(self, key: Key, name: str, uid: str, *, force: bool = False) -> None:
-        """Delete a pod; with `force` without waiting for its node. Raises `Later` where it changed meanwhile."""
+        """Delete a pod. `force`: do not wait for its node. Raises `Later` where the pod changed meanwhile."""
         try:
             await self._api.delete_pod(key.namespace, name, uid, force=force)
         except ApiError as error:
             await self._look_again(key, name, error)
 
     async def reap(self, key: Key, run: TaskRun, now: datetime) -> datetime | None:
-        """End pods of attempts that are judged already and yet live; when to look again at one that may live on.
+        """End pods that still run although their attempt was judged. Returns when to look again.
 
         A POST that took effect late made them. Or the attempt ended by its stored result: then its process is about to
         leave, and is stopped only where it does not.

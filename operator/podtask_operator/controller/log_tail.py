@@ -29,7 +29,7 @@ SECONDS = 5.0
 
 
 class LogTail:
-    """Looks at every attempt that a decision judges."""
+    """Writes the last chunk of a log where the runner could not."""
 
     def __init__(self, api: Api, cluster: ClusterCache, objects: Objects) -> None:
         self._api = api
@@ -44,7 +44,7 @@ class LogTail:
                 await self._keep(key, run, attempt)
 
     def _silent(self, key: Key, run: TaskRun, attempt: Attempt) -> bool:
-        """The container ran and its runner said nothing at its end; or it ran, and its pod is gone."""
+        """True where the container ran and ended without a report, or ran and its pod is gone."""
         held = self._cluster.pods.get(Key(key.namespace, pod_name(key.name, attempt)))
         if held is None or not status.is_ours(held, run.uid):
             return attempt.started_at is not None

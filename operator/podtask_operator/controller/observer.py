@@ -66,7 +66,7 @@ class PodLook:
 
 
 class Observer:
-    """Reads for decisions."""
+    """Reads everything that a decision depends on."""
 
     def __init__(self, api: Api, cluster: ClusterCache, objects: Objects, settings: Settings) -> None:
         self._api = api
@@ -99,7 +99,7 @@ class Observer:
     async def _gates(
         self, seen: Observed, learned: Learned, key: Key, run: TaskRun, now: datetime
     ) -> tuple[Observed, Learned]:
-        """What may hold the next attempt."""
+        """Read what may hold up the next attempt: the spec, upstreams and the cache."""
         wrong = invalid(run, self._settings)
         if wrong is not None:  # nobody is asked for what an invalid spec names
             return replace(seen, invalid=wrong), learned
@@ -121,7 +121,7 @@ class Observer:
     async def _cache_key(
         self, run: TaskRun, upstreams: tuple[Upstream, ...]
     ) -> tuple[CacheView | None, Composed | None]:
-        """The key to look up; or, where there is none, why."""
+        """The cache key to look up, or the reason why there is none."""
         if run.spec.cache is None or run.status.attempts_total:
             return None, None
         if (why := uncached_by(upstreams)) is not None:
@@ -137,7 +137,7 @@ class Observer:
         return CacheView(composed.key), composed
 
     async def _flow_ended(self, namespace: str, ref: Ref) -> tuple[Why | None, dict[str, Object | None]]:
-        """Whether its flow run ends it. A FlowRun that no watch has shown is asked for before it counts as gone."""
+        """Why the FlowRun ends this run, or None. A FlowRun that no watch has shown is read live."""
         found: dict[str, Object | None] = {}
         for _ in range(DEPTH):
             live = {uid: None if obj is None else flow_run.read(obj) for uid, obj in found.items()}
@@ -154,7 +154,7 @@ class Observer:
         return None, found
 
     def _asked(self, run: TaskRun) -> Policy:
-        """What the spec asks for, and what the administrator adds."""
+        """The policy of the spec, with the defaults and bounds of the administrator."""
         growth = memory_growth.growth(run.spec.on_out_of_memory, resources_of(run, self._settings))
         force = self._settings.lost_node_force_seconds
         whole = replace(run, spec_held=with_defaults(run.spec, self._settings.task_defaults))

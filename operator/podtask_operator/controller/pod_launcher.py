@@ -42,7 +42,7 @@ LEAST_LIFE = 60.0
 
 
 class PodLauncher:
-    """Creates Secrets and pods."""
+    """Creates the Secret and the pod of an attempt."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class PodLauncher:
         self._cluster.put_pod(made)
 
     async def renew(self, key: Key, attempt: Attempt, expectations: RunExpectations, now: datetime) -> datetime:
-        """Give a running attempt new URLs where the old ones are at half of their life; when to look again."""
+        """Renew the URLs of a running attempt at half of their life. Returns when to look again."""
         due = expectations.expected.renew_at
         if due is None:
             due = await self._half_life(attempt, now)
@@ -127,7 +127,7 @@ class PodLauncher:
     async def renew_claim(
         self, key: Key, attempt: Attempt, expectations: RunExpectations, now: datetime
     ) -> datetime | None:
-        """See that an attempt in an idle pod hears of it; when to look again."""
+        """Repeat the claim of an idle pod until its runner has started. Returns when to look again."""
         run = self._cluster.runs.get(key)
         if run is None or attempt.claim is None:
             return None
@@ -195,7 +195,7 @@ class PodLauncher:
         return (attempt.recorded_at or now) + timedelta(seconds=self._settings.grant_seconds / 2)
 
     async def _live(self, key: Key, expectations: RunExpectations) -> Object | None:
-        """The TaskRun as the API server has it; None where it is gone, which the informer cache is told."""
+        """Read the TaskRun. Returns None, and removes it from the informer cache, where it is gone."""
         live, uid = await self._api.get_run(key.namespace, key.name), expectations.expected.uid
         if live is None or live["metadata"]["uid"] != uid:
             self._cluster.forget_run(key, uid)
@@ -203,7 +203,7 @@ class PodLauncher:
         return live
 
     async def _grant(self, run: TaskRun, attempt: int, expectations: RunExpectations, now: datetime) -> bytes:
-        """Write the Secret with the attempt's grants; the grants in it."""
+        """Write the Secret with the attempt's grants. Returns the grants."""
         inlined = {}
         for found in run.status.inputs:
             held = self._cluster.runs.get(Key(run.namespace, found.task_run))

@@ -43,7 +43,7 @@ MARGIN = 0.005
 
 
 class Reconciler:
-    """Wires the three steps to the queue."""
+    """Runs the three steps for each key of the work queue."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Reconciler:
         return decision
 
     def _take_in(self, expectations: RunExpectations, learned: Learned) -> None:
-        """What a look has found out becomes what the next one expects."""
+        """Store what a look has found out: in the expectations and in the informer cache."""
         expectations.learn(learned)
         for pod in learned.pods:
             self._cluster.put_pod(pod)
@@ -179,7 +179,7 @@ class Reconciler:
             self._cluster.expectations.of(key, run.uid).withdraw()
 
     def _announced(self, key: Key, run: TaskRun) -> list[Key]:
-        """Those who hear of the end: once."""
+        """Runs that must be looked at because this one has ended. Returned once."""
         expectations = self._cluster.expectations.of(key, run.uid)
         if not expectations.announce():
             return []

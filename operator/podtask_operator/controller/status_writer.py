@@ -28,7 +28,7 @@ TOO_LARGE: Final = 413
 
 
 class StatusWriter:
-    """One status write per decision."""
+    """Writes the status, once per decision."""
 
     def __init__(self, api: Api, cluster: ClusterCache, recorder: EventRecorder) -> None:
         self._api = api
@@ -127,7 +127,7 @@ class StatusWriter:
 
 
 def _least(patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The end of a TaskRun beside which etcd has no room for sentences."""
+    """The smallest status that says how the run ended, for a TaskRun that fills its etcd entry."""
     kept = {name: patch[name] for name in ("state", "reason", "finishedAt") if name in patch}
     conditions = [{**condition, "message": ""} for condition in patch.get("conditions") or ()]
     return {**kept, **({"conditions": conditions} if conditions else {})}

@@ -36,7 +36,7 @@ class Later(Exception):
 
 
 class FairQueue:
-    """Keys in turn of their namespaces, first come, first served within each. Each step costs the same."""
+    """A queue per namespace, served in turn; first come, first served within each. Each step takes constant time."""
 
     def __init__(self) -> None:
         self._lines: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
@@ -49,14 +49,14 @@ class FairQueue:
         return key in self._lines.get(key.namespace, ())
 
     def put(self, key: Key) -> None:
-        """At the end of the line of its namespace, unless it is in there."""
+        """Append the key to the queue of its namespace, unless it is queued already."""
         line = self._lines.setdefault(key.namespace, OrderedDict())
         if key not in line:
             line[key] = None
             self._length += 1
 
     def take(self, busy: Callable[[str], bool]) -> Key | None:
-        """The next key of the next namespace that is not busy; None where there is none."""
+        """Remove and return the next key of the next namespace that is not busy, or None."""
         namespace = next((namespace for namespace in self._lines if not busy(namespace)), None)
         if namespace is None:
             return None
@@ -117,7 +117,7 @@ class WorkQueue:
             self._changed.set()
 
     async def add_slowly(self, keys: Iterable[Key]) -> None:
-        """Look at keys that nobody waits for, a few at a time: what comes meanwhile does not stand behind them all."""
+        """Add keys that nobody waits for, a few at a time, so that other keys do not queue behind all of them."""
         for number, key in enumerate(keys, 1):
             self.add(key)
             if number % AT_ONCE == 0:
@@ -159,7 +159,7 @@ class WorkQueue:
         return self._busy[namespace] >= self._most_of_one
 
     async def drain(self, seconds: float) -> bool:
-        """Take on nothing more, and let what is being worked on finish its writes; bounded. True when all did."""
+        """Start no further reconcile. Wait for the running ones, `seconds` at most. True when all have ended."""
         self._draining = True
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=seconds)

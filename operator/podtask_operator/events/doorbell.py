@@ -61,7 +61,7 @@ class Doorbell(asyncio.DatagramProtocol):
             transport.close()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ARG002 - who says it proves nothing
-        """Look at the attempt, if there is one to look at."""
+        """Queue the TaskRun of the attempt that the datagram names."""
         content = _parsed(data)
         ring, imports = _ring(content), _imports(content)
         ours = self._named(ring) if ring is not None else imports is not None and self._imported(*imports)
@@ -98,7 +98,7 @@ class Doorbell(asyncio.DatagramProtocol):
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
-    """What a datagram holds; empty where it is none of ours."""
+    """The fields of a datagram, or nothing where it is not one of podtask's."""
     try:
         content = json.loads(data) if len(data) <= LONGEST else None
     except (ValueError, RecursionError):
@@ -107,7 +107,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 def _imports(content: dict[str, Any]) -> tuple[str, Imports] | None:
-    """The pod, and what came of its imports, or None."""
+    """The pod's UID and the result of its imports, or None."""
     uid, failed, why = content.get("pod"), content.get("failed"), content.get("why")
     if not (isinstance(uid, str) and isinstance(failed, list) and isinstance(why, str)):
         return None
@@ -116,7 +116,7 @@ def _imports(content: dict[str, Any]) -> tuple[str, Imports] | None:
 
 
 def _ring(content: dict[str, Any]) -> Ring | None:
-    """The attempt, or None."""
+    """The attempt that the datagram names, or None."""
     namespace, name, uid, number = (content.get(part) for part in ("ns", "run", "uid", "attempt"))
     if not (isinstance(namespace, str) and isinstance(name, str) and isinstance(uid, str) and type(number) is int):
         return None

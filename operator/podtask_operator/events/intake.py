@@ -46,14 +46,14 @@ class Intake:
         self._wake_flow_run = wake_flow_run
 
     def task_run(self, event: Event) -> None:
-        """A TaskRun is there, changed or gone."""
+        """A TaskRun was added, changed or deleted."""
         try:
             self._task_run(event["type"], event["object"])
         except Exception:  # one poison object must never stop the others
             log.exception("an event of a TaskRun could not be read")
 
     def flow_run(self, event: Event) -> None:
-        """A FlowRun is there, changed or gone. Of a heartbeat alone nobody else hears."""
+        """A FlowRun was added, changed or deleted. A heartbeat alone wakes nothing."""
         try:
             obj = event["object"]
             key, flow_runs = Key(obj["metadata"]["namespace"], obj["metadata"]["name"]), self._cluster.flow_runs
@@ -69,7 +69,7 @@ class Intake:
             log.exception("an event of a FlowRun could not be read")
 
     def warm_pool(self, event: Event) -> None:
-        """A WarmPool is there, changed or gone."""
+        """A WarmPool was added, changed or deleted."""
         try:
             obj = event["object"]
             key = Key(obj["metadata"]["namespace"], obj["metadata"]["name"])
@@ -81,7 +81,7 @@ class Intake:
             log.exception("an event of a WarmPool could not be read")
 
     def pod(self, event: Event) -> None:
-        """A pod of ours is there, changed or gone."""
+        """A pod of podtask was added, changed or deleted."""
         try:
             take = self._cluster.forget_pod if event["type"] == DELETED else self._cluster.put_pod
             key = take(event["object"])

@@ -25,7 +25,7 @@ AT_ONCE: Final = 1.0
 
 
 class PodWatch:
-    """Of one namespace, or of all (None)."""
+    """The watch of pods in one namespace, or in all (None)."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class PodWatch:
         return f"the watch of pods in {self._namespace or 'all namespaces'}"
 
     async def list(self) -> None:
-        """Take in all pods as they are; those that went unseen are gone."""
+        """List all pods. Pods that the list does not have are removed from the informer cache."""
         held = self._cluster.pods
         unseen = held.versions(self._namespace)
         version = ""
@@ -59,7 +59,7 @@ class PodWatch:
         self._version = version
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Follow until something fails. Raises `ApiError` and `ApiUnavailable`."""
+        """Watch until something fails. Raises `ApiError` and `ApiUnavailable`."""
         loop = asyncio.get_running_loop()
         with self.sign.up(stop):
             while True:

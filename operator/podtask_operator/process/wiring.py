@@ -53,7 +53,7 @@ HAND_OVER_SECONDS = 5.0
 
 
 class Parts:
-    """Everything that serves, wired; nothing of it runs yet."""
+    """All parts of the operator, connected and not yet running."""
 
     def __init__(self, settings: Settings, api: Api) -> None:
         self._settings, self._api = settings, api
@@ -95,7 +95,7 @@ class Parts:
         self.liveness = health.Liveness([self._task_runs, *(watch.sign for watch in self._pods)])
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then what is being worked on finishes its writes."""
+        """Serve until `stop` is set, then let running reconciles finish their writes."""
         self.traces.serving(clock.now())
         await forever("the first list", self._fill, stop, once=True)
 
@@ -168,11 +168,11 @@ class Parts:
         self.liveness.filled = True
 
     def _alive(self, namespace: str) -> bool:
-        """Whether anything there is under way or waits."""
+        """True where anything in the namespace is unfinished, or a WarmPool is there."""
         return bool(self.cluster.unfinished.within(namespace) or self.cluster.stock.named(namespace))
 
     def _owner_changed(self, namespace: str) -> None:
-        """This process works there from now on, or another release does: everything of it is looked at."""
+        """The owner of a namespace has changed, to or from this release. Everything in the namespace is looked at."""
         ended = []
         for key in self.cluster.owner_changed(namespace):
             run = self.cluster.runs.get(key)
@@ -191,7 +191,7 @@ class Parts:
 
 
 def release_of(settings: Settings) -> str:
-    """Who holds the owner's marks: the Lease of the release, which one process holds at a time."""
+    """The name of this release in owners' marks: namespace and name of its Lease."""
     return f"{settings.lease_namespace}/{leader_election.name_of(settings.namespaces)}"
 
 
@@ -225,7 +225,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _first(one: Awaitable[object], other: Awaitable[object]) -> bool:
-    """Wait until one of the two ends, end the other; True when it was the second. Raises what it raised."""
+    """Wait until one of the two ends, and cancel the other. True when the second ended. Raises what it raised."""
     tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -32,7 +32,7 @@ LAST_PAUSE: Final = 5.0
 
 
 class StoreCalls:
-    """For one bucket. Not thread-safe: called in one event loop."""
+    """Runs the calls of one bucket in threads. Not thread-safe: used by one event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bucket")
@@ -64,7 +64,7 @@ class StoreCalls:
         return answer
 
     def _admit(self) -> bool:
-        """Whether this call finds out if the bucket is back."""
+        """Whether this call is the probe of a half-open breaker. Raises while the breaker is open."""
         if not self._failures:
             return False
         if self._probing or self._clock() < self._open_until:
@@ -73,7 +73,7 @@ class StoreCalls:
         return True
 
     def _heard(self, failure: StoreUnavailable | None) -> None:
-        """Failures of calls that were under way together count once."""
+        """Note the result of a call. Failures of calls that ran at the same time count once."""
         if failure is None:
             self._failures = 0
             return

@@ -39,7 +39,7 @@ TASKS_HELD: Final = 1000
 
 
 class Objects:
-    """One bucket, all namespaces. `owners`: None where no cluster says whose a namespace's folder is."""
+    """The objects of all namespaces in one bucket. `owners`: None where no cluster owns the folders."""
 
     def __init__(
         self, store: Store, prefix: str, owners: Owners | None = None, calls: StoreCalls | None = None
@@ -51,11 +51,11 @@ class Objects:
         self._cache = CacheRepository(store, tasks_held=TASKS_HELD)
 
     def bucket(self, namespace: str) -> Bucket:
-        """Keys of one namespace."""
+        """The keys of one namespace."""
         return Bucket(self._prefix, namespace)
 
     async def outcome(self, run: TaskRun, attempt: int) -> Outcome | None:
-        """What the runner stored as its answer, or None. Raises `StoreUnavailable`."""
+        """The outcome that the runner stored, or None. Raises `StoreUnavailable`."""
         key = self.bucket(run.namespace).attempt(run.uid, attempt).outcome
         try:
             data = await self._calls(self._store.get, key, limit=OUTCOME_LIMIT + 1)
@@ -205,7 +205,7 @@ class Objects:
 
 
 def last_number(exists: Callable[[int], bool]) -> int:
-    """The last of numbers that exist from 1 on without a gap; 0 where there is none. In some 2 log2 N questions."""
+    """The last of the numbers from 1 on that exist without a gap, or 0. Asks about 2 log2 N times."""
     low, high = 0, 1
     while high <= LAST_CHUNK and exists(high):
         low, high = high, 2 * high

@@ -39,7 +39,7 @@ _UPGRADE: Final = "Upgrade the chart, which grants that: helm upgrade podtask ch
 
 @dataclass(frozen=True)
 class Claim:
-    """What was found out about a namespace."""
+    """Whose a namespace's folder is, and since when that is known."""
 
     uid: str | None
     """As the namespace is now; None where it was deleted, or may not be read."""
@@ -49,7 +49,7 @@ class Claim:
 
 
 class Owners:
-    """Of one bucket, all namespaces. `deletions` tells how many TaskRuns of a namespace are gone by now."""
+    """Owners of all namespaces' folders in one bucket. `deletions`: how many TaskRuns of a namespace were deleted."""
 
     def __init__(
         self,

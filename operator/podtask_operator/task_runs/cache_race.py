@@ -50,7 +50,7 @@ class _Race:
 
     @property
     def sleeping(self) -> Key | None:
-        """The one that goes first now, and was told to wait for another."""
+        """The run that must go first now although it was told to wait."""
         head = self.line[0][1] if self.line and not self.started else None
         return head if head in self.parked else None
 
@@ -65,7 +65,7 @@ class _Race:
 
 
 class Races:
-    """By namespace and cache key."""
+    """The races for cache entries, by namespace and cache key."""
 
     def __init__(self) -> None:
         self._races: dict[tuple[str, str], _Race] = {}
@@ -75,7 +75,7 @@ class Races:
         return len(self._races)
 
     def join(self, key: Key, cache_key: str, age: Age, *, claimed: bool = False, recorded: bool = False) -> None:
-        """The run takes part; `claimed`, `recorded`: with an attempt that is being, or is, on record."""
+        """Add the run to the race. `claimed`: its first attempt is being recorded. `recorded`: it is recorded."""
         race = self._races.setdefault((key.namespace, cache_key), _Race())
         before = race.runners.get(key)
         if before is not None:
@@ -85,7 +85,7 @@ class Races:
         self._wake_first(race)
 
     def leave(self, key: Key, cache_key: str, *, stored: bool = False) -> None:
-        """The run takes part no more. With `stored` there is an entry now, and all who wait look again."""
+        """Remove the run from the race. `stored`: there is a cache entry now, so all waiting runs look again."""
         race, runner = self._find(key, cache_key)
         if race is None or runner is None:
             return
@@ -110,7 +110,7 @@ class Races:
             self._wake_first(race)
 
     def stand_down(self, key: Key, cache_key: str) -> None:
-        """The run has ended, is suspended or being deleted: nobody begins to wait for it any more."""
+        """No further run begins to wait for this one: it has ended, is suspended, or is being deleted."""
         race, runner = self._find(key, cache_key)
         if race is not None and runner is not None:
             race.take(runner)
@@ -118,7 +118,7 @@ class Races:
             self._wake_first(race)
 
     def first(self, key: Key, cache_key: str) -> Key | None:
-        """The other run that goes first; None where the run itself does. Whoever is told of another one waits."""
+        """The other run that goes first, or None where the run itself does. A run that gets an answer waits."""
         race, runner = self._find(key, cache_key)
         if race is None:
             return None
@@ -131,12 +131,12 @@ class Races:
         return ahead[0][1]
 
     def due(self) -> list[Key]:
-        """Those who were told to wait and are to look again, since this was asked last."""
+        """Runs that were told to wait and must look again, since the last call."""
         due, self._due = self._due, []
         return due
 
     def stored(self, key: Key, cache_key: str) -> int:
-        """Another number once a run of the race has stored an entry."""
+        """A number that changes when a run of the race has stored an entry."""
         race, _ = self._find(key, cache_key)
         return race.stored if race is not None else 0
 

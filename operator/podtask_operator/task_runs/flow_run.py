@@ -38,7 +38,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class FlowRun:
-    """One FlowRun, as far as anything here depends on it."""
+    """The fields of a FlowRun that the operator uses."""
 
     key: Key
     uid: str
@@ -65,7 +65,7 @@ class FlowRun:
 
 
 class Unknown(Exception):
-    """It has to be asked from the API server whether this FlowRun is there."""
+    """The informer cache cannot tell whether this FlowRun exists. Ask the API server."""
 
     def __init__(self, ref: Ref) -> None:
         super().__init__(ref.name)
@@ -94,20 +94,20 @@ class FlowRuns:
         return len(self._by_uid)
 
     def keys(self) -> list[Key]:
-        """Of all FlowRuns."""
+        """The keys of all FlowRuns."""
         return list(self._uids)
 
     def get(self, key: Key) -> FlowRun | None:
-        """The FlowRun of this name."""
+        """The FlowRun of this name, or None."""
         return self._by_uid.get(self._uids.get(key, ""))
 
     def versions(self, namespace: str | None) -> dict[Key, tuple[str, str]]:
-        """UID and resourceVersion of each, of one namespace or of all."""
+        """UID and resourceVersion of each FlowRun of one namespace, or of all."""
         held = (self._by_uid[self._uids[key]] for key in self._keys.within(namespace))
         return {run.key: (run.uid, run.resource_version) for run in held}
 
     def put(self, obj: Object) -> tuple[FlowRun | None, list[Key]]:
-        """Take in a FlowRun; what was held before, and the TaskRuns to look at because of the change."""
+        """Store a FlowRun. Returns the one that was held before, and the TaskRuns that must be looked at."""
         run = read(obj)
         before = self.get(run.key)
         if before is not None and before.uid == run.uid and not _newer(run.resource_version, before.resource_version):
@@ -124,7 +124,7 @@ class FlowRuns:
         return before, [*woken, *(self.unfinished(run.uid) if over and not was else ())]
 
     def forget(self, key: Key, uid: str | None = None) -> list[Key]:
-        """The FlowRun is gone; one that took its name stays. The TaskRuns to look at because of that."""
+        """Remove a deleted FlowRun, unless another has its name. Returns the TaskRuns that must be looked at."""
         run = self.get(key)
         if run is None or uid not in (None, run.uid):
             return []
@@ -154,14 +154,14 @@ class FlowRuns:
             self._unfinished[uid].add(key)
 
     def disown(self, key: Key) -> None:
-        """The TaskRun is gone."""
+        """The TaskRun was deleted."""
         uid = self._owners.pop(key, None)
         if uid is not None:
             _drop(self._members, uid, key)
             _drop(self._unfinished, uid, key)
 
     def owner_of(self, key: Key) -> FlowRun | None:
-        """The FlowRun that a TaskRun belongs to."""
+        """The FlowRun that the TaskRun belongs to, or None."""
         return self._by_uid.get(self._owners.get(key, ""))
 
     def ended_by(self, ref: Ref, live: Mapping[str, FlowRun | None] = NOTHING) -> Why | None:
@@ -187,7 +187,7 @@ class FlowRuns:
         return None
 
     def root(self, run: FlowRun) -> FlowRun:
-        """The outermost FlowRun around it that is there."""
+        """The outermost existing FlowRun around this one."""
         for _ in range(DEPTH):
             around = self._by_uid.get(run.parent.uid) if run.parent is not None else None
             if around is None:
@@ -196,7 +196,7 @@ class FlowRuns:
         return run
 
     def tree(self, uid: str) -> Iterator[FlowRun]:
-        """The FlowRun and all inside of it."""
+        """The FlowRun and all its subflows."""
         seen, todo = {uid}, [uid]
         while todo:
             at = todo.pop()
@@ -207,12 +207,12 @@ class FlowRuns:
             todo.extend(new)
 
     def unfinished(self, uid: str) -> Iterator[Key]:
-        """TaskRuns of the tree that have not ended."""
+        """Unfinished TaskRuns of the FlowRun and its subflows."""
         for run in self.tree(uid):
             yield from self._unfinished.get(run.uid, ())
 
     def members(self, uid: str) -> Iterator[Key]:
-        """All TaskRuns of the tree."""
+        """All TaskRuns of the FlowRun and its subflows."""
         for run in self.tree(uid):
             yield from self._members.get(run.uid, ())
 

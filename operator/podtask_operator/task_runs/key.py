@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Key(NamedTuple):
-    """One TaskRun."""
+    """Namespace and name of a TaskRun, a pod or another object."""
 
     namespace: str
     name: str
@@ -19,16 +19,16 @@ class Key(NamedTuple):
 
 @dataclass
 class Keys:
-    """Names, of all namespaces or of one: what is asked of one costs nothing for the others."""
+    """A set of keys with an index by namespace."""
 
     _of: dict[str, dict[Key, None]] = field(default_factory=dict)
 
     def add(self, key: Key) -> None:
-        """It is there."""
+        """Add a key."""
         self._of.setdefault(key.namespace, {})[key] = None
 
     def discard(self, key: Key) -> None:
-        """It is not, or not any more."""
+        """Remove a key, where it is there."""
         held = self._of.get(key.namespace)
         if held is not None:
             held.pop(key, None)
@@ -36,7 +36,7 @@ class Keys:
                 del self._of[key.namespace]
 
     def within(self, namespace: str | None) -> Collection[Key]:
-        """Of one namespace; None: of all."""
+        """The keys of one namespace, or all (None)."""
         if namespace is None:
             return [key for held in self._of.values() for key in held]
         return self._of.get(namespace, {}).keys()

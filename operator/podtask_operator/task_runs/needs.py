@@ -17,7 +17,7 @@ FEW: Final = 8
 
 
 class Needs:
-    """An index both ways."""
+    """Which unfinished runs need which, indexed in both directions."""
 
     def __init__(self) -> None:
         self._waiting: dict[Key, set[Key]] = {}
@@ -29,7 +29,7 @@ class Needs:
         return len(self._waiting) + len(self._open)
 
     def wait(self, key: Key, needs: Iterable[Key], ended: Callable[[Key], bool]) -> None:
-        """The run is unfinished and needs these."""
+        """An unfinished run needs these runs."""
         missing = set()
         for need in needs:
             self._waiting.setdefault(need, set()).add(key)
@@ -41,7 +41,7 @@ class Needs:
             self._open.pop(key, None)
 
     def stop(self, key: Key, needs: Iterable[Key]) -> None:
-        """The run has ended or is gone."""
+        """The run has ended or was deleted. It needs nothing any more."""
         self._open.pop(key, None)
         for need in needs:
             waiting = self._waiting.get(need)
@@ -51,24 +51,24 @@ class Needs:
                     del self._waiting[need]
 
     def ended(self, key: Key) -> None:
-        """The run has ended: those that need it have one open need less, or end themselves."""
+        """The run has ended. Each run that needs it has one open need less, or ends itself."""
         for other in self._waiting.get(key, ()):
             self._open.get(other, set()).discard(key)
 
     def gone(self, key: Key) -> None:
-        """The run is gone, or another one has its name: those that need it have it open again."""
+        """The run was deleted, or another one has its name. Runs that need it wait for it again."""
         for other in self._waiting.get(key, ()):
             self._open.setdefault(other, set()).add(key)
 
     def dependents(self, key: Key) -> list[Key]:
-        """Unfinished runs that need it."""
+        """Unfinished runs that need this one."""
         return list(self._waiting.get(key, ()))
 
     def due(self, key: Key) -> list[Key]:
-        """Of those, the ones whose decision may be another one once the run has succeeded."""
+        """Those of them whose decision may change when this run succeeds."""
         return [other for other in self._waiting.get(key, ()) if len(self._open.get(other, ())) <= FEW]
 
     def needed(self, key: Key, besides: Key | None = None) -> bool:
-        """Whether there are any, `besides` not counted; costs the same however many there are."""
+        """True where an unfinished run other than `besides` needs it. Takes constant time."""
         waiting = self._waiting.get(key, ())
         return len(waiting) > (besides in waiting)

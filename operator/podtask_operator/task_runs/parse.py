@@ -65,7 +65,7 @@ class TaskRun:
 
     @property
     def spec(self) -> TaskRunSpec:
-        """What is asked."""
+        """The spec, parsed."""
         return _spec(self.spec_held) if isinstance(self.spec_held, bytes) else self.spec_held
 
     @property
@@ -107,7 +107,7 @@ class TaskRun:
 
     @property
     def outdated(self) -> bool:
-        """True where the stored status does not say that it is about the spec as it is."""
+        """True where `status.observedGeneration` is older than the spec."""
         return self.observed_generation is not None and self.observed_generation < self.generation
 
 
@@ -182,7 +182,7 @@ _SPEC: TypeAdapter[TaskRunSpec] = TypeAdapter(TaskRunSpec)
 
 @lru_cache(maxsize=64)
 def _spec(text: bytes) -> TaskRunSpec:
-    """Of the runs that are looked at at the moment: a look asks for it many times."""
+    """Parse the spec of a run. Cached, because one look asks for it many times."""
     return _SPEC.validate_python(json.loads(text))
 
 
@@ -203,7 +203,7 @@ def _sentence(error: ValidationError | RecursionError, part: str) -> str:
 
 
 def _place(obj: Mapping[str, Any]) -> str:
-    """Whatever can be said of where a malformed object is."""
+    """Namespace and name of a malformed object, as far as it has them."""
     meta = obj.get("metadata")
     known = meta if isinstance(meta, Mapping) else {}
     return f"TaskRun {known.get('namespace', '?')!s:.63}/{known.get('name', '?')!s:.253}"

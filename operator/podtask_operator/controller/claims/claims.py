@@ -50,7 +50,7 @@ TAKEN_OVER: Final = 2
 
 
 class Claims:
-    """Claims idle pods, and gives them up."""
+    """Claims idle pods for attempts, and gives claims up."""
 
     def __init__(self, api: Api, cluster: ClusterCache, settings: Settings) -> None:
         self._api = api
@@ -102,7 +102,7 @@ class Claims:
         expectations: RunExpectations,
         now: datetime,
     ) -> datetime | None:
-        """Write the claim once more where its runner has not said that it started; when to look again."""
+        """Write the claim again while the runner has not reported its start. Returns the time of the next look."""
         work = expectations.expected.claim
         if work is None or work.attempt != attempt.number:  # another process claimed it, with grants that nobody knows
             text = await self._text(run, attempt, claim, grant)
@@ -144,7 +144,7 @@ class Claims:
         return idle_pod.claim_text(run, attempt.number, claim, await grant())
 
     async def _write_again(self, key: Key, claim: Claim, work: ClaimWork, expectations: RunExpectations) -> ClaimWork:
-        """The same claim with a count: only what changes makes the kubelet look."""
+        """Patch the same claim with a new count. The kubelet looks at a pod only when the pod changes."""
         work = expectations.claim_renewed(work)
         annotations = {ANNOTATION_CLAIM: f"{work.text}/{work.renewals}"}
         patch: Object = {"metadata": {"uid": claim.pod_uid, "annotations": annotations}}
@@ -165,7 +165,7 @@ class Claims:
     async def _give_up(
         self, key: Key, run: TaskRun, attempt: Attempt, claim: Claim, expectations: RunExpectations
     ) -> None:
-        """The pod was not to be had. Whose is it? An earlier claim of this attempt may have been taken."""
+        """Handle a refused claim. The pod may be this attempt's, by an earlier claim whose answer was lost."""
         sure = expectations.expected.pod_of(attempt.number).creation is Creation.UNPOSTED  # each claim was answered: no
         live = await self._api.get_pod(key.namespace, claim.pod_name)
         if live is not None and podstatus.read(live).uid == claim.pod_uid:
@@ -198,5 +198,5 @@ class Claims:
 
 
 def _is_refusal(error: ApiError | ApiUnavailable) -> bool:
-    """Whether the API server says no, also for a webhook that it could not ask: another try may bring no more."""
+    """True where the API server refuses, or could not ask a webhook. Another try would probably be refused as well."""
     return isinstance(error, ApiError) or (error.answer is not None and by_admission(error.answer))
