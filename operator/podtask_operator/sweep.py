@@ -20,7 +20,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from podtask.core import clock
-from podtask.core.gc import SETTLE, Candidate, Part, Removal, dead_grants, remove, survey
+from podtask.core.gc import SETTLE, Candidate, NamespaceObjects, Removal, dead_grants, remove, survey
 from podtask.core.storage import AlreadyStored, Store, StoreUnavailable
 from podtask.core.storage.layout import namespace_of
 from podtask.core.storage.marks import Marks
@@ -113,10 +113,12 @@ class Sweeper:
             tell(removal)
         return objects, size
 
-    async def _survey(self, now: datetime, namespaces: Sequence[str] | None, *, abandoned: bool = False) -> list[Part]:
+    async def _survey(
+        self, now: datetime, namespaces: Sequence[str] | None, *, abandoned: bool = False
+    ) -> list[NamespaceObjects]:
         marks = await self._marks(*(namespaces or (None,)))
 
-        def look() -> list[Part]:
+        def look() -> list[NamespaceObjects]:
             how = (self._store, self._prefix, namespaces, marks, now)
             return list(survey(*how, spare=self._spare, abandoned=abandoned))
 
@@ -133,7 +135,9 @@ class Sweeper:
     def _spare(self) -> timedelta:
         return timedelta(hours=self._settings.sweep_spare_hours)
 
-    async def _cleared(self, part: Part, now: datetime, *, dry_run: bool, allow_most: bool) -> Part | None:
+    async def _cleared(
+        self, part: NamespaceObjects, now: datetime, *, dry_run: bool, allow_most: bool
+    ) -> NamespaceObjects | None:
         """The part, if what nobody needs of it may go; where not, the log says why and what to do."""
         namespace = part.bucket.namespace
         if not dry_run:
@@ -169,11 +173,11 @@ class Sweeper:
         return None
 
     @staticmethod
-    def _waited(part: Part, now: datetime) -> bool:
+    def _waited(part: NamespaceObjects, now: datetime) -> bool:
         """Whether an earlier pass stopped here so long ago that whoever wanted to object had the time."""
         return part.stopped is not None and now >= _at(part.stopped.modified) + PROTECTED
 
-    async def _note(self, part: Part, now: datetime) -> datetime:
+    async def _note(self, part: NamespaceObjects, now: datetime) -> datetime:
         """Write down that a pass stopped here, unless an earlier one did; since when."""
         if part.stopped is not None:
             return _at(part.stopped.modified)
@@ -196,7 +200,7 @@ class Sweeper:
         return False
 
     async def _batch(
-        self, part: Part, batch: Iterable[Candidate], now: datetime, tell: Tell, *, dry_run: bool
+        self, part: NamespaceObjects, batch: Iterable[Candidate], now: datetime, tell: Tell, *, dry_run: bool
     ) -> tuple[int, int]:
         """Objects and bytes that went: whose it is and what is named are asked anew."""
         namespace = part.bucket.namespace

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Producer
-from podtask.core.gc import Part, remove, survey
+from podtask.core.gc import NamespaceObjects, remove, survey
 from podtask.core.storage import owner as owners
 from podtask.core.storage.layout import Bucket
 from podtask.core.storage.marks import mark
@@ -79,11 +79,15 @@ class Scene:
         """All keys but that of the mark."""
         return {info.key for info in self.store.list("")} - {BUCKET.owner}
 
-    def parts(self, *runs: Object, namespaces: Sequence[str] | None = None) -> list[Part]:
+    def parts(self, *runs: Object, namespaces: Sequence[str] | None = None) -> list[NamespaceObjects]:
         return list(survey(self.store, BUCKET.prefix, namespaces, mark(runs), NOW))
 
     def removed(
-        self, parts: Iterable[Part], *runs: Object, dry_run: bool = False, go_on: Callable[[], bool] = lambda: True
+        self,
+        parts: Iterable[NamespaceObjects],
+        *runs: Object,
+        dry_run: bool = False,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> set[str]:
         """The second half, by the TaskRuns as they are then."""
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,3 +109,33 @@ def test_parameters_and_attributes_are_named_by_what_they_are() -> None:
 )
 def test_what_counts_as_such_a_name(text: str) -> None:
     assert {name.strip("_") for name in public_names(text)} & BY_WHO_SAID_THEM
+
+
+TWICE = {
+    "AlreadyStored": "the driver's port of a store, and the runner's client of presigned URLs",
+    "Api": "the client of Kubernetes: blocking in the SDK, asynchronous in the operator",
+    "Batch": "frozen by pickles in the runner; in the driver the executor of its items",
+    "FlowRun": "the calls of one flow run in its driver, and the custom resource as the operator holds it",
+    "RemoteError": "frozen by pickles in the runner; public in the SDK",
+    "Settings": "one per process: driver, page, operator",
+    "SettingsError": "as Settings",
+    "State": "public in the SDK, and the word in `status.state`",
+    "Store": "as AlreadyStored",
+    "StoreUnavailable": "as AlreadyStored",
+    "Task": "public in the SDK, and `spec.task`",
+    "TaskRun": "one call in its driver, and the custom resource as the operator holds it",
+    "Upstream": "in the spec, as the lifecycle sees it, and as the pod gets it",
+}
+"""Class names that the domain wants more than once, and why."""
+
+
+def test_no_other_class_name_occurs_twice() -> None:
+    places = defaultdict(list)
+    for folder in PACKAGES:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.parse(file.read_text()).body:
+                if isinstance(node, ast.ClassDef):
+                    places[node.name].append(str(file.relative_to(ROOT)))
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert {name: files for name, files in twice.items() if name not in TWICE} == {}
+    assert TWICE.keys() == twice.keys(), "what is once by now needs no reason"

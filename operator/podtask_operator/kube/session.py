@@ -36,7 +36,7 @@ class Bounded(aiohttp.ClientResponse):
         """Read the headers."""
         await super().start(connection)
         if self.status == 200 and "watch" in self.url.query:
-            self.content: Any = Lines(self.content, self.echoes)
+            self.content: Any = WatchLines(self.content, self.echoes)
         return self
 
     async def json(self, **options: Any) -> Any:
@@ -59,7 +59,7 @@ def response_class(listed: Callable[[], None], echoes: Echoes) -> type[Bounded]:
     return Telling
 
 
-class Lines:
+class WatchLines:
     """A watch's content in whole lines, none heavy and none an echo; what follows the last end of line was cut off."""
 
     def __init__(self, content: aiohttp.StreamReader, echoes: Echoes) -> None:

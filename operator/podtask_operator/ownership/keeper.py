@@ -42,7 +42,7 @@ NO_MARKS: Final = (
 )
 
 
-class Keeper:
+class MarkKeeper:
     """Of all namespaces. `release` names this one; `alive`: whether anything in a namespace is under way."""
 
     def __init__(

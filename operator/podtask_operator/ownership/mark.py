@@ -57,7 +57,7 @@ class Standing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenMark:
     """A mark as the API server has it."""
 
     version: str
@@ -77,7 +77,7 @@ class Mark:
     """Until then this process may begin a write."""
     late_until: float = float("-inf")
     """Until then writes of the holder before may arrive."""
-    seen: Seen | None = None
+    seen: SeenMark | None = None
     since: float = 0.0
     """When another's mark was first seen in this version."""
     again_at: float = float("-inf")
@@ -89,7 +89,7 @@ class Mark:
         return self.standing in (Standing.OURS, Standing.UNMARKED)
 
 
-def seen(lease: Object | None) -> Seen | None:
+def seen(lease: Object | None) -> SeenMark | None:
     """A Lease as a mark; whatever is odd in it counts as if it was not there."""
     if lease is None:
         return None
@@ -97,14 +97,14 @@ def seen(lease: Object | None) -> Seen | None:
     holder, seconds = spec.get("holderIdentity"), spec.get("leaseDurationSeconds")
     if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds <= 0:
         seconds = DURATION
-    return Seen(
+    return SeenMark(
         str(lease["metadata"]["resourceVersion"]),
         holder if isinstance(holder, str) else "",
         float(min(seconds, LONGEST)),
     )
 
 
-def free(mark: Mark, observed: Seen | None, release: str, now: float) -> bool:
+def free(mark: Mark, observed: SeenMark | None, release: str, now: float) -> bool:
     """Whether the mark as it was just read may be written by this release."""
     if observed is None and mark.seen is not None and mark.holder:
         return now - mark.since >= mark.seen.seconds  # it was deleted, which its holder has not noticed yet
@@ -113,7 +113,7 @@ def free(mark: Mark, observed: Seen | None, release: str, now: float) -> bool:
     return mark.seen == observed and now - mark.since >= observed.seconds
 
 
-def others(mark: Mark, observed: Seen, now: float) -> Mark:
+def others(mark: Mark, observed: SeenMark, now: float) -> Mark:
     """Another release holds it: wait, from the moment on when this version was seen first."""
     since = mark.since if mark.seen == observed else now
     again_at = min(now + LOOK, max(since + observed.seconds, now + AGAIN))
@@ -125,7 +125,7 @@ def renewal(namespace: str) -> float:
     return RENEW * (0.8 + 0.4 * (crc32(namespace.encode()) % 1000) / 1000)
 
 
-def written(mark: Mark, before: Seen | None, release: str, began: float, now: float, renew: float = RENEW) -> Mark:
+def written(mark: Mark, before: SeenMark | None, release: str, began: float, now: float, renew: float = RENEW) -> Mark:
     """The mark was written: `began` before the request, `now` after the answer."""
     late = mark.late_until if before is not None and before.holder == release else now + IN_FLIGHT
     return Mark(Standing.OURS, until=began + VALID, late_until=late, again_at=began + renew)

@@ -11,14 +11,14 @@ from podtask.core.api.warm_pool import IdlePod, WarmPoolStatus
 from podtask.core.lifecycle.model import Why
 from podtask_operator.pools.preloaded import preloaded
 from podtask_operator.warm_pods.pool import WarmPool
-from podtask_operator.warm_pods.stock import Imports, Tally
+from podtask_operator.warm_pods.stock import ClaimTally, Imports
 
 STARTING: Final = Why(Reason.SCHEDULING, "Pods are being scheduled and started.")
 FULL: Final = "Full"
 
 
 def report(
-    pool: WarmPool, pods: list[IdlePod], ready: int, tally: Tally, why: Why, imports: Imports | None, now: datetime
+    pool: WarmPool, pods: list[IdlePod], ready: int, tally: ClaimTally, why: Why, imports: Imports | None, now: datetime
 ) -> dict[str, Any] | None:
     """The fields to merge into the stored status; None where it says the same already."""
     full = ready >= pool.spec.size and why.reason is not Reason.INVALID_SPEC

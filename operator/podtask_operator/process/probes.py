@@ -27,7 +27,7 @@ class Server:
         self._runner: web.AppRunner | None = None
         self._beat: asyncio.Task[None] | None = None
         runs = cluster.runs
-        self._metrics = metrics.Live(self._gauges, lambda: (run.status.state for run in runs.values()))
+        self._metrics = metrics.LiveGauges(self._gauges, lambda: (run.status.state for run in runs.values()))
 
     async def start(self) -> None:
         """Listen. Raises `PortTaken`."""

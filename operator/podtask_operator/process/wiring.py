@@ -52,7 +52,7 @@ EVENTS_SECONDS = 2.0
 HAND_OVER_SECONDS = 5.0
 
 
-class Parts:
+class OperatorParts:
     """All parts of the operator, connected and not yet running."""
 
     def __init__(self, settings: Settings, api: Api) -> None:
@@ -69,7 +69,9 @@ class Parts:
             ended=lambda run, obj: traces.ended(subject_of(run, obj), run.status),
         )
         self.recorder = EventRecorder(api)
-        self.owner = ownership.Keeper(api, served, release_of(settings), alive=self._alive, changed=self._owner_changed)
+        self.owner = ownership.MarkKeeper(
+            api, served, release_of(settings), alive=self._alive, changed=self._owner_changed
+        )
         address = store_address(settings.store, settings.endpoint_url, settings.region)
         store = address.store(conditional_writes=settings.conditional_writes)
         signer = address.signer(conditional_writes=settings.conditional_writes)
@@ -206,7 +208,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         pod_uid=settings.pod_uid,
     )
     api.fence, api.late = held.valid, held.late
-    parts = Parts(settings, api)
+    parts = OperatorParts(settings, api)
     api.fence_in = parts.cluster.served.may_write
     server = probes.Server(settings.health_port, parts.liveness, parts.queue, parts.cluster, held)
     try:

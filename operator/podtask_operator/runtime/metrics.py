@@ -2,7 +2,7 @@
 
 Labels come from closed lists (states, outcomes, kinds of objects), never from names of runs or namespaces. `TABLE` is
 all of it for the documentation: `python -m podtask_operator.runtime.metrics` prints it as Markdown.
-Counted by: `kube.client` (writes), `status_writer` (transitions), `work_queue`, `health`. Read at the scrape: `Live`.
+Counted by: `kube.client` (writes), `status_writer` (transitions), `work_queue`, `health`. Read at the scrape: `LiveGauges`.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def transition(before: Status, after: Status) -> None:
             CACHE.labels(str(after.cache.outcome)).inc()
 
 
-class Live(Collector):
+class LiveGauges(Collector):
     """Gauges that are read when somebody asks."""
 
     def __init__(self, read: Callable[[], Mapping[Metric, float]], states: Callable[[], Iterator[State]]) -> None:

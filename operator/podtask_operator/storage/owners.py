@@ -20,7 +20,7 @@ from typing import Final
 from podtask.core.storage import Store, StoreUnavailable
 from podtask.core.storage import owner as owners
 from podtask.core.storage.layout import Bucket
-from podtask.core.storage.owner import Owner
+from podtask.core.storage.owner import BucketOwner
 from podtask_operator.kube.client import Api, ApiError, ApiUnavailable
 from podtask_operator.storage.calls import StoreCalls
 
@@ -38,12 +38,12 @@ _UPGRADE: Final = "Upgrade the chart, which grants that: helm upgrade podtask ch
 
 
 @dataclass(frozen=True)
-class Claim:
+class NamespaceOwnership:
     """Whose a namespace's folder is, and since when that is known."""
 
     uid: str | None
     """As the namespace is now; None where it was deleted, or may not be read."""
-    owner: Owner | None
+    owner: BucketOwner | None
     refusal: str | None
     """Why its folder is not this cluster's; None where it is."""
 
@@ -70,7 +70,7 @@ class Owners:
         self._anchors = (owners.CLUSTER_NAMESPACE, home)
         self._clock = clock
         self._cluster: str | None = None
-        self._held: dict[str, tuple[int, float, Claim]] = {}
+        self._held: dict[str, tuple[int, float, NamespaceOwnership]] = {}
         self._seen: dict[str, tuple[float, int]] = {}
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
 
@@ -84,7 +84,7 @@ class Owners:
             return bucket, f"There is no namespace '{namespace}' any more."
         return replace(bucket, namespace_uid=claim.uid), None
 
-    async def _recent(self, namespace: str) -> Claim:
+    async def _recent(self, namespace: str) -> NamespaceOwnership:
         gone, now = self._deletions(namespace), self._clock()
         held = self._held.get(namespace)
         if held is not None and held[1] > now - FRESH_SECONDS:
@@ -105,23 +105,25 @@ class Owners:
         except ApiError:
             return False
 
-    async def claim(self, namespace: str, *, write: bool = True) -> Claim:
+    async def claim(self, namespace: str, *, write: bool = True) -> NamespaceOwnership:
         """What is the case now; where `write`, a namespace without a mark gets one. Raises as `cache_bucket`."""
         cluster = await self._cluster_uid()
         try:
             uid = await self._api.namespace_uid(namespace)
         except ApiError as error:
-            return Claim(None, None, f"The operator may not read namespace '{namespace}' ({error}). {_UPGRADE}")
+            return NamespaceOwnership(
+                None, None, f"The operator may not read namespace '{namespace}' ({error}). {_UPGRADE}"
+            )
         bucket = Bucket(self._prefix, namespace)
 
-        def marked() -> Owner | None:
+        def marked() -> BucketOwner | None:
             if uid is None or not write:
                 return owners.read(self._store, bucket)
             return owners.claim(self._store, bucket, uid, cluster, may_write=self._api.fence)
 
         owner = await self._calls(marked)
         refusal = owners.refusal(owner, namespace, uid, cluster)
-        return Claim(uid, owner, refusal)
+        return NamespaceOwnership(uid, owner, refusal)
 
     async def _cluster_uid(self) -> str | None:
         """UID of the first namespace that lives long and may be read; it never changes."""

@@ -60,7 +60,7 @@ class Imports:
 
 
 @dataclass(frozen=True)
-class Tally:
+class ClaimTally:
     """Attempts that a pool has served and missed, since they were counted last."""
 
     claimed: int = 0
@@ -314,11 +314,11 @@ class Stock:
         """An attempt has taken a pod of the pool."""
         self._claimed[pool] += 1
 
-    def tally(self, pool: Key) -> Tally:
+    def tally(self, pool: Key) -> ClaimTally:
         """What was counted for a pool since `counted`."""
-        return Tally(self._claimed[pool], self._missed[pool])
+        return ClaimTally(self._claimed[pool], self._missed[pool])
 
-    def counted(self, pool: Key, tally: Tally) -> None:
+    def counted(self, pool: Key, tally: ClaimTally) -> None:
         """The pool's status has it."""
         self._claimed[pool] -= tally.claimed
         self._missed[pool] -= tally.missed

@@ -52,7 +52,7 @@ class Rules:
     raised: Callable[[BaseException, Shipped, RetryBudget, MemorySink, dict[str, float]], Outcome]
 
 
-class Progress:
+class BatchProgress:
     """The outcomes that count for the next attempt: completed, or not to be tried again."""
 
     def __init__(self, checkpoint: Checkpoint | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -108,7 +108,7 @@ class Running:
         self._budget = budget
         self._attempt = attempt
         self._tell = tell
-        self._progress = Progress(checkpoint)
+        self._progress = BatchProgress(checkpoint)
         self._names: dict[int, Name] = {}
         self._failed: dict[int, tuple[Entry, str, float | None]] = {}
         """Those that are to be tried again: outcome, words, the delay that the task computed."""

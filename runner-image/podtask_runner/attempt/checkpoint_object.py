@@ -33,7 +33,7 @@ PickUrl = Callable[[Grants], str]
 
 
 @dataclass(frozen=True)
-class Header:
+class CheckpointHeader:
     number: int
     size: int
     digest: str
@@ -44,7 +44,7 @@ class Header:
         return line.ljust(HEADER - 1) + b"\n"
 
     @classmethod
-    def load(cls, data: bytes) -> Header | None:
+    def load(cls, data: bytes) -> CheckpointHeader | None:
         """None for what is none."""
         try:
             found = json.loads(data)
@@ -65,7 +65,7 @@ class _Reader:
     def __init__(self, sink: BinaryIO | None) -> None:
         self._begun = bytearray()
         self._passed = None if sink is None else Digesting(sink)
-        self.header: Header | None = None
+        self.header: CheckpointHeader | None = None
 
     def consume(self, piece: Buffer) -> None:
         view = memoryview(piece)
@@ -74,7 +74,7 @@ class _Reader:
             self._begun += view[:missing]
             if len(self._begun) < HEADER:
                 return
-            self.header, view = Header.load(bytes(self._begun)), view[missing:]
+            self.header, view = CheckpointHeader.load(bytes(self._begun)), view[missing:]
         if self.header is None or self._passed is None or self._passed.size + len(view) > self.header.size:
             raise _Enough
         self._passed.write(view)
@@ -96,7 +96,7 @@ def _passed_on(store: Store, place: PickUrl, begin: Callable[[], Callable[[bytes
         return True
 
 
-def peeked(store: Store, place: PickUrl) -> Header | None:
+def peeked(store: Store, place: PickUrl) -> CheckpointHeader | None:
     """What an object says of itself; None where there is none, or none of ours."""
     readers: list[_Reader] = []
 
@@ -110,7 +110,7 @@ def peeked(store: Store, place: PickUrl) -> Header | None:
     return readers[-1].header if there else None
 
 
-def fetched(store: Store, place: PickUrl, path: Path) -> Header | None:
+def fetched(store: Store, place: PickUrl, path: Path) -> CheckpointHeader | None:
     """The payload in the file, proved; None where it is gone or damaged."""
     readers: list[_Reader] = []
     stream = _opened(path)
@@ -163,7 +163,7 @@ def written(value: object, path: Path, number: int) -> int:
                 f"The checkpoint ({type(value).__qualname__}) cannot be pickled: {error}. Save plain data."
             ) from error
         stream.seek(0)
-        stream.write(Header(number, passed.size, passed.digest, serializer).dump())
+        stream.write(CheckpointHeader(number, passed.size, passed.digest, serializer).dump())
     finally:
         close(stream)
     return HEADER + passed.size

@@ -38,7 +38,7 @@ MOST_HASHED: Final = 500_000
 take longer than half a second, nor memory that the task does not have."""
 
 
-class Slot(Protocol):
+class PayloadSlot(Protocol):
     """Where one payload goes."""
 
     def write_bytes(self, data: bytes, /) -> object:
@@ -54,12 +54,12 @@ class PayloadSink(Protocol):
     """Where an answer leaves its payload: `Handover` in a pod, memory where a task runs in the driver's process."""
 
     @property
-    def result(self) -> Slot:
+    def result(self) -> PayloadSlot:
         """For the value."""
         ...
 
     @property
-    def error(self) -> Slot:
+    def error(self) -> PayloadSlot:
         """For the pickled exception."""
         ...
 
@@ -260,7 +260,7 @@ def _streamed(value: Any, text: bytes | None, sink: Digesting, *, squeeze: bool)
     return str(Word.read(word).compressed(packer.size)) if packer.gzipped else word, packer.size
 
 
-def _onto(slot: Slot, data: bytes) -> None:
+def _onto(slot: PayloadSlot, data: bytes) -> None:
     try:
         slot.write_bytes(data)
     except OSError as error:

@@ -28,7 +28,7 @@ from podtask_runner.process import child, doorbell
 from podtask_runner.process.delivery import deliver, say
 from podtask_runner.process.log_shipping import Shipper, Tee, as_error, one_stream
 from podtask_runner.process.log_shipping import say as say_aloud
-from podtask_runner.process.verdicts import Ended, judge
+from podtask_runner.process.verdicts import ChildExit, judge
 from podtask_runner.protocol import Grants, LogPost, Outcome, Verdict, dump_outcome
 from podtask_runner.storage import grants_file
 from podtask_runner.storage.client import Store
@@ -200,7 +200,7 @@ class _Watch:
         self._kill_at = _FOREVER
         self._timed_out = self._interrupted = False
 
-    def until_end(self) -> Ended:
+    def until_end(self) -> ChildExit:
         """Copy output, enforce the limits, forward SIGTERM; what was seen of the child's end."""
         control = self._handover.supervisor_side()
         waiting = {self._bell.read_end, control}
@@ -220,7 +220,7 @@ class _Watch:
         self._signal_group(signal.SIGKILL)  # what the user's code started and left behind
         self._dismiss()
         self._handover.listen()
-        return Ended(
+        return ChildExit(
             self._handover.collect(),
             exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
             signum=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
@@ -309,7 +309,7 @@ def log_post(store: Store) -> LogPost:
     return post
 
 
-def _closing_words(ended: Ended, outcome: Outcome) -> bytes:
+def _closing_words(ended: ChildExit, outcome: Outcome) -> bytes:
     """What the log ends with when the task did not complete: the interpreter's last words, and the verdict."""
     return ended.stderr_tail.encode("utf-8", "backslashreplace") + (
         line_of(outcome) if outcome.error is not None else b""

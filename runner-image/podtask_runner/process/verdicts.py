@@ -18,7 +18,7 @@ from podtask_runner.protocol import Error, Outcome, Verdict
 
 
 @dataclass(frozen=True)
-class Ended:
+class ChildExit:
     """What the supervisor saw of the child. `signum` 0: it exited by itself."""
 
     report: Outcome | None
@@ -35,12 +35,12 @@ class Ended:
     """What faulthandler wrote."""
 
 
-def judge(ended: Ended) -> Outcome:
+def judge(ended: ChildExit) -> Outcome:
     """The outcome of the attempt."""
     return next(outcome for rule in _RULES if (outcome := rule(ended)) is not None)
 
 
-def _timed_out(ended: Ended) -> Outcome | None:
+def _timed_out(ended: ChildExit) -> Outcome | None:
     """Our own limit. Waiting for the store is the store's fault, not the task's."""
     if ended.timed_out is None:
         return None
@@ -53,7 +53,7 @@ def _timed_out(ended: Ended) -> Outcome | None:
     return _with_timings(replace(outcome, error=_retryable(outcome.error)), ended)
 
 
-def _interrupted(ended: Ended) -> Outcome | None:
+def _interrupted(ended: ChildExit) -> Outcome | None:
     """SIGTERM from outside, whatever user code made of it, unless it finished its work."""
     if not ended.interrupted or (ended.report is not None and ended.report.outcome is Verdict.COMPLETED):
         return None
@@ -69,18 +69,18 @@ def _obeyed(error: Error) -> bool:
     return error.type.rpartition(".")[2] == ToldToStop.__name__
 
 
-def _reported(ended: Ended) -> Outcome | None:
+def _reported(ended: ChildExit) -> Outcome | None:
     return ended.report
 
 
-def _out_of_memory(ended: Ended) -> Outcome | None:
+def _out_of_memory(ended: ChildExit) -> Outcome | None:
     if ended.signum != signal.SIGKILL or not ended.out_of_memory:
         return None
     message = "The kernel killed the task because the container's memory limit was reached."
     return _crashed(ended, OUT_OF_MEMORY, message, "Raise spec.resources.limits.memory, or set spec.onOutOfMemory.")
 
 
-def _killed(ended: Ended) -> Outcome | None:
+def _killed(ended: ChildExit) -> Outcome | None:
     if not ended.signum:
         return None
     name = _signal_name(ended.signum)
@@ -88,12 +88,12 @@ def _killed(ended: Ended) -> Outcome | None:
     return _crashed(ended, name, message, _CURES.get(ended.signum, "Find out who sends this signal to the task."))
 
 
-def _left(ended: Ended) -> Outcome:
+def _left(ended: ChildExit) -> Outcome:
     message = f"The interpreter exited with code {ended.exit_code} and without a result{_DURING.get(ended.phase, '')}."
     return _crashed(ended, "Exit", message, "Something called os._exit or ended the process; return from the task.")
 
 
-_RULES: Final[tuple[Callable[[Ended], Outcome | None], ...]] = (
+_RULES: Final[tuple[Callable[[ChildExit], Outcome | None], ...]] = (
     _timed_out,
     _interrupted,
     _reported,
@@ -122,7 +122,7 @@ _CURES: Final[dict[int, str]] = {
 }
 
 
-def _crashed(ended: Ended, kind: str, message: str, cure: str) -> Outcome:
+def _crashed(ended: ChildExit, kind: str, message: str, cure: str) -> Outcome:
     outcome = _outcome(Verdict.CRASHED, kind, f"Execution was interrupted. {message}", cure)
     if ended.stderr_tail and outcome.error is not None:
         return replace(outcome, error=replace(outcome.error, traceback=ended.stderr_tail[:2048]))
@@ -137,7 +137,7 @@ def _retryable(error: Error | None) -> Error | None:
     return replace(error, retryable=True) if error is not None else None
 
 
-def _with_timings(outcome: Outcome, ended: Ended) -> Outcome:
+def _with_timings(outcome: Outcome, ended: ChildExit) -> Outcome:
     return replace(outcome, timings=ended.report.timings) if ended.report is not None else outcome
 
 

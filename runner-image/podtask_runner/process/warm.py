@@ -57,7 +57,7 @@ def wait() -> int:
 
     tee = Tee(Shipper(lambda: log_post(current()), lambda: current().renew()))
     supervisor = os.getpid()
-    waiting: list[Waiting] = []
+    waiting: list[WaitingChild] = []
     for names in ((), places.preload) if places.preload else ((),):
         gate = idle.Gate(handover.directory)
         pid = fork(bell, None)
@@ -66,7 +66,7 @@ def wait() -> int:
                 other.gate.close()
             return child.wait(gate, lambda: read_grants(places.grants), handover, supervisor, tee, names)
         gate.supervisor_side()
-        waiting.append(Waiting(pid, gate))
+        waiting.append(WaitingChild(pid, gate))
     for module in AHEAD:
         importlib.import_module(module)
     crew = Crew(bell, handover, places, *waiting)
@@ -91,7 +91,7 @@ AHEAD: Final = ("encodings.idna", "fcntl", "termios", "http.client")
 
 
 @dataclass
-class Waiting:
+class WaitingChild:
     """A child behind its gate."""
 
     pid: int
@@ -124,7 +124,12 @@ class Crew:
     """The children that wait."""
 
     def __init__(
-        self, bell: Bell, handover: Handover, places: idle.Places, clean: Waiting, loaded: Waiting | None = None
+        self,
+        bell: Bell,
+        handover: Handover,
+        places: idle.Places,
+        clean: WaitingChild,
+        loaded: WaitingChild | None = None,
     ) -> None:
         self._bell, self._handover, self._places = bell, handover, places
         self._clean, self._loaded = clean, loaded
@@ -189,7 +194,7 @@ class Crew:
 class Spare:
     """The clean child, as long as the attempt may have to be executed by it (`supervisor.StandIn`)."""
 
-    def __init__(self, clean: Waiting, handover: Handover, data: bytes) -> None:
+    def __init__(self, clean: WaitingChild, handover: Handover, data: bytes) -> None:
         self._clean, self._handover, self._data = clean, handover, data
 
     def take_over(self) -> int:

@@ -126,7 +126,7 @@ def _unpickled(body: Buffer | SpoolFile, resolve: Resolve | None) -> Any:
     if isinstance(body, SpoolFile):
         with body.path.open("rb") as stream:
             return _ResolvingUnpickler(stream, resolve).load()
-    return _ResolvingUnpickler(_Reader(memoryview(body)), resolve).load()
+    return _ResolvingUnpickler(_MemoryFile(memoryview(body)), resolve).load()
 
 
 def squeezed(data: Payload) -> Payload:
@@ -235,7 +235,7 @@ class _ResolvingUnpickler(pickle.Unpickler):
         return self._resolve(ref)
 
 
-class _Reader:
+class _MemoryFile:
     """A memoryview as the file an unpickler wants; `io.BytesIO` would copy a large payload."""
 
     def __init__(self, view: memoryview) -> None:

@@ -57,7 +57,7 @@ class LocalBackend:
         """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
         self._loop = LifecycleLoop(self, self._results, self._clock)
         self._background = BackgroundLoop()
-        self._live: dict[str, Live] = {}
+        self._live: dict[str, LiveAttempt] = {}
 
     def submit(self, run: TaskRun) -> None:
         self._loop.submit(run)
@@ -85,7 +85,7 @@ class LocalBackend:
         progress = (
             checkpoint(self._results, tracked.uid, attempt) if tracked.run.task.options.checkpoints else UNDECLARED
         )
-        live = Live(tracked, attempt, InProcess(tracked.run, attempt, retries, progress), self)
+        live = LiveAttempt(tracked, attempt, InProcess(tracked.run, attempt, retries, progress), self)
         self._live[tracked.uid] = live
         if tracked.run.task.isasync:
             loop = tracked.run.loop or self._background.get()
@@ -99,7 +99,7 @@ class LocalBackend:
         if live is not None and live.number == attempt:
             self._give_up(live, Outcome(Verdict.INTERRUPTED))
 
-    def began(self, live: Live) -> bool:
+    def began(self, live: LiveAttempt) -> bool:
         """An attempt has its thread: from now on its time is watched. False when it was given up meanwhile."""
         if not self._loop.began(live.tracked, live.number):
             return False
@@ -113,15 +113,15 @@ class LocalBackend:
         """A thread that was left behind is free again."""
         self._workers.shrink()
 
-    def _time_is_up(self, live: Live, seconds: float) -> None:
+    def _time_is_up(self, live: LiveAttempt, seconds: float) -> None:
         text = f"The attempt exceeded timeoutSeconds ({seconds:g} s) while it ran."
         self._give_up(live, Outcome(Verdict.TIMED_OUT, error=Error("TimedOut", text)))
 
-    def _give_up(self, live: Live, outcome: Outcome) -> None:
+    def _give_up(self, live: LiveAttempt, outcome: Outcome) -> None:
         if not live.cancel(outcome):
             live.end(outcome, None)
 
-    def left_behind(self, live: Live, outcome: Outcome) -> None:
+    def left_behind(self, live: LiveAttempt, outcome: Outcome) -> None:
         """An attempt ends while its thread runs on: said before anybody hears of the end."""
         log.warning(
             "Task run '%s' was given up (%s), but sync code in this process cannot be stopped: its thread goes on. "
@@ -131,7 +131,7 @@ class LocalBackend:
         )
         self._workers.grow()
 
-    def ended(self, live: Live, outcome: Outcome, payload: bytes | None) -> None:
+    def ended(self, live: LiveAttempt, outcome: Outcome, payload: bytes | None) -> None:
         """An attempt is over; a result that is to be cached is stored first, as in a pod."""
         tracked = live.tracked
         if live.timer is not None:
@@ -147,7 +147,7 @@ class LocalBackend:
         self._loop.ended(tracked, live.number, outcome, payload)
 
 
-class Live:
+class LiveAttempt:
     """One attempt under way. It ends once; what comes later is dropped."""
 
     def __init__(

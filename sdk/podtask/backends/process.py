@@ -81,7 +81,7 @@ class ProcessBackend:
         self.flow_runs = LocalFlowRecords(home)
         """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
         self._loop = LifecycleLoop(self, self._results, clock or WallClock())
-        self._live: dict[str, Live] = {}
+        self._live: dict[str, LiveProcess] = {}
         self._bundles: dict[str, Payload] = {}
         """Projects by their digest, in files that go with this backend."""
         self._lock = threading.Lock()
@@ -112,7 +112,7 @@ class ProcessBackend:
 
     def launch(self, tracked: Tracked, attempt: int) -> None:
         """Run the attempt on one of few threads: as many subprocesses as there are processors."""
-        live = Live(attempt)
+        live = LiveProcess(attempt)
         self._live[tracked.uid] = live
         self._workers.submit(partial(self._attempt, tracked, live))
 
@@ -141,7 +141,7 @@ class ProcessBackend:
         if live is not None and live.number == attempt:
             live.stop()
 
-    def _attempt(self, tracked: Tracked, live: Live) -> None:
+    def _attempt(self, tracked: Tracked, live: LiveProcess) -> None:
         folder: Path | None = None
         outcome: protocol.Outcome | None = None
         try:
@@ -167,7 +167,7 @@ class ProcessBackend:
             self._loop.ended(tracked, live.number, outcome)
 
 
-class Live:
+class LiveProcess:
     """The subprocess of one attempt."""
 
     def __init__(self, number: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from podtask.cli.common.exits import Ended, Exit, left, told
+from podtask.cli.common.exits import CommandEnded, Exit, left, told
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "See": {
@@ -79,7 +79,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SystemExit as ended:
-            raise Ended(left(ended)) from ended
+            raise CommandEnded(left(ended)) from ended
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for title, commands in SECTIONS.items():

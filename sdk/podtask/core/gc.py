@@ -14,7 +14,7 @@ status names the result. So nothing goes that only one look did not see: two lis
 before the second one. Whoever reads a name writes it down within that time, or reads again.
 
 What is not of the known layout is never touched, nor is what is older than the mark of ownership while that is young
-(`owner`); who calls asks first whose folder it is. Where most runs of a namespace would go, `Part.too_much` says so.
+(`owner`); who calls asks first whose folder it is. Where most runs of a namespace would go, `NamespaceObjects.too_much` says so.
 Users: the operator (`podtask_operator.sweep`), the command. Blocking.
 """
 
@@ -88,11 +88,11 @@ class Candidate:
 
 
 @dataclass
-class Part:
+class NamespaceObjects:
     """What one namespace has in the bucket."""
 
     bucket: Bucket
-    owner: owners.Owner | None
+    owner: owners.BucketOwner | None
     abandoned: bool = False
     """The namespace was deleted: its UID never comes back, so no run can ever use its cache."""
     runs: int = 0
@@ -128,7 +128,7 @@ def survey(
     *,
     spare: timedelta = SPARE,
     abandoned: bool = False,
-) -> Iterator[Part]:
+) -> Iterator[NamespaceObjects]:
     """What each namespace has that nobody needs. Removes nothing. May raise `StoreUnavailable`.
 
     `namespaces`: None for all below the bucket's `prefix`. `now` is from before `marks` were made, and those are of the
@@ -144,14 +144,14 @@ def survey(
         for namespace, objects in itertools.groupby(store.list(below), folder):
             if _NAMESPACE.fullmatch(namespace):
                 bucket = Bucket(prefix, namespace)
-                part = Part(bucket, owners.read(store, bucket), abandoned)
+                part = NamespaceObjects(bucket, owners.read(store, bucket), abandoned)
                 _Judge(store, part, marks, now, spare).look(objects)
                 yield part
 
 
 def remove(
     store: Store,
-    part: Part,
+    part: NamespaceObjects,
     candidates: Iterable[Candidate],
     marks: Marks,
     now: datetime,
@@ -179,7 +179,7 @@ def remove(
 @dataclass(frozen=True)
 class _Judge:
     store: Store
-    part: Part
+    part: NamespaceObjects
     marks: Marks
     now: datetime
     spare: timedelta

@@ -29,11 +29,11 @@ SECONDS = 0.2
 _taken = threading.Lock()
 
 
-def start(name: str) -> Table | None:
+def start(name: str) -> LiveTable | None:
     """The table of this flow run; None while another one has the terminal."""
     if not _taken.acquire(blocking=False):
         return None
-    return Table(name, Screen(sys.stderr), _taken.release)
+    return LiveTable(name, Screen(sys.stderr), _taken.release)
 
 
 class Screen:
@@ -82,7 +82,7 @@ class Screen:
             self._out.flush()
 
 
-class Table(Tally):
+class LiveTable(Tally):
     """See `Tally`; a line for the flow run, and one per task."""
 
     seconds = SECONDS

@@ -12,7 +12,7 @@ from collections import Counter
 from contextvars import copy_context
 from typing import Any
 
-from podtask.display.live_table import Table
+from podtask.display.live_table import LiveTable
 from podtask.display.tally import in_order
 from podtask.support.notebook import Html, share, table
 from podtask.support.terminal_text import visible
@@ -21,8 +21,8 @@ SECONDS = 0.5
 """Between two drawings: every one is a message to the browser."""
 
 
-class NotebookTable(Table):
-    """See `Table`; its screen is the cell's output."""
+class NotebookTable(LiveTable):
+    """See `LiveTable`; its screen is the cell's output."""
 
     seconds = SECONDS
 

@@ -35,7 +35,7 @@ _EXPLAINED = frozenset({Word.AWAITING_RETRY, Word.FAILED, Word.CRASHED, Word.TIM
 _LONGEST = 160
 
 
-class Lines(Tally):
+class ProgressLines(Tally):
     """A line per change while runs are few, then a count from time to time, and the count at the end."""
 
     def __init__(self, name: str, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -86,7 +86,7 @@ def for_flow(name: str, backend: str) -> Tally | None:
 
         if (table := live_table.start(name)) is not None:
             return table
-    return Lines(name, sys.stderr)
+    return ProgressLines(name, sys.stderr)
 
 
 def updates(out: TextIO) -> bool:

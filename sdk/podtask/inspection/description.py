@@ -14,7 +14,7 @@ from podtask.core.api.status import Attempt
 from podtask.inspection.cluster import event_time
 from podtask.inspection.durations import age, span
 from podtask.inspection.seen import moment
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.bucket_access import human
 from podtask.kube.client import Object
 
@@ -33,7 +33,7 @@ class Table:
     rows: Sequence[tuple[str, ...]]
 
 
-def identity(run: Seen, now: datetime) -> Fields:
+def identity(run: SeenTaskRun, now: datetime) -> Fields:
     """What it is, and how it stands."""
     status = run.status
     reason = f" ({status.reason})" if status.reason and str(status.reason) != run.word else ""
@@ -55,12 +55,12 @@ def identity(run: Seen, now: datetime) -> Fields:
     )
 
 
-def outcome(run: Seen) -> Fields:
+def outcome(run: SeenTaskRun) -> Fields:
     """What came of it: result, error, cache, and what of its budgets is used."""
     return [*result(run), *error(run), *cache(run), *_filled(("Used", used(run)))]
 
 
-def result(run: Seen) -> Fields:
+def result(run: SeenTaskRun) -> Fields:
     """Its value where JSON carries it and it is short, else its size; how it is written; its digest."""
     info = run.status.result
     if info is None:
@@ -69,13 +69,13 @@ def result(run: Seen) -> Fields:
     return [("Result", f"{shown} ({info.serializer}, sha256 {info.digest[:12]}…)")]
 
 
-def error(run: Seen) -> Fields:
+def error(run: SeenTaskRun) -> Fields:
     """Type, message and cure."""
     info = run.status.error
     return [] if info is None else _filled(("Error", f"{info.type}: {info.message}"), ("Cure", info.cure))
 
 
-def cache(run: Seen) -> Fields:
+def cache(run: SeenTaskRun) -> Fields:
     """Whether a result was reused, of which run, and why not."""
     if run.status.cache is None:
         return []
@@ -86,19 +86,19 @@ def cache(run: Seen) -> Fields:
     return _filled(("Cache", " ".join(words)), ("Cache key", raw.get("key")))
 
 
-def used(run: Seen) -> str:
+def used(run: SeenTaskRun) -> str:
     """What of its budgets is used."""
     most = run.spec.get("maxDisruptions")  # absent: the chart says how many
     allowed = "" if most is None else f" of {most}"
     return f"{retries_used(run)}, {run.status.disruptions_used}{allowed} disruptions"
 
 
-def retries_used(run: Seen) -> str:
+def retries_used(run: SeenTaskRun) -> str:
     """What of its retries is used."""
     return f"{run.status.retries_used} of {run.spec.get('retries', 0)} retries"
 
 
-def conditions(run: Seen, now: datetime) -> Table:
+def conditions(run: SeenTaskRun, now: datetime) -> Table:
     """`status.conditions`."""
     rows = [
         (one["type"], one["status"], one["reason"], age(moment(one["lastTransitionTime"]), now))
@@ -107,7 +107,7 @@ def conditions(run: Seen, now: datetime) -> Table:
     return Table("Conditions", ("TYPE", "STATUS", "REASON", "SINCE"), rows)
 
 
-def attempts(run: Seen, now: datetime) -> Table:
+def attempts(run: SeenTaskRun, now: datetime) -> Table:
     """A row for each attempt that the status still has. A warm pod waited already, in a WarmPool."""
     kept, total = run.status.attempts, run.status.attempts_total
     title = f"Attempts (the newest {len(kept)} of {total})" if total > len(kept) else "Attempts"
@@ -115,7 +115,7 @@ def attempts(run: Seen, now: datetime) -> Table:
     return Table(title, head, [_attempt(attempt, now) for attempt in kept])
 
 
-def attempt_notes(run: Seen) -> list[tuple[int, str]]:
+def attempt_notes(run: SeenTaskRun) -> list[tuple[int, str]]:
     """What happened to the attempts that did not complete, and the cure, by number."""
     return [
         (attempt.number, " ".join(part for part in (attempt.message, attempt.cure) if part))
@@ -140,7 +140,7 @@ def event_order(event: Object) -> tuple[bool, str, bool, str]:
     return of_pod, event_time(event)[:19], not event.get("eventTime"), name
 
 
-def task_text(run: Seen) -> str:
+def task_text(run: SeenTaskRun) -> str:
     """The task's name, and how its code gets into the pod."""
     task = run.spec.get("task") or {}
     if task.get("source"):
@@ -184,7 +184,7 @@ def _event(event: Object, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _needed(run: Seen, names: Sequence[str]) -> list[str]:
+def _needed(run: SeenTaskRun, names: Sequence[str]) -> list[str]:
     """The names; those whose failure keeps nothing from starting are marked."""
     must = set(run.must_complete)
     return [name if name in must else f"{name} (may fail)" for name in names]

@@ -20,7 +20,7 @@ from podtask.core.api.status import own_pod_name, pod_name
 from podtask.core.storage.base import StoreError
 from podtask.errors import PodtaskError
 from podtask.inspection.log_lines import LONGEST, Line, cut
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.bucket_access import NoBucket
 from podtask.kube.errors import ClusterRefused
 
@@ -40,7 +40,7 @@ class LogUnavailable(PodtaskError):
     """The output of an attempt cannot be read; the text says why and what to do."""
 
 
-class Reader(Protocol):
+class LogReader(Protocol):
     """Where a log may be read from, and who is told that it was taken from the second-best place."""
 
     @property
@@ -57,13 +57,13 @@ class Reader(Protocol):
         ...
 
 
-def over(run: Seen, number: int) -> bool:
+def over(run: SeenTaskRun, number: int) -> bool:
     """True once the attempt is judged; older ones than the status keeps are."""
     attempt = run.attempt(number)
     return attempt.judged if attempt else run.finished or number < run.status.attempts_total
 
 
-def read(reader: Reader, run: Seen, number: int) -> Iterator[Line]:
+def read(reader: LogReader, run: SeenTaskRun, number: int) -> Iterator[Line]:
     """What the attempt has printed so far. Raises `LogUnavailable` that names the cure where it cannot be read."""
     if not over(run, number):
         yield from _of_pod(reader, run, number)
@@ -79,7 +79,7 @@ def read(reader: Reader, run: Seen, number: int) -> Iterator[Line]:
         yield from _of_pod(reader, run, number)
 
 
-def follow(reader: Reader, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
+def follow(reader: LogReader, run: SeenTaskRun, number: int, count: int | None = None) -> Iterator[Line]:
     """What the attempt prints, as it prints it, to its end: from its beginning, or after the last `count` lines."""
     if over(run, number):
         yield from _ended(reader, run, number, count)
@@ -100,21 +100,21 @@ def follow(reader: Reader, run: Seen, number: int, count: int | None = None) -> 
         found = reader.cluster.run(run.name, run.namespace)
         if found is None:
             raise LogUnavailable(f"TaskRun '{run.name}' was deleted.")
-        run = Seen(found)
+        run = SeenTaskRun(found)
         if over(run, number):
             yield from _ended(reader, run, number, count)
             return
         time.sleep(LOOK_SECONDS)
 
 
-def _ended(reader: Reader, run: Seen, number: int, count: int | None) -> Iterator[Line]:
+def _ended(reader: LogReader, run: SeenTaskRun, number: int, count: int | None) -> Iterator[Line]:
     if count is None:
         yield from read(reader, run, number)
     else:
         yield from ((b"", text + b"\n") for text in tail(reader, run, number, count))
 
 
-def tail(reader: Reader, run: Seen, number: int, count: int) -> list[bytes]:
+def tail(reader: LogReader, run: SeenTaskRun, number: int, count: int) -> list[bytes]:
     """The last lines, without their ends; of longer ones than 64 KiB the last pieces. Raises as `read`."""
     if not over(run, number):
         return _texts(_of_pod(reader, run, number, count), count)
@@ -139,7 +139,7 @@ def last_lines(lines: Iterator[Line], count: int) -> Iterator[Line]:
     return iter(deque(lines, maxlen=count))
 
 
-def _pieces(reader: Reader, run: Seen, number: int) -> tuple[Store, list[ObjectInfo]]:
+def _pieces(reader: LogReader, run: SeenTaskRun, number: int) -> tuple[Store, list[ObjectInfo]]:
     because = f"The log of attempt {number} of TaskRun {run.namespace}/{run.name} is in the cluster's bucket"
     store, bucket = reader.bucket(run.namespace).open(because, INSTEAD)
     return store, list(store.list(bucket.attempt(run.uid, number).log))
@@ -159,7 +159,7 @@ def _of_bucket(store: Store, pieces: list[ObjectInfo]) -> Iterator[Line]:
         yield began, rest + b"\n"
 
 
-def _of_pod(reader: Reader, run: Seen, number: int, count: int | None = None) -> Iterator[Line]:
+def _of_pod(reader: LogReader, run: SeenTaskRun, number: int, count: int | None = None) -> Iterator[Line]:
     """The pod's own log; nothing where the pod has not started, is gone, or is another object's."""
     whose = _whose(reader, run, number)
     if whose is Whose.OTHERS:
@@ -181,7 +181,7 @@ class Whose(enum.Enum):
     OTHERS = "another object's"
 
 
-def _whose(reader: Reader, run: Seen, number: int) -> Whose:
+def _whose(reader: LogReader, run: SeenTaskRun, number: int) -> Whose:
     """A name can be anybody's: an orphan of an earlier run, a pod that somebody made. A UID cannot."""
     pod = reader.cluster.pod(run.namespace, _pod(run, number))
     if pod is None:
@@ -191,13 +191,13 @@ def _whose(reader: Reader, run: Seen, number: int) -> Whose:
     return Whose.OWN if own else Whose.OTHERS
 
 
-def _pod(run: Seen, number: int) -> str:
+def _pod(run: SeenTaskRun, number: int) -> str:
     """The name of an attempt's pod; of one that the status has no more, the name that it had if it was its own."""
     attempt = run.attempt(number)
     return own_pod_name(run.name, number) if attempt is None else pod_name(run.name, attempt)
 
 
-def _others(run: Seen, number: int) -> str:
+def _others(run: SeenTaskRun, number: int) -> str:
     name = _pod(run, number)
     return (
         f"podtask: pod '{name}' belongs to another object than TaskRun '{run.name}', so its log is not shown"
@@ -205,7 +205,9 @@ def _others(run: Seen, number: int) -> str:
     )
 
 
-def _of_pod_instead(reader: Reader, run: Seen, number: int, why: Exception, count: int | None = None) -> Iterator[Line]:
+def _of_pod_instead(
+    reader: LogReader, run: SeenTaskRun, number: int, why: Exception, count: int | None = None
+) -> Iterator[Line]:
     if _whose(reader, run, number) is not Whose.OWN:
         raise LogUnavailable(str(why)) from why
     reader.note(f"podtask: from the pod, which keeps the newest 10 MB only. {why}")

@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from podtask.core.api.names import State
 from podtask.core.api.resubmit import NotFinished, repeat
 from podtask.errors import PodtaskError
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.client import Object
 
 
@@ -21,7 +21,7 @@ class CannotRepeat(PodtaskError):
     """These TaskRuns cannot be run again; the text says why and what to do."""
 
 
-def with_upstreams(chosen: Sequence[Seen], find: Callable[[str], Seen | None]) -> list[Seen]:
+def with_upstreams(chosen: Sequence[SeenTaskRun], find: Callable[[str], SeenTaskRun | None]) -> list[SeenTaskRun]:
     """With the runs behind the upstreams that kept them from starting; each once, upstreams first."""
     repeated, queue = {run.name: run for run in chosen}, list(chosen)
     while queue:
@@ -42,12 +42,12 @@ def with_upstreams(chosen: Sequence[Seen], find: Callable[[str], Seen | None]) -
         ) from error
 
 
-def needs(run: Seen) -> list[str]:
+def needs(run: SeenTaskRun) -> list[str]:
     """Names of the TaskRuns that it needs or waits for."""
     return [*run.upstream, *run.waits_for]
 
 
-def manifests(runs: Sequence[Seen], taken: Collection[str]) -> list[Object]:
+def manifests(runs: Sequence[SeenTaskRun], taken: Collection[str]) -> list[Object]:
     """What to POST for each, upstreams first. All are made, or `CannotRepeat` is raised."""
     names: dict[str, str] = {}
     made = []

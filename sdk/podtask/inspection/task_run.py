@@ -19,7 +19,7 @@ PREFIXES = (KIND_PREFIX, f"{PLURAL}.{GROUP}/", "taskrun/", "taskruns/", "ptr/")
 
 
 @dataclass(frozen=True)
-class Seen(SeenObject):
+class SeenTaskRun(SeenObject):
     """One TaskRun."""
 
     @cached_property
@@ -85,7 +85,7 @@ class Seen(SeenObject):
         return next((each for each in self.status.attempts if each.number == number), None)
 
 
-def newest_first(runs: list[Seen]) -> list[Seen]:
+def newest_first(runs: list[SeenTaskRun]) -> list[SeenTaskRun]:
     """By creation, which is told to the second; then by name."""
     return sorted(sorted(runs, key=lambda run: run.name), key=lambda run: run.created_at, reverse=True)
 

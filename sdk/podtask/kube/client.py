@@ -38,7 +38,7 @@ _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True)
-class Patience:
+class RequestPatience:
     """How long a request is repeated while nobody answers. Seconds."""
 
     first: float = 5.0
@@ -55,7 +55,7 @@ class Api:
         self,
         client: Any,
         namespace: str,
-        patience: Patience = Patience(),
+        patience: RequestPatience = RequestPatience(),
         sleep: Callable[[float], object] = time.sleep,
         context: str = "",
     ) -> None:

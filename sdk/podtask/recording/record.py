@@ -35,7 +35,7 @@ driver_task_run: str | None = None
 """Name of the TaskRun that this process drives a flow in; set by `podtask.driver`."""
 
 
-class Call(Protocol):
+class RecordedCall(Protocol):
     """The part of `podtask.engine.flow_engine.Call` that is recorded."""
 
     flow: FlowDefinition
@@ -55,7 +55,7 @@ class Call(Protocol):
         ...
 
 
-class Kept(Protocol):
+class RecordedFlowRun(Protocol):
     """One flow run that is being recorded."""
 
     def end(self, status: Object) -> None:
@@ -67,10 +67,10 @@ class Kept(Protocol):
         ...
 
 
-class Keeper(Protocol):
+class FlowRunRecords(Protocol):
     """Where a backend records its flow runs. `Backend.flow_runs`, where a backend has one."""
 
-    def begin(self, flow: Any, spec: Object) -> Kept | None:
+    def begin(self, flow: Any, spec: Object) -> RecordedFlowRun | None:
         """Record that the flow runs. None: it cannot be recorded, which was said."""
         ...
 
@@ -78,16 +78,16 @@ class Keeper(Protocol):
 class Record:
     """What is recorded of one call of a flow."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: RecordedCall) -> None:
         self._call = call
-        self._kept: Kept | None = None
+        self._kept: RecordedFlowRun | None = None
         self._started_at: datetime = clock.now()
         self._over = False
 
     def begin(self) -> None:
         """The parameters are known, the body has not begun."""
         call = self._call
-        keeper: Keeper | None = getattr(call.run.backend, "flow_runs", None)
+        keeper: FlowRunRecords | None = getattr(call.run.backend, "flow_runs", None)
         if keeper is None:
             return
         try:
@@ -136,7 +136,7 @@ class Record:
 
 
 @contextmanager
-def recorded(call: Call) -> Iterator[Record]:
+def recorded(call: RecordedCall) -> Iterator[Record]:
     """Around the whole run of a flow, inside of what shows it and outside of what cancels its runs."""
     record = Record(call)
     try:
@@ -147,7 +147,7 @@ def recorded(call: Call) -> Iterator[Record]:
     record.end()
 
 
-def _message_of(call: Call) -> str | None:
+def _message_of(call: RecordedCall) -> str | None:
     """What the state says; where that is only that there was an exception, with the exception.
 
     The state's own message is that of Prefect. Texts of refused parameters hold values, which may be secrets.
@@ -169,7 +169,7 @@ def _text_of(error: BaseException) -> str:
         return ""
 
 
-def _state_of(call: Call) -> FlowState:
+def _state_of(call: RecordedCall) -> FlowState:
     state = call.state
     if state is None:
         return FlowState.CRASHED

@@ -57,7 +57,7 @@ def parameters(values: Mapping[str, Any], *, record: bool = True) -> list[Object
 
 def as_text(value: Any) -> tuple[str | None, str | None]:
     """The value as JSON text, and why it is not all of it: Cut, Hidden, NotJSON or None."""
-    reader = _Reader()
+    reader = _BoundedCopy()
     try:
         pruned = reader.read(value, 0)
         text = json.dumps(pruned, ensure_ascii=False, allow_nan=False)
@@ -80,7 +80,7 @@ def without_passwords(text: str) -> str:
     return _URL_PASSWORD.sub(rf"\1{MARK}\2", text)
 
 
-class _Reader:
+class _BoundedCopy:
     """A copy of a value that is not much longer than what is shown of it."""
 
     def __init__(self) -> None:

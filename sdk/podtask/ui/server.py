@@ -70,7 +70,7 @@ class Serving:
             self._socket.close()
 
 
-class Page(Serving):
+class PageServer(Serving):
     """`podtask ui`."""
 
     def __init__(self, viewer: Viewer, port: int, announce: Callable[[str], object], *, debug: bool = False) -> None:

@@ -48,7 +48,7 @@ class LocalFlowRecords:
         self._until_cleaning = 0
 
     def begin(self, flow: FlowRun, spec: Object) -> LocalRecord | None:
-        """See `Keeper.begin`."""
+        """See `FlowRunRecords.begin`."""
         if self._until_cleaning == 0:
             self._until_cleaning = SLACK
             _clean(self._folder)
@@ -82,7 +82,7 @@ class LocalRecord:
         self._document["process"] = process
 
     def end(self, status: Object) -> None:
-        """See `Kept.end`."""
+        """See `RecordedFlowRun.end`."""
         kept = {name: value for name, value in status.items() if value is not None}
         kept["counts"] = {word: count for word, count in (status.get("counts") or {}).items() if count}
         try:
@@ -91,7 +91,7 @@ class LocalRecord:
             _not_written(no)
 
     def leave(self) -> None:
-        """See `Kept.leave`: what runs here ends with the process, and the file shows that it is gone."""
+        """See `RecordedFlowRun.leave`: what runs here ends with the process, and the file shows that it is gone."""
 
     def write(self, status: Object, runs: Sequence[bytes] = ()) -> None:
         """The whole file; `runs` are JSON already. Raises `OSError`."""

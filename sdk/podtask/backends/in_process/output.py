@@ -23,7 +23,7 @@ CHUNK = 65536
 
 def follow(process: subprocess.Popen[bytes], mark: str = "") -> None:
     """Show what the process prints until it has ended; what its own children print afterwards is not waited for."""
-    pipe, streams = process.stdout, Streams(mark.encode())
+    pipe, streams = process.stdout, StreamSplitter(mark.encode())
     assert pipe is not None
     os.set_blocking(pipe.fileno(), False)
     with selectors.DefaultSelector() as ready, _end_of(process, ready):
@@ -36,12 +36,12 @@ def follow(process: subprocess.Popen[bytes], mark: str = "") -> None:
     process.wait()
 
 
-class Streams:
+class StreamSplitter:
     """Tells standard error, between `<mark>>` and `<mark><`, from everything else."""
 
     def __init__(self, mark: bytes) -> None:
         self._mark = mark
-        self._lines = {b"<": Lines("stdout"), b">": Lines("stderr")}
+        self._lines = {b"<": OutputLines("stdout"), b">": OutputLines("stderr")}
         self._side = self._last = b"<"
         self._rest = b""
         """What may be the beginning of a mark."""
@@ -76,7 +76,7 @@ class Streams:
         self._lines[self._side].take(data)
 
 
-class Lines:
+class OutputLines:
     """One stream of a subprocess: whole lines at a time, so that those of several processes do not mix.
 
     A progress bar ends its lines with a carriage return. Of a line that does not end, a part at a time.
@@ -132,7 +132,7 @@ class Lines:
             stream.flush()
 
 
-def _read(pipe: IO[bytes], streams: Streams) -> bool:
+def _read(pipe: IO[bytes], streams: StreamSplitter) -> bool:
     """Everything that is there; False at the end of the stream."""
     try:
         while data := os.read(pipe.fileno(), CHUNK):

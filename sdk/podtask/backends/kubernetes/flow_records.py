@@ -67,7 +67,7 @@ class FlowRecords:
         self._lock = threading.Lock()
 
     def begin(self, flow: FlowRun, spec: Object) -> Recorded | None:
-        """See `Keeper.begin`."""
+        """See `FlowRunRecords.begin`."""
         inside = flow.parent is not None and flow.parent.backend is flow.backend
         around = self._kept.get(flow.parent.info.id) if flow.parent is not None and inside else None
         if self._off or (inside and (around is None or around.owner is None)):
@@ -146,12 +146,12 @@ class Recorded:
             self.owner = _reference(self.name, self._uid)
 
     def end(self, status: Object) -> None:
-        """See `Kept.end`."""
+        """See `RecordedFlowRun.end`."""
         self.leave()
         self._write(status)
 
     def leave(self) -> None:
-        """See `Kept.leave`."""
+        """See `RecordedFlowRun.leave`."""
         self._closed.set()
         self._keeper.forget(self)
 

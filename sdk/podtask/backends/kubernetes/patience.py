@@ -19,7 +19,7 @@ _CURE: Final = (
 )
 
 
-class Patience:
+class WatchPatience:
     """Of one watch."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:

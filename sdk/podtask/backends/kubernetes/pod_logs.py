@@ -40,7 +40,7 @@ FAILURES = 3
 """Reads in a row that failed, after which no more are made."""
 
 
-class Reader(Protocol):
+class PodLogReader(Protocol):
     """`client.Api.pod_log`, bound to a namespace."""
 
     def __call__(self, pod: str, since: str | None, limit_bytes: int, seconds: float) -> str: ...
@@ -68,7 +68,7 @@ class Tail:
 
 
 @dataclass
-class Ended:
+class EndedRun:
     """A run whose end is to be told once its logs are out."""
 
     run: TaskRun
@@ -79,13 +79,13 @@ class Ended:
 class PodLogs:
     """Logs of the attempts of all runs. `step` is all of the logic; `start` makes the thread that calls it."""
 
-    def __init__(self, read: Reader, *, log_tail: LogTail | None = None, threaded: bool = True) -> None:
+    def __init__(self, read: PodLogReader, *, log_tail: LogTail | None = None, threaded: bool = True) -> None:
         self._read = read
         self._log_tail = log_tail or _no_log_tail
         self._threaded = threaded
         self._tails: dict[tuple[str, int], Tail] = {}
         self._over: set[tuple[str, int]] = set()
-        self._ended: deque[Ended] = deque()
+        self._ended: deque[EndedRun] = deque()
         self._changed = threading.Condition()
         self._running = self._closed = False
         self._failures = 0
@@ -100,7 +100,7 @@ class PodLogs:
             self._over.update((run.id, tail.number) for tail in due)
             wait = status.finished and bool(due) and len(self._ended) < BACKLOG
             if due:
-                self._ended.append(Ended(run, due, then if wait else _nothing))
+                self._ended.append(EndedRun(run, due, then if wait else _nothing))
             if status.finished:
                 self._forget(run)
             if self._ended or self._tails:

@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from podtask.backends.kubernetes.patience import Patience
+from podtask.backends.kubernetes.patience import WatchPatience
 from podtask.core import clock
 from podtask.core.api.names import Reason, State
 from podtask.core.api.status import ErrorInfo, Status
@@ -69,7 +69,7 @@ class Watch:
         self._open: dict[str, Followed] = {}
         self._pause = SHORTEST_PAUSE
         self._refusals = 0
-        self._patience = Patience(monotonic)
+        self._patience = WatchPatience(monotonic)
         self._warned = False
         self._complained = False
         self._begun = False

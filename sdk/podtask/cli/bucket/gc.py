@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from podtask.core.gc import Part
+    from podtask.core.gc import NamespaceObjects
     from podtask.core.storage import Store
     from podtask.core.storage.layout import Bucket
 
@@ -90,7 +90,7 @@ class _Pass:
                 self._session.pause(SETTLE.total_seconds())
             yield from self._removed(part, dry_run=dry_run)
 
-    def _removed(self, part: Part, *, dry_run: bool) -> Iterator[Removal]:
+    def _removed(self, part: NamespaceObjects, *, dry_run: bool) -> Iterator[Removal]:
         for batch in part.batches():
             owner = _checked(self._session, self._store, self._bucket)
             if owner != part.owner:
@@ -102,7 +102,7 @@ class _Pass:
         return mark(self._session.cluster.runs(self._bucket.namespace)[0])
 
 
-def _checked(session: Session, store: Store, bucket: Bucket) -> owners.Owner | None:
+def _checked(session: Session, store: Store, bucket: Bucket) -> owners.BucketOwner | None:
     """The mark of the namespace's folder. Raises `CommandFailed` where that is of another namespace or cluster."""
     owner = owners.read(store, bucket)
     refusal = owners.refusal(owner, bucket.namespace, session.cluster.namespace_uid(bucket.namespace), None)

@@ -22,7 +22,7 @@ from podtask.core.cache.explain import Earlier, why_missed
 from podtask.core.cache.repository import read_entry
 from podtask.core.storage.base import NotStored
 from podtask.inspection.durations import age, span
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.bucket_access import human
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _one(session: Session, key: str) -> CacheEntry:
 def _of_run(session: Session, name: str) -> list[CacheEntry]:
     """The entry that a TaskRun uses or has made."""
     found = session.cluster.run(name)
-    info = Seen(found).status.cache if found is not None else None
+    info = SeenTaskRun(found).status.cache if found is not None else None
     if info is None or info.key is None:
         return []
     store, bucket = _open(session)

@@ -13,10 +13,10 @@ from podtask.cli.common.options import several, with_session
 from podtask.cli.common.session import Session
 from podtask.cli.flows import steer
 from podtask.cli.flows.select import split
-from podtask.inspection.task_run import KIND_PREFIX, Seen
+from podtask.inspection.task_run import KIND_PREFIX, SeenTaskRun
 from podtask.kube.errors import ClusterRefused
 
-Act = Callable[[Session, Seen], str]
+Act = Callable[[Session, SeenTaskRun], str]
 """Does it, and says in a word what was done."""
 
 
@@ -47,22 +47,22 @@ def _command(name: str, act: Act, text: str, *, certain: bool = False, flows: On
     return click.command(name, help=text)(run)
 
 
-def _cancel(session: Session, run: Seen) -> str:
+def _cancel(session: Session, run: SeenTaskRun) -> str:
     if run.finished:
         return f"has ended before ({run.word})"
     session.cluster.change(run.namespace, run.name, cancel=True)
     return "cancelled"
 
 
-def _suspend(session: Session, run: Seen) -> str:
+def _suspend(session: Session, run: SeenTaskRun) -> str:
     return _suspended(session, run, wanted=True)
 
 
-def _resume(session: Session, run: Seen) -> str:
+def _resume(session: Session, run: SeenTaskRun) -> str:
     return _suspended(session, run, wanted=False)
 
 
-def _suspended(session: Session, run: Seen, *, wanted: bool) -> str:
+def _suspended(session: Session, run: SeenTaskRun, *, wanted: bool) -> str:
     if run.finished:
         return f"has ended before ({run.word})"
     if bool(run.spec.get("suspend")) is wanted:
@@ -74,7 +74,7 @@ def _suspended(session: Session, run: Seen, *, wanted: bool) -> str:
     return f"suspended; attempt {running.number} runs on" if running else "suspended"
 
 
-def _delete(session: Session, run: Seen) -> str:
+def _delete(session: Session, run: SeenTaskRun) -> str:
     try:
         session.cluster.remove(run.namespace, run.name)
     except ClusterRefused as no:

@@ -22,7 +22,7 @@ from podtask.errors import PodtaskError
 from podtask.inspection import description, log_sources
 from podtask.inspection.description import Fields, Table
 from podtask.inspection.next_step import next_step
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.client import Object
 from podtask.kube.errors import ClusterRefused
 
@@ -32,10 +32,10 @@ WIDTH = 13
 
 
 @dataclass(frozen=True)
-class Page:
+class TaskRunReading:
     """What was read for it."""
 
-    run: Seen
+    run: SeenTaskRun
     now: datetime
     events: Sequence[Object]
     """Of the TaskRun, then of its newest pod."""
@@ -64,10 +64,10 @@ def describe(session: Session, name: str | None, *, latest: bool, here: bool, fo
         raise CommandFailed(f"-o {form} draws a flow run: flow/NAME.", Exit.USAGE)
     run = selection.one(session, name, latest=latest)
     log, trouble = _log(session, run)
-    output.out(text(Page(run, session.now(), _events(session, run), log, trouble, session.where)))
+    output.out(text(TaskRunReading(run, session.now(), _events(session, run), log, trouble, session.where)))
 
 
-def text(page: Page) -> str:
+def text(page: TaskRunReading) -> str:
     """The whole page."""
     run, now = page.run, page.now
     attempts = _table(description.attempts(run, now))
@@ -96,7 +96,7 @@ def _table(table: Table) -> list[str]:
     return [f"{table.title}:", output.table(table.head, table.rows, indent="  ")] if table.rows else []
 
 
-def _log_lines(page: Page) -> Iterable[str]:
+def _log_lines(page: TaskRunReading) -> Iterable[str]:
     if page.log:
         yield f"Log (the last {LOG_LINES} lines at most, attempt {page.run.status.attempts_total}):"
         yield from (f"  {line}" for line in page.log)
@@ -104,7 +104,7 @@ def _log_lines(page: Page) -> Iterable[str]:
         yield from _fields([("Log", page.log_trouble)])
 
 
-def _events(session: Session, run: Seen) -> list[Object]:
+def _events(session: Session, run: SeenTaskRun) -> list[Object]:
     """Nobody is kept from the rest of the page by Events that may not be read."""
     newest = run.status.latest
     about = [run.uid, *([newest.pod_uid] if newest and newest.pod_uid else [])]
@@ -114,7 +114,7 @@ def _events(session: Session, run: Seen) -> list[Object]:
         return []
 
 
-def _log(session: Session, run: Seen) -> tuple[list[str], str | None]:
+def _log(session: Session, run: SeenTaskRun) -> tuple[list[str], str | None]:
     number = run.status.attempts_total
     if not number:
         return [], None

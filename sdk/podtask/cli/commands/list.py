@@ -13,7 +13,7 @@ from podtask.cli.common.options import DURATION, with_session
 from podtask.cli.common.selection import Filter
 from podtask.cli.common.session import Session, note
 from podtask.inspection.durations import age
-from podtask.inspection.task_run import Seen, bare, newest_first
+from podtask.inspection.task_run import SeenTaskRun, bare, newest_first
 
 COLUMNS = ("NAME", "STATE", "ATTEMPT", "CACHE", "DURATION", "AGE")
 WIDE = ("REASON", "NODE", "TASK", "FLOW", "FLOWRUN", "TAGS")
@@ -32,7 +32,7 @@ class Shape:
         """Names of the columns."""
         return (*(("NAMESPACE",) if self.namespace else ()), *COLUMNS, *(WIDE if self.wide else ()))
 
-    def row(self, run: Seen, age: str) -> tuple[str, ...]:
+    def row(self, run: SeenTaskRun, age: str) -> tuple[str, ...]:
         """One TaskRun."""
         cells = [*([run.namespace] if self.namespace else []), run.name, printers.state(run.word)]
         cells += [run.raw.get("attempt", ""), (run.raw.get("cache") or {}).get("outcome", "")]
@@ -83,7 +83,7 @@ def list_runs(
     read = session.cluster.runs if output in ("json", "yaml") else session.cluster.runs_without_payloads
     items, version = read(namespace, asked.selector, "" if watch else asked.fields)
     now = session.now()
-    runs = newest_first([run for run in map(Seen, items) if asked.takes(run, now)])
+    runs = newest_first([run for run in map(SeenTaskRun, items) if asked.takes(run, now)])
     _all_there(session, wanted, runs)
     shape = Shape(wide=output == "wide", namespace=all_namespaces, header=not no_headers)
     if output in ("json", "yaml", "name"):
@@ -100,7 +100,7 @@ def list_runs(
         _changes(session, namespace, asked, version, shape, {run.uid: run for run in runs})
 
 
-def _all_there(session: Session, wanted: tuple[str, ...], runs: list[Seen]) -> None:
+def _all_there(session: Session, wanted: tuple[str, ...], runs: list[SeenTaskRun]) -> None:
     """Every name that was given has been found."""
     for name in wanted:
         if name not in {run.name for run in runs}:
@@ -109,7 +109,7 @@ def _all_there(session: Session, wanted: tuple[str, ...], runs: list[Seen]) -> N
 
 
 def _changes(
-    session: Session, namespace: str, asked: Filter, version: str, shape: Shape, shown: dict[str, Seen]
+    session: Session, namespace: str, asked: Filter, version: str, shape: Shape, shown: dict[str, SeenTaskRun]
 ) -> None:
     """A line for each TaskRun whose row changes; the columns are as wide as they were."""
     rows = {uid: shape.row(run, "") for uid, run in shown.items()}
@@ -117,7 +117,7 @@ def _changes(
         max(len(click.unstyle(cell)) for cell in column) for column in zip(shape.head, *rows.values(), strict=True)
     ]
     for event in session.cluster.changes(namespace, asked.selector, version):
-        run = Seen(event["object"])
+        run = SeenTaskRun(event["object"])
         row = shape.row(run, "")
         if event["type"] == "DELETED" or not asked.takes(run, session.now()) or rows.get(run.uid) == row:
             continue

@@ -23,7 +23,7 @@ from podtask.cli.flows.flow_run import is_flow
 from podtask.errors import PodtaskError
 from podtask.inspection import log_sources
 from podtask.inspection.log_lines import Line
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.support.terminal_text import visible_log
 from podtask.support.thread_pool import Workers
 
@@ -40,7 +40,7 @@ class Form:
     count: int | None = None
     """Only so many last lines of each attempt."""
 
-    def line(self, run: Seen, number: int, line: Line) -> bytes:
+    def line(self, run: SeenTaskRun, number: int, line: Line) -> bytes:
         """With its end. A piece of a long line has one only behind a prefix or a time, else it goes on as it was."""
         when, text = line
         if not self.prefix and not self.timestamps:
@@ -103,7 +103,7 @@ def logs(
 
 
 def follow_run(
-    session: Session, run: Seen, form: Form, *, attempt: int | None = None, first: bool = False
+    session: Session, run: SeenTaskRun, form: Form, *, attempt: int | None = None, first: bool = False
 ) -> Iterator[bytes]:
     """What the run prints from now on, over all its further attempts; `attempt`: of this one only."""
     number = attempt or (1 if first else max(run.status.attempts_total, 1))
@@ -119,20 +119,20 @@ def follow_run(
         number += 1
 
 
-def _with_attempt(session: Session, run: Seen, number: int) -> Seen:
+def _with_attempt(session: Session, run: SeenTaskRun, number: int) -> SeenTaskRun:
     """The run, once that attempt is recorded or none will come."""
     if run.status.attempts_total >= number or run.finished:
         return run
     fields = f"metadata.name={run.name}"
     items, version = session.cluster.runs(run.namespace, "", fields)
     for item in items:
-        run = Seen(item)
+        run = SeenTaskRun(item)
     if not items:
         raise CommandFailed(f"TaskRun '{run.name}' was deleted.")
     if run.status.attempts_total >= number or run.finished:
         return run
     for event in session.cluster.changes(run.namespace, "", version, fields, objects=items):
-        run = Seen(event["object"])
+        run = SeenTaskRun(event["object"])
         if event["type"] == "DELETED":
             raise CommandFailed(f"TaskRun '{run.name}' was deleted.")
         if run.status.attempts_total >= number or run.finished:
@@ -140,7 +140,7 @@ def _with_attempt(session: Session, run: Seen, number: int) -> Seen:
     return run
 
 
-def _flow_run(session: Session, runs: list[Seen], form: Form, *, follow: bool, everything: bool) -> None:
+def _flow_run(session: Session, runs: list[SeenTaskRun], form: Form, *, follow: bool, everything: bool) -> None:
     if not follow:
         for run in runs:
             for number in _numbers(run, everything=everything):
@@ -148,7 +148,7 @@ def _flow_run(session: Session, runs: list[Seen], form: Form, *, follow: bool, e
         return
     lock, ended = threading.Lock(), SimpleQueue[BaseException | None]()
 
-    def one(run: Seen) -> None:
+    def one(run: SeenTaskRun) -> None:
         try:
             _write(follow_run(session, run, form, first=everything), lock)
             ended.put(None)
@@ -178,17 +178,17 @@ def _all_ended(ended: SimpleQueue[BaseException | None], count: int) -> None:
         raise troubles[0]
 
 
-def _lines(session: Session, run: Seen, number: int, form: Form) -> Iterator[Line]:
+def _lines(session: Session, run: SeenTaskRun, number: int, form: Form) -> Iterator[Line]:
     lines = log_sources.read(session, run, number)
     return lines if form.count is None else log_sources.last_lines(lines, form.count)
 
 
-def _numbers(run: Seen, *, everything: bool) -> list[int]:
+def _numbers(run: SeenTaskRun, *, everything: bool) -> list[int]:
     total = run.status.attempts_total
     return list(range(1, total + 1)) if everything else [total] if total else []
 
 
-def _there(run: Seen, numbers: list[int]) -> None:
+def _there(run: SeenTaskRun, numbers: list[int]) -> None:
     """Say why nothing is printed, where it is known before."""
     total = run.status.attempts_total
     if numbers and numbers[-1] > total:
@@ -201,7 +201,7 @@ def _there(run: Seen, numbers: list[int]) -> None:
         note(f"podtask: TaskRun '{run.name}' is {run.word}{why} and has started no pod, so there is no log.{cached}")
 
 
-def _title(run: Seen, number: int) -> None:
+def _title(run: SeenTaskRun, number: int) -> None:
     attempt = run.attempt(number)
     how = f" ({attempt.outcome})" if attempt and attempt.outcome else ""
     _write([f"==> attempt {number}{how} <==\n".encode()])

@@ -16,12 +16,12 @@ import click
 
 from podtask.cli.common import output as printers
 from podtask.cli.common import selection
-from podtask.cli.common.exits import CommandFailed, Ended, outcome
+from podtask.cli.common.exits import CommandEnded, CommandFailed, outcome
 from podtask.cli.common.options import latest, with_session
 from podtask.cli.common.session import Session, note
 from podtask.core.api.status import ErrorInfo, ResultInfo
 from podtask.inspection.next_step import next_step
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.support.terminal_text import visible_log
 from podtask_runner.names import FILE, JSON, NPY, PARQUET
 from podtask_runner.serialization.format import Word
@@ -99,7 +99,7 @@ def error(session: Session, name: str | None, *, latest: bool, unpickle: bool) -
         note(f"podtask: {info.cure}")
 
 
-def _no_result(session: Session, run: Seen) -> None:
+def _no_result(session: Session, run: SeenTaskRun) -> None:
     if not run.finished:
         raise CommandFailed(
             f"TaskRun '{run.name}' has no result yet, it is {run.word}: podtask wait {run.name}{session.where}"
@@ -107,10 +107,10 @@ def _no_result(session: Session, run: Seen) -> None:
     why = f"{run.status.error.type}: {run.status.error.message}" if run.status.error else run.status.message or ""
     note(f"podtask: TaskRun '{run.name}' has no result, it ended as {run.word}: {why}".rstrip(": "))
     note(f"Next: {next_step(run, session.now(), session.where)}")
-    raise Ended(outcome([run.state]))
+    raise CommandEnded(outcome([run.state]))
 
 
-def _no_code(run: Seen, word: Word) -> None:
+def _no_code(run: SeenTaskRun, word: Word) -> None:
     """Raises `CommandFailed` where the installed reader of Parquet runs code that a file brings (CVE-2023-47248)."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -128,7 +128,7 @@ def _no_code(run: Seen, word: Word) -> None:
         )
 
 
-def _bytes(session: Session, run: Seen, info: ResultInfo | ErrorInfo) -> bytes:
+def _bytes(session: Session, run: SeenTaskRun, info: ResultInfo | ErrorInfo) -> bytes:
     """What is stored, from the status where it is small; never other bytes. Raises `NoBucket`, `CommandFailed`."""
     value = getattr(info, "value", None)
     if value is not None:
@@ -142,7 +142,7 @@ def _bytes(session: Session, run: Seen, info: ResultInfo | ErrorInfo) -> bytes:
     return data
 
 
-def _stored(session: Session, run: Seen, info: ResultInfo, target: Path) -> None:
+def _stored(session: Session, run: SeenTaskRun, info: ResultInfo, target: Path) -> None:
     """The bytes as they are, streamed into a file that is there only when they are right."""
     if info.value is not None or info.inline is not None:
         target.write_bytes(_bytes(session, run, info))
@@ -157,7 +157,7 @@ def _stored(session: Session, run: Seen, info: ResultInfo, target: Path) -> None
         beside.unlink(missing_ok=True)
 
 
-def _place(run: Seen, info: ResultInfo | ErrorInfo) -> tuple[str, int, str, str, int]:
+def _place(run: SeenTaskRun, info: ResultInfo | ErrorInfo) -> tuple[str, int, str, str, int]:
     """What the bucket asks to find the object: run, attempt, kind, what to call it, its size."""
     kind = "result" if isinstance(info, ResultInfo) else "error"
     uid = getattr(info, "source_uid", None) or run.uid
@@ -165,13 +165,13 @@ def _place(run: Seen, info: ResultInfo | ErrorInfo) -> tuple[str, int, str, str,
     return uid, info.attempt or run.status.attempts_total, kind, what, info.size or 0
 
 
-def _changed(run: Seen, info: ResultInfo | ErrorInfo) -> CommandFailed:
+def _changed(run: SeenTaskRun, info: ResultInfo | ErrorInfo) -> CommandFailed:
     what = _place(run, info)[3]
     where = "bucket" if getattr(info, "value", None) is None and info.inline is None else "status"
     return CommandFailed(f"{what} in the {where} is not what the run stored (sha256 differs); run it again.")
 
 
-def _unpacked(run: Seen, data: bytes, word: Word) -> bytes:
+def _unpacked(run: SeenTaskRun, data: bytes, word: Word) -> bytes:
     from podtask_runner.errors import InputCorrupted
     from podtask_runner.serialization.compression import parts, unpacked
 
@@ -182,7 +182,7 @@ def _unpacked(run: Seen, data: bytes, word: Word) -> bytes:
     return found if isinstance(found, bytes) else found.path.read_bytes()
 
 
-def _opened(run: Seen, data: bytes, serializer: str) -> Any:
+def _opened(run: SeenTaskRun, data: bytes, serializer: str) -> Any:
     from podtask.engine.task_result import cure_of
     from podtask_runner.serialization.pickling import deserialize
 
@@ -194,7 +194,7 @@ def _opened(run: Seen, data: bytes, serializer: str) -> Any:
         ) from problem
 
 
-def _whole_traceback(session: Session, run: Seen, info: ErrorInfo) -> str | None:
+def _whole_traceback(session: Session, run: SeenTaskRun, info: ErrorInfo) -> str | None:
     if info.inline is None and info.digest is None:
         return None
     note(WARNING)

@@ -18,7 +18,7 @@ from podtask.cli.common.session import Session, note
 from podtask.cli.flows import steer
 from podtask.cli.flows.select import alone
 from podtask.inspection.repeats import manifests, with_upstreams
-from podtask.inspection.task_run import KIND_PREFIX, Seen
+from podtask.inspection.task_run import KIND_PREFIX, SeenTaskRun
 
 
 @click.command()
@@ -51,21 +51,21 @@ def retry(
     stay(session, made, wait=wait, logs=logs, timeout=timeout)
 
 
-def _reader(session: Session, names: set[str]) -> Callable[[str], Seen | None]:
+def _reader(session: Session, names: set[str]) -> Callable[[str], SeenTaskRun | None]:
     """Reads a TaskRun of the namespace by its name; each once."""
 
     @cache
-    def read(name: str) -> Seen | None:
+    def read(name: str) -> SeenTaskRun | None:
         found = session.cluster.run(name) if name in names else None
-        return None if found is None else Seen(found)
+        return None if found is None else SeenTaskRun(found)
 
     return read
 
 
-def _repeated(session: Session, runs: list[Seen], taken: set[str]) -> list[Seen]:
+def _repeated(session: Session, runs: list[SeenTaskRun], taken: set[str]) -> list[SeenTaskRun]:
     """All manifests are made before the first POST: where one run cannot be repeated, none is."""
     made = []
     for run, manifest in zip(runs, manifests(runs, taken), strict=True):
-        made.append(Seen(session.cluster.create(manifest, run.namespace)))
+        made.append(SeenTaskRun(session.cluster.create(manifest, run.namespace)))
         output.out(f"{KIND_PREFIX}{made[-1].name} created, repeats {run.name}")
     return made

@@ -18,7 +18,7 @@ import click
 from podtask.cli.commands.submit import create, stay
 from podtask.cli.common import flow_files, output
 from podtask.cli.common import in_cluster as incluster
-from podtask.cli.common.exits import CommandFailed, Ended, Exit, outcome
+from podtask.cli.common.exits import CommandEnded, CommandFailed, Exit, outcome
 from podtask.cli.common.options import with_session
 from podtask.cli.common.session import Session, note
 from podtask.core.api.names import State
@@ -95,7 +95,7 @@ def _flow(place: str, arguments: dict[str, Any], backend: str | None) -> None:
             raise CommandFailed(str(error), wrong) from error
         # The user's own program failed: its traceback is the answer, as of `python FILE.py`.
         traceback.print_exception(error)
-        raise Ended(Exit.RUN_FAILED) from error
+        raise CommandEnded(Exit.RUN_FAILED) from error
     if value is not None:
         output.out(output.value(value))
 
@@ -108,7 +108,7 @@ def _loaded(place: str) -> tuple[str, Flow[..., Any]]:
         raise
     except Exception as error:
         traceback.print_exception(error.with_traceback(_users(error)))
-        raise Ended(Exit.FAILED) from error
+        raise CommandEnded(Exit.FAILED) from error
 
 
 def _users(error: Exception) -> TracebackType | None:
@@ -179,4 +179,4 @@ def _file(path: str) -> None:
             output.out(f"{name} {output.state(state.name)}")
             note(f"podtask: {name}: {state.message}")
     sys.stdout.flush()
-    raise Ended(outcome(State(state.name) for state in states.values()))
+    raise CommandEnded(outcome(State(state.name) for state in states.values()))

@@ -11,10 +11,10 @@ from podtask.cli.commands.wait import until_ended
 from podtask.cli.commands.watch import follow
 from podtask.cli.common import manifest_files
 from podtask.cli.common import output as printers
-from podtask.cli.common.exits import CommandFailed, Ended, Exit
+from podtask.cli.common.exits import CommandEnded, CommandFailed, Exit
 from podtask.cli.common.options import DURATION, with_session
 from podtask.cli.common.session import Session, terminal
-from podtask.inspection.task_run import KIND_PREFIX, Seen
+from podtask.inspection.task_run import KIND_PREFIX, SeenTaskRun
 from podtask.kube.client import Object
 from podtask.kube.errors import ClusterRefused
 from podtask.support.terminal_text import visible_log
@@ -54,11 +54,11 @@ def submit(
     if output is not None:
         printers.out(printers.objects(runs, output, one=True))
     if watch:
-        raise Ended(follow(session, runs, plain=not terminal()))
+        raise CommandEnded(follow(session, runs, plain=not terminal()))
     stay(session, runs, wait=wait, logs=logs, timeout=timeout)
 
 
-def stay(session: Session, runs: list[Seen], *, wait: bool, logs: bool, timeout: float | None = None) -> None:
+def stay(session: Session, runs: list[SeenTaskRun], *, wait: bool, logs: bool, timeout: float | None = None) -> None:
     """What --logs and --wait ask for; ends with the outcome as exit status."""
     if logs:
         form = Form(prefix=len(runs) > 1)
@@ -67,10 +67,10 @@ def stay(session: Session, runs: list[Seen], *, wait: bool, logs: bool, timeout:
                 sys.stdout.buffer.write(visible_log(line) if sys.stdout.isatty() else line)
                 sys.stdout.buffer.flush()
     if wait or logs:
-        raise Ended(until_ended(session, runs, timeout=timeout))
+        raise CommandEnded(until_ended(session, runs, timeout=timeout))
 
 
-def create(session: Session, manifest: Object) -> Seen:
+def create(session: Session, manifest: Object) -> SeenTaskRun:
     """POST it. A name that is taken is refused, never replaced."""
     meta = manifest["metadata"]
     namespace = str(meta.get("namespace") or session.namespace)
@@ -81,7 +81,7 @@ def create(session: Session, manifest: Object) -> Seen:
             Exit.USAGE,
         )
     try:
-        return Seen(session.cluster.create(manifest, namespace))
+        return SeenTaskRun(session.cluster.create(manifest, namespace))
     except ClusterRefused as no:
         if no.reason != "AlreadyExists":
             raise

@@ -27,7 +27,7 @@ def ui(session: Session, *, port: int, browser: bool, here: bool) -> None:
         from podtask.ui.access.cluster_viewer import ClusterViewer
         from podtask.ui.access.local_viewer import LocalViewer
         from podtask.ui.access.viewer import Viewer
-        from podtask.ui.server import Page
+        from podtask.ui.server import PageServer
     except ModuleNotFoundError as missing:
         raise CommandFailed(f"The package '{missing.name}' is missing: pip install 'podtask[ui]'") from missing
     first = True
@@ -45,4 +45,4 @@ def ui(session: Session, *, port: int, browser: bool, here: bool) -> None:
             if here
             else ClusterViewer(session.cluster, session.bucket, session.context_name, session.cluster_options)
         )
-    Page(viewer, port, announce, debug=click.get_current_context().find_root().obj["debug"]).serve()
+    PageServer(viewer, port, announce, debug=click.get_current_context().find_root().obj["debug"]).serve()

@@ -8,15 +8,15 @@ from collections.abc import Callable
 import click
 
 from podtask.cli.common import output, selection
-from podtask.cli.common.exits import CommandFailed, Ended, Exit, outcome
+from podtask.cli.common.exits import CommandEnded, CommandFailed, Exit, outcome
 from podtask.cli.common.options import DURATION, several, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.flows import steer
 from podtask.cli.flows.select import alone
 from podtask.inspection.next_step import next_step
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
-Take = Callable[[Seen], None]
+Take = Callable[[SeenTaskRun], None]
 
 
 @click.command()
@@ -33,18 +33,20 @@ def wait(
 ) -> None:
     """Wait for the end of TaskRuns; the exit status is their outcome."""
     if (flow := alone(meant.names, *meant.others)) is not None:
-        raise Ended(steer.wait(session, flow, timeout=timeout, quiet=quiet))
+        raise CommandEnded(steer.wait(session, flow, timeout=timeout, quiet=quiet))
     runs = selection.several(session, meant)
-    raise Ended(until_ended(session, runs, timeout=timeout, quiet=quiet))
+    raise CommandEnded(until_ended(session, runs, timeout=timeout, quiet=quiet))
 
 
-def until_ended(session: Session, runs: list[Seen], *, timeout: float | None = None, quiet: bool = False) -> Exit:
+def until_ended(
+    session: Session, runs: list[SeenTaskRun], *, timeout: float | None = None, quiet: bool = False
+) -> Exit:
     """Follow the runs to their ends, and tell each; the exit status. Raises `CommandFailed`."""
     deadline = None if timeout is None else time.monotonic() + timeout
     waiting = {run.uid: run for run in runs}
-    ended: dict[str, Seen] = {}
+    ended: dict[str, SeenTaskRun] = {}
 
-    def take(run: Seen) -> None:
+    def take(run: SeenTaskRun) -> None:
         if run.uid in waiting and run.finished:
             ended[run.uid] = run
             del waiting[run.uid]
@@ -58,13 +60,15 @@ def until_ended(session: Session, runs: list[Seen], *, timeout: float | None = N
     return outcome(ended[run.uid].state for run in runs)
 
 
-def _follow(session: Session, namespace: str, all_waiting: dict[str, Seen], take: Take, deadline: float | None) -> None:
+def _follow(
+    session: Session, namespace: str, all_waiting: dict[str, SeenTaskRun], take: Take, deadline: float | None
+) -> None:
     """Until those of this namespace have ended."""
     while mine := {uid: run for uid, run in all_waiting.items() if run.namespace == namespace}:
         only = f"metadata.name={next(iter(mine.values())).name}" if len(mine) == 1 else ""
         items, version = session.cluster.runs_without_payloads(namespace, "", only)
         for item in items:
-            take(Seen(item))
+            take(SeenTaskRun(item))
         there = {item["metadata"]["uid"] for item in items}
         _still_there([run for uid, run in mine.items() if uid not in there])
         left = None if deadline is None else deadline - time.monotonic()
@@ -77,7 +81,7 @@ def _follow(session: Session, namespace: str, all_waiting: dict[str, Seen], take
 def _changes(
     session: Session,
     namespace: str,
-    waiting: dict[str, Seen],
+    waiting: dict[str, SeenTaskRun],
     take: Take,
     version: str,
     only: str,
@@ -87,7 +91,7 @@ def _changes(
         return
     known = [run.obj for run in waiting.values()]
     for event in session.cluster.changes(namespace, "", version, only, seconds=left, objects=known):
-        run = Seen(event["object"])
+        run = SeenTaskRun(event["object"])
         take(run)
         if event["type"] == "DELETED" and run.uid in waiting and not run.finished:
             _still_there([run])
@@ -97,18 +101,18 @@ def _changes(
             return
 
 
-def _still_there(gone: list[Seen]) -> None:
+def _still_there(gone: list[SeenTaskRun]) -> None:
     if gone:
         raise CommandFailed(f"TaskRun '{gone[0].name}' was deleted before it ended.", Exit.NOT_FOUND)
 
 
-def _time_is_up(waiting: dict[str, Seen]) -> CommandFailed:
+def _time_is_up(waiting: dict[str, SeenTaskRun]) -> CommandFailed:
     names = ", ".join(sorted(run.name for run in waiting.values())[:5])
     more = f" and {len(waiting) - 5} more" if len(waiting) > 5 else ""
     return CommandFailed(f"Time is up; still not ended: {names}{more}.", Exit.TIME_IS_UP)
 
 
-def _tell(session: Session, run: Seen) -> None:
+def _tell(session: Session, run: SeenTaskRun) -> None:
     took = f" after {run.raw['duration']}" if run.raw.get("duration") else ""
     output.out(f"{run.name} {output.state(run.word)}{took}")
     if not run.state.succeeded:

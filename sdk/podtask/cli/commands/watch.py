@@ -11,12 +11,12 @@ from collections.abc import Iterable
 import click
 
 from podtask.cli.common import selection
-from podtask.cli.common.exits import CommandFailed, Ended, Exit, outcome
-from podtask.cli.common.live_runs import Lines, Table
+from podtask.cli.common.exits import CommandEnded, CommandFailed, Exit, outcome
+from podtask.cli.common.live_runs import StateLines, StateTable
 from podtask.cli.common.options import several, with_session
 from podtask.cli.common.session import Session, terminal
 from podtask.cli.flows.select import alone
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 
 @click.command()
@@ -33,15 +33,17 @@ def watch(
     if (flow := alone(meant.names, *meant.others)) is not None:
         from podtask.cli.flows import steer  # which shows its task runs as this module does
 
-        raise Ended(steer.watch(session, flow, plain=plain))
+        raise CommandEnded(steer.watch(session, flow, plain=plain))
     found = selection.several(session, meant)
-    raise Ended(follow(session, found, meant.selector, joins=not meant.by_name, plain=plain or not terminal()))
+    raise CommandEnded(follow(session, found, meant.selector, joins=not meant.by_name, plain=plain or not terminal()))
 
 
-def follow(session: Session, chosen: list[Seen], labels: str = "", *, joins: bool = False, plain: bool = True) -> Exit:
+def follow(
+    session: Session, chosen: list[SeenTaskRun], labels: str = "", *, joins: bool = False, plain: bool = True
+) -> Exit:
     """Show the runs until all have ended; the exit status. `joins`: so do runs with these labels that come later."""
     runs = {run.uid: run for run in chosen}
-    shown = Lines() if plain else Table()
+    shown = StateLines() if plain else StateTable()
     with shown:
         shown.show(list(runs.values()), session.now())
         for run in _changes(session, chosen, labels, runs, joins=joins):
@@ -51,8 +53,8 @@ def follow(session: Session, chosen: list[Seen], labels: str = "", *, joins: boo
 
 
 def _changes(
-    session: Session, chosen: list[Seen], labels: str, runs: dict[str, Seen], *, joins: bool
-) -> Iterable[Seen]:
+    session: Session, chosen: list[SeenTaskRun], labels: str, runs: dict[str, SeenTaskRun], *, joins: bool
+) -> Iterable[SeenTaskRun]:
     """Newer versions of the runs, until none is unfinished."""
     if all(run.finished for run in runs.values()):
         return
@@ -63,11 +65,11 @@ def _changes(
     _not_deleted([run for uid, run in runs.items() if uid not in there and not run.finished])
     for item in items:
         if item["metadata"]["uid"] in runs or joins:
-            yield Seen(item)
+            yield SeenTaskRun(item)
     if all(run.finished for run in runs.values()):
         return
     for event in session.cluster.changes(namespace, labels, version, fields, objects=items):
-        run = Seen(event["object"])
+        run = SeenTaskRun(event["object"])
         if run.uid not in runs and not joins:
             continue
         if event["type"] == "DELETED" and not run.finished:
@@ -77,6 +79,6 @@ def _changes(
             return
 
 
-def _not_deleted(gone: list[Seen]) -> None:
+def _not_deleted(gone: list[SeenTaskRun]) -> None:
     if gone:
         raise CommandFailed(f"TaskRun '{gone[0].name}' was deleted before it ended.", Exit.NOT_FOUND)

@@ -79,7 +79,7 @@ class CommandFailed(PodtaskError):
         self.status = status
 
 
-class Ended(Exception):
+class CommandEnded(Exception):
     """The command is done, and this is its exit status; everything has been said."""
 
     def __init__(self, status: int) -> None:
@@ -102,7 +102,7 @@ def left(ended: SystemExit) -> int:
 
 def told(error: BaseException, *, debug: bool) -> int:
     """Say on stderr what happened; the exit status."""
-    if isinstance(error, Ended):
+    if isinstance(error, CommandEnded):
         return error.status
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("\n")

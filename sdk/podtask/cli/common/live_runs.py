@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from podtask.cli.common import output
 from podtask.core.api.names import State
 from podtask.inspection.durations import span
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +26,7 @@ LONGEST = 60
 PER_SECOND = 4
 
 
-class Lines:
+class StateLines:
     """A line per change of state; of many runs, counts by task name whenever they change."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Lines:
     def __exit__(self, *_: object) -> None:
         """Nothing to close."""
 
-    def show(self, runs: list[Seen], now: datetime) -> None:  # noqa: ARG002 - as `Table.show`
+    def show(self, runs: list[SeenTaskRun], now: datetime) -> None:  # noqa: ARG002 - as `StateTable.show`
         """Tell what is new."""
         news = (
             {run.uid: f"{run.name} {_what(run)}" for run in runs}
@@ -54,7 +54,7 @@ class Lines:
         self._printed = {**self._printed, **news}
 
 
-class Table:
+class StateTable:
     """A table at the end of the terminal, redrawn; what is there at the end stays."""
 
     def __init__(self) -> None:
@@ -71,12 +71,12 @@ class Table:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, runs: list[Seen], now: datetime) -> None:
+    def show(self, runs: list[SeenTaskRun], now: datetime) -> None:
         """Draw them."""
         self._live.update(_drawn(runs, now))
 
 
-def _drawn(runs: list[Seen], now: datetime) -> RenderableType:
+def _drawn(runs: list[SeenTaskRun], now: datetime) -> RenderableType:
     from rich.text import Text
 
     if len(runs) > FEW:
@@ -86,16 +86,16 @@ def _drawn(runs: list[Seen], now: datetime) -> RenderableType:
     return Text.from_ansi(text, no_wrap=True, overflow="ellipsis")
 
 
-def row(run: Seen, now: datetime) -> tuple[str, ...]:
+def row(run: SeenTaskRun, now: datetime) -> tuple[str, ...]:
     """One TaskRun."""
     began = run.status.started_at
     ran = span(((run.status.finished_at or now) - began).total_seconds()) if began else ""
     return run.name, run.task, output.state(run.word), str(run.raw.get("attempt", "")), ran, _why(run)
 
 
-def counts(runs: Iterable[Seen]) -> list[tuple[str, str, str, str]]:
+def counts(runs: Iterable[SeenTaskRun]) -> list[tuple[str, str, str, str]]:
     """By task name, in the order of their first runs: how many, how many have ended, how many are in which state."""
-    by_task: dict[str, list[Seen]] = {}
+    by_task: dict[str, list[SeenTaskRun]] = {}
     for run in runs:
         by_task.setdefault(run.task, []).append(run)
     order = [word.value for word in State]
@@ -108,12 +108,12 @@ def counts(runs: Iterable[Seen]) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _what(run: Seen) -> str:
+def _what(run: SeenTaskRun) -> str:
     why = _why(run)
     return f"{output.state(run.word)}{': ' if why else ''}{why}"
 
 
-def _why(run: Seen) -> str:
+def _why(run: SeenTaskRun) -> str:
     """Why it waits, or did not succeed."""
     if run.state in (State.RUNNING, State.RETRYING) or run.state.succeeded:
         return ""

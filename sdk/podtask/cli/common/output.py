@@ -17,7 +17,7 @@ import click
 
 from podtask.core.api.names import State
 from podtask.inspection.manifest_text import manifest, yaml_text
-from podtask.inspection.task_run import KIND_PREFIX, Seen
+from podtask.inspection.task_run import KIND_PREFIX, SeenTaskRun
 from podtask.support.terminal_text import visible
 
 COLOURS: Mapping[str, str] = {
@@ -73,7 +73,7 @@ def padded(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "   ".join(padded).rstrip()
 
 
-def objects(runs: Sequence[Seen], form: str, *, one: bool = False) -> str:
+def objects(runs: Sequence[SeenTaskRun], form: str, *, one: bool = False) -> str:
     """`-o json|yaml|name`: the TaskRuns as they are, without managedFields; several as a List, as kubectl does."""
     if form == "name":
         return "\n".join(f"{KIND_PREFIX}{run.name}" for run in runs)

@@ -13,14 +13,14 @@ from podtask.backends.kubernetes.manifest import label_value, selector
 from podtask.cli.common.exits import CommandFailed, Exit
 from podtask.cli.common.session import Session, note
 from podtask.core.api.names import LABEL_FLOW, State
-from podtask.inspection.task_run import Seen, bare, newest_first
+from podtask.inspection.task_run import SeenTaskRun, bare, newest_first
 
 LATEST = "@latest"
 CANDIDATES = 10
 """Names in a sentence."""
 
 
-def one(session: Session, name: str | None, *, latest: bool = False, certain: bool = False) -> Seen:
+def one(session: Session, name: str | None, *, latest: bool = False, certain: bool = False) -> SeenTaskRun:
     """The TaskRun of that name; with @latest, -L: the newest. Raises `CommandFailed` where there is none.
 
     The API server tells creation to the second. Of several newest one is taken, which is said; `certain`: none is.
@@ -31,7 +31,7 @@ def one(session: Session, name: str | None, *, latest: bool = False, certain: bo
         return _named(session, bare(name))
     if not latest and name is None:
         raise CommandFailed("Which TaskRun? Give its name, or -L for the newest one; 'podtask list'.", Exit.USAGE)
-    runs = newest_first([Seen(item) for item in session.cluster.metadata_of_runs(session.namespace)])
+    runs = newest_first([SeenTaskRun(item) for item in session.cluster.metadata_of_runs(session.namespace)])
     if not runs:
         raise CommandFailed(f"There are no TaskRuns in namespace '{session.namespace}' (-n).", Exit.NOT_FOUND)
     _tied([run.name for run in runs if run.created_at == runs[0].created_at], certain=certain)
@@ -75,7 +75,7 @@ class Meant:
         return _selector_of(self.labels, self.flow_run)
 
 
-def several(session: Session, meant: Meant, *, certain: bool = False) -> list[Seen]:
+def several(session: Session, meant: Meant, *, certain: bool = False) -> list[SeenTaskRun]:
     """The TaskRuns of a command that takes many, oldest first by selector; `certain` as in `one`.
 
     Raises `CommandFailed` for none.
@@ -95,7 +95,7 @@ def several(session: Session, meant: Meant, *, certain: bool = False) -> list[Se
     return runs
 
 
-def flow_run_of(session: Session, flow_run: str) -> list[Seen]:
+def flow_run_of(session: Session, flow_run: str) -> list[SeenTaskRun]:
     """The TaskRuns of a flow run, oldest first. Raises `CommandFailed` for none."""
     return several(session, Meant(flow_run=flow_run))
 
@@ -126,7 +126,7 @@ class Filter:
         """What the API server can do of it by fields."""
         return f"status.state={self.states[0]}" if len(self.states) == 1 and self.states[0] != State.PENDING else ""
 
-    def takes(self, run: Seen, now: datetime) -> bool:
+    def takes(self, run: SeenTaskRun, now: datetime) -> bool:
         """The rest of it."""
         lived = (now - run.created_at).total_seconds()
         return (
@@ -148,10 +148,10 @@ def states(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known[word.lower()] for word in given))
 
 
-def _named(session: Session, name: str) -> Seen:
+def _named(session: Session, name: str) -> SeenTaskRun:
     found = session.cluster.run(name)
     if found is not None:
-        return Seen(found)
+        return SeenTaskRun(found)
     from difflib import get_close_matches
 
     names = [item["metadata"]["name"] for item in session.cluster.metadata_of_runs(session.namespace)]
@@ -164,8 +164,8 @@ def _named(session: Session, name: str) -> Seen:
     raise CommandFailed(f"There is no TaskRun '{name}' in namespace '{session.namespace}': {hint}", Exit.NOT_FOUND)
 
 
-def _all(session: Session, namespace: str, labels: str = "") -> list[Seen]:
-    return [Seen(item) for item in session.cluster.runs(namespace, labels)[0]]
+def _all(session: Session, namespace: str, labels: str = "") -> list[SeenTaskRun]:
+    return [SeenTaskRun(item) for item in session.cluster.runs(namespace, labels)[0]]
 
 
 def _selector_of(labels: str | None, flow_run: str | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from podtask.cli.common import output as printers
-from podtask.cli.common.exits import Ended, Exit, sentence
+from podtask.cli.common.exits import CommandEnded, Exit, sentence
 from podtask.cli.common.options import DURATION, debug, with_session
 from podtask.cli.common.session import Session, note
 from podtask.cli.doctor import cluster as of_cluster
@@ -15,7 +15,7 @@ from podtask.cli.doctor import owner as of_owner
 from podtask.cli.doctor import parameters as of_parameters
 from podtask.cli.doctor import store as of_store
 from podtask.cli.doctor import trial as of_trial
-from podtask.cli.doctor.findings import Finding, Verdict, document, failed, line, skipped
+from podtask.cli.doctor.findings import Finding, Severity, document, failed, line, skipped
 from podtask.errors import PodtaskError
 
 Check = Callable[[], Iterator[Finding]]
@@ -41,10 +41,10 @@ def doctor(
             printers.out(line(finding))
     if output is not None:
         printers.out(printers.as_json(document(found)))
-    bad = sum(one.verdict is Verdict.FAILED for one in found)
-    amiss = sum(one.verdict is Verdict.WARNING for one in found)
+    bad = sum(one.verdict is Severity.FAILED for one in found)
+    amiss = sum(one.verdict is Severity.WARNING for one in found)
     note(f"podtask: {bad} failed, {amiss} warnings." if bad or amiss else "podtask: all is well.")
-    raise Ended(Exit.FAILED if bad else Exit.DONE)
+    raise CommandEnded(Exit.FAILED if bad else Exit.DONE)
 
 
 def _examined(session: Session, *, no_trial: bool, image: str | None, seconds: float) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def _examined(session: Session, *, no_trial: bool, image: str | None, seconds: f
     bad = False
     for name, check in checks:
         for finding in _guarded(name, check):
-            bad = bad or (finding.verdict is Verdict.FAILED and name in ("CRD", "rights"))
+            bad = bad or (finding.verdict is Severity.FAILED and name in ("CRD", "rights"))
             yield finding
     if no_trial or bad:
         yield skipped("trial", "--no-trial" if no_trial else "no TaskRun can be created")
@@ -102,4 +102,4 @@ def store(*, url: str | None, endpoint_url: str | None, large: int, output: str 
         note(f"podtask: bucket '{settings.bucket}' at {settings.endpoint_url or 'AWS'}")
         rows = [(one.feature, one.works, one.used_for, one.note) for one in results]
         printers.out(printers.table(("FEATURE", "WORKS", "USED FOR", "TOLD"), rows))
-    raise Ended(Exit.FAILED if any(one.works == compat.NO and one.vital for one in results) else Exit.DONE)
+    raise CommandEnded(Exit.FAILED if any(one.works == compat.NO and one.vital for one in results) else Exit.DONE)

@@ -31,7 +31,7 @@ PAGE = 1000
 
 
 @dataclass(frozen=True)
-class Result:
+class CheckedCall:
     """One row."""
 
     feature: str
@@ -81,7 +81,7 @@ def settings_of(session: Session, url: str | None, endpoint_url: str | None) -> 
     raise CommandFailed("Which bucket? --store s3://bucket/prefix, or PODTASK_STORE.", Exit.USAGE)
 
 
-def examined(settings: S3Settings, large_mib: int) -> list[Result]:
+def examined(settings: S3Settings, large_mib: int) -> list[CheckedCall]:
     """All rows. What breaks is a row; the objects are removed."""
     import urllib3
 
@@ -103,15 +103,15 @@ Try = Callable[[Scene], str]
 RACY = "racy: of 16 writers several won"
 
 
-def _row(scene: Scene, feature: str, used_for: str, vital: bool, attempt: Try) -> Result:  # noqa: FBT001 - a row
+def _row(scene: Scene, feature: str, used_for: str, vital: bool, attempt: Try) -> CheckedCall:  # noqa: FBT001 - a row
     try:
         told = attempt(scene)
     except Lacking as lacking:
-        return Result(feature, NO, used_for, str(lacking), vital)
+        return CheckedCall(feature, NO, used_for, str(lacking), vital)
     except Exception as error:  # noqa: BLE001 - a server that breaks is what this is to show
         text = " ".join(str(error).split())
-        return Result(feature, NO, used_for, f"{type(error).__name__}: {text[:160]}", vital)
-    return Result(feature, PARTLY if told == RACY else YES, used_for, told, vital)
+        return CheckedCall(feature, NO, used_for, f"{type(error).__name__}: {text[:160]}", vital)
+    return CheckedCall(feature, PARTLY if told == RACY else YES, used_for, told, vital)
 
 
 def _put_get(scene: Scene) -> str:

@@ -11,7 +11,7 @@ import click
 from podtask.cli.common import output
 
 
-class Verdict(str, enum.Enum):
+class Severity(str, enum.Enum):
     """How it is."""
 
     OK = "ok"
@@ -23,7 +23,7 @@ class Verdict(str, enum.Enum):
     __str__ = str.__str__
 
 
-COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
+COLOURS = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.FAILED: "red"}
 WIDTH = 20
 
 
@@ -32,29 +32,29 @@ class Finding:
     """One answer of one check."""
 
     check: str
-    verdict: Verdict
+    verdict: Severity
     message: str
     cure: str | None = None
 
 
 def ok(check: str, message: str) -> Finding:
     """All is well."""
-    return Finding(check, Verdict.OK, message)
+    return Finding(check, Severity.OK, message)
 
 
 def warning(check: str, message: str, cure: str) -> Finding:
     """Something is amiss that not everybody needs."""
-    return Finding(check, Verdict.WARNING, message, cure)
+    return Finding(check, Severity.WARNING, message, cure)
 
 
 def failed(check: str, message: str, cure: str | None = None) -> Finding:
     """Without this nothing works."""
-    return Finding(check, Verdict.FAILED, message, cure)
+    return Finding(check, Severity.FAILED, message, cure)
 
 
 def skipped(check: str, why: str) -> Finding:
     """Could not be asked."""
-    return Finding(check, Verdict.SKIPPED, why)
+    return Finding(check, Severity.SKIPPED, why)
 
 
 def line(finding: Finding) -> str:

@@ -16,7 +16,7 @@ from podtask.cli.doctor.findings import Finding, failed, ok, skipped, warning
 from podtask.core.api.names import API_VERSION, KIND, Reason
 from podtask.core.api.reasons import entry_of
 from podtask.inspection.cluster import Cluster
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.errors import INSTALL, ClusterRefused
 
 SOURCE = """\
@@ -34,7 +34,7 @@ HEARD_SECONDS = 15.0
 def trial(cluster: Cluster, image: str | None, seconds: float) -> Iterator[Finding]:
     """Run it and judge it."""
     try:
-        run = Seen(cluster.create(manifest(image, seconds), cluster.namespace))
+        run = SeenTaskRun(cluster.create(manifest(image, seconds), cluster.namespace))
     except ClusterRefused as no:
         yield failed("trial", str(no))
         return
@@ -61,7 +61,7 @@ def manifest(image: str | None, seconds: float) -> dict[str, object]:
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"generateName": "podtask-doctor-"}, "spec": spec}
 
 
-def judged(run: Seen) -> Iterator[Finding]:
+def judged(run: SeenTaskRun) -> Iterator[Finding]:
     """What its end, or where it got stuck, says of each part."""
     if not run.raw.get("state"):
         told = f"no operator has looked at TaskRun {run.namespace}/{run.name}"
@@ -95,7 +95,7 @@ def python(there: str) -> Finding:
     return warning("Python", f"the default runner image has {there}, and here is {here}", f"for tasks of flows {cure}")
 
 
-def _trouble(run: Seen) -> Finding:
+def _trouble(run: SeenTaskRun) -> Finding:
     status = run.status
     reason, message = status.reason, status.message or ""
     if status.error is not None:
@@ -108,12 +108,12 @@ def _trouble(run: Seen) -> Finding:
     return failed(check, f"{how} ({reason}): {' '.join(message.split())}", cure)
 
 
-def _node(run: Seen) -> str:
+def _node(run: SeenTaskRun) -> str:
     latest = run.status.latest
     return (latest.node if latest else None) or "a node"
 
 
-def _followed(cluster: Cluster, run: Seen, seconds: float) -> Seen:
+def _followed(cluster: Cluster, run: SeenTaskRun, seconds: float) -> SeenTaskRun:
     """Until it has ended, or time is up; a short time where the operator says nothing at all."""
     fields, version = f"metadata.name={run.name}", str(run.meta["resourceVersion"])
     deadline = time.monotonic() + seconds
@@ -123,7 +123,7 @@ def _followed(cluster: Cluster, run: Seen, seconds: float) -> Seen:
         if left <= 0:
             break
         for event in cluster.changes(run.namespace, "", version, fields, seconds=left):
-            run = Seen(event["object"])
+            run = SeenTaskRun(event["object"])
             version = str(run.meta["resourceVersion"])
             if run.finished or time.monotonic() > deadline or not run.raw.get("state"):
                 break

@@ -11,7 +11,7 @@ from podtask.cli.common.session import Session, note
 from podtask.cli.flows.flow_run import SeenFlow, bare
 from podtask.cli.flows.select import chosen
 from podtask.cli.flows.tree import Tree, inside
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.client import Object
 from podtask.kube.errors import ClusterUnreachable
 
@@ -49,5 +49,5 @@ def tree(session: Session, name: str) -> Tree:
     listed = [SeenFlow(obj) for obj in flow_runs(session)]
     top = chosen(listed, bare(name), "this machine's records", "podtask flows --local")
     flows = inside(top, listed)
-    runs = [Seen(run) for flow in flows for run in flow.obj.get("taskRuns") or ()]
+    runs = [SeenTaskRun(run) for flow in flows for run in flow.obj.get("taskRuns") or ()]
     return Tree(top, tuple(flows), tuple(runs))

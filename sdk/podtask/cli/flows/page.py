@@ -14,7 +14,7 @@ from podtask.cli.flows.flow_run import SeenFlow, clean
 from podtask.cli.flows.tree import Tree, critical_path, first_failure, seconds
 from podtask.core.api.names import FlowState, State
 from podtask.inspection.durations import age, short
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 FEW = 50
 """So many task runs of one flow run have a line each; of more, each task has one."""
@@ -25,7 +25,7 @@ _ORDER = [word.value for word in State]
 
 
 @dataclass(frozen=True)
-class Page:
+class FlowRunReading:
     """What was read for it."""
 
     tree: Tree
@@ -35,13 +35,13 @@ class Page:
     local: bool = False
 
 
-def text(page: Page) -> str:
+def text(page: FlowRunReading) -> str:
     """The whole page."""
     blocks = ["\n".join(lines) for part in PARTS if (lines := list(part(page)))]
     return "\n\n".join(blocks)
 
 
-def _head(page: Page) -> Iterable[str]:
+def _head(page: FlowRunReading) -> Iterable[str]:
     flow, driver = page.tree.top, page.tree.top.driver
     where = [clean(driver.get("host")), clean(driver.get("program"))]
     where += [f"podtask {clean(driver.get('sdkVersion'))}", f"Python {clean(driver.get('python'))}"]
@@ -75,7 +75,7 @@ def _parameter(one: object) -> str:
     return f"{clean(entry.get('name'))}={shown}{mark}"
 
 
-def _summary(page: Page) -> str:
+def _summary(page: FlowRunReading) -> str:
     words = Counter(run.word for run in page.tree.runs)
     if page.local and not words and not page.tree.top.status.get("finishedAt"):
         return "not recorded yet" if not page.tree.top.finished else "not recorded"
@@ -83,14 +83,14 @@ def _summary(page: Page) -> str:
     return f"{sum(words.values())}: " + ", ".join(f"{words[word]} {word}" for word in known) if words else "none"
 
 
-def _tree(page: Page) -> Iterable[str]:
+def _tree(page: FlowRunReading) -> Iterable[str]:
     lines = list(_branch(page, page.tree.top, "  ", 0))
     if lines:
         yield "Tree:"
         yield from lines
 
 
-def _branch(page: Page, flow: SeenFlow, indent: str, depth: int) -> Iterator[str]:
+def _branch(page: FlowRunReading, flow: SeenFlow, indent: str, depth: int) -> Iterator[str]:
     runs, inner = page.tree.of(flow.name), page.tree.children(flow.name)
     if len(runs) <= FEW:
         rows = [(run.name, clean(run.task), output.state(run.word), _took(run, page.now)) for run in runs]
@@ -104,7 +104,7 @@ def _branch(page: Page, flow: SeenFlow, indent: str, depth: int) -> Iterator[str
         yield from _branch(page, child, indent + "  ", depth + 1)
 
 
-def _path(page: Page) -> Iterable[str]:
+def _path(page: FlowRunReading) -> Iterable[str]:
     path = critical_path(page.tree.runs)
     if len(path) < 2:
         return
@@ -115,7 +115,7 @@ def _path(page: Page) -> Iterable[str]:
     yield from _fields(("Longest chain", f"{short(sum(took))}: {' -> '.join(steps)}"))
 
 
-def _failure(page: Page) -> Iterable[str]:
+def _failure(page: FlowRunReading) -> Iterable[str]:
     run = first_failure(page.tree.runs)
     if run is None:
         return
@@ -125,14 +125,14 @@ def _failure(page: Page) -> Iterable[str]:
     yield from _fields(("Failed first", f"{run.name} {output.state(run.word)} {ended} ago: {clean(why)[:500]}"))
 
 
-def _next(page: Page) -> Iterable[str]:
+def _next(page: FlowRunReading) -> Iterable[str]:
     yield f"Next: {next_step(page)}"
 
 
 PARTS = (_head, _tree, _path, _failure, _next)
 
 
-def next_step(page: Page) -> str:
+def next_step(page: FlowRunReading) -> str:
     """One sentence with one command."""
     flow, this = page.tree.top, f"flow/{page.tree.top.name}{page.where}"
     failed = first_failure(page.tree.runs)
@@ -149,7 +149,7 @@ def next_step(page: Page) -> str:
     return f"podtask retry {this}"
 
 
-def _local_step(flow: SeenFlow, failed: Seen | None) -> str:
+def _local_step(flow: SeenFlow, failed: SeenTaskRun | None) -> str:
     """A flow run of this machine goes on in its own process, and nowhere else."""
     if not flow.finished:
         return "its task runs are recorded when it ends; Ctrl-C in its terminal ends it"
@@ -168,7 +168,7 @@ def again(flow: SeenFlow, where: str) -> str:
     return f"{host}PODTASK_FLOW_RUN_ID={shlex.quote(clean(pin))} python {program}"
 
 
-def _took(run: Seen, now: datetime) -> str:
+def _took(run: SeenTaskRun, now: datetime) -> str:
     took = seconds(run, now)
     return "" if took is None else short(took)
 

@@ -15,7 +15,7 @@ from podtask.cli.flows.tree import gathered, inside, selector, selectors
 from podtask.core.api.names import FLOW_RUN_PLURAL, LABEL_RETRY_OF, FlowState
 from podtask.core.api.resubmit import repeat
 from podtask.inspection.task_run import KIND_PREFIX as TASK_RUN
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.errors import ClusterRefused
 
 _EXITS = {
@@ -38,10 +38,10 @@ def describe(session: Session, name: str, *, here: bool, form: str | None = None
     if form is not None:
         output.out(picture.text(tree, session.now(), form))
         return
-    output.out(page.text(page.Page(tree, session.now(), session.where, here)))
+    output.out(page.text(page.FlowRunReading(tree, session.now(), session.where, here)))
 
 
-def task_runs(session: Session, name: str) -> list[Seen]:
+def task_runs(session: Session, name: str) -> list[SeenTaskRun]:
     """All task runs of the flow run and its subflows, oldest first. Raises `CommandFailed` for none."""
     tree = gathered(session, select.one(session, name))
     if not tree.runs:
@@ -115,17 +115,17 @@ def watch(session: Session, name: str, *, plain: bool) -> Exit:
     tree = gathered(session, select.one(session, name))
     runs = {run.uid: run for run in tree.runs}
     flow, names = tree.top, {one.name for one in tree.flows}
-    shown = live_runs.Lines() if plain or not terminal() else live_runs.Table()
+    shown = live_runs.StateLines() if plain or not terminal() else live_runs.StateTable()
     with shown:
         shown.show(list(runs.values()), session.now())
         while not flow.finished:
             parts = list(selectors(tree.flows))
             labels = parts[0] if len(parts) == 1 else ""
             items, version = session.cluster.runs(flow.namespace, labels)
-            runs |= {run.uid: run for run in map(Seen, items) if run.flow_run in names}
+            runs |= {run.uid: run for run in map(SeenTaskRun, items) if run.flow_run in names}
             shown.show(list(runs.values()), session.now())
             for event in session.cluster.changes(flow.namespace, labels, version, seconds=LOOK_SECONDS, objects=items):
-                run = Seen(event["object"])
+                run = SeenTaskRun(event["object"])
                 if run.flow_run in names and event["type"] != "DELETED":
                     runs[run.uid] = run
                     shown.show(list(runs.values()), session.now())
@@ -172,7 +172,7 @@ def _start(session: Session, flow: SeenFlow) -> None:
         where = f" The TaskRun {clean(task_run)} of its driver is gone." if task_run else ""
         note(f"Next: start the program again{where and ':'}{where} {page.again(flow, session.where)}")
         return
-    driver = Seen(found)
+    driver = SeenTaskRun(found)
     if not driver.finished:
         note(f"podtask: its driver {driver.name} has not ended and goes on by itself.")
         return
@@ -184,7 +184,7 @@ def _start(session: Session, flow: SeenFlow) -> None:
     output.out(f"{TASK_RUN}{driver.name} created, drives {flow.name}")
 
 
-def _remove(session: Session, runs: Sequence[Seen]) -> None:
+def _remove(session: Session, runs: Sequence[SeenTaskRun]) -> None:
     """Delete TaskRuns and wait until they are gone: the next driver makes them anew under the same names."""
     for run in runs:
         try:

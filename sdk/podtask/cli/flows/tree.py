@@ -14,7 +14,7 @@ from podtask.cli.common.session import Session
 from podtask.cli.flows.flow_run import SeenFlow
 from podtask.cli.flows.select import api
 from podtask.core.api.names import LABEL_FLOW_RUN, LABEL_ROOT_FLOW_RUN, State
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 AT_ONCE = 100
 """Flow runs in one label selector."""
@@ -28,14 +28,14 @@ class Tree:
     top: SeenFlow
     flows: tuple[SeenFlow, ...]
     """The top and its subflows."""
-    runs: tuple[Seen, ...]
+    runs: tuple[SeenTaskRun, ...]
     """Oldest first."""
 
     def children(self, name: str) -> list[SeenFlow]:
         """Subflows of a flow run, oldest first."""
         return sorted((one for one in self.flows if one.parent == name), key=lambda one: (one.created_at, one.name))
 
-    def of(self, name: str) -> list[Seen]:
+    def of(self, name: str) -> list[SeenTaskRun]:
         """Task runs of one flow run."""
         return [run for run in self.runs if run.flow_run == name]
 
@@ -44,7 +44,7 @@ def gathered(session: Session, top: SeenFlow) -> Tree:
     """The tree as the cluster has it now."""
     flow_runs = [SeenFlow(item) for item in api(session).listed(top.namespace, selector(top)).all()[0]]
     flows = inside(top, flow_runs)
-    runs = [Seen(item) for part in selectors(flows) for item in session.cluster.runs(top.namespace, part)[0]]
+    runs = [SeenTaskRun(item) for part in selectors(flows) for item in session.cluster.runs(top.namespace, part)[0]]
     return Tree(top, tuple(flows), tuple(sorted(runs, key=lambda run: (run.created_at, run.name))))
 
 
@@ -76,7 +76,7 @@ def inside(top: SeenFlow, flow_runs: Iterable[SeenFlow]) -> list[SeenFlow]:
     return found
 
 
-def critical_path(runs: Iterable[Seen]) -> list[Seen]:
+def critical_path(runs: Iterable[SeenTaskRun]) -> list[SeenTaskRun]:
     """The chain that decided the end, first to last; empty while nothing has ended."""
     ended = {run.name: run for run in runs if run.status.finished_at is not None}
     if not ended:
@@ -93,23 +93,23 @@ def critical_path(runs: Iterable[Seen]) -> list[Seen]:
         at = max(before, key=_end)
 
 
-def needs(run: Seen) -> list[str]:
+def needs(run: SeenTaskRun) -> list[str]:
     """Names of the TaskRuns that it needs or waits for."""
     return [str(up.get("taskRun")) for part in ("upstream", "waitFor") for up in run.spec.get(part) or ()]
 
 
-def first_failure(runs: Iterable[Seen]) -> Seen | None:
+def first_failure(runs: Iterable[SeenTaskRun]) -> SeenTaskRun | None:
     """The run whose failure was the first."""
     failed = [run for run in runs if run.finished and run.state in _CAUSES]
     return min(failed, key=_end, default=None)
 
 
-def seconds(run: Seen, now: datetime) -> float | None:
+def seconds(run: SeenTaskRun, now: datetime) -> float | None:
     """How long it has taken so far."""
     began = run.status.started_at
     return None if began is None else ((run.status.finished_at or now) - began).total_seconds()
 
 
-def _end(run: Seen) -> tuple[float, str]:
+def _end(run: SeenTaskRun) -> tuple[float, str]:
     ended = run.status.finished_at
     return (ended.timestamp() if ended is not None else 0.0, run.name)

@@ -56,7 +56,7 @@ class Parameter(Model):
     """Cut: longer than this. Hidden: a secret. NotJSON: no JSON carries it. Absent: the text is the whole value."""
 
 
-class Owner(Model):
+class ParentFlowRun(Model):
     """The FlowRun around this one."""
 
     name: Name
@@ -93,7 +93,7 @@ class FlowRunSpec(Model):
     """Arguments of the flow, as JSON text."""
     tags: Annotated[list[Word], Field(max_length=TAGS_KEPT)] = Field(default_factory=list)
     """Words for people and filters: the tags around the call."""
-    parent: Owner | None = None
+    parent: ParentFlowRun | None = None
     """The FlowRun whose flow called this one; absent for an outermost run."""
     driver: Driver | None = None
     """The process that started the flow."""
@@ -107,7 +107,7 @@ class FlowRunSpec(Model):
     """Delete an outermost run with its subflows and TaskRuns this long after everything ended."""
 
 
-class Condition(Model):
+class FlowRunCondition(Model):
     """A Kubernetes condition."""
 
     type: Word
@@ -147,7 +147,7 @@ class FlowRunStatus(Model):
     """When the flow ended, by the driver's clock."""
     duration: Annotated[str, Field(max_length=32)] | None = None
     """Time from the start to the end."""
-    conditions: Annotated[list[Condition], Field(max_length=8)] = Field(default_factory=list)
+    conditions: Annotated[list[FlowRunCondition], Field(max_length=8)] = Field(default_factory=list)
     """Succeeded, Finished, DriverLost and Settled."""
 
 

@@ -104,7 +104,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Waiting(Generic[K]):
+class WaitingRun(Generic[K]):
     """A run that waits for nothing but a slot; ordered by age."""
 
     created_at: datetime
@@ -124,9 +124,9 @@ class Slots(Generic[K]):
         self._holders: dict[Name, set[K]] = defaultdict(set)
         self._shares: Counter[str] = Counter()
         """Namespace -> runs that hold slots for which namespaces compete."""
-        self._lines: dict[tuple[str, tuple[Name, ...]], list[Waiting[K]]] = {}
+        self._lines: dict[tuple[str, tuple[Name, ...]], list[WaitingRun[K]]] = {}
         """Those who wait, oldest first, by namespace and by what they wait for."""
-        self._places: dict[K, Waiting[K]] = {}
+        self._places: dict[K, WaitingRun[K]] = {}
         self._changed = False
 
     def hold(self, key: K, needs: tuple[Name, ...], namespace: str = "") -> None:
@@ -151,7 +151,7 @@ class Slots(Generic[K]):
 
     def wait(self, key: K, created_at: datetime, uid: str, needs: tuple[Name, ...], namespace: str = "") -> None:
         """The run waits for slots and for nothing else."""
-        place = Waiting(created_at, uid, key, needs, namespace)
+        place = WaitingRun(created_at, uid, key, needs, namespace)
         if key in self._needs or not needs or self._places.get(key) == place:
             return
         self.leave(key)
@@ -178,7 +178,7 @@ class Slots(Generic[K]):
         held = {name: len(self._holders[name]) - (key in self._holders[name]) for name in needs}
         ahead = dict.fromkeys(needs, 0)
         if all(held[name] < self.limits.allowed(name) for name in needs):
-            served = self._served(Waiting(created_at, uid, key, needs, namespace))
+            served = self._served(WaitingRun(created_at, uid, key, needs, namespace))
             for place in takewhile(lambda place: place.key != key, served):
                 for name in set(place.needs) & set(needs):
                     ahead[name] += 1
@@ -193,7 +193,7 @@ class Slots(Generic[K]):
         self._changed = False
         return [place.key for place in self._served()]
 
-    def _served(self, one: Waiting[K] | None = None) -> Iterator[Waiting[K]]:
+    def _served(self, one: WaitingRun[K] | None = None) -> Iterator[WaitingRun[K]]:
         """Of those in line, and of `one`, those that get a slot under each of their limits, in the order of turns."""
         shares, free = Counter(self._shares), dict[Name, int]()
         if one is not None and one.key in self._needs:
@@ -233,7 +233,7 @@ def _competes(needs: tuple[Name, ...]) -> bool:
     return any(name.shared for name in needs)
 
 
-def _age(place: Waiting[Any]) -> tuple[datetime, str]:
+def _age(place: WaitingRun[Any]) -> tuple[datetime, str]:
     return place.created_at, place.uid
 
 

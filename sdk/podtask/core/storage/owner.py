@@ -41,7 +41,7 @@ CURE: Final = (
 
 
 @dataclass(frozen=True)
-class Owner:
+class BucketOwner:
     """A mark as it was read."""
 
     namespace_uid: str
@@ -56,7 +56,7 @@ class Owner:
         return modified < self.since.timestamp() and now < self.since + PROTECTED
 
 
-def refusal(owner: Owner | None, namespace: str, uid: str | None, cluster_uid: str | None) -> str | None:
+def refusal(owner: BucketOwner | None, namespace: str, uid: str | None, cluster_uid: str | None) -> str | None:
     """Why the folder of a namespace is not this cluster's; None where it is.
 
     `uid`: of the namespace as it is now, or None where it was deleted. What a deleted namespace left is this cluster's
@@ -78,7 +78,7 @@ def refusal(owner: Owner | None, namespace: str, uid: str | None, cluster_uid: s
     )
 
 
-def read(store: Store, bucket: Bucket) -> Owner | None:
+def read(store: Store, bucket: Bucket) -> BucketOwner | None:
     """The mark; None where there is none. Raises `StoreUnavailable`."""
     try:
         data = store.get(bucket.owner, limit=OWNER_LIMIT + 1)
@@ -88,7 +88,7 @@ def read(store: Store, bucket: Bucket) -> Owner | None:
     if info is None:
         return None
     uid, cluster = _parsed(data)
-    return Owner(uid, cluster, datetime.fromtimestamp(info.modified, timezone.utc))
+    return BucketOwner(uid, cluster, datetime.fromtimestamp(info.modified, timezone.utc))
 
 
 def claim(
@@ -98,7 +98,7 @@ def claim(
     cluster_uid: str | None,
     *,
     may_write: Callable[[], bool] = lambda: True,
-) -> Owner | None:
+) -> BucketOwner | None:
     """The mark, written now where there is none, or where it is of an earlier namespace of the name and this cluster.
 
     It is read back: where a store knows no conditional writes, of two that write at once the later one is the owner.

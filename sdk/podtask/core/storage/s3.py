@@ -3,7 +3,7 @@
 Importing this costs 0.1 to 0.7 s, so `address` does it when a bucket is asked for. Keys arrive complete
 (`podtask.core.storage.layout`); errors leave as sentences (`s3_errors`). What retries what:
 
-    botocore, "standard" mode   no connection, time-outs, 5xx, SlowDown: `Patience.attempts` in all
+    botocore, "standard" mode   no connection, time-outs, 5xx, SlowDown: `CallPatience.attempts` in all
     here                        a body that breaks off (botocore has returned by then), 409 on a conditional PUT
     nobody                      what a person has to cure
 """
@@ -54,7 +54,7 @@ _CONFLICTS: Final = ("ConditionalRequestConflict", "OperationAborted")
 
 
 @dataclass(frozen=True)
-class Patience:
+class CallPatience:
     """How long one call may take: about `attempts * read_seconds` when a server accepts and then says nothing."""
 
     connect_seconds: float = 3.0
@@ -64,15 +64,15 @@ class Patience:
     """Tries of a conditional PUT that meets another one in flight (409); the waits add up to at most 5 s."""
 
 
-_PATIENCE: Final = Patience()
-QUICK: Final = Patience(connect_seconds=2.0, read_seconds=4.0, attempts=1)
+_PATIENCE: Final = CallPatience()
+QUICK: Final = CallPatience(connect_seconds=2.0, read_seconds=4.0, attempts=1)
 """For a caller that comes back by itself, and whose write must not arrive long after it was allowed."""
 
 
 class _Access:
     """Session and client of one bucket, made on first use; boto3 clients are thread-safe, making them is not."""
 
-    def __init__(self, settings: S3Settings, session: boto3.Session | None, patience: Patience) -> None:
+    def __init__(self, settings: S3Settings, session: boto3.Session | None, patience: CallPatience) -> None:
         self.settings = settings
         self.patience = patience
         self._session = session
@@ -141,7 +141,7 @@ class S3Store:
         settings: S3Settings,
         *,
         session: boto3.Session | None = None,
-        patience: Patience = _PATIENCE,
+        patience: CallPatience = _PATIENCE,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._bucket = settings.bucket

@@ -72,10 +72,10 @@ class BucketAddress:
 
     def store(self, *, conditional_writes: bool = True, quick: bool = False) -> Store:
         """By boto3's own chain of credentials."""
-        from podtask.core.storage.s3 import QUICK, Patience, S3Store
+        from podtask.core.storage.s3 import QUICK, CallPatience, S3Store
 
         settings = replace(self.settings, conditional_writes=conditional_writes)
-        return S3Store(settings, patience=QUICK if quick else Patience())
+        return S3Store(settings, patience=QUICK if quick else CallPatience())
 
     def signer(self, *, conditional_writes: bool = True) -> Signer:
         """Of presigned URLs."""

@@ -15,24 +15,24 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from podtask.payloads.project.snapshot import Kept, Snapshot, attributes, is_own_object
+from podtask.payloads.project.snapshot import KeptValue, Snapshot, attributes, is_own_object
 from podtask.payloads.project.text import Text
 
 
 def of(module: types.ModuleType, text: Text) -> Snapshot:
     """The snapshot that the text allows to make."""
-    kept: dict[str, Kept] = {}
+    kept: dict[str, KeptValue] = {}
     for name, value in vars(module).copy().items():
         if name in text.literals:
-            kept[name] = Kept.of(text.literals[name])
+            kept[name] = KeptValue.of(text.literals[name])
         elif name in text.functions:
             if not _is(value, module, name):
-                kept[name] = Kept(None)
+                kept[name] = KeptValue(None)
         elif isinstance(value, type) and value.__module__ == module.__name__ and is_own_object(value):
             kept[name] = _class(value, text.literals)
         elif name in text.built and (fresh := _fresh(module, text.built[name], value)) is not None:
-            pristine = {attribute: Kept.of(item) for attribute, item in attributes(fresh)}
-            kept[name] = Kept(value, None, pristine)
+            pristine = {attribute: KeptValue.of(item) for attribute, item in attributes(fresh)}
+            kept[name] = KeptValue(value, None, pristine)
     return Snapshot(kept, complete=False)
 
 
@@ -40,14 +40,14 @@ def _is(value: Any, module: types.ModuleType, name: str) -> bool:
     return (getattr(value, "__module__", None), getattr(value, "__qualname__", None)) == (module.__name__, name)
 
 
-def _class(kind: type, literals: Mapping[str, Any]) -> Kept:
+def _class(kind: type, literals: Mapping[str, Any]) -> KeptValue:
     prefix = f"{kind.__qualname__}."
     stated = {
-        name.removeprefix(prefix): Kept.of(value)
+        name.removeprefix(prefix): KeptValue.of(value)
         for name, value in literals.items()
         if name.startswith(prefix) and "." not in name.removeprefix(prefix)
     }
-    return Kept(kind, None, stated, complete=False)
+    return KeptValue(kind, None, stated, complete=False)
 
 
 def _fresh(module: types.ModuleType, call: tuple[str, tuple[Any, ...], dict[str, Any]], now: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 from podtask.payloads.project import baseline
 from podtask.payloads.project.collect import Source
 from podtask.payloads.project.recorder import NOTES
-from podtask.payloads.project.snapshot import Change, Kept, Snapshot, globals_of, is_own_object
+from podtask.payloads.project.snapshot import Change, KeptValue, Snapshot, globals_of, is_own_object
 from podtask_runner.bundle.overlay import EXPECTED
 from podtask_runner.serialization.by_value import Packing, Travel
 
@@ -106,7 +106,7 @@ class Look:
     snapshot: Snapshot
     items: tuple[Any, ...]
     """Names and values of all globals."""
-    inside: tuple[tuple[Any, Kept], ...]
+    inside: tuple[tuple[Any, KeptValue], ...]
     """Of those that can change without becoming another object, what they were."""
     changes: tuple[Change, ...]
     shareable: tuple[tuple[str, Any], ...]
@@ -115,7 +115,7 @@ class Look:
     def at(cls, module: types.ModuleType, snapshot: Snapshot) -> Look:
         """Now."""
         items = _items(module)
-        kept = ((value, Kept.of(value)) for _, value in globals_of(module))
+        kept = ((value, KeptValue.of(value)) for _, value in globals_of(module))
         inside = tuple((value, was) for value, was in kept if was.content is not None or was.attributes is not None)
         return cls(snapshot, items, inside, tuple(snapshot.changes(module)), tuple(_shareable(module, snapshot)))
 

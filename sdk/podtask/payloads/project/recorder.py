@@ -32,7 +32,7 @@ class Note:
     snapshot: Snapshot
 
 
-class Notes:
+class ModuleNotes:
     """By the module's name; imported anew, noted anew."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Notes:
         return note.text if note is not None else before[1] if before[0] is module else None
 
 
-NOTES = Notes()
+NOTES = ModuleNotes()
 
 
 class _Noting(SourceFileLoader):

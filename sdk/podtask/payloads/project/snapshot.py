@@ -31,19 +31,19 @@ _MISSING: Final = object()
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptValue:
     """One value."""
 
     value: object
     content: bytes | None = None
     """Of a container."""
-    attributes: Mapping[str, Kept] | None = None
+    attributes: Mapping[str, KeptValue] | None = None
     """Of an object or a class of the user's own."""
     complete: bool = True
     """Whether an attribute that is not among these is a change, too."""
 
     @classmethod
-    def of(cls, value: Any, depth: int = _DEEPEST) -> Kept:
+    def of(cls, value: Any, depth: int = _DEEPEST) -> KeptValue:
         """The value now."""
         kind = type(value)
         if kind in _CONTAINERS:
@@ -73,14 +73,14 @@ class Kept:
 class Snapshot:
     """The globals of a module."""
 
-    kept: Mapping[str, Kept]
+    kept: Mapping[str, KeptValue]
     complete: bool = True
     """Whether a global that is not among these is a change, too."""
 
     @classmethod
     def of(cls, module: types.ModuleType) -> Snapshot:
         """The module now."""
-        return cls({name: Kept.of(value) for name, value in globals_of(module)})
+        return cls({name: KeptValue.of(value) for name, value in globals_of(module)})
 
     def changes(self, module: types.ModuleType) -> Iterator[Change]:
         """What the program has changed since."""
@@ -148,7 +148,7 @@ def _outline(value: Any, left: list[int], within: tuple[int, ...] = ()) -> objec
     return (kind.__name__, [_outline(item, left, inside) for item in value])
 
 
-def _equal(kept: Kept, now: Any) -> bool:
+def _equal(kept: KeptValue, now: Any) -> bool:
     """Another object of the same value: set to what it was before, or known by its text only."""
     kind = type(now)
     if kind is not type(kept.value):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from podtask.core.api.names import FLOW_RUN_PLURAL, GROUP, PLURAL, VERSION
 from podtask.inspection.cluster import Cluster
 from podtask.inspection.description import story
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.bucket_access import BucketAccess
 from podtask.kube.client import MERGE_PATCH, Object, runs_path
 from podtask.kube.errors import Asked, ClusterRefused
@@ -64,10 +64,10 @@ class ClusterViewer:
         self.indexes.close()
         self.cluster.api.close()
 
-    def task_run(self, namespace: str, name: str) -> Seen | None:
+    def task_run(self, namespace: str, name: str) -> SeenTaskRun | None:
         """A TaskRun as it is now. Asked once: a person waits for the page."""
         found = self.cluster.api.get_or_none(Asked("get", PLURAL, namespace, name), runs_path(namespace, name))
-        return None if found is None else Seen(found)
+        return None if found is None else SeenTaskRun(found)
 
     def flow_run(self, namespace: str, name: str) -> Object | None:
         """A FlowRun as it is now; None also where the cluster does not know FlowRuns."""
@@ -80,7 +80,7 @@ class ClusterViewer:
                 return None
             raise
 
-    def events(self, run: Seen) -> list[Object]:
+    def events(self, run: SeenTaskRun) -> list[Object]:
         """Events of a TaskRun and its newest pod; none where they may not be read."""
         newest = run.status.latest
         about = [run.uid, *([newest.pod_uid] if newest and newest.pod_uid else [])]

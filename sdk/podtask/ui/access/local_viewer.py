@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from podtask.backends.in_process import flow_records
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.client import Object
 from podtask.ui.live.folder import flow_run_in, task_runs_in
 from podtask.ui.live.indexes import LocalIndexes
@@ -47,14 +47,14 @@ class LocalViewer:
         """See `Viewer`."""
         return False
 
-    def task_run(self, namespace: str, name: str) -> Seen | None:  # noqa: ARG002 - a `Viewer`
+    def task_run(self, namespace: str, name: str) -> SeenTaskRun | None:  # noqa: ARG002 - a `Viewer`
         """A task run of whichever record has it: only files are opened in which its name stands."""
         for path in flow_records.files(self.home):
             if not flow_records.mentions(path, name):
                 continue
             for one in task_runs_in(flow_records.read_one(path) or {}):
                 if one["metadata"]["name"] == name:
-                    return Seen(one)
+                    return SeenTaskRun(one)
         return None
 
     def flow_run(self, namespace: str, name: str) -> Object | None:  # noqa: ARG002 - a `Viewer`
@@ -62,6 +62,6 @@ class LocalViewer:
         found = flow_run_in(flow_records.read_one(flow_records.file_of(self.home, name)) or {})
         return found[0] if found else None
 
-    def events(self, run: Seen) -> list[Object]:  # noqa: ARG002 - a `Viewer`
+    def events(self, run: SeenTaskRun) -> list[Object]:  # noqa: ARG002 - a `Viewer`
         """See `Viewer`."""
         return []

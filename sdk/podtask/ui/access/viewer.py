@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.client import Object
 from podtask.ui.live.indexes import Indexes
 
@@ -48,7 +48,7 @@ class Viewer(Protocol):
         """Whether a button makes sense."""
         ...
 
-    def task_run(self, namespace: str, name: str) -> Seen | None:
+    def task_run(self, namespace: str, name: str) -> SeenTaskRun | None:
         """A TaskRun as it is now."""
         ...
 
@@ -56,6 +56,6 @@ class Viewer(Protocol):
         """A FlowRun as it is now."""
         ...
 
-    def events(self, run: Seen) -> list[Object]:
+    def events(self, run: SeenTaskRun) -> list[Object]:
         """Events of a TaskRun and its newest pod."""
         ...

@@ -32,7 +32,7 @@ NO_SUCH_KIND, UNAUTHORIZED = 404, 401
 
 
 @dataclass(frozen=True)
-class Progress:
+class ListProgress:
     """How far it is."""
 
     count: int
@@ -60,7 +60,7 @@ class Reflector(Generic[T]):
         self._lock = threading.Lock()
         self._objects: dict[str, T] = {}
         self._rows: tuple[T, ...] | None = None
-        self._progress = Progress(0, complete=False)
+        self._progress = ListProgress(0, complete=False)
         self._settled = threading.Event()
         self._stopped = threading.Event()
         self._listeners: dict[object, Callable[[], object]] = {}
@@ -94,7 +94,7 @@ class Reflector(Generic[T]):
                 self._rows = tuple(self._objects.values())
             return self._rows
 
-    def progress(self, wait: float = 0.0) -> Progress:
+    def progress(self, wait: float = 0.0) -> ListProgress:
         """How far it is, after waiting for the whole list at most so many seconds."""
         self._settled.wait(wait)
         with self._lock:
@@ -127,7 +127,7 @@ class Reflector(Generic[T]):
                     case Page(items):
                         self._page(items)
                     case Listed():
-                        self._set(self._listing, Progress(len(self._listing), complete=True, cut=self._is_cut))
+                        self._set(self._listing, ListProgress(len(self._listing), complete=True, cut=self._is_cut))
                         self._settled.set()
                     case Watching():
                         self._clear_trouble()
@@ -151,7 +151,7 @@ class Reflector(Generic[T]):
         for item in items:
             self._listing[str(item["metadata"]["uid"])] = self._digest(item)
         if not self._progress.complete:
-            self._set(dict(self._listing), Progress(len(self._listing), complete=False, cut=self._is_cut))
+            self._set(dict(self._listing), ListProgress(len(self._listing), complete=False, cut=self._is_cut))
 
     def _changed(self, kind: str, obj: Object) -> None:
         uid = str(obj["metadata"]["uid"])
@@ -165,10 +165,10 @@ class Reflector(Generic[T]):
                     return
                 self._objects[uid] = digest
             self._rows = None
-            self._progress = Progress(len(self._objects), complete=True, cut=self._progress.cut)
+            self._progress = ListProgress(len(self._objects), complete=True, cut=self._progress.cut)
         self._tell()
 
-    def _set(self, objects: dict[str, T], progress: Progress) -> None:
+    def _set(self, objects: dict[str, T], progress: ListProgress) -> None:
         with self._lock:
             self._objects, self._rows, self._progress = objects, None, progress
         self._tell()
@@ -176,7 +176,7 @@ class Reflector(Generic[T]):
     def _clear_trouble(self) -> None:
         if self._progress.trouble is not None:
             with self._lock:
-                self._progress = Progress(len(self._objects), complete=True, cut=self._progress.cut)
+                self._progress = ListProgress(len(self._objects), complete=True, cut=self._progress.cut)
             self._tell()
 
     def _pause(self, error: ClusterRefused | ClusterUnreachable, failures: int) -> float:
@@ -186,7 +186,7 @@ class Reflector(Generic[T]):
         if not (isinstance(error, ClusterRefused) and error.status == GONE):
             with self._lock:
                 now = self._progress
-                self._progress = Progress(now.count, now.complete, now.cut, trouble=str(error))
+                self._progress = ListProgress(now.count, now.complete, now.cut, trouble=str(error))
             self._settled.set()
             self._tell()
         return PAUSES[min(failures, len(PAUSES)) - 1]
@@ -195,7 +195,7 @@ class Reflector(Generic[T]):
         absent = getattr(error, "status", 0) == NO_SUCH_KIND
         unknown = error if getattr(error, "status", 0) == UNAUTHORIZED else None
         trouble = None if absent else str(error)
-        self._set({}, Progress(0, complete=True, trouble=trouble, refused=True, unknown=unknown, absent=absent))
+        self._set({}, ListProgress(0, complete=True, trouble=trouble, refused=True, unknown=unknown, absent=absent))
         self._settled.set()
 
     def _tell(self) -> None:

@@ -36,7 +36,7 @@ STREAMS = 64
 HEADERS = {"X-Accel-Buffering": "no", "Content-Encoding": "identity"}
 
 
-class Streams:
+class EventStreams:
     """All open streams of a server, so that it can end them. Thread-safe."""
 
     def __init__(self) -> None:

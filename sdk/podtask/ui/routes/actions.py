@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.errors import ClusterRefused
 from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.environment import path
@@ -34,25 +34,25 @@ class Action:
     """As in RBAC."""
     title: str
     consequence: str
-    act: Callable[[ClusterViewer, Seen], str]
+    act: Callable[[ClusterViewer, SeenTaskRun], str]
     """Does it; the path to look at afterwards."""
     danger: bool = False
 
 
-def _change(**spec: bool) -> Callable[[ClusterViewer, Seen], str]:
-    def act(viewer: ClusterViewer, run: Seen) -> str:
+def _change(**spec: bool) -> Callable[[ClusterViewer, SeenTaskRun], str]:
+    def act(viewer: ClusterViewer, run: SeenTaskRun) -> str:
         viewer.cluster.change(run.namespace, run.name, **spec)
         return path(run.namespace, "task-runs", run.name)
 
     return act
 
 
-def _delete(viewer: ClusterViewer, run: Seen) -> str:
+def _delete(viewer: ClusterViewer, run: SeenTaskRun) -> str:
     _gone_already(lambda: viewer.cluster.remove(run.namespace, run.name))
     return path(run.namespace, "flow-runs", run.flow_run) if run.flow_run else path(run.namespace, "task-runs")
 
 
-def _retry(viewer: ClusterViewer, run: Seen) -> str:
+def _retry(viewer: ClusterViewer, run: SeenTaskRun) -> str:
     return path(run.namespace, "task-runs", repeated(viewer, [run])[run.name])
 
 

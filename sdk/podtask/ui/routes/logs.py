@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from podtask.errors import PodtaskError
 from podtask.inspection import log_sources
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.routes.ui_state import attempt_of, namespace_of, on_cluster, task_run_of
 from podtask.ui.view.log_html import line_html, lines_html
@@ -45,7 +45,7 @@ class Log:
     """There may be lines before these."""
 
 
-def log_of(request: Request, viewer: ClusterViewer, run: Seen) -> Log:
+def log_of(request: Request, viewer: ClusterViewer, run: SeenTaskRun) -> Log:
     """The last lines of the attempt that the URL asks for, or the lines in which its search is."""
     number = attempt_of(request, run.status.attempts_total)
     if not number:
@@ -81,7 +81,7 @@ def _first(lines: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]
         yield line
 
 
-def _search(viewer: ClusterViewer, run: Seen, number: int, find: str) -> Log:
+def _search(viewer: ClusterViewer, run: SeenTaskRun, number: int, find: str) -> Log:
     wanted = find.lower().encode()
     hits: list[tuple[int, Markup]] = []
     count, begins = 0, True

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from podtask.core import clock
 from podtask.core.api.names import FLOW_RUN_PLURAL, PLURAL
 from podtask.inspection.manifest_text import manifest, yaml_text
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.ui.access.viewer import Viewer
 from podtask.ui.environment import path
 from podtask.ui.live.stream import version_of
@@ -183,7 +183,7 @@ def task_run_yaml(request: Request) -> Response:
     )
 
 
-def read(viewer: Viewer, namespace: str, name: str) -> Seen:
+def read(viewer: Viewer, namespace: str, name: str) -> SeenTaskRun:
     """The TaskRun. Raises 404 where there is none."""
     run = viewer.task_run(namespace, name)
     if run is None:
@@ -217,7 +217,7 @@ def _children(viewer: Viewer, namespace: str, name: str) -> list[FlowRunRow]:
     return rows((one for one in recorded.rows() if one.parent == name), ())
 
 
-def _task_run_actions(viewer: Viewer, run: Seen) -> list[str]:
+def _task_run_actions(viewer: Viewer, run: SeenTaskRun) -> list[str]:
     may = {verb: viewer.may(run.namespace, verb, PLURAL) for verb in ("patch", "create", "delete")}
     offered = []
     if may["patch"] and not run.finished:

@@ -11,14 +11,14 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from podtask.inspection.repeats import manifests, with_upstreams
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.errors import ClusterRefused
 from podtask.ui.access.cluster_viewer import ClusterViewer
 
 NAMES_TRIED = 20
 
 
-def repeated(viewer: ClusterViewer, chosen: Sequence[Seen]) -> Mapping[str, str]:
+def repeated(viewer: ClusterViewer, chosen: Sequence[SeenTaskRun]) -> Mapping[str, str]:
     """The name of each repeat, by the name of what it repeats. Runs of one namespace; upstreams first.
 
     A name that is taken meanwhile is not: the next one is tried.

@@ -15,8 +15,8 @@ from podtask.ui.access.cluster_viewer import ClusterViewer
 from podtask.ui.access.logins import Login
 from podtask.ui.access.sessions import WebSession
 from podtask.ui.access.viewer import Viewer
-from podtask.ui.live.reflector import Progress
-from podtask.ui.live.stream import Streams
+from podtask.ui.live.reflector import ListProgress
+from podtask.ui.live.stream import EventStreams
 
 _NAMESPACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _OBJECT = re.compile(r"(?!.*\.\.)[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
@@ -35,7 +35,7 @@ class UiState:
     hosts: tuple[str, ...] = ()
     """Names under which a proxy with TLS serves the page, beside 127.0.0.1 and localhost."""
     port: int = 0
-    streams: Streams = field(default_factory=Streams)
+    streams: EventStreams = field(default_factory=EventStreams)
 
     def close(self) -> None:
         """End what reads."""
@@ -57,7 +57,7 @@ def known_viewer(request: Request) -> Viewer | None:
     return own or ui_of(request).viewer
 
 
-def still_known(request: Request, *progress: Progress) -> tuple[Progress, ...]:
+def still_known(request: Request, *progress: ListProgress) -> tuple[ListProgress, ...]:
     """What the page says of its lists. Raises where the token of the session's own viewer has ended: see `_failed`."""
     ended = next((one.unknown for one in progress if one.unknown is not None), None)
     if ended is not None and ui_of(request).login.asks_for == "token":

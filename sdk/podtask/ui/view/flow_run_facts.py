@@ -16,7 +16,7 @@ _OMITTED = {Omitted.CUT: "cut", Omitted.HIDDEN: "hidden", Omitted.NOT_JSON: "no 
 
 
 @dataclass(frozen=True)
-class Parameter:
+class ParameterFact:
     """One argument of the flow."""
 
     name: str
@@ -30,7 +30,7 @@ class Parameter:
 class FlowRunFacts:
     """Of a FlowRun."""
 
-    parameters: list[Parameter]
+    parameters: list[ParameterFact]
     result: str | None
     driver: str
     driver_task_run: str
@@ -62,9 +62,9 @@ def flow_run_facts(obj: Mapping[str, Any], where: str = "") -> FlowRunFacts:
     )
 
 
-def _parameter(one: Mapping[str, Any]) -> Parameter:
+def _parameter(one: Mapping[str, Any]) -> ParameterFact:
     value, omitted = one.get("value"), str(one.get("omitted") or "")
-    return Parameter(
+    return ParameterFact(
         name=str(one.get("name") or ""),
         value=None if value is None else str(value),
         type=str(one.get("type") or ""),

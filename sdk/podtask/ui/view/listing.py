@@ -56,7 +56,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Page(Generic[T]):
+class ListPage(Generic[T]):
     """Some rows of a list."""
 
     rows: Sequence[T]
@@ -76,11 +76,11 @@ class Page(Generic[T]):
         return self.first + len(self.rows) - 1
 
 
-def page(rows: Sequence[T], number: int) -> Page[T]:
+def page(rows: Sequence[T], number: int) -> ListPage[T]:
     """The page of that number; behind the last it is the last."""
     pages = max(1, -(-len(rows) // PAGE))
     number = min(number, pages)
-    return Page(rows[(number - 1) * PAGE : number * PAGE], len(rows), number, pages)
+    return ListPage(rows[(number - 1) * PAGE : number * PAGE], len(rows), number, pages)
 
 
 def task_runs(briefs: Iterable[Brief], query: Query) -> list[Brief]:

@@ -14,7 +14,7 @@ from typing import Any
 from podtask.inspection import description
 from podtask.inspection.description import Fields, Table
 from podtask.inspection.next_step import next_step
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask.kube.bucket_access import human
 from podtask.kube.client import Object
 from podtask.ui.view.briefs import Brief, brief
@@ -70,7 +70,7 @@ _CLUSTERS = ("Task",)
 
 
 def task_run_page(
-    run: Seen, events: Sequence[Object], now: datetime, where: str, *, local: bool = False
+    run: SeenTaskRun, events: Sequence[Object], now: datetime, where: str, *, local: bool = False
 ) -> TaskRunPage:
     """The page of a TaskRun that was just read; `local`: from a record of this machine."""
     one = brief(run.obj)
@@ -104,11 +104,11 @@ def task_run_page(
     )
 
 
-def _local_step(run: Seen) -> str:
+def _local_step(run: SeenTaskRun) -> str:
     return _AGAIN if run.finished and not run.state.succeeded else ""
 
 
-def _result(run: Seen) -> Preview | None:
+def _result(run: SeenTaskRun) -> Preview | None:
     info = run.status.result
     if info is None:
         return None
@@ -118,7 +118,7 @@ def _result(run: Seen) -> Preview | None:
     return Preview(_pretty_text(info.value), note)
 
 
-def _parameters(run: Seen) -> Preview | None:
+def _parameters(run: SeenTaskRun) -> Preview | None:
     given = run.spec.get("parameters")
     packed: dict[str, Any] = run.spec.get("inputs") or {}
     if given is None and not packed:

@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.support.builders import run_object
 
 from podtask_operator.kube.echoes import Echoes
-from podtask_operator.kube.session import Lines, response_class
+from podtask_operator.kube.session import WatchLines, response_class
 from podtask_operator.task_runs import held
 from podtask_operator.task_runs.parse import TOO_LARGE
 
@@ -78,7 +78,7 @@ def test_a_heavy_line_is_cut_and_the_others_come_as_they_are() -> None:
 
     async def test() -> list[Any]:
         async with session(answer) as (client, host), client.get(f"{host}{PATH}?watch=true") as response:
-            assert isinstance(response.content, Lines)
+            assert isinstance(response.content, WatchLines)
             return await lines(response)
 
     first, second, third = asyncio.run(test())

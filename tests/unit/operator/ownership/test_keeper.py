@@ -13,7 +13,7 @@ from tests.support.virtual_time import run
 
 from podtask.core.api.names import OWNER_LEASE
 from podtask_operator.kube.client import IN_FLIGHT, ApiError, ApiUnavailable
-from podtask_operator.ownership.keeper import IDLE, TRIES, Keeper
+from podtask_operator.ownership.keeper import IDLE, TRIES, MarkKeeper
 from podtask_operator.ownership.mark import DURATION, HANDED_OVER, LONGEST, LOOK, RENEW, VALID, Standing, renewal
 from podtask_operator.ownership.served import Served
 
@@ -72,7 +72,9 @@ class Release:
     def __init__(self, api: Any, name: str, *, alive: bool = True) -> None:
         self.alive, self.changed = alive, list[str]()
         self.served = Served(everything=False, tick=now)
-        self.keeper = Keeper(api, self.served, name, alive=lambda _: self.alive, changed=self.changed.append, tick=now)
+        self.keeper = MarkKeeper(
+            api, self.served, name, alive=lambda _: self.alive, changed=self.changed.append, tick=now
+        )
         self.task: asyncio.Task[None] | None = None
 
     def start(self) -> Release:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from podtask_operator.kube.client import ApiError, ApiUnavailable
-from podtask_operator.ownership.keeper import Keeper
+from podtask_operator.ownership.keeper import MarkKeeper
 from podtask_operator.ownership.mark import AGAIN, DURATION, LOOK, RENEW, VALID
 from podtask_operator.ownership.served import Served
 
@@ -77,12 +77,12 @@ class Process:
     time: list[float]
     alive: bool = True
     served: Served = field(init=False)
-    keeper: Keeper = field(init=False)
+    keeper: MarkKeeper = field(init=False)
 
     def __post_init__(self) -> None:
         self.served = Served(everything=False, tick=self.now)
         server: Any = self.server
-        self.keeper = Keeper(server, self.served, self.release, alive=lambda _: True, tick=self.now)
+        self.keeper = MarkKeeper(server, self.served, self.release, alive=lambda _: True, tick=self.now)
 
     def now(self) -> float:
         return self.time[0] + self.offset

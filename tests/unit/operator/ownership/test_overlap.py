@@ -18,12 +18,12 @@ from podtask_operator.controller.flow_run_keeper import FlowRunKeeper
 from podtask_operator.kube import fences
 from podtask_operator.kube.client import IN_FLIGHT
 from podtask_operator.ownership import mark as marks
-from podtask_operator.ownership.mark import Mark, Seen, Standing
+from podtask_operator.ownership.mark import Mark, SeenMark, Standing
 from podtask_operator.ownership.served import Served
 from podtask_operator.storage.fenced import Fenced, WriteFenced
 from podtask_operator.task_runs.key import Key
 
-SEEN = Seen("1", "b/other", 180.0)
+SEEN = SeenMark("1", "b/other", 180.0)
 EXPIRED = {"ttlSecondsAfterFinished": 1}
 UNDER_WAY = {
     "state": "Pending",

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.builders import run_object
 from tests.unit.operator.ownership.test_keeper import Leases
 
-from podtask_operator.process.wiring import Parts
+from podtask_operator.process.wiring import OperatorParts
 from podtask_operator.settings import Settings
 from podtask_operator.task_runs.key import Key
 
@@ -16,11 +16,11 @@ ENDED = {"state": "Completed", "reason": "Completed", "finishedAt": "2026-01-01T
 WAITS = Key("team", "waits")
 
 
-def operator(ended: int) -> Parts:
+def operator(ended: int) -> OperatorParts:
     """One that knows so many TaskRuns that have ended, and one that waits."""
     api: Any = Leases()
     api.fence = lambda: True
-    parts = Parts(Settings(store="s3://bucket/prefix", endpoint_url="http://127.0.0.1:1"), api)
+    parts = OperatorParts(Settings(store="s3://bucket/prefix", endpoint_url="http://127.0.0.1:1"), api)
     for number in range(ended):
         name = f"ended-{number}"
         parts.cluster.put_run(run_object(name=name, status=ENDED, metadata={"uid": f"uid-{name}"}))

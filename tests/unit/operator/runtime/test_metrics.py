@@ -12,17 +12,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from podtask.core.api.names import CacheOutcome, Ended, State
 from podtask.core.api.status import Attempt, CacheInfo, Status
 from podtask_operator.runtime import metrics
-from podtask_operator.runtime.metrics import Live
+from podtask_operator.runtime.metrics import LiveGauges
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
-def live() -> Live:
+def live() -> LiveGauges:
     def states() -> Iterator[State]:
         yield from (State.RUNNING, State.RUNNING, State.PENDING)
 
     gauges = [row for row in metrics.TABLE if row.kind == "gauge" and not row.labels]
-    return Live(lambda: dict.fromkeys(gauges, 7.0), states)
+    return LiveGauges(lambda: dict.fromkeys(gauges, 7.0), states)
 
 
 def scraped() -> dict[tuple[str, tuple[str, ...]], float]:

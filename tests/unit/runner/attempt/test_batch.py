@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from podtask_runner.attempt import batch as batches
-from podtask_runner.attempt.batch import AGE, LEAST_SECONDS, MOST_SECONDS, SHARE, Progress, Rules, Running
+from podtask_runner.attempt.batch import AGE, LEAST_SECONDS, MOST_SECONDS, SHARE, BatchProgress, Rules, Running
 from podtask_runner.attempt.execute import completed, raised, value_of
 from podtask_runner.batch_entries import unpacked
 from podtask_runner.errors import ToldToStop
@@ -261,7 +261,7 @@ def test_the_mark_of_a_failure_travels_only_where_it_is_meant_to() -> None:
 class TestHowOftenItSaves:
     """A save writes all outcomes, so the bytes of a batch of n items must not grow with n times n."""
 
-    def ended(self, progress: Progress, clock: Clock, seconds: float, items: int = 1000) -> list[float]:
+    def ended(self, progress: BatchProgress, clock: Clock, seconds: float, items: int = 1000) -> list[float]:
         """When it saved, while so many items of one length ended."""
         saved = []
         for number in range(items):
@@ -275,15 +275,15 @@ class TestHowOftenItSaves:
     def test_quick_items_are_saved_together(self) -> None:
         clock, kept = Clock(), Kept()
         checkpoint: Any = kept
-        assert self.ended(Progress(checkpoint, clock), clock, 0.0009) == []
-        progress = Progress(checkpoint, clock)
+        assert self.ended(BatchProgress(checkpoint, clock), clock, 0.0009) == []
+        progress = BatchProgress(checkpoint, clock)
         progress.entries[0] = b"{}", None
         progress.save()
         assert kept.saves == 1
 
     def test_between_saves_passes_more_time_the_longer_it_lasts(self) -> None:
         clock, checkpoint = Clock(), Kept()
-        moments = self.ended(Progress(checkpoint, clock), clock, 1.5)  # type: ignore[arg-type]
+        moments = self.ended(BatchProgress(checkpoint, clock), clock, 1.5)  # type: ignore[arg-type]
         pauses = [after - before for before, after in itertools.pairwise(moments)]
         assert min(pauses) >= LEAST_SECONDS
         assert max(pauses) < MOST_SECONDS + 2
@@ -300,13 +300,13 @@ class TestHowOftenItSaves:
 
         kept = Slow()
         checkpoint: Any = kept
-        self.ended(Progress(checkpoint, clock), clock, 1.0)
+        self.ended(BatchProgress(checkpoint, clock), clock, 1.0)
         assert kept.saves * 10 < clock.now / (SHARE / 1.2)
 
     def test_nothing_new_is_not_saved_again(self) -> None:
         clock, kept = Clock(), Kept({0: (b"{}", None)})
         checkpoint: Any = kept
-        progress = Progress(checkpoint, clock)
+        progress = BatchProgress(checkpoint, clock)
         progress.load()
         clock.now = 100
         progress.save()

@@ -121,7 +121,7 @@ class TestTheNewest:
             thread.start()
         for thread in threads:
             thread.join()
-        numbers = [checkpoint_object.Header.load(data[:HEADER]) for data in life.objects().values()]
+        numbers = [checkpoint_object.CheckpointHeader.load(data[:HEADER]) for data in life.objects().values()]
         assert sorted(header.number for header in numbers if header is not None) == [7, 8]
         assert life.attempt(2, 1).load() == here.load()
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from podtask_runner.attempt.report import Phase
-from podtask_runner.process.verdicts import Ended, judge
+from podtask_runner.process.verdicts import ChildExit, judge
 from podtask_runner.protocol import Error, Outcome, Result, Verdict
 
 DONE = Outcome(Verdict.COMPLETED, result=Result("d", 1, "json"))
@@ -18,56 +18,62 @@ EXITED = Outcome(Verdict.CRASHED, error=Error("SystemExit", "sys.exit(1)"))
 @pytest.mark.parametrize(
     ("ended", "verdict", "kind"),
     [
-        pytest.param(Ended(DONE), Verdict.COMPLETED, None, id="a report is believed"),
+        pytest.param(ChildExit(DONE), Verdict.COMPLETED, None, id="a report is believed"),
         pytest.param(
-            Ended(DONE, signum=signal.SIGSEGV), Verdict.COMPLETED, None, id="a crash after the report changes nothing"
+            ChildExit(DONE, signum=signal.SIGSEGV),
+            Verdict.COMPLETED,
+            None,
+            id="a crash after the report changes nothing",
         ),
-        pytest.param(Ended(DONE, interrupted=True), Verdict.COMPLETED, None, id="finished work wins over SIGTERM"),
+        pytest.param(ChildExit(DONE, interrupted=True), Verdict.COMPLETED, None, id="finished work wins over SIGTERM"),
         pytest.param(
-            Ended(FAILED, interrupted=True),
+            ChildExit(FAILED, interrupted=True),
             Verdict.INTERRUPTED,
             "Interrupted",
             id="a failure after SIGTERM is an interruption",
         ),
         pytest.param(
-            Ended(EXITED, interrupted=True),
+            ChildExit(EXITED, interrupted=True),
             Verdict.INTERRUPTED,
             "Interrupted",
             id="SystemExit after SIGTERM is an interruption",
         ),
         pytest.param(
-            Ended(None, signum=signal.SIGTERM, interrupted=True),
+            ChildExit(None, signum=signal.SIGTERM, interrupted=True),
             Verdict.INTERRUPTED,
             "Interrupted",
             id="death by our SIGTERM",
         ),
         pytest.param(
-            Ended(None, signum=signal.SIGTERM), Verdict.CRASHED, "SIGTERM", id="death by a SIGTERM that was not for us"
+            ChildExit(None, signum=signal.SIGTERM),
+            Verdict.CRASHED,
+            "SIGTERM",
+            id="death by a SIGTERM that was not for us",
         ),
         pytest.param(
-            Ended(DONE, timed_out=2.0), Verdict.TIMED_OUT, "TimedOut", id="a result after the limit is too late"
+            ChildExit(DONE, timed_out=2.0), Verdict.TIMED_OUT, "TimedOut", id="a result after the limit is too late"
         ),
         pytest.param(
-            Ended(None, timed_out=2.0, phase=Phase.RUN), Verdict.TIMED_OUT, "TimedOut", id="the limit was reached"
+            ChildExit(None, timed_out=2.0, phase=Phase.RUN), Verdict.TIMED_OUT, "TimedOut", id="the limit was reached"
         ),
         pytest.param(
-            Ended(None, timed_out=2.0, phase=Phase.FETCH),
+            ChildExit(None, timed_out=2.0, phase=Phase.FETCH),
             Verdict.STORE_UNAVAILABLE,
             "StoreUnavailable",
             id="the limit passed while waiting for the store",
         ),
         pytest.param(
-            Ended(None, signum=signal.SIGKILL, out_of_memory=True),
+            ChildExit(None, signum=signal.SIGKILL, out_of_memory=True),
             Verdict.CRASHED,
             "OutOfMemory",
             id="killed for memory",
         ),
-        pytest.param(Ended(None, signum=signal.SIGKILL), Verdict.CRASHED, "SIGKILL", id="killed by somebody"),
-        pytest.param(Ended(None, signum=63), Verdict.CRASHED, "signal 63", id="a signal without a name"),
-        pytest.param(Ended(None, exit_code=3), Verdict.CRASHED, "Exit", id="an exit without a report"),
+        pytest.param(ChildExit(None, signum=signal.SIGKILL), Verdict.CRASHED, "SIGKILL", id="killed by somebody"),
+        pytest.param(ChildExit(None, signum=63), Verdict.CRASHED, "signal 63", id="a signal without a name"),
+        pytest.param(ChildExit(None, exit_code=3), Verdict.CRASHED, "Exit", id="an exit without a report"),
     ],
 )
-def test_judge(ended: Ended, verdict: Verdict, kind: str | None) -> None:
+def test_judge(ended: ChildExit, verdict: Verdict, kind: str | None) -> None:
     outcome = judge(ended)
     assert outcome.outcome is verdict
     assert (outcome.error.type if outcome.error is not None else None) == kind

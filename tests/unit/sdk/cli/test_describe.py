@@ -11,7 +11,7 @@ from tests.unit.sdk.cli.conftest import NOW, Terminal
 from tests.unit.sdk.cli.runs import FAILED, attempt, run
 
 from podtask.inspection.next_step import next_step
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 GOLDEN = Path(__file__).with_name("describe.golden.txt")
 CONDITIONS = [
@@ -229,7 +229,7 @@ STEPS = {
 @pytest.mark.parametrize("case", STEPS)
 def test_what_to_do_next_when(case: str) -> None:
     obj, advice = STEPS[case]
-    assert next_step(Seen(obj), NOW) == advice
+    assert next_step(SeenTaskRun(obj), NOW) == advice
 
 
 EVIL = "\x1b]52;c;Y3VybCBldmlsfHNo\x07\x1b[2J\x9b2J"

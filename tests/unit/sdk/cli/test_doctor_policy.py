@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podtask.cli.doctor.findings import Verdict
+from podtask.cli.doctor.findings import Severity
 from podtask.cli.doctor.policy import policy
 from podtask.cli.doctor.store import _removed
 from podtask.core.storage import StoreRefused, StoreUnavailable
@@ -34,7 +34,7 @@ class Limited(MemoryStore):
 
 def test_the_least_policy_is_fine() -> None:
     store = Limited("podtask/team/blobs/")
-    assert policy(store, KEYS).verdict is Verdict.OK
+    assert policy(store, KEYS).verdict is Severity.OK
     assert list(store.list("")) == []
 
 
@@ -51,7 +51,7 @@ def test_more_is_a_warning_and_leaves_at_most_the_same_few_bytes(allowed: str, w
     store = Limited(allowed, deletes=deletes)
     for _ in range(2):
         finding = policy(store, KEYS)
-    assert finding.verdict is Verdict.WARNING
+    assert finding.verdict is Severity.WARNING
     assert words in finding.message
     assert finding.cure is not None
     assert len(list(store.list(""))) == (0 if deletes else words.count("cache entries") + words.count("folders"))
@@ -62,7 +62,7 @@ def test_a_bucket_that_is_away_is_no_policy() -> None:
         def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
             raise StoreUnavailable("away")
 
-    assert policy(Away(), KEYS).verdict is Verdict.SKIPPED
+    assert policy(Away(), KEYS).verdict is Severity.SKIPPED
 
 
 @pytest.mark.parametrize("deletes", [True, False])

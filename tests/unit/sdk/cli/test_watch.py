@@ -10,7 +10,7 @@ from tests.unit.sdk.cli.runs import run
 
 from podtask.cli.common import output
 from podtask.cli.common.live_runs import FEW, HEAD, counts, row
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 LABELS = {"podtask.dev/flow-run": "etl-1"}
 
@@ -60,12 +60,16 @@ def test_many_runs_are_counted_by_task(podtask: Terminal) -> None:
 
 def test_counts_name_states_in_the_order_of_a_life() -> None:
     words = ("Completed", "Running", None, "Failed", "Running")
-    runs = [Seen(run("x", word, spec={"task": {"name": "t", "source": "x"}})) for word in words]
+    runs = [SeenTaskRun(run("x", word, spec={"task": {"name": "t", "source": "x"}})) for word in words]
     assert counts(runs) == [("t", "5", "2", "1 Pending, 2 Running, 1 Completed, 1 Failed")]
 
 
 def test_a_row_tells_how_long_and_why() -> None:
-    rows = [row(Seen(run("a", "Failed")), NOW), row(Seen(run("b", "Running")), NOW), row(Seen(run("c", None)), NOW)]
+    rows = [
+        row(SeenTaskRun(run("a", "Failed")), NOW),
+        row(SeenTaskRun(run("b", "Running")), NOW),
+        row(SeenTaskRun(run("c", None)), NOW),
+    ]
     assert output.table(HEAD, rows) == (
         "NAME   TASK   STATE     ATTEMPT   RAN     MESSAGE\n"
         "a      a      Failed    1/1       59s     ValueError: no luck\n"

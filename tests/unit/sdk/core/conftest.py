@@ -18,7 +18,7 @@ import pytest
 from podtask.core.storage import S3Settings, Store, parse_store_url
 from podtask.core.storage.directory import DirectoryStore
 from podtask.core.storage.memory import MemoryStore
-from podtask.core.storage.s3 import Patience, S3Signer, S3Store
+from podtask.core.storage.s3 import CallPatience, S3Signer, S3Store
 
 BASE = f"tests/{secrets.token_hex(8)}"
 ANYONE = boto3.Session(
@@ -116,7 +116,7 @@ class Scripted:
 
     def store(self, **patience: float) -> S3Store:
         settings = S3Settings("bucket", endpoint_url=self.url)
-        return S3Store(settings, session=ANYONE, patience=Patience(**patience), sleep=lambda _: None)  # type: ignore[arg-type]
+        return S3Store(settings, session=ANYONE, patience=CallPatience(**patience), sleep=lambda _: None)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from tests.unit.sdk.harness import Stage
 
 from podtask import flow, task
 from podtask.display import progress
-from podtask.display.live_table import Screen, Table
-from podtask.display.progress import Lines
+from podtask.display.live_table import LiveTable, Screen
+from podtask.display.progress import ProgressLines
 from podtask.errors import SettingsError
 
 
@@ -51,7 +51,7 @@ def followed(tally, stage: Stage, definition=plain, *args):
 class TestLines:
     def test_few_runs_are_named_with_their_states_and_why(self, stage: Stage) -> None:
         out = io.StringIO()
-        lines = Lines("etl-1", out)
+        lines = ProgressLines("etl-1", out)
         stage.paper.free = False
         good, bad = (followed(lines, stage, one) for one in (plain, plain.with_options(name="other")))
         for run in (good, bad):
@@ -69,7 +69,7 @@ class TestLines:
 
     def test_many_runs_are_counted_every_few_seconds(self, stage: Stage) -> None:
         out, now = io.StringIO(), [0.0]
-        lines = Lines("etl-1", out, lambda: now[0])
+        lines = ProgressLines("etl-1", out, lambda: now[0])
         runs = [followed(lines, stage, plain, number) for number in range(100)]
         for run in runs[:50]:
             stage.paper.returns(run, 1)
@@ -85,7 +85,7 @@ class TestLines:
 
     def test_a_stderr_that_is_closed_does_not_break_the_run(self, stage: Stage) -> None:
         out = io.StringIO()
-        lines = Lines("etl-1", out)
+        lines = ProgressLines("etl-1", out)
         run = followed(lines, stage)
         out.close()
         stage.paper.returns(run, 1)
@@ -95,7 +95,7 @@ class TestLines:
 
 class TestTable:
     def test_there_is_a_line_for_the_flow_and_one_per_task(self, stage: Stage) -> None:
-        table = Table("etl-1", Screen(Terminal()), monotonic=lambda: 0.0)
+        table = LiveTable("etl-1", Screen(Terminal()), monotonic=lambda: 0.0)
         table._drawer = object()  # type: ignore[assignment]  # drawn by hand
         runs = [followed(table, stage, plain, number) for number in range(3)]
         followed(table, stage, plain.with_options(name="load"))
@@ -107,7 +107,7 @@ class TestTable:
         ]
 
     def test_many_tasks_share_the_last_line(self, stage: Stage) -> None:
-        table = Table("etl-1", Screen(Terminal()))
+        table = LiveTable("etl-1", Screen(Terminal()))
         table._drawer = object()  # type: ignore[assignment]
         for number in range(20):
             followed(table, stage, plain.with_options(name=f"task{number}"))
@@ -144,7 +144,7 @@ class TestTable:
         out, err = io.StringIO(), Terminal()
         monkeypatch.setattr(sys, "stdout", out)
         monkeypatch.setattr(sys, "stderr", err)
-        table = Table("etl-1", Screen(err))
+        table = LiveTable("etl-1", Screen(err))
         followed(table, stage)
         assert sys.stdout is out
         assert sys.stderr is not err
@@ -160,8 +160,8 @@ class TestChoice:
     ) -> None:
         monkeypatch.setattr(sys, "stderr", Terminal())
         first, second = progress.for_flow("a", "kubernetes"), progress.for_flow("b", "kubernetes")
-        assert isinstance(first, Table)
-        assert isinstance(second, Lines)
+        assert isinstance(first, LiveTable)
+        assert isinstance(second, ProgressLines)
         first.close()
 
     @pytest.mark.parametrize(("variable", "value"), [("CI", "true"), ("TERM", "dumb"), ("PODTASK_PROGRESS", "plain")])
@@ -170,12 +170,12 @@ class TestChoice:
     ) -> None:
         monkeypatch.setattr(sys, "stderr", Terminal())
         monkeypatch.setenv(variable, value)
-        assert isinstance(progress.for_flow("a", "kubernetes"), Lines)
+        assert isinstance(progress.for_flow("a", "kubernetes"), ProgressLines)
 
     def test_the_local_backend_is_silent_unless_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert progress.for_flow("a", "local") is None
         monkeypatch.setenv("PODTASK_PROGRESS", "plain")
-        assert isinstance(progress.for_flow("a", "local"), Lines)
+        assert isinstance(progress.for_flow("a", "local"), ProgressLines)
 
     def test_off_is_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PODTASK_PROGRESS", "off")

@@ -12,7 +12,7 @@ import pytest
 from podtask.core.storage import ObjectInfo
 from podtask.core.storage.layout import Bucket
 from podtask.inspection import log_sources
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 LINE = b"%08d " + b"x" * 4086 + b"\n"
 PIECE, PIECES = 256 * 1024, 800
@@ -47,9 +47,9 @@ def reader(store: LongLog) -> Any:
 
 
 @pytest.fixture
-def run() -> Seen:
+def run() -> SeenTaskRun:
     attempt = {"number": 1, "cause": "First", "outcome": "Completed", "finishedAt": "2026-01-02T03:04:05Z"}
-    return Seen(
+    return SeenTaskRun(
         {
             "metadata": {"name": "long", "namespace": "team", "uid": "uid-of-long"},
             "spec": {},
@@ -68,13 +68,13 @@ def peak(work: Any) -> int:
         tracemalloc.stop()
 
 
-def test_its_end_is_read_without_the_rest(store: LongLog, reader: Any, run: Seen) -> None:
+def test_its_end_is_read_without_the_rest(store: LongLog, reader: Any, run: SeenTaskRun) -> None:
     lines = log_sources.tail(reader, run, 1, 500)
     assert lines == [(LINE % number).rstrip() for number in range(PIECES * PER_PIECE - 500, PIECES * PER_PIECE)]
     assert store.reads == -(-501 // PER_PIECE)
 
 
-def test_all_of_it_passes_in_little_memory(store: LongLog, reader: Any, run: Seen) -> None:
+def test_all_of_it_passes_in_little_memory(store: LongLog, reader: Any, run: SeenTaskRun) -> None:
     counts = []
     used = peak(lambda: counts.append(sum(1 for _ in log_sources.read(reader, run, 1))))
     assert counts == [PIECES * PER_PIECE]

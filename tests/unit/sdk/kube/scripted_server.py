@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from podtask.kube.client import Api, Patience
+from podtask.kube.client import Api, RequestPatience
 
 Answer = Callable[["Handler"], None]
 
@@ -80,7 +80,7 @@ class Scene:
         settings = client.Configuration(host=f"http://127.0.0.1:{port}")
         settings.retries = False
         self.pauses: list[float] = []
-        self.api = Api(client.ApiClient(settings), "team", Patience(first=5, later=60), self.pauses.append)
+        self.api = Api(client.ApiClient(settings), "team", RequestPatience(first=5, later=60), self.pauses.append)
         self.script: list[Answer] = []
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
 

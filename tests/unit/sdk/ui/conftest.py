@@ -24,7 +24,7 @@ from podtask.inspection.cluster import Cluster
 from podtask.kube.bucket_access import BucketAccess
 from podtask.kube.client import connect
 from podtask.ui.access.cluster_viewer import ClusterViewer
-from podtask.ui.server import Page
+from podtask.ui.server import PageServer
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -102,7 +102,7 @@ class World:
     """One cluster, one bucket, one page."""
 
     cluster: LiveCluster
-    page: Page
+    page: PageServer
     store: Store
     links: list[str]
 
@@ -139,7 +139,7 @@ def opened(folder: Path) -> Iterator[World]:
         def access(namespace: str) -> BucketAccess:
             return BucketAccess(namespace, lambda _: api.config_map(namespace, CLIENT_CONFIG_MAP), bucket, None)
 
-        page = Page(ClusterViewer(Cluster(api, api.namespace), access, api.context), 0, links.append)
+        page = PageServer(ClusterViewer(Cluster(api, api.namespace), access, api.context), 0, links.append)
         with page.serving():
             yield World(cluster, page, open_store(bucket), links)
         api.close()

@@ -19,7 +19,7 @@ from tests.unit.sdk.ui.test_chromium import HOSTILE, Start, complaints, fits_and
 from podtask.backends.in_process import flow_records
 from podtask.backends.in_process.flow_records import FOLDER, files, read_all
 from podtask.ui.access.local_viewer import LocalViewer
-from podtask.ui.server import Page
+from podtask.ui.server import PageServer
 
 PROGRAM = """
 import os
@@ -67,21 +67,21 @@ def run(program: str, home: Path) -> None:
 
 
 @pytest.fixture
-def page(recorded: Path) -> Iterator[Page]:
-    made = Page(LocalViewer(recorded), 0, lambda link: None)
+def page(recorded: Path) -> Iterator[PageServer]:
+    made = PageServer(LocalViewer(recorded), 0, lambda link: None)
     with made.serving():
         yield made
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Page]:
+def fresh(tmp_path: Path) -> Iterator[PageServer]:
     """Of a home without any record."""
-    made = Page(LocalViewer(tmp_path / "home"), 0, lambda link: None)
+    made = PageServer(LocalViewer(tmp_path / "home"), 0, lambda link: None)
     with made.serving():
         yield made
 
 
-def entered(page: Page) -> Browser:
+def entered(page: PageServer) -> Browser:
     browser = Browser(page.port)
     assert browser.enter(page.link()).status == 303
     return browser
@@ -111,13 +111,13 @@ def paths(home: Path) -> list[str]:
     return [*LISTS, *flows, *(f"{LISTS[1]}/{run_of(home, task)}" for task in ("load", "parse", "store"))]
 
 
-def test_both_backends_are_listed(page: Page) -> None:
+def test_both_backends_are_listed(page: PageServer) -> None:
     text = words(entered(page), LISTS[0])
     assert "3 in all 1 Failed 2 Completed" in text
     assert "3 of 3, 2 failed" in text
 
 
-def test_a_flow_run_has_its_timeline_graph_and_parameters(page: Page, recorded: Path) -> None:
+def test_a_flow_run_has_its_timeline_graph_and_parameters(page: PageServer, recorded: Path) -> None:
     browser = entered(page)
     text = words(browser, f"{LISTS[0]}/{flow_of(recorded, 'etl')}")
     assert "Failed first: parse" in text
@@ -129,7 +129,7 @@ def test_a_flow_run_has_its_timeline_graph_and_parameters(page: Page, recorded: 
     assert "Subflows" in words(browser, f"{LISTS[0]}/{flow_of(recorded, 'outer')}")
 
 
-def test_a_task_run_has_its_error_and_what_only_a_cluster_has_is_left_out(page: Page, recorded: Path) -> None:
+def test_a_task_run_has_its_error_and_what_only_a_cluster_has_is_left_out(page: PageServer, recorded: Path) -> None:
     browser = entered(page)
     text = words(browser, f"{LISTS[1]}/{run_of(recorded, 'parse')}")
     assert "ValueError: row 3 has no price" in text
@@ -142,7 +142,7 @@ def test_a_task_run_has_its_error_and_what_only_a_cluster_has_is_left_out(page: 
     assert "Next" not in words(browser, f"{LISTS[1]}/{run_of(recorded, 'load')}")
 
 
-def test_nothing_can_be_done_and_no_log_be_read(page: Page, recorded: Path) -> None:
+def test_nothing_can_be_done_and_no_log_be_read(page: PageServer, recorded: Path) -> None:
     """Also by an address that somebody types, or by a form that somebody makes."""
     browser, task = entered(page), f"{LISTS[1]}/{run_of(recorded, 'parse')}"
     flow = f"{LISTS[0]}/{flow_of(recorded, 'etl')}"
@@ -156,7 +156,7 @@ def test_nothing_can_be_done_and_no_log_be_read(page: Page, recorded: Path) -> N
     assert {path: path.read_bytes() for path in files(recorded)} == before
 
 
-def test_every_link_leads_somewhere(page: Page) -> None:
+def test_every_link_leads_somewhere(page: PageServer) -> None:
     browser, seen, queue = entered(page), set[str](), ["/", *LISTS]
     while queue:
         path = queue.pop().partition("#")[0]
@@ -170,12 +170,12 @@ def test_every_link_leads_somewhere(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", ["..%2f..%2fetc%2fpasswd", "no-such", "a%00b", "%2e%2e"])
-def test_names_that_are_no_records(page: Page, name: str) -> None:
+def test_names_that_are_no_records(page: PageServer, name: str) -> None:
     for path in LISTS:
         assert entered(page).get(f"{path}/{name}").status == 404
 
 
-def test_what_another_wrote_into_the_folder_breaks_no_page(fresh: Page, tmp_path: Path) -> None:
+def test_what_another_wrote_into_the_folder_breaks_no_page(fresh: PageServer, tmp_path: Path) -> None:
     home = tmp_path / "home"
     run("from podtask import flow, task\n@task\ndef one(): pass\n@flow\ndef fine(): one()\nfine()\n", home)
     (good,) = files(home)
@@ -218,7 +218,9 @@ wide(return_state=True)
 
 
 class TestChromium:
-    def test_every_page_fits_and_is_accessible(self, page: Page, recorded: Path, chromium: Start, checks: Path) -> None:
+    def test_every_page_fits_and_is_accessible(
+        self, page: PageServer, recorded: Path, chromium: Start, checks: Path
+    ) -> None:
         driver = chromium()
         driver.get(page.link())
         until(driver, "return location.pathname.endsWith('/flow-runs') && document.readyState === 'complete'")
@@ -228,7 +230,7 @@ class TestChromium:
         assert complaints(driver) == []
 
     def test_a_run_that_starts_and_ends_is_there_without_a_reload(
-        self, fresh: Page, tmp_path: Path, chromium: Start
+        self, fresh: PageServer, tmp_path: Path, chromium: Start
     ) -> None:
         """And one that is killed: its file does not change."""
         driver, home = chromium(), tmp_path / "home"
@@ -248,7 +250,7 @@ class TestChromium:
             until(driver, f"return document.querySelector('tbody .chip')?.textContent.includes('{word}')")
         assert complaints(driver) == []
 
-    def test_hostile_texts_are_texts(self, fresh: Page, tmp_path: Path, chromium: Start) -> None:
+    def test_hostile_texts_are_texts(self, fresh: PageServer, tmp_path: Path, chromium: Start) -> None:
         home = tmp_path / "home"
         program = f"""
 from podtask import flow, task, tags

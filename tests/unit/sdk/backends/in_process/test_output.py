@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podtask import flow, task
-from podtask.backends.in_process.output import CHUNK, Lines, Streams, follow
+from podtask.backends.in_process.output import CHUNK, OutputLines, StreamSplitter, follow
 
 
 def followed(script: str) -> None:
@@ -73,7 +73,7 @@ def test_what_a_task_writes_comes_out_in_its_order_and_on_its_stream(monkeypatch
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_a_mark_may_come_in_parts(capsys: pytest.CaptureFixture[str], size: int) -> None:
     data = b"out\nhalf \x0eab>err\n\x0eab<\x0e and \x0ea not a mark\n\x0eab>no end\x0eab<\x0ea"
-    streams = Streams(b"\x0eab")
+    streams = StreamSplitter(b"\x0eab")
     for at in range(0, len(data), size):
         streams.take(data[at : at + size])
     streams.end()
@@ -140,14 +140,14 @@ def test_where_the_end_of_a_process_cannot_be_watched_its_pipes_tell(
 def test_a_character_in_two_parts_and_a_stream_that_cannot_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii"))
-    lines = Lines("stdout")
+    lines = OutputLines("stdout")
     for byte in "ö\n".encode():
         lines.take(bytes([byte]))
     assert buffer.getvalue() == b"\\xf6\n"
 
 
 def test_a_line_that_is_drawn_over_itself_is_shown_as_it_grows(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines("stdout")
+    lines = OutputLines("stdout")
     lines.take(b"\r 10%")
     lines.take(b"\r 20%")
     assert capsys.readouterr().out == "\r 10%\r"
@@ -158,7 +158,7 @@ def test_a_line_that_is_drawn_over_itself_is_shown_as_it_grows(capsys: pytest.Ca
 def test_a_line_without_an_end_is_held_up_to_a_bound_and_none_of_it_is_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lines, shown = Lines("stdout"), ""
+    lines, shown = OutputLines("stdout"), ""
     for sent in range(1, 5001):
         lines.take(b"x" * 100)
         shown += capsys.readouterr().out if sent % 100 == 0 else ""
@@ -176,7 +176,7 @@ def test_a_stream_that_is_closed_takes_nothing_and_stops_nothing(monkeypatch: py
 
 def test_without_a_stream_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    Lines("stdout").take(b"lost\n")
+    OutputLines("stdout").take(b"lost\n")
 
 
 def test_prints_of_tasks_of_the_process_backend_are_captured_like_the_flows_own(

@@ -10,7 +10,7 @@ from tests.unit.sdk.cli.flow_objects import ID, INNER, LOST, flow, task_run
 
 from podtask.cli.flows.flow_run import SeenFlow, clean
 from podtask.cli.flows.tree import critical_path, inside
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 
 
 @pytest.mark.parametrize("name", [ID, "6f0c", "etl-6f0ceff0"])
@@ -93,13 +93,13 @@ def test_what_a_driver_wrote_cannot_move_the_cursor(podtask: Terminal) -> None:
 
 def test_the_longest_chain_and_circles() -> None:
     chain = [
-        Seen(task_run("a-1", "Completed", ended="03:04:10")),
-        Seen(task_run("b-1", "Completed", ID, "a-1", "x-1", ended="03:04:40")),
-        Seen(task_run("x-1", "Completed", ended="03:04:20")),
-        Seen(task_run("c-1", "Completed", ID, "b-1", "c-1", ended="03:04:50")),
+        SeenTaskRun(task_run("a-1", "Completed", ended="03:04:10")),
+        SeenTaskRun(task_run("b-1", "Completed", ID, "a-1", "x-1", ended="03:04:40")),
+        SeenTaskRun(task_run("x-1", "Completed", ended="03:04:20")),
+        SeenTaskRun(task_run("c-1", "Completed", ID, "b-1", "c-1", ended="03:04:50")),
     ]
     assert [one.name for one in critical_path(chain)] == ["x-1", "b-1", "c-1"]
-    assert critical_path([Seen(task_run("a-1", "Running"))]) == []
+    assert critical_path([SeenTaskRun(task_run("a-1", "Running"))]) == []
     circle = [SeenFlow(flow(name, parent={"name": other, "uid": "u"})) for name, other in (("a", "b"), ("b", "a"))]
     assert [one.name for one in inside(circle[0], circle)] == ["a", "b"]
 

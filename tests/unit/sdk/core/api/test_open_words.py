@@ -13,7 +13,7 @@ from podtask.core import clock
 from podtask.core.api.names import Cause, Ended, OpenWord, Reason
 from podtask.core.crd import crd
 from podtask.inspection.next_step import next_step
-from podtask.inspection.task_run import Seen
+from podtask.inspection.task_run import SeenTaskRun
 from podtask_operator.task_runs.parse import TaskRun
 
 KINDS: list[type[OpenWord]] = [Reason, Ended, Cause]
@@ -68,7 +68,7 @@ def test_a_run_with_words_of_a_newer_version_is_read_and_goes_on() -> None:
 
 @pytest.mark.parametrize("state", ["Pending", "Running", "AwaitingRetry", "Failed", "Crashed", "Completed"])
 def test_a_person_is_told_what_to_do_next(state: str) -> None:
-    seen = Seen(run_object(status={**STATUS, "state": state}))
+    seen = SeenTaskRun(run_object(status={**STATUS, "state": state}))
     assert next_step(seen, clock.now())
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from podtask.core import crd, crd_flow_run, crd_warm_pool
 from podtask.core.api.names import Reason
-from podtask.core.api.reasons import CATALOGUE, Budget, Place, budget_of, cure_of, entry_of, meaning_of
+from podtask.core.api.reasons import CATALOGUE, Budget, ReasonScope, budget_of, cure_of, entry_of, meaning_of
 from podtask.core.api.symptoms import ADMISSION, CONTAINER_WAITS, ENDED_BY_KUBELET, POD_EVENTS, TARGETED
 from podtask_operator.pod_template import template
 from podtask_runner.process import verdicts
@@ -38,7 +38,7 @@ def test_an_entry_is_made_of_whole_sentences(reason: Reason) -> None:
     for text in filter(None, (entry.meaning, entry.cure, entry.chart)):
         assert text[0].isupper() or text.startswith(("spec.", "kubectl "))
         assert text.endswith(".")
-    assert entry.budget is Budget.NONE or entry.place is Place.END
+    assert entry.budget is Budget.NONE or entry.place is ReasonScope.END
 
 
 def test_a_reason_of_a_newer_version_is_no_error() -> None:
@@ -53,7 +53,7 @@ def test_every_word_of_kubernetes_about_a_pod_that_waits_has_a_cure(word: str) -
     symptom = {**CONTAINER_WAITS, **POD_EVENTS, **ADMISSION}[word]
     assert symptom.cure is not None
     assert symptom.cure.endswith(".")
-    assert entry_of(symptom.reason).place is Place.PENDING
+    assert entry_of(symptom.reason).place is ReasonScope.PENDING
 
 
 @pytest.mark.parametrize("reason", sorted({*TARGETED.values(), *ENDED_BY_KUBELET.values()}))
@@ -129,6 +129,6 @@ def test_the_administrator_is_sent_to_values_that_the_chart_has() -> None:
 
 def test_the_runner_does_not_promise_what_only_the_operator_decides() -> None:
     """Who sent SIGTERM, and whether another attempt follows, is not known inside of a pod."""
-    outcome = verdicts.judge(verdicts.Ended(None, interrupted=True))
+    outcome = verdicts.judge(verdicts.ChildExit(None, interrupted=True))
     assert outcome.error is not None
     assert outcome.error.cure is None

@@ -17,7 +17,7 @@ from tests.support.bucket_scene import BUCKET, NOW, OLD, YOUNG, Object, Scene, d
 
 from podtask.core.api.status import ResultInfo
 from podtask.core.cache.entry import CacheEntry, Producer
-from podtask.core.gc import LEAST_SPARE, SETTLE, Part, Removal, keep_note, remove, survey
+from podtask.core.gc import LEAST_SPARE, SETTLE, NamespaceObjects, Removal, keep_note, remove, survey
 from podtask.core.storage.marks import Marks, mark
 from podtask.kube.bucket_access import FRESH_SECONDS
 
@@ -29,7 +29,7 @@ def cached(number: int, source: int) -> Object:
     return run(number, {"state": "Cached", "result": {"digest": digest("x"), "sourceUID": uid(source)}})
 
 
-def replaced_pointer() -> tuple[Scene, list[Part], set[str]]:
+def replaced_pointer() -> tuple[Scene, list[NamespaceObjects], set[str]]:
     """The runs were listed; then one hit an entry, and a refresh replaced the entry; then the bucket was listed."""
     scene = Scene()
     needed = scene.attempt(SOURCE)
@@ -122,7 +122,7 @@ class Pass:
 
     began: timedelta
     marks: Marks
-    parts: list[Part] = field(default_factory=list)
+    parts: list[NamespaceObjects] = field(default_factory=list)
     surveyed: timedelta | None = None
     removing: Iterator[Removal] | None = None
 

@@ -12,7 +12,7 @@ from tests.support.bucket_scene import BUCKET, CLUSTER, NOW, TEAM
 from podtask.core.storage import owner as owners
 from podtask.core.storage.base import StoreUnavailable
 from podtask.core.storage.memory import MemoryStore
-from podtask.core.storage.owner import OWNER_LIMIT, PROTECTED, Owner, adopt, claim, dump, read, refusal
+from podtask.core.storage.owner import OWNER_LIMIT, PROTECTED, BucketOwner, adopt, claim, dump, read, refusal
 
 OTHER = "66666666-0000-4000-8000-000000000006"
 
@@ -22,8 +22,8 @@ def store() -> MemoryStore:
     return MemoryStore(clock=NOW.timestamp)
 
 
-def owner(uid: str, cluster: str | None = None, since: datetime = NOW) -> Owner:
-    return Owner(uid, cluster, since)
+def owner(uid: str, cluster: str | None = None, since: datetime = NOW) -> BucketOwner:
+    return BucketOwner(uid, cluster, since)
 
 
 def test_the_first_claim_is_the_owner_and_a_second_one_reads_it(store: MemoryStore) -> None:
@@ -117,7 +117,7 @@ def test_an_odd_cluster_is_none(store: MemoryStore) -> None:
         (None, None, CLUSTER, "No operator has marked"),
     ],
 )
-def test_whose_it_is(mark: Owner | None, uid: str | None, cluster: str | None, sentence: str | None) -> None:
+def test_whose_it_is(mark: BucketOwner | None, uid: str | None, cluster: str | None, sentence: str | None) -> None:
     why = refusal(mark, "team", uid, cluster)
     assert why is None if sentence is None else sentence in str(why)
 
