@@ -2,7 +2,8 @@
 
 Labels come from closed lists (states, outcomes, kinds of objects), never from names of runs or namespaces. `TABLE` is
 all of it for the documentation: `python -m podtask_operator.runtime.metrics` prints it as Markdown.
-Counted by: `kube.client` (writes), `status_writer` (transitions), `work_queue`, `health`. Read at the scrape: `LiveGauges`.
+Counted by: `kube.client` (writes), `status_writer` (transitions), `work_queue`, `health`. Read at the
+scrape: `LiveGauges`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ status names the result. So nothing goes that only one look did not see: two lis
 before the second one. Whoever reads a name writes it down within that time, or reads again.
 
 What is not of the known layout is never touched, nor is what is older than the mark of ownership while that is young
-(`owner`); who calls asks first whose folder it is. Where most runs of a namespace would go, `NamespaceObjects.too_much` says so.
+(`owner`); who calls asks first whose folder it is. Where most runs of a namespace would go,
+`NamespaceObjects.too_much` says so.
 Users: the operator (`podtask_operator.sweep`), the command. Blocking.
 """
 
