@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dev.docs.markdown import code, page, table
 
 from podtask.core.api.names import Reason
-from podtask.core.api.reasons import CATALOGUE, Budget, Place, cure_of
+from podtask.core.api.reasons import CATALOGUE, Budget, ReasonScope, cure_of
 from podtask.core.api.symptoms import (
     ADMISSION,
     CONTAINER_WAITS,
@@ -46,8 +46,9 @@ def text() -> str:
         "podtask/core/api/reasons.py and podtask/core/api/symptoms.py",
         HEAD,
         SPEC,
-        "## The run stays Pending\n\n" + table(("Reason", "It means", "What to do"), _by_reason(Place.PENDING)),
-        "## The run ended, or an attempt did\n\n" + table(("Reason", "It means", "What to do"), _by_reason(Place.END)),
+        "## The run stays Pending\n\n" + table(("Reason", "It means", "What to do"), _by_reason(ReasonScope.PENDING)),
+        "## The run ended, or an attempt did\n\n"
+        + table(("Reason", "It means", "What to do"), _by_reason(ReasonScope.END)),
         "## kubectl get pod shows\n\n" + table(("Word", "Reason of the run", "What to do"), _words(CONTAINER_WAITS)),
         "## Events of the pod\n\n" + table(("Event", "Reason of the run", "What to do"), _words(POD_EVENTS)),
         "## The API server refused the pod\n\n"
@@ -57,11 +58,11 @@ def text() -> str:
     )
 
 
-def _by_reason(place: Place) -> list[tuple[str, str, str]]:
+def _by_reason(place: ReasonScope) -> list[tuple[str, str, str]]:
     return [
-        (code(reason), entry.meaning, entry.cure or ("Wait." if place is Place.PENDING else "Nothing."))
+        (code(reason), entry.meaning, entry.cure or ("Wait." if place is ReasonScope.PENDING else "Nothing."))
         for reason, entry in CATALOGUE.items()
-        if entry.place is place and (entry.cure or entry.budget is not Budget.NONE or place is Place.PENDING)
+        if entry.place is place and (entry.cure or entry.budget is not Budget.NONE or place is ReasonScope.PENDING)
     ]
 
 

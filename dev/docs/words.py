@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dev.docs.markdown import code, page, table
 
 from podtask.core.api.names import CacheOutcome, Cause, Ended, Reason, State
-from podtask.core.api.reasons import CATALOGUE, Budget, Entry, Place
+from podtask.core.api.reasons import CATALOGUE, Budget, Entry, ReasonScope
 from podtask.core.api.symptoms import CONTAINER_WAITS, ENDED_BY_KUBELET, POD_EVENTS, TARGETED, UNKNOWN_END
 from podtask.states import TYPE_OF
 
@@ -96,24 +96,24 @@ def _whole(words: type[enum.Enum], described: Mapping[object, object]) -> None:
     assert not missing, f"describe these {words.__name__}s in dev/docs/words.py: {', '.join(missing)}"
 
 
-def _met(place: Place) -> list[tuple[Reason, Entry]]:
+def _met(place: ReasonScope) -> list[tuple[Reason, Entry]]:
     return [(reason, entry) for reason, entry in CATALOGUE.items() if entry.place is place]
 
 
 def _pending() -> list[tuple[str, str, str]]:
-    return [(code(reason), entry.meaning, entry.cure or "Wait.") for reason, entry in _met(Place.PENDING)]
+    return [(code(reason), entry.meaning, entry.cure or "Wait.") for reason, entry in _met(ReasonScope.PENDING)]
 
 
 def _ends() -> list[tuple[str, str, str, str]]:
     uses = {Budget.NONE: "", Budget.FREE: "nothing"}
     return [
         (code(reason), entry.meaning, uses.get(entry.budget, code(entry.budget.value)), entry.cure or "")
-        for reason, entry in _met(Place.END)
+        for reason, entry in _met(ReasonScope.END)
     ]
 
 
 def _going_on() -> list[tuple[str, str]]:
-    return [(code(reason), entry.meaning) for reason, entry in _met(Place.UNDER_WAY)]
+    return [(code(reason), entry.meaning) for reason, entry in _met(ReasonScope.UNDER_WAY)]
 
 
 def _listed(words: type[enum.Enum]) -> str:
