@@ -62,7 +62,7 @@ ENTRIES = (
     Entry("S3 server", "moto", "5", ("pytest", "-q", "-m", "not cluster and not long", "-k", "moto", STORES)),
     Entry("S3 server", "SeaweedFS", "of 2026-11-09",
           ("dev/seaweedfs", "pytest", "-q", "-m", "cluster and not long", STORES)),
-    Entry("S3 server", "Ceph RGW", "", why="no script starts one yet"),
+    Entry("S3 server", "Ceph RGW", "16.2.15", ("dev/ceph", "pytest", "-q", "-m", "cluster and not long", STORES)),
     *(drivers(minor) for minor in ("3.10", "3.11", "3.12", "3.13")),
     Entry("Python", "Python", "3.10, 3.12 and 3.13, pods", (*WITH_CLUSTER, "tests/cluster/test_minors.py")),
     Entry("Helm", "Helm", "3.22.0", (*ON_CLUSTER, "tests/cluster/test_chart.py"), {"HELM_VERSION": "3.22.0"}),

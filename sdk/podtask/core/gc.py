@@ -31,7 +31,7 @@ from typing import Final
 
 from podtask.core.cache.repository import read_entry
 from podtask.core.storage import owner as owners
-from podtask.core.storage.base import NotStored, ObjectInfo, Store, checked_key
+from podtask.core.storage.base import NotStored, ObjectInfo, Store
 from podtask.core.storage.layout import KEEP, Bucket
 from podtask.core.storage.marks import Marks
 
@@ -215,8 +215,8 @@ class _Judge:
         """The objects of a candidate as they are now, if nobody needs them now: a listing may be hours old."""
         objects = self._objects(candidate)
         why = self._why(candidate, self._objects(candidate))
-        if why is not None:
-            yield from ((info, why) for info in objects if _holdable(info.key) and not self._kept(info))
+        if why is not None:  # a control character does not pass through XML: such a name, a pod's own, stays alone
+            yield from ((info, why) for info in objects if info.key.isprintable() and not self._kept(info))
 
     def _objects(self, candidate: Candidate) -> Iterator[ObjectInfo]:
         """Listed when they are asked for."""
@@ -321,11 +321,3 @@ def _place(rest: str) -> Candidate | None:
     if run := _RUN.fullmatch(rest):
         return Candidate("runs", run["uid"])
     return None
-
-
-def _holdable(key: str) -> bool:
-    """False for a name that no store of ours takes (`log/..`), which only a pod can have chosen: it stays, alone."""
-    try:
-        return bool(checked_key(key))
-    except ValueError:
-        return False

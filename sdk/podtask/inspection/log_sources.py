@@ -142,7 +142,8 @@ def last_lines(lines: Iterator[Line], count: int) -> Iterator[Line]:
 def _pieces(reader: LogReader, run: SeenTaskRun, number: int) -> tuple[Store, list[ObjectInfo]]:
     because = f"The log of attempt {number} of TaskRun {run.namespace}/{run.name} is in the cluster's bucket"
     store, bucket = reader.bucket(run.namespace).open(because, INSTEAD)
-    return store, list(store.list(bucket.attempt(run.uid, number).log))
+    attempt = bucket.attempt(run.uid, number)
+    return store, [info for info in store.list(attempt.log) if attempt.is_chunk(info.key)]
 
 
 def _of_bucket(store: Store, pieces: list[ObjectInfo]) -> Iterator[Line]:

@@ -128,6 +128,14 @@ def checked_key(key: str) -> str:
     return key
 
 
+def is_key(key: str) -> bool:
+    """Whether every store can hold the key. A bucket may have others, which somebody else has named."""
+    try:
+        return bool(checked_key(key))
+    except ValueError:
+        return False
+
+
 def checked_prefix(prefix: str) -> str:
     """The prefix itself, if keys can start with it: empty, or a key cut off anywhere. Raises `ValueError` otherwise."""
     folder, slash, _ = prefix.rpartition("/")

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 KEEP = "keep"
 """Beside the attempts of a run: until when its objects are kept (`spec.resultRetentionSeconds`)."""
 
+CHUNK_DIGITS = 6
+"""Of the number of a log's chunk: they are listed in the order of their numbers."""
+
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -135,7 +138,12 @@ class AttemptKeys:
 
     def chunk(self, number: int) -> str:
         """A chunk of the runner's; from 1 on, without a gap."""
-        return f"{self.log}{number:06d}"
+        return f"{self.log}{number:0{CHUNK_DIGITS}d}"
+
+    def is_chunk(self, key: str) -> bool:
+        """Whether the key is a chunk's. Below the prefix a pod may choose other names."""
+        number = key.removeprefix(self.log)
+        return number != key and len(number) >= CHUNK_DIGITS and number.isascii() and number.isdecimal()
 
     @property
     def log_tail(self) -> str:

@@ -36,6 +36,7 @@ from podtask.core.storage.base import (
     checked_grant_prefix,
     checked_key,
     checked_prefix,
+    is_key,
 )
 from podtask.core.storage.s3_errors import explain
 from podtask_runner.protocol import LogPost, Put
@@ -242,9 +243,12 @@ class S3Store:
             return ObjectInfo(key, found["ContentLength"], _etag(found), found["LastModified"].timestamp())
 
     def delete(self, key: str) -> None:
-        with self._access.asking("delete", checked_key(key)) as s3:
+        with self._access.asking("delete", key) as s3:
+            if key and key.isprintable() and not is_key(key):
+                _delete_literally(s3, self._bucket, key)
+                return
             try:
-                s3.delete_object(Bucket=self._bucket, Key=key)
+                s3.delete_object(Bucket=self._bucket, Key=checked_key(key))
             except ClientError as error:
                 if _facts(error)[0] != "NoSuchKey":  # most servers answer 204, some do not
                     raise
@@ -260,6 +264,14 @@ class S3Store:
         with self._access.asking("write", checked_key(key)) as s3:
             s3.put_object(Bucket=self._bucket, Key=key, Body=data, ChecksumAlgorithm="SHA256")
             return "ChecksumSHA256" in s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+
+
+def _delete_literally(s3: S3Client, bucket: str, key: str) -> None:
+    """Delete a name that only a list can have told (`log/../x`). It travels in the body of the request: on its way in a
+    URL a client or a proxy could make another path of it."""
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key}], "Quiet": True})
+    for error in answer.get("Errors", ()):
+        raise ClientError({"Error": {"Code": error.get("Code", ""), "Message": error.get("Message", "")}}, "Delete")
 
 
 class S3Signer:
