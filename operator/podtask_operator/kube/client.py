@@ -116,7 +116,7 @@ class Api:
         The caller takes the answer in at once: no watch will tell of it (`echoes`).
         """
         answer = await self._call("PATCH", _runs(namespace, name, "status"), patch, content=MERGE_PATCH)
-        self.echoes.wrote(answer["metadata"]["resourceVersion"])
+        self.echoes.wrote(answer["metadata"]["uid"], answer["metadata"]["resourceVersion"])
         return answer
 
     async def delete_run(self, namespace: str, name: str, uid: str) -> None:

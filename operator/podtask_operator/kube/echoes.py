@@ -20,15 +20,16 @@ class Echoes:
     """Versions of objects that the answer to a write of this process has shown already. Any thread may ask."""
 
     def __init__(self) -> None:
-        self._versions: set[bytes] = set()
+        self._versions: dict[bytes, bytes] = {}
+        """Version -> UID of the object."""
         self._order: deque[bytes] = deque()
 
-    def wrote(self, version: str) -> None:
-        """The API server's answer to a write has this `metadata.resourceVersion`, and was taken in."""
+    def wrote(self, uid: str, version: str) -> None:
+        """The API server has answered a write with this object, whose `metadata.resourceVersion` is new."""
         if len(self._order) >= MOST:
-            self._versions.discard(self._order.popleft())
+            self._versions.pop(self._order.popleft(), None)
         self._order.append(version.encode())
-        self._versions.add(version.encode())
+        self._versions[version.encode()] = uid.encode()
 
     def told_by(self, line: bytes) -> bool:
         """Whether this line of a watch tells of such a version.
@@ -36,4 +37,5 @@ class Echoes:
         A line that names several versions is none: what a tenant wrote into an object might look like its version.
         """
         named = _VERSION.findall(line)
-        return len(named) == 1 and named[0] in self._versions
+        uid = self._versions.get(named[0]) if len(named) == 1 else None
+        return uid is not None and uid in line

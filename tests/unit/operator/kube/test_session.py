@@ -93,7 +93,7 @@ def test_a_watch_does_not_tell_of_what_the_answer_to_an_own_write_has_shown() ->
     versions = ("7", "8", "9")
     events = [{"type": "MODIFIED", "object": run_object(metadata={"resourceVersion": v})} for v in versions]
     echoes = Echoes()
-    echoes.wrote("8")
+    echoes.wrote(events[1]["object"]["metadata"]["uid"], "8")
 
     async def answer(request: web.Request) -> web.StreamResponse:
         stream = web.StreamResponse()
