@@ -24,7 +24,7 @@ def reference(run: TaskRun) -> dict[str, Any]:
 
 
 def owner_key(pod: Any) -> Key | None:
-    """The TaskRun that controls a pod, by name; whether it is that very one, `status.is_ours` tells."""
+    """The TaskRun that controls a pod, by name; whether it is that very one, `pods.status.is_ours` tells."""
     namespace = text(at(pod, "metadata", "namespace"))
     for owner in mappings(at(pod, "metadata", "ownerReferences")):
         name = text(owner.get("name"))
