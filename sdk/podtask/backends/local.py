@@ -100,7 +100,7 @@ class LocalBackend:
             self._give_up(live, Outcome(Verdict.INTERRUPTED))
 
     def began(self, live: LiveAttempt) -> bool:
-        """An attempt has its thread: from now on its time is watched. False when it was given up meanwhile."""
+        """An attempt has its thread, and its timeout begins. Returns False when the attempt was given up meanwhile."""
         if not self._loop.began(live.tracked, live.number):
             return False
         seconds = live.tracked.policy.timeout_seconds
@@ -110,7 +110,7 @@ class LocalBackend:
         return True
 
     def came_back(self) -> None:
-        """A thread that was left behind is free again."""
+        """A thread that was left behind has come back."""
         self._workers.shrink()
 
     def _time_is_up(self, live: LiveAttempt, seconds: float) -> None:
@@ -206,7 +206,7 @@ class LiveAttempt:
             return True
 
     def end(self, outcome: Outcome, payload: bytes | None) -> None:
-        """The attempt is over; nothing happens if it was before."""
+        """End the attempt. Does nothing when it has ended before."""
         with self._lock:
             if self._over:
                 return

@@ -177,7 +177,7 @@ class LiveProcess:
         self._stopped = False
 
     def run(self, folder: Path, grants: bytes) -> protocol.Outcome | None:
-        """Start it and wait for its end; what it said, or None."""
+        """Start the subprocess and wait for its end. Returns its outcome, or None."""
         grants_file, said = folder / "grants.json", folder / "outcome"
         grants_file.touch(mode=0o600)
         grants_file.write_bytes(grants)
@@ -211,7 +211,7 @@ class LiveProcess:
             return None  # killed from outside before it could say anything
 
     def stop(self) -> None:
-        """Ask it to end; one that has not started never will."""
+        """Ask the subprocess to end. One that has not started yet never starts."""
         with self._lock:
             self._stopped = True
             if self._process is not None and self._process.poll() is None:
@@ -271,7 +271,7 @@ def _grants(
 
 
 def _inline(data: Payload) -> protocol.Blob:
-    """In the grants, or where it lies when it is large."""
+    """A payload inside the grants, or as a file where it is large."""
     if isinstance(data, SpoolFile):
         return protocol.Blob(data.digest, data.size, url=data.path.as_uri())
     return protocol.Blob(digest(data), len(data), inline=base64.b64encode(data).decode())

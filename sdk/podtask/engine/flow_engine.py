@@ -136,7 +136,7 @@ async def run_async(call: Call) -> Any:
 
 
 async def _async_body(call: Call) -> Any:
-    """The body's value; an iterator is gone through as part of it, and may call tasks."""
+    """The value of the body. An iterator is exhausted as part of the body, because it may call tasks."""
     body: Coroutine[Any, Any, Any] = call.flow.fn(*call.args, **call.kwargs)
     return listed(await body)
 
@@ -147,7 +147,7 @@ def _futures_among(call: Call) -> list[Any]:
 
 
 def _accepts(call: Call) -> bool:
-    """Resolve and validate the parameters; False, and the flow has failed, where the annotations refuse them."""
+    """Resolve and validate the parameters. Returns False, with the flow failed, where the annotations refuse them."""
     args, kwargs = replaced((call.args, call.kwargs), _as_data)
     try:
         if call.flow.options.validate_parameters:
@@ -194,7 +194,7 @@ def _own_pin() -> str:
 
 @contextmanager
 def _traced(call: Call) -> Iterator[None]:
-    """Around the whole run: its spans, where somebody traces."""
+    """Write the spans of the run, where tracing is on."""
     trace = tracing.begin(call.run.info, call.parent.trace if call.parent is not None else None)
     if trace is None:
         yield
@@ -210,7 +210,7 @@ def _traced(call: Call) -> Iterator[None]:
 
 @contextmanager
 def _shown(call: Call) -> Iterator[None]:
-    """Around the whole run: what people see of it on stderr."""
+    """Show the progress of the run on stderr."""
     progress = None
     if call.parent is None:
         progress = progress_of(call.run.info.name, call.run.backend.name)
@@ -226,7 +226,7 @@ def _shown(call: Call) -> Iterator[None]:
 
 @contextmanager
 def _body(call: Call) -> Iterator[None]:
-    """Around the body: the context is entered, and an exception of the flow's own is kept for its end."""
+    """Run the body inside the flow's context. An exception of the body is kept for the end of the flow."""
     token = FLOW_RUN.set(FlowRunContext(call.run.info, clock.now(), call.parameters, call.run, call.flow))
     try:
         with prints_to(get_run_logger()) if call.flow.options.log_prints else nullcontext():
@@ -245,7 +245,7 @@ def _settle(call: Call) -> Future[None]:
 
 
 def _answer(call: Call) -> Any:
-    """After everything ended: the caller's value, exception or state."""
+    """What the caller gets after everything has ended: a value, an exception or a state."""
     state = call.state
     assert state is not None
     if call.parent is not None:

@@ -90,16 +90,16 @@ class FlowRun:
 
     @property
     def over(self) -> bool:
-        """Whether this flow run, or one around it, is over its time."""
+        """True where the time of this flow run, or of one around it, is over."""
         return self._timed_out or (self.parent is not None and self.parent.over)
 
     @property
     def ended_by(self) -> str | None:
-        """Why somebody else ended this flow run, or one around it; None: nobody did."""
+        """Why this flow run, or one around it, was ended from outside. None: it was not."""
         return self._ended_by or (self.parent.ended_by if self.parent is not None else None)
 
     def end_by(self, why: str) -> None:
-        """Somebody cancelled or deleted the FlowRun: no further calls. The operator cancels what runs."""
+        """The FlowRun was cancelled or deleted. No further calls are made. The operator cancels what runs."""
         self._ended_by = why
 
     @property
@@ -121,7 +121,7 @@ class FlowRun:
         return own + [run for child in self.children for run in child.unfinished()]
 
     def time_out(self) -> None:
-        """Its time is over: no further calls, and what runs is cancelled."""
+        """The time of the flow run is over. No further calls are made, and running ones are cancelled."""
         self._timed_out = True
         self.cancel()
 
@@ -164,16 +164,16 @@ class FlowRun:
         return run
 
     def submit_each(self, task: TaskDefinition, calls: Iterable[Arguments], wait_for: Any) -> list[TaskRun]:
-        """The same for many calls of one task, as many at a time as the backend takes."""
+        """Submit many calls of one task, as many at a time as the backend allows."""
         return self._submit_together(self._made(task, args, kwargs, wait_for) for args, kwargs in calls)
 
     @property
     def _handing_over(self) -> Callable[[TaskRun], None]:
-        """How the backend gets a run."""
+        """The function that gives a run to the backend."""
         return self.backend.submit if self.trace is None else self.trace.submitting(self.backend.submit)
 
     def submit_batches(self, task: TaskDefinition, parts: Iterable[list[Arguments]], wait_for: Any) -> list[TaskRun]:
-        """The same in batches: each part is one run of the backend. Gives a run per call."""
+        """Submit many calls in batches: each batch is one run of the backend. Returns a run per call."""
         made: list[TaskRun] = []
 
         def each() -> Iterator[TaskRun]:
@@ -287,13 +287,13 @@ class FlowRun:
 
 
 def call(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Iterable[Any] | None) -> Any:
-    """What calling a task does, from the flow around the call."""
+    """Submit a call of a task to the flow run around the call."""
     flow = _around(task, args, kwargs)
     return _handle(flow, flow.submit(task, args, kwargs, wait_for))
 
 
 def call_each(task: TaskDefinition, calls: list[Arguments], wait_for: Any, batch_size: int | None = None) -> list[Any]:
-    """What `.map` does: as many calls, but on their way to a cluster several at a time."""
+    """Submit the calls of `.map`, several at a time on a backend behind a network."""
     flow = _around(task, *calls[0]) if calls else None
     wait_for = containers.listed(wait_for)  # every one of them waits, also for what can be gone through once
     if flow is not None and batch_size is not None:
@@ -331,7 +331,7 @@ def _around(task: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 def _handle(flow: FlowRun, run: TaskRun) -> Any:
-    """What the caller gets of a submitted run."""
+    """The future of a submitted run."""
     sequential = flow.task_runner.sequential
     if run.task.isasync and flow.loop is not None and _on(flow.loop):
         return Submitted(run, until_done=sequential)

@@ -40,7 +40,7 @@ class HookQueue:
         self._working = False
 
     def news(self, run: TaskRun, before: Status, after: Status) -> None:
-        """A run changed: line up what its task wants to be called for. Never blocks, never raises."""
+        """A run has changed: queue the hooks of its task. Never blocks and never raises."""
         options = run.task.options
         if options.on_retry:
             for attempt in _retried(before, after):
@@ -51,12 +51,12 @@ class HookQueue:
             self.call(due(options, run.state), run.task, info, run.state)
 
     def call(self, hooks: Iterable[Hook], *about: Any) -> None:
-        """Line up these hooks, about one object, its run and its state."""
+        """Queue these hooks with a task or flow, its run and its state."""
         for hook in hooks:
             self._submit(lambda hook=hook: _call(hook, about))  # type: ignore[misc]
 
     def drained(self) -> Future[None]:
-        """Done when every hook that is in the line now was called."""
+        """A future that is done when every hook queued so far was called."""
         done: Future[None] = Future()
         with self._lock:
             idle = not self._working
@@ -85,7 +85,7 @@ class HookQueue:
 
 
 def due(options: Any, state: State[Any]) -> tuple[Hook, ...]:
-    """Which hooks a final state is for. Cancelled and NotReady are neither a completion nor a failure."""
+    """The hooks that a final state calls. Cancelled and NotReady call none."""
     if state.is_completed():
         return options.on_completion  # type: ignore[no-any-return]
     return options.on_failure if state.is_failed() else ()

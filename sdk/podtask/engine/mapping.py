@@ -64,7 +64,7 @@ def _turned(value: Any) -> Any:
 
 
 def _opened(task: TaskDefinition, value: Any) -> Any:
-    """How many elements a future has is known when it is finished; one that failed, and may, is the same for all."""
+    """The elements of a future's result, which must be finished. An allowed failure is passed to every element."""
     if isinstance(value, allow_failure):
         return _opened_mark(task, value)
     if isinstance(value, TaskFuture):

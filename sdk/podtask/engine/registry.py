@@ -66,7 +66,7 @@ def get(name: str | None = None) -> Backend:
 
 
 def _born() -> None:
-    """A forked child has none of its parent's threads: what their backends were given would never run."""
+    """Forget all backends in a forked child: the threads of the parent's backends do not exist there."""
     global _lock  # noqa: PLW0603 - a thread of the parent may have held it
     _lock = threading.Lock()
     _instances.clear()

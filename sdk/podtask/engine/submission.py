@@ -47,7 +47,7 @@ class Together:
         self._news: SimpleQueue[None] = SimpleQueue()
 
     def submit(self, runs: Iterable[TaskRun]) -> None:
-        """All of them; raises the first error, also one of making a run."""
+        """Submit all calls. Raises the first error, including one of making a run."""
         try:
             self._begin_each(runs)  # a loop here would have jumps that no handler covers (Python 3.13)
             self._until(lambda: len(self._accepted) == len(self._ended))
@@ -64,11 +64,11 @@ class Together:
 
     @property
     def submitted(self) -> list[TaskRun]:
-        """Those that the backend took, in order."""
+        """The runs that the backend has taken, in order."""
         return [run for run in self._accepted if run in self._taken]
 
     def _begin_each(self, runs: Iterable[TaskRun]) -> None:
-        """Up to the first error, as many at a time as may be."""
+        """Start submissions up to the first error, `limit` at a time."""
         for run in runs:
             self._until(lambda: len(self._accepted) - len(self._ended) < self._limit)
             self._begin(run)

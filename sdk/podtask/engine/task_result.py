@@ -144,7 +144,7 @@ _files: WeakKeyDictionary[TaskRun, File] = WeakKeyDictionary()
 
 
 def _file(run: TaskRun, info: ResultInfo, name: str) -> File:
-    """The file that is the result: where the task left it, or a verified one of this process, fetched once."""
+    """The file of a result: the task's own, or a verified copy that this process fetches once."""
     from podtask import files
 
     if run.payload is not None:  # the task ran in this process
@@ -161,7 +161,7 @@ def _file(run: TaskRun, info: ResultInfo, name: str) -> File:
 
 
 def _large(run: TaskRun, info: ResultInfo) -> SpoolFile | Path:
-    """The bytes as a verified file, which goes when it was read."""
+    """The bytes as a verified file, which is deleted after it was read."""
     from podtask import files
 
     wanted = files.room()

@@ -68,7 +68,7 @@ class Inputs:
     """Ids of the upstreams that stand outside of `allow_failure`."""
 
     def spent(self) -> Inputs:
-        """What is left to know once the run is finished; large arguments need not live as long as the flow."""
+        """The inputs without the arguments. Large arguments are released when the run has finished."""
         return replace(self, parameters={}, payload=b"", definitions=b"", defined=())
 
 
@@ -87,7 +87,7 @@ class Executor(Protocol):
         ...
 
     def fetch(self, run: TaskRun, what: ResultInfo | ErrorInfo, path: Path) -> tuple[Path, str]:
-        """The same as a file, and its sha256."""
+        """As `read`, but the bytes are in a file. Returns its path and its sha256."""
         ...
 
 
@@ -220,7 +220,7 @@ class TaskRun:
         return self.history[-1]
 
     def report(self, status: Status, payload: bytes | None = None) -> None:
-        """Take a newer status. The first finished one is kept for ever, then waiters and dependents are told."""
+        """Store a newer status. The first finished one is final; waiters and dependents are told of it."""
         with self._lock:
             if self.status.finished:
                 return
@@ -242,7 +242,7 @@ class TaskRun:
                 bell.release()
 
     def arrived(self, result: ResultInfo | None, payload: bytes | None) -> None:
-        """The value of a completed run whose end was reported without it."""
+        """Store the value of a completed run that was reported without its value."""
         with self._lock:
             self.status, self.payload = replace(self.status, result=result), payload
 
@@ -251,16 +251,16 @@ class TaskRun:
         return self._load(self)
 
     def cancel(self) -> None:
-        """Ask the backend to end the run; nothing happens to one that is finished."""
+        """Ask the backend to end the run. Does nothing when the run has finished."""
         if not self.finished:
             self.backend.cancel(self)
 
     def on_finished(self, tell: Callable[[], object]) -> None:
-        """Call `tell` once the run is finished; at once, if it is."""
+        """Call `tell` when the run finishes, or at once when it has finished."""
         self._done.add_done_callback(lambda _: tell())
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until finished, at most `timeout` seconds; whether it is.
+        """Block until the run has finished, at most `timeout` seconds. Returns whether it has.
 
         On a plain lock: a Ctrl-C between two steps of `threading.Condition.wait` (and `Future.result`) is lost in a
         RuntimeError about a lock that nobody has.
@@ -276,7 +276,7 @@ class TaskRun:
             self._bells.remove(bell)
 
     async def wait_async(self, timeout: float | None = None) -> bool:
-        """As `wait`, taking no thread and leaving the loop free."""
+        """As `wait`, without a thread and without blocking the event loop."""
         import asyncio
 
         done = asyncio.shield(asyncio.wrap_future(self._done))

@@ -89,7 +89,7 @@ class ResultCache:
 
     @property
     def _entries(self) -> CacheRepository:
-        """Made for each use: other processes write as well, so nothing is kept in memory."""
+        """The cache entries. Nothing is kept in memory, because other processes write as well."""
         from podtask.core.cache.repository import CacheRepository
 
         return CacheRepository(self.store)
@@ -106,7 +106,7 @@ class ResultCache:
         self._workers.submit(lambda: tell(_plan_or_why(run)))
 
     def look_up(self, run: TaskRun, plan: CachePlan, now: datetime) -> CacheView:
-        """What is known of the key. The first to ask leads it until `leave`."""
+        """Look up the key. The first run that asks leads until `leave`."""
         if not plan.key:
             return CacheView(None, off_reason=plan.off_reason)
         leader = self._follow(plan.key, run.id)
@@ -130,7 +130,7 @@ class ResultCache:
         return run_id in self._abroad
 
     def leave(self, key: str, run_id: str) -> list[str]:
-        """The run is over; if it led, the runs that waited for it."""
+        """The run has ended. Returns the runs that waited for it, where it led."""
         self._abroad.discard(run_id)
         try:
             self._flights.land(key, run_id)

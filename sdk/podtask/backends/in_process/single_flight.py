@@ -29,7 +29,7 @@ class Flights:
         self._folder = folder.resolve()
 
     def lead(self, key: str, run_id: str) -> str | None:
-        """Go first if nobody else does. Returns who does, or None: this run leads until `land`."""
+        """Try to lead. Returns the leader, or None where this run leads, until `land`."""
         path = self._path(key)
         with _GUARD:
             if path in _HELD:
@@ -47,7 +47,7 @@ class Flights:
             return None
 
     def land(self, key: str, run_id: str) -> None:
-        """The run leads no longer."""
+        """The run does not lead any more."""
         path = self._path(key)
         with _GUARD:
             if path in _HELD and _HELD[path][0] == run_id:

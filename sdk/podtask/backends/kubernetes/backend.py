@@ -166,7 +166,7 @@ class KubernetesBackend:
         return unfinished
 
     def _submit_late(self, run: TaskRun) -> None:
-        """On a thread of its own: whatever goes wrong is the end of the run."""
+        """Submit the run from a thread of its own. Any error ends the run."""
         try:
             if not run.finished:
                 self._post(run)
@@ -303,7 +303,7 @@ class KubernetesBackend:
 
 
 class _Latch:
-    """Calls `then` when everything it waits for has counted it down; starts at one, for who sets it up."""
+    """Calls `then` when its count reaches zero. The count starts at one for the code that sets it up."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self.left = 1
@@ -311,13 +311,13 @@ class _Latch:
         self._lock = threading.Lock()
 
     def one_more(self) -> Callable[[], None]:
-        """Wait for one thing more; what to call when it happened."""
+        """Add one to the count. Returns the function that takes it off again."""
         with self._lock:
             self.left += 1
         return self.count_down
 
     def count_down(self) -> None:
-        """One thing happened."""
+        """Take one off the count."""
         with self._lock:
             self.left -= 1
             last = self.left == 0

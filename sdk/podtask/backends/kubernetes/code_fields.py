@@ -27,7 +27,7 @@ Object = dict[str, Any]
 
 
 class CodeFields:
-    """Of one namespace."""
+    """Makes the code fields of TaskRuns in one namespace."""
 
     def __init__(self, bucket: BucketAccess, image: ImageContents) -> None:
         self._bucket, self._image = bucket, image
@@ -49,7 +49,7 @@ class CodeFields:
         return found
 
     def _code(self, code: bytes, what: str) -> Object:
-        """Stored once when many calls have carried it themselves; so a small flow needs no bucket."""
+        """The code: inline for the first calls, in the bucket for further ones. A small flow needs no bucket."""
         key = hashlib.sha256(code).digest()
         self._inline[key] += len(code)
         if len(code) <= INLINE_LIMIT < self._inline[key]:

@@ -90,16 +90,16 @@ class FlowRecords:
         return record.owner if record is not None else None
 
     def named(self, name: str) -> Recorded | None:
-        """A flow run that goes on here."""
+        """The flow run of this id, where this process drives it."""
         return self._kept.get(name)
 
     def tree(self, root: Recorded) -> list[Recorded]:
-        """The flow run and its subflows that go on here."""
+        """The flow run and its subflows that this process drives."""
         with self._lock:
             return [record for record in self._kept.values() if record.root is root]
 
     def forget(self, record: Recorded) -> None:
-        """The flow run has ended here."""
+        """Remove a flow run that has ended in this process."""
         with self._lock:
             self._kept.pop(record.name, None)
 
@@ -156,11 +156,11 @@ class Recorded:
         self._keeper.forget(self)
 
     def follow(self) -> None:
-        """Start the thread of an outermost flow run."""
+        """Start the thread that follows an outermost flow run."""
         threading.Thread(target=self._live, name=f"podtask-flow-{self.name[:8]}", daemon=True).start()
 
     def news(self, obj: Object) -> None:
-        """The FlowRun as it is now."""
+        """The watch shows the FlowRun in a newer version."""
         with self._lock:
             if obj["metadata"]["uid"] == self._uid and not _older(obj, self._version):
                 self._take(obj)
@@ -174,7 +174,7 @@ class Recorded:
         self._flow.end_by(f"Flow run '{self._flow.info.name}' was deleted.")
 
     def beat(self) -> None:
-        """A sign of life."""
+        """Write a heartbeat."""
         self._write({"heartbeat": self._heartbeat + 1, **document.progress(self._flow.runs)})
 
     def _attach(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Packed:
-    """One call."""
+    """One call as it is sent: its pickled inputs and its code."""
 
     sent: Shipment
     digest: str
@@ -33,7 +33,7 @@ class Packed:
 
     @classmethod
     def of(cls, run: TaskRun) -> Packed:
-        """Now. Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`."""
+        """Pack a call. Raises `UnpicklableTask`, `ModuleChanged`, `SettingsError`."""
         sent = shipment(run.task, run.inputs, at_home=False)
         cache = None if cache_spec.needs_values(run) else cache_spec.plan(run, sent.identity)
         return cls(sent, call_digest(run), cache)

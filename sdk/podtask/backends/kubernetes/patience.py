@@ -20,7 +20,7 @@ _CURE: Final = (
 
 
 class WatchPatience:
-    """Of one watch."""
+    """Decides whether a failed watch is tried again."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -32,11 +32,11 @@ class WatchPatience:
         self._since = None
 
     def ended_well(self) -> None:
-        """A whole round did."""
+        """A whole round of the watch ended without an error."""
         self._since, self._unforeseen = None, 0
 
     def over_by(self, error: Exception) -> str | None:
-        """A round failed so; why no other is tried, or None: try on."""
+        """A round failed with this error. Returns why no other round is tried, or None."""
         now = self._monotonic()
         self._since = now if self._since is None else self._since
         if now - self._since < AWAY_SECONDS:
@@ -45,7 +45,7 @@ class WatchPatience:
         return f"for {AWAY_SECONDS / 3600:g} hours the API server gave no good answer, the last was: {error} {_CURE}"
 
     def over_by_unforeseen(self, error: Exception) -> str | None:
-        """A round failed as none should; the same."""
+        """A round failed with an unexpected error. Returns the same as `over_by`."""
         self._unforeseen += 1
         if self._unforeseen < UNFORESEEN_ROUNDS:
             return None

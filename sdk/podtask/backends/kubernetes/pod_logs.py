@@ -91,7 +91,7 @@ class PodLogs:
         self._failures = 0
 
     def update(self, run: TaskRun, status: Status, then: Callable[[], None]) -> None:
-        """A newer status of the run; `then` tells it to the run, at an end after the last line was shown."""
+        """The run has a newer status. `then` reports it; at an end it is called after the last line was shown."""
         if self.off:
             then()
             return
@@ -133,7 +133,7 @@ class PodLogs:
             ended.then()
 
     def close(self) -> None:
-        """No more logs; ends that wait for theirs are told."""
+        """Show no more logs. Ends that wait for their logs are reported."""
         with self._changed:
             self._closed = True
             ended = list(self._ended)

@@ -98,7 +98,7 @@ class Watch:
             self.take(followed.early)
 
     def drop(self, run: TaskRun) -> None:
-        """The run is not in flight after all."""
+        """Stop following a run that was not created."""
         with self.lock:
             self._open.pop(run.id, None)
 
@@ -128,7 +128,7 @@ class Watch:
         return None if self.idle else self._watch.pause
 
     def take(self, obj: Object) -> None:
-        """News of one object."""
+        """Take in an event of the watch."""
         with self.lock:
             followed = self._open.get(obj["metadata"]["name"])
             if followed is None:
@@ -242,7 +242,7 @@ class Watch:
 
 
 class Watcher:
-    """The thread of a `Watch`: there while something is in flight."""
+    """The thread of a `Watch`. It runs while a run is in flight."""
 
     def __init__(self, watch: Watch, name: str) -> None:
         self.watch = watch
@@ -251,14 +251,14 @@ class Watcher:
         self._closed = threading.Event()
 
     def wake(self) -> None:
-        """Something is in flight: see to it that the thread is there."""
+        """Start the thread where it does not run."""
         with self.watch.lock:
             if not self._running and not self.watch.idle:
                 self._running = True
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def close(self) -> None:
-        """End after the present connection."""
+        """End the thread after the current connection."""
         self._closed.set()
 
     def _run(self) -> None:
@@ -272,7 +272,7 @@ class Watcher:
 
 
 def deleted(run: TaskRun, how: str) -> Status:
-    """The end of a run whose TaskRun somebody removed."""
+    """The status of a run whose TaskRun was deleted."""
     text = f"TaskRun {run.id} {how}; run the flow again."
     return replace(
         run.status, state=State.CANCELLED, reason=Reason.CANCELLED, message=text, error=None, finished_at=clock.now()
@@ -280,7 +280,7 @@ def deleted(run: TaskRun, how: str) -> Status:
 
 
 def lost_sight(run: TaskRun, why: str, cause: Exception) -> Status:
-    """The end of a run that may go on in the cluster, but not for this process."""
+    """The status of a run that this process cannot follow any more. It may go on in the cluster."""
     text = f"TaskRun {run.id} cannot be followed any more: {why}"
     error = ErrorInfo(type(cause).__name__, text)
     return replace(

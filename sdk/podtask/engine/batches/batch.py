@@ -37,7 +37,7 @@ _readers = Workers(4, "podtask-batch")
 
 
 class Batch:
-    """The executor of its items; see `podtask.model.task_run.Executor`."""
+    """Executes its items in one run of the backend. Implements `podtask.model.task_run.Executor`."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -53,7 +53,7 @@ class Batch:
         self._begun = False
 
     def attach(self, run: TaskRun, items: list[TaskRun]) -> None:
-        """From now on the items follow the run."""
+        """Connect the items with the run of the batch. They follow its states from now on."""
         self.run, self.items = run, items
         self._numbers = {item: number for number, item in enumerate(items)}
         for item in items:
@@ -66,7 +66,7 @@ class Batch:
         return self.run
 
     def news(self, run: TaskRun, before: Status, after: Status) -> None:  # noqa: ARG002 - a `Listener`
-        """The batch began: so did its items."""
+        """The batch has started, so its items count as started."""
         if after.finished or after.state is State.PENDING or self._begun:
             return
         self._begun = True
@@ -74,14 +74,14 @@ class Batch:
             item.report(ends.running(after))
 
     def cancel(self, run: TaskRun) -> None:
-        """The item ends at once, and the batch goes on for the others, as long as there are any."""
+        """End the item at once. The batch runs on for the other items, and is cancelled with the last one."""
         text = "The item was cancelled; the other items of its batch go on."
         run.report(Status(State.CANCELLED, Reason.CANCELLED, text, finished_at=clock.now()))
         if self.run is not None and all(each.finished for each in self.items):
             self.run.cancel()
 
     def read(self, run: TaskRun, what: ResultInfo | ErrorInfo) -> bytes:
-        """Of an item that the batch says nothing of: what the batch itself failed with."""
+        """The stored error of the batch, for an item without an entry."""
         del run
         return self._backend.read(self._run, what)
 
@@ -91,14 +91,14 @@ class Batch:
         return self._backend.fetch(self._run, what, path)
 
     def load(self, item: TaskRun) -> Any:
-        """The value of an item. Those of a batch are fetched together, when the first one is asked for."""
+        """The value of an item. The first call fetches the values of all items of the batch."""
         if item.status.state.succeeded and item.payload is None:
             outcome, payload = self._read_entries()[self._numbers[item]]
             item.arrived(ends.result_of(load_outcome(outcome)), payload)
         return task_result.load(item)
 
     def _read_entries(self) -> dict[int, Entry]:
-        """What the finished batch says of its items. Raises `ResultUnavailable`."""
+        """Read the entries of the finished batch. Raises `ResultUnavailable`."""
         with self._lock:
             if self._entries is None:
                 self._entries = self._read()
@@ -113,7 +113,7 @@ class Batch:
         return dict(self._backend.saved(self._run) or {})
 
     def _finished(self) -> None:
-        """Items whose end is known to be good need nothing read; of others on a cluster a thread reads."""
+        """End the items. Where entries must be read from a cluster, a thread reads them."""
         if self._backend.remote and not self._run.status.state.succeeded:
             with suppress(RuntimeError):  # no thread is left: slower, but each item has its end
                 _readers.submit(self._end_items)
@@ -121,7 +121,7 @@ class Batch:
         self._end_items()
 
     def _end_items(self) -> None:
-        """Each has its end in any case."""
+        """End every item, also when the entries cannot be read."""
         status, entries, why = self._run.status, dict[int, "Entry"](), ""
         try:
             if not status.state.succeeded and status.state is not State.NOT_READY:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class BatchKey:
-    """A `cache_key_fn`, asked with the arguments of the batch. `key_fn`: that of the task."""
+    """The `cache_key_fn` of a batch, made of the task's own `key_fn`."""
 
     def __init__(self, task: TaskDefinition, key_fn: CacheKeyFn) -> None:
         self._task = task
         self._key_fn = key_fn
 
     def __call__(self, context: TaskRunContext, arguments: dict[str, Any]) -> str | None:
-        """None where an item has no key. Raises what the task's function raises."""
+        """The key of the batch, or None where an item has no key. Raises what the task's function raises."""
         digest = hashlib.sha256()
         for (_, _, args, kwargs), (run_id, name, number) in zip(arguments["calls"], arguments["names"], strict=True):
             bound = self._task.signature.bind(*args, **kwargs)

@@ -21,19 +21,19 @@ _LOST_CURE = "Map these items again, in smaller batches if they do not fit into 
 
 
 def running(batch: Status) -> Status:
-    """While the batch is under way, whatever attempt it is in: which items it has finished is known at its end."""
+    """The status of an item while its batch runs. Which items have finished is known at the end of the batch."""
     return Status(State.RUNNING, batch.reason, batch.message, attempts_total=1, started_at=batch.started_at)
 
 
 def completed(batch: Status) -> Status:
-    """Of an item whose value is read when it is asked for."""
+    """The status of a completed item whose value is read later."""
     cached = batch.state is State.CACHED
     state, reason = (State.CACHED, batch.reason) if cached else (State.COMPLETED, Reason.COMPLETED)
     return replace(_ended(batch, state), reason=reason, message=batch.message if cached else "The task completed.")
 
 
 def of_entry(batch: Status, entry: Entry) -> Status:
-    """By the words of the lifecycle for the end of a run."""
+    """The status of an item by its entry, in the words of the lifecycle."""
     outcome = plausible(load_outcome(entry[0]))
     if outcome.outcome is Verdict.COMPLETED:
         return replace(completed(batch), result=result_of(outcome))
@@ -48,13 +48,13 @@ def of_entry(batch: Status, entry: Entry) -> Status:
 
 
 def result_of(outcome: Outcome) -> ResultInfo | None:
-    """What is to be known of a value besides its bytes."""
+    """Digest, size and serializer of a value."""
     found = outcome.result
     return None if found is None else ResultInfo(found.digest, found.size, found.serializer, found.contentHash)
 
 
 def lost(batch: Status, name: str, why: str = "") -> Status:
-    """Of an item that the batch says nothing of: the batch ended before it did, or what it said cannot be read."""
+    """The status of an item without an entry: the batch ended earlier, or its entries cannot be read."""
     text = f"What became of this item is not known. Its batch '{name}' is {batch.state}: {batch.message or ''}"
     text = f"{text} {why}".rstrip(": ")[:MESSAGE_LIMIT]
     status = replace(_ended(batch, batch.state), reason=batch.reason, message=text)

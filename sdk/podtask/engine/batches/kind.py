@@ -28,7 +28,7 @@ def check(task: TaskDefinition) -> None:
 
 
 def of(task: TaskDefinition, count: int) -> TaskDefinition:
-    """The task of a batch of so many items."""
+    """The task that runs `count` items as one batch."""
     kind: Any = object.__new__(type(task))
     kind.__dict__.update(task.__dict__)
     kind.batched = task
