@@ -144,7 +144,7 @@ def _read(pipe: IO[bytes], streams: StreamSplitter) -> bool:
 
 @contextlib.contextmanager
 def _end_of(process: subprocess.Popen[bytes], ready: selectors.BaseSelector) -> Iterator[None]:
-    """Let the selector wake up at the end of the process as well, not only at that of its pipes (Linux, pidfd_open(2))."""
+    """Let the selector wake up when the process ends, not only when its pipes do (Linux, pidfd_open(2))."""
     try:
         end = os.pidfd_open(process.pid)
     except (AttributeError, OSError):  # another system, an old kernel, a sandbox: then its pipes have to tell
