@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import podtask
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"podtask": ROOT / "sdk/podtask", "podtask_operator": ROOT / "operator/podtask_operator",
             "podtask_runner": ROOT / "runner-image/podtask_runner"}  # fmt: skip
@@ -74,3 +76,28 @@ def test_every_neighbour_that_a_module_names_is_there() -> None:
     assert sum(map(len, named.values())) > 300
     gone = {path: missing for path, names in named.items() if (missing := [n for n in names if not is_there(n)])}
     assert gone == {}
+
+
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    """Of a module, and all strings below that stand alone, as docstrings of classes, functions and values do."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value
+
+
+def test_every_name_of_ours_with_its_path_is_there() -> None:
+    ours = re.compile(r"`((?:podtask|podtask_operator|podtask_runner)\.[\w.]+)`")
+    named = {path: [n for text in docstrings(tree) for n in ours.findall(text)] for path, tree in MODULES.items()}
+    assert sum(map(len, named.values())) > 400
+    gone = {path: missing for path, names in named.items() if (missing := [n for n in names if not is_ours(n)])}
+    assert gone == {}
+
+
+LOGGERS = ("podtask.task_runs", "podtask.flow_runs")
+
+
+def is_ours(name: str) -> bool:
+    """Whether it is a module, something in one, a logger, or what `import podtask` gives."""
+    return (
+        is_there(name) or name in LOGGERS or (name.count(".") == 1 and hasattr(podtask, name.removeprefix("podtask.")))
+    )

@@ -54,7 +54,7 @@ class LocalBackend:
         self._workers = Workers(threads)
         self._results = ResultCache(home, self._workers)
         self.flow_runs = LocalFlowRecords(home)
-        """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
+        """Where flow runs are recorded; see `podtask.recording.record.FlowRunRecords`."""
         self._loop = LifecycleLoop(self, self._results, self._clock)
         self._background = BackgroundLoop()
         self._live: dict[str, LiveAttempt] = {}

@@ -79,7 +79,7 @@ class ProcessBackend:
         self._helpers = Workers(4, "podtask-keys")
         self._results = ResultCache(home, self._helpers)
         self.flow_runs = LocalFlowRecords(home)
-        """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
+        """Where flow runs are recorded; see `podtask.recording.record.FlowRunRecords`."""
         self._loop = LifecycleLoop(self, self._results, clock or WallClock())
         self._live: dict[str, LiveProcess] = {}
         self._bundles: dict[str, Payload] = {}

@@ -41,7 +41,7 @@ _said = False
 
 
 class LocalFlowRecords:
-    """`podtask.recording.record.Keeper` of a folder."""
+    """`podtask.recording.record.FlowRunRecords` of a folder."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER

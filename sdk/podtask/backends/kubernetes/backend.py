@@ -82,7 +82,7 @@ class KubernetesBackend:
         read = partial(self._api.pod_log, self.namespace)
         self._logs = PodLogs(read, log_tail=self._log_tail) if shows_logs(settings) else NoLogs()
         self.flow_runs = FlowRecords(FlowRunApi(self._api), self.namespace)
-        """Where flow runs are recorded; see `podtask.recording.record.Keeper`."""
+        """Where flow runs are recorded; see `podtask.recording.record.FlowRunRecords`."""
         self._late = Workers(LATE_THREADS, "podtask-submit")
         self._watchers: dict[str, Watcher] = {}
         self._uids: weakref.WeakKeyDictionary[TaskRun, str] = weakref.WeakKeyDictionary()

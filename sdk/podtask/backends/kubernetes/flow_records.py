@@ -53,7 +53,7 @@ NEVER = frozenset({401, 403, 404})
 
 
 class FlowRecords:
-    """`podtask.recording.record.Keeper` of one namespace."""
+    """`podtask.recording.record.FlowRunRecords` of one namespace."""
 
     def __init__(
         self, api: FlowRunApi, namespace: str, monotonic: Callable[[], float] = time.monotonic, *, beats: bool = True

@@ -1,6 +1,6 @@
 """A viewer as the cluster knows them: everything on the page is read by their credentials.
 
-Implements `podtask.ui.access.viewer.Viewer` and `podtask.inspection.log_sources.Reader`.
+Implements `podtask.ui.access.viewer.Viewer` and `podtask.inspection.log_sources.LogReader`.
 """
 
 from __future__ import annotations
