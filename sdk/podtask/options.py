@@ -263,12 +263,6 @@ class FlowOptions:
         return replace(self, **_reset(args))
 
 
-def _tags(tags: Iterable[str] | None) -> Iterable[str]:
-    if isinstance(tags, str):
-        raise TypeError(f"tags must be several strings, such as {{{tags!r}}}, not one string")
-    return tags or ()
-
-
 def modules_named(option: str, names: Iterable[str] | None) -> tuple[str, ...]:
     """Names of modules, checked. Raises `TypeError`, `ValueError` that name the option."""
     if isinstance(names, str):

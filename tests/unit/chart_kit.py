@@ -26,7 +26,7 @@ OPERATOR_RULES = {
     ("podtask.dev", "taskruns/status"): {"patch"},
     ("podtask.dev", "flowruns"): {"get", "list", "watch", "delete"},
     ("podtask.dev", "flowruns/status"): {"patch"},
-    ("podtask.dev", "warmpools"): {"get", "list", "watch"},
+    ("podtask.dev", "warmpools"): {"list", "watch"},
     ("podtask.dev", "warmpools/status"): {"patch"},
     ("", "pods"): {"create", "get", "list", "watch", "patch", "delete"},
     ("", "pods/log"): {"get"},

@@ -144,10 +144,6 @@ class Api:
         """Delete exactly this FlowRun; its subflows and TaskRuns follow by owner reference."""
         await self._delete(_flow_runs(namespace, name), uid, propagationPolicy="Background")
 
-    async def get_warm_pool(self, namespace: str, name: str) -> Object | None:
-        """The live WarmPool, or None."""
-        return await self._get(_warm_pools, namespace, name)
-
     def list_warm_pools(self, namespace: str | None) -> AsyncIterator[Object]:
         """All WarmPools, page by page."""
         return self._list(_warm_pools(namespace), {}, None, PAGE)

@@ -13,7 +13,7 @@ S3 servers that keep objects as files, can hold: see `checked_key`; no key is a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -160,12 +160,6 @@ class S3Settings:
     """Without slashes at its ends; may be empty."""
     endpoint_url: str | None = None
     """As pods and the operator see the server. Signed URLs carry it: SigV4 signs the host name."""
-    public_endpoint_url: str | None = None
-    """As a laptop sees the same server, where that differs."""
     region: str | None = None
     conditional_writes: bool = True
     """Whether the server knows `If-None-Match`. Without it, two who write one key at once may both succeed."""
-
-    def outside(self) -> S3Settings:
-        """The same bucket by the way a laptop takes."""
-        return replace(self, endpoint_url=self.public_endpoint_url or self.endpoint_url)

@@ -27,7 +27,6 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # Amazon S3 us
 def parse_store_url(
     url: str,
     endpoint_url: str | None = None,
-    public_endpoint_url: str | None = None,
     region: str | None = None,
 ) -> S3Settings:
     """`s3://bucket/prefix` as settings. Raises `ValueError` with a sentence for anything else."""
@@ -39,7 +38,7 @@ def parse_store_url(
     prefix = parts.path.removeprefix("/").removesuffix("/")
     if prefix:
         checked_key(prefix)
-    return S3Settings(parts.netloc, prefix, _endpoint(endpoint_url), _endpoint(public_endpoint_url), region)
+    return S3Settings(parts.netloc, prefix, _endpoint(endpoint_url), region)
 
 
 class StoreAddress(Protocol):

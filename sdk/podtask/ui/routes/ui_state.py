@@ -91,12 +91,6 @@ def allowed(viewer: ClusterViewer, namespace: str, verb: str, resource: str) -> 
         raise HTTPException(403, text)
 
 
-def session_of(request: Request) -> WebSession:
-    """The session of a request that the guard let through."""
-    found: WebSession = request.state.session
-    return found
-
-
 def namespace_of(request: Request) -> str:
     """The namespace in a URL. Raises 404 for what is no name of one."""
     return _checked(_NAMESPACE, request.path_params["namespace"], "namespace")

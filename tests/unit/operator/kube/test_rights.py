@@ -26,7 +26,6 @@ CALLS: dict[str, Callable[[Api], Any]] = {
     "list_flow_runs": lambda api: api.list_flow_runs(NS),
     "patch_flow_run_status": lambda api: api.patch_flow_run_status(NS, NAME, {}),
     "delete_flow_run": lambda api: api.delete_flow_run(NS, NAME, "uid"),
-    "get_warm_pool": lambda api: api.get_warm_pool(NS, NAME),
     "list_warm_pools": lambda api: api.list_warm_pools(NS),
     "patch_warm_pool_status": lambda api: api.patch_warm_pool_status(NS, NAME, {}),
     "claim_pod": lambda api: api.claim_pod(NS, NAME, []),

@@ -67,13 +67,7 @@ def test_what_is_no_endpoint_is_answered_with_the_form_it_should_have(endpoint: 
 
 
 def test_an_empty_endpoint_is_none() -> None:
-    assert parse_store_url("s3://bucket", "", "") == S3Settings("bucket")
-
-
-def test_a_laptop_takes_the_public_endpoint_where_there_is_one() -> None:
-    both = parse_store_url("s3://bucket", "http://inside:9000/", "https://outside")
-    assert (both.endpoint_url, both.outside().endpoint_url) == ("http://inside:9000", "https://outside")
-    assert parse_store_url("s3://bucket", "http://inside:9000").outside().endpoint_url == "http://inside:9000"
+    assert parse_store_url("s3://bucket", "") == S3Settings("bucket")
 
 
 def test_a_folder_address_opens_a_folder(tmp_path: Path) -> None:
