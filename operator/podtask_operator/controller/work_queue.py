@@ -86,7 +86,8 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._timers: list[tuple[float, int, Key]] = []
-        self._due: dict[Key, float] = {}
+        self.due: dict[Key, float] = {}
+        """Key -> when it is looked at at the latest, by the clock of the loop."""
         self._order = itertools.count()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,12 +107,12 @@ class WorkQueue:
         Any look at the key ends this: every reconcile says anew when it wants to look again.
         """
         due = asyncio.get_running_loop().time() + max(0.0, seconds)
-        if self._due.get(key, float("inf")) <= due:
+        if self.due.get(key, float("inf")) <= due:
             return
-        self._due[key] = due
+        self.due[key] = due
         heapq.heappush(self._timers, (due, next(self._order), key))
-        if len(self._timers) > 2 * len(self._due) + STALE_TIMERS:
-            self._timers = [timer for timer in self._timers if self._due.get(timer[2]) == timer[0]]
+        if len(self._timers) > 2 * len(self.due) + STALE_TIMERS:
+            self._timers = [timer for timer in self._timers if self.due.get(timer[2]) == timer[0]]
             heapq.heapify(self._timers)
         if self._timers[0][0] == due:  # the next one; all others are found when it is their turn
             self._changed.set()
@@ -166,7 +167,7 @@ class WorkQueue:
         return not any(not task.done() for task in self._tasks)
 
     async def _one(self, key: Key) -> None:
-        self._due.pop(key, None)
+        self.due.pop(key, None)
         try:
             with logs.about(*key):
                 await self._timed(key)
@@ -211,8 +212,8 @@ class WorkQueue:
                 if wait > 0:
                     break
                 heapq.heappop(self._timers)
-                if self._due.get(key) == due:
-                    del self._due[key]
+                if self.due.get(key) == due:
+                    del self.due[key]
                     self.add(key)
                 wait = None
             try:

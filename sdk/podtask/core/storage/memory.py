@@ -22,14 +22,15 @@ class MemoryStore:
         self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
         self._lock = threading.Lock()
         self._clock = clock
-        self._fault = fault or (lambda *_: None)
+        self.fault: Fault = fault or (lambda *_: None)
+        """May be replaced at any time."""
 
     @contextmanager
     def _step(self, verb: str, key: str) -> Iterator[dict[str, tuple[bytes, ObjectInfo]]]:
-        self._fault(verb, key, "before")
+        self.fault(verb, key, "before")
         with self._lock:
             yield self._objects
-        self._fault(verb, key, "after")
+        self.fault(verb, key, "after")
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         with self._step("get", checked_key(key)) as objects:

@@ -125,7 +125,7 @@ async def test_a_bucket_that_is_away_postpones_the_attempt_that_would_have_to_st
 @reconciling
 async def test_who_asks_for_none_has_the_grants_of_ever_and_costs_no_request(world: World) -> None:
     asked: list[str] = []
-    world.store._fault = lambda verb, key, _: asked.append(key) if "checkpoints" in key else None
+    world.store.fault = lambda verb, key, _: asked.append(key) if "checkpoints" in key else None
     world.add("hello", {"maxDisruptions": 10})
     await world.look("hello")
     await evicted(world, 1)

@@ -65,7 +65,7 @@ class Scene:
 
     def due(self, name: str = "etl") -> float:
         """In how many seconds it is looked at again."""
-        return self.keeper.queue._due[Key("team", name)] - asyncio.get_running_loop().time()
+        return self.keeper.queue.due[Key("team", name)] - asyncio.get_running_loop().time()
 
 
 @pytest.fixture

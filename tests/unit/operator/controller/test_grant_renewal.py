@@ -32,7 +32,7 @@ async def test_grants_are_renewed_before_the_credentials_that_signed_them_expire
     world.now += timedelta(minutes=29)
     await running(world, "hello")
     assert world.api.calls.count("secret hello-uid-hell-grants") == 1
-    assert 0 < world.reconciler.queue._due[Key("team", "hello")] - asyncio.get_running_loop().time() <= 60
+    assert 0 < world.reconciler.queue.due[Key("team", "hello")] - asyncio.get_running_loop().time() <= 60
     world.now += timedelta(minutes=1)
     await world.look("hello")
     await world.look("hello")

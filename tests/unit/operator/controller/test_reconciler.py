@@ -52,7 +52,7 @@ async def test_a_run_that_has_ended_is_looked_at_once_more_and_again_at_the_end_
     await world.look("hello")
     assert "hello" in world.woken()  # no watch tells of a write whose answer was taken in already
     await world.look("hello")
-    assert Key("team", "hello") in world.reconciler.queue._due
+    assert Key("team", "hello") in world.reconciler.queue.due
 
 
 @reconciling
@@ -130,7 +130,7 @@ async def test_after_a_restart_no_second_attempt_starts_while_the_first_ones_pos
     world.api.late_seconds = 35.0
     await world.look("hello")
     assert world.status("hello") == RECORDED
-    assert world.reconciler.queue._due[Key("team", "hello")]
+    assert world.reconciler.queue.due[Key("team", "hello")]
     # the POST that was in admission takes effect
     theirs = build.build(TaskRun.parse(world.api.runs["hello"]), 1, SETTINGS)
     await world.api.create_pod("team", theirs)

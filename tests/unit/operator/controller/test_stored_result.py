@@ -94,7 +94,7 @@ async def test_the_pod_is_neither_deleted_nor_stopped_within_its_grace_and_stopp
     await world.look("hello")
     await world.look("hello")
     assert [call for call in world.api.calls if call.startswith(("stop", "delete hello"))] == []
-    assert HELLO in world.reconciler.queue._due
+    assert HELLO in world.reconciler.queue.due
     world.now += LEAVES
     await world.look("hello")
     assert world.api.pods["hello-1"]["spec"]["activeDeadlineSeconds"] == 1

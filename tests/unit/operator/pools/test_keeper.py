@@ -266,7 +266,7 @@ async def test_the_status_is_written_at_most_every_few_seconds(world: WarmWorld)
         world.ready()
         world.pass_(STATUS_SECONDS / 10)
     assert sum(call.startswith("pool status") for call in world.api.calls) == 1
-    assert FAST in world.keeper.queue._due, "what it has not said yet is said later"
+    assert FAST in world.keeper.queue.due, "what it has not said yet is said later"
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])

@@ -114,7 +114,7 @@ async def test_a_deletion_while_the_uid_is_asked_for_is_not_overlooked(world: Wo
 async def test_after_a_deletion_in_the_same_namespace_only_its_uid_is_asked_for(world: World) -> None:
     await world.uid()
     reads: list[str] = []
-    world.store._fault = lambda verb, key, when: reads.append(key)
+    world.store.fault = lambda verb, key, when: reads.append(key)
     world.gone += 1
     asked = len(world.asked)
     assert await world.uid() == FIRST
@@ -202,10 +202,10 @@ async def test_what_is_away_is_an_error_and_not_remembered(world: World) -> None
     def lost(verb: str, key: str, when: str) -> None:
         raise StoreUnavailable("away")
 
-    world.store._fault = lost
+    world.store.fault = lost
     with pytest.raises(StoreUnavailable):
         await world.off()
-    world.store._fault = lambda *_: None
+    world.store.fault = lambda *_: None
     world.time += FIRST_PAUSE
     assert await world.uid() == FIRST
 
@@ -261,7 +261,7 @@ async def test_the_background_goes_on_after_an_outage(world: World) -> None:
         if (verb, when) == ("put", "after"):
             loop.call_soon_threadsafe(marked.set)
 
-    world.store._fault = stored
+    world.store.fault = stored
     world.owners.seen("team")
     serving = asyncio.create_task(world.owners.run())
     try:
