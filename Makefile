@@ -82,7 +82,7 @@ lock: ## write requirements/ anew
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --python-version 3.10 -o requirements/runner.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra otel --extra ui $(NO_TERMINAL) -o requirements/operator.txt
-	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes --extra cli --extra otel --group test --group build -o requirements/sdk.txt
+	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes --extra cli --extra otel --extra ui --group test --group build -o requirements/sdk.txt
 	$(COMPILE) pyproject.toml --python-version 3.10 --extra kubernetes -o requirements/driver.txt
 	$(COMPILE) pyproject.toml --python-version 3.11 --extra operator --extra kubernetes --extra cli --extra otel --extra ui --group dev -o requirements/dev.txt
 	echo 'hatchling>=1.27' | $(COMPILE) - --python-version 3.10 --no-annotate -o requirements/build.txt

@@ -81,7 +81,7 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove the object; removing what is not there is no error."""
+        """Remove the object; removing what is not there is no error. A bucket takes any name that its `list` gives."""
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:

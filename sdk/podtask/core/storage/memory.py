@@ -59,7 +59,7 @@ class MemoryStore:
             return objects[key][1] if key in objects else None
 
     def delete(self, key: str) -> None:
-        with self._step("delete", checked_key(key)) as objects:
+        with self._step("delete", key) as objects:
             objects.pop(key, None)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:

@@ -105,7 +105,7 @@ def test_a_long_circle_is_told(space: dict[str, Any]) -> None:
 
 def test_classes_that_are_too_deep_are_named_with_the_cure(space: dict[str, Any]) -> None:
     space["__name__"] = "__main__"  # by value
-    exec("".join(f"class C{n}:\n  def m(self): return C{n + 1}\n" for n in range(500)) + "class C500: pass\n", space)
+    exec("".join(f"class C{n}:\n  def m(self): return C{n + 1}\n" for n in range(2000)) + "class C2000: pass\n", space)
     exec("def go(x): return C0().m()", space)
     with pytest.raises(CodeTooDeep, match=r"The code of task 'go' is nested too deeply .* modules travel as files"):
         pickled_code(Task(space["go"]))

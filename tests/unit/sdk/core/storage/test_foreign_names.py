@@ -11,7 +11,6 @@ from tests.unit.sdk.core.conftest import Bucket
 from podtask.core.storage.base import is_key
 from podtask.core.storage.directory import DirectoryStore
 from podtask.core.storage.layout import Bucket as Layout
-from podtask.core.storage.memory import MemoryStore
 
 NAMES = ("../outside", "../../outside", "./000001", "a//b", "/", "x" * 300)
 """Behind `log/`. S3 takes a key for a text; a server that keeps objects as files may refuse some of these."""
@@ -57,9 +56,8 @@ def test_a_name_that_no_request_can_carry_is_not_deleted(bucket: Bucket, key: st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_store_that_can_hold_no_such_name_refuses_to_delete_it(tmp_path: Path, name: str) -> None:
-    for store in (MemoryStore(), DirectoryStore(tmp_path)):
-        with pytest.raises(ValueError, match="not an object key"):
-            store.delete(f"log/{name}")
+    with pytest.raises(ValueError, match="not an object key"):
+        DirectoryStore(tmp_path).delete(f"log/{name}")
 
 
 @pytest.mark.parametrize("name", [*NAMES, "", "1", "00001", "notes", "000001/x", "00000\u0661"])
