@@ -110,6 +110,8 @@ _IS_FUNCTION: Final = 0x3  # CO_OPTIMIZED and CO_NEWLOCALS
 def class_parts(kind: type) -> Parts:
     """Of a class: its statement, bases, functions, plain data, and what else its body mentions; one of others by name
     and version."""
+    if not isinstance(kind.__module__, str):  # Cython's type of functions: it is machine code, and of no module
+        return Parts(b"foreign", (f":{kind.__qualname__}", ""))
     name, members = full_name(kind), members_of(kind)
     methods = {key: [fn for fn in _functions(member) if _written(fn)] for key, member in members.items()}
     filename = _file_of(kind, methods)

@@ -295,6 +295,14 @@ def test_what_cython_made_can_be_hashed() -> None:
     assert content_hash(one) == content_hash(again) != content_hash(two)
 
 
+def test_a_class_that_is_of_no_module_counts_by_its_name() -> None:
+    """As the type of Cython's functions, whose `__module__` is a descriptor."""
+    one, again, other = type("One", (), {}), type("One", (), {}), type("Other", (), {})
+    for kind in (one, again, other):
+        kind.__module__ = property(lambda _: "of its objects")  # type: ignore[assignment]
+    assert content_hash(one) == content_hash(again) != content_hash(other)
+
+
 @dataclasses.dataclass
 class Batch(list[int]):
     unit: str = "m"
