@@ -107,7 +107,7 @@ class FlowRunSpec(Model):
     """Delete an outermost run with its subflows and TaskRuns this long after everything ended."""
 
 
-class FlowRunCondition(Model):
+class StatusCondition(Model):
     """A Kubernetes condition."""
 
     type: Word
@@ -147,7 +147,7 @@ class FlowRunStatus(Model):
     """When the flow ended, by the driver's clock."""
     duration: Annotated[str, Field(max_length=32)] | None = None
     """Time from the start to the end."""
-    conditions: Annotated[list[FlowRunCondition], Field(max_length=8)] = Field(default_factory=list)
+    conditions: Annotated[list[StatusCondition], Field(max_length=8)] = Field(default_factory=list)
     """Succeeded, Finished, DriverLost and Settled."""
 
 

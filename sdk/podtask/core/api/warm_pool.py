@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from podtask.core.api import limits
-from podtask.core.api.flow_run import FlowRunCondition
+from podtask.core.api.flow_run import StatusCondition
 from podtask.core.api.spec import Model, NodeSelector, OpenObject, Resources, Toleration
 
 SIZE_LIMIT = 50
@@ -88,7 +88,7 @@ class WarmPoolStatus(Model):
     """Label selector of the idle pods, for the scale subresource."""
     pods: Annotated[list[IdlePod], Field(max_length=2 * SIZE_LIMIT)] = Field(default_factory=list)
     """The only pods that can be claimed. Others with the pool's labels are deleted."""
-    conditions: Annotated[list[FlowRunCondition], Field(max_length=8)] = Field(default_factory=list)
+    conditions: Annotated[list[StatusCondition], Field(max_length=8)] = Field(default_factory=list)
     """Ready: every wanted pod waits; otherwise the reason, such as Quota or PodSecurity. Preloaded: whether a waiting
     pod has imported spec.preload; without it none has said so yet."""
 
